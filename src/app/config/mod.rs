@@ -1,0 +1,1 @@
+//! The configuration file: TOML in, checked settings out, every error at once.

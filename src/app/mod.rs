@@ -1,0 +1,3 @@
+//! The roof: rooms built from the configuration, doors opened, reload, drain.
+
+pub mod config;

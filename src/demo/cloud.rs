@@ -1,0 +1,1 @@
+//! Lab cloud: answers pushes, calls and passcodes as Duo does.

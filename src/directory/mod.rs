@@ -1,0 +1,1 @@
+//! The first factor: directories that know passwords.

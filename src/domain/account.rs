@@ -1,0 +1,171 @@
+//! Who logs in: accounts, their tokens, and what is held for or against them.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::otp::Algorithm;
+use super::rules::Lock;
+use super::rules::Method;
+use super::secret::Secret;
+
+/// The only key to a person's state: the directory's own unchangeable id (objectSid, entryUUID), or `local:` and an id of ours.
+///
+/// A typed name is never one: a directory binds one account under dozens of spellings (RULES B2, M-20).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(pub String);
+
+/// Milliseconds since 1970-01-01 UTC. Always handed in, never asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+/// An enrolled person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The key.
+    pub identity: Identity,
+    /// The directory's short name (`sAMAccountName`, `uid`), for people to read and for providers that know people by name.
+    pub name: String,
+    /// The directory it lives in; `None` for a local account.
+    pub directory: Option<String>,
+    /// A disabled account is treated as the policy's `disabled` says.
+    pub enabled: bool,
+    /// The method tried first where the policy allows it.
+    pub method: Option<Method>,
+    /// Where to write.
+    pub mail: Option<String>,
+    /// Where to call.
+    pub phone: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// What a one-time code generator is, without its seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// Unique over all tokens.
+    pub id: String,
+    /// Whose it is.
+    pub owner: Identity,
+    /// How codes are made.
+    pub kind: TokenKind,
+    /// Hash inside the HMAC.
+    pub algorithm: Algorithm,
+    /// Digits of a code: 6 to 8.
+    pub digits: u8,
+    /// The first step (TOTP) or counter (HOTP) that may still be used: everything below it is burnt (M-01).
+    pub next_step: u64,
+    /// When it was enrolled.
+    pub created_at: Timestamp,
+}
+
+/// What moves a token on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenKind {
+    /// Each press of a button (RFC 4226).
+    Hotp,
+    /// Time, in periods of so many seconds: 30 or 60 (RFC 6238).
+    Totp {
+        /// Seconds a code lives.
+        period_s: u32,
+    },
+}
+
+/// A one-time code generator and its seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What may be seen.
+    pub info: TokenInfo,
+    /// What may not.
+    pub seed: Secret,
+}
+
+/// Failures in a row, counted per identity over all doors (M-05).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    /// Wrong passwords and wrong codes since the last success or the last lock that ran out.
+    pub failures: u32,
+    /// Locked before this moment.
+    pub lock_until: Option<Timestamp>,
+}
+
+impl Tries {
+    /// Whether nobody gets in under this identity now.
+    #[must_use]
+    pub fn locked(&self, now: Timestamp) -> bool {
+        self.lock_until.is_some_and(|until| now < until)
+    }
+
+    /// One more failure: counts it, and locks when `lock` says so. A lock that has run out starts the count again.
+    #[must_use]
+    pub fn failed(self, now: Timestamp, lock: Lock) -> Self {
+        let served = self.lock_until.is_some_and(|until| until <= now);
+        let failures = if served { 1 } else { self.failures.saturating_add(1) };
+        let reached = lock.failures_max > 0 && failures >= lock.failures_max;
+        let kept = if served { None } else { self.lock_until };
+        let lock_until = if reached { Some(Timestamp(now.0.saturating_add(lock.wait_ms))).max(kept) } else { kept };
+        Self { failures, lock_until }
+    }
+}
+
+/// Leave to skip the second factor once, within a time (M-44).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bypass {
+    /// Good before this moment.
+    pub until: Timestamp,
+    /// Why, in the words of who granted it.
+    pub reason: String,
+    /// Who granted it.
+    pub granted_by: String,
+    /// When.
+    pub granted_at: Timestamp,
+}
+
+/// All we hold about one identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The account, if the identity is enrolled.
+    pub account: Option<Account>,
+    /// Failures and lock.
+    pub tries: Tries,
+    /// A bypass not yet spent.
+    pub bypass: Option<Bypass>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000 };
+
+    fn after(count: u32, lock: Lock) -> Tries {
+        (0..count).fold(Tries::default(), |tries, _| tries.failed(Timestamp(5), lock))
+    }
+
+    #[test]
+    fn m_05_the_last_allowed_failure_locks() {
+        assert!(!after(2, LOCK).locked(Timestamp(6)));
+        assert!(after(3, LOCK).locked(Timestamp(6)));
+        assert!(after(3, LOCK).locked(Timestamp(1_004)));
+        assert!(!after(3, LOCK).locked(Timestamp(1_005)));
+    }
+
+    #[test]
+    fn a_lock_that_ran_out_starts_a_new_count() {
+        let tries = after(3, LOCK).failed(Timestamp(2_000), LOCK);
+        assert_eq!(tries, Tries { failures: 1, lock_until: None });
+    }
+
+    #[test]
+    fn a_failure_never_shortens_a_lock() {
+        let tries = after(3, Lock { failures_max: 3, wait_ms: 9_000 }).failed(Timestamp(6), LOCK);
+        assert_eq!(tries.lock_until, Some(Timestamp(9_005)));
+    }
+
+    #[test]
+    fn zero_never_locks() {
+        assert!(!after(500, Lock { failures_max: 0, wait_ms: 1_000 }).locked(Timestamp(6)));
+    }
+}

@@ -1,0 +1,84 @@
+//! Every write there is. The log of changes is the replication stream, the crash story and the test oracle.
+
+use super::account::Account;
+use super::account::Bypass;
+use super::account::Identity;
+use super::account::Timestamp;
+use super::account::Token;
+use super::rules::Lock;
+
+/// One write. `UseOtp` and `SpendBypass` are conditional: a `commit` that holds one which is spent already writes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Enables or disables an account; nothing where there is none.
+    EnableAccount {
+        /// Whose.
+        who: Identity,
+        /// Which.
+        enabled: bool,
+    },
+    /// One more wrong password or code.
+    Fail {
+        /// Whose.
+        who: Identity,
+        /// When.
+        at: Timestamp,
+        /// The rule that may lock.
+        lock: Lock,
+    },
+    /// A bypass, in place of one there may be.
+    GrantBypass {
+        /// Whose.
+        who: Identity,
+        /// What.
+        bypass: Bypass,
+    },
+    /// An account, in place of one there may be.
+    PutAccount(Account),
+    /// A token, in place of one with its id.
+    PutToken(Token),
+    /// An account with its tokens, tries and bypass.
+    RemoveAccount(Identity),
+    /// One token.
+    RemoveToken {
+        /// Whose.
+        who: Identity,
+        /// Its id.
+        token: String,
+    },
+    /// A bypass not yet spent.
+    RevokeBypass(Identity),
+    /// Uses the bypass up. Conditional: it must be there and not run out at `at`.
+    SpendBypass {
+        /// Whose.
+        who: Identity,
+        /// When.
+        at: Timestamp,
+    },
+    /// A login went well: failures start again at none.
+    Succeed(Identity),
+    /// Ends a lock and its count.
+    Unlock(Identity),
+    /// Burns a code: `step` and all before it. Conditional: the token must be there and `step` not burnt (M-01, M-03).
+    UseOtp {
+        /// Whose.
+        who: Identity,
+        /// The token's id.
+        token: String,
+        /// Time step or counter of the code.
+        step: u64,
+    },
+}
+
+/// Position in the log of changes: 1 is the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+/// Why a commit wrote nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitError {
+    /// The store could not write: nothing is on disk, or nobody can tell.
+    Outage,
+    /// A code or bypass in it is spent already.
+    Spent,
+}

@@ -1,0 +1,288 @@
+//! What was decided, and the proof that it may be: nobody is let in without a [`Permit`].
+
+use super::account::Identity;
+
+/// The end of a login.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Let in. The permit is the proof and can only be made by the flow.
+    Accept(Permit),
+    /// Silence (RADIUS) or `unavailable` (LDAP): it is we who cannot decide, so that the client turns to our peer.
+    Drop(Outage),
+    /// Refused. The person sees one text for all of these.
+    Reject(Denial),
+}
+
+/// Proof that an identity's first factor passed, and why the second needs no more asking.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit {
+    why: Grant,
+    first: Passed,
+}
+
+impl Permit {
+    /// Made by the flow alone (M-17): it takes the [`Passed`], which only a first factor that succeeded leaves behind.
+    pub(super) fn new(why: Grant, first: Passed) -> Self {
+        Self { why, first }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn why(&self) -> Grant {
+        self.why
+    }
+
+    /// Whose login it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.first.0
+    }
+}
+
+/// The first factor of this identity passed in this login. Not `Clone`: one proof, one decision.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passed(pub(super) Identity);
+
+/// Why somebody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grant {
+    /// A one-time bypass was spent.
+    Bypass,
+    /// The account is disabled and the policy lets such people in by the first factor alone.
+    Disabled,
+    /// The second factor passed.
+    Factor,
+    /// No provider could be reached and the policy is open in an outage.
+    FailOpen,
+    /// The person is in a trusted network.
+    TrustedNetwork,
+    /// The person has no account and the policy lets such people in by the first factor alone.
+    Unenrolled,
+}
+
+impl Grant {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Disabled => "disabled",
+            Self::Factor => "factor",
+            Self::FailOpen => "fail_open",
+            Self::TrustedNetwork => "trusted_network",
+            Self::Unenrolled => "unenrolled",
+        }
+    }
+}
+
+/// Why somebody is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denial {
+    /// The code is wrong, used up or too old.
+    BadCode,
+    /// The password is wrong, or nobody has that name.
+    BadCredential,
+    /// A code is needed and this client sent none and cannot be asked.
+    CodeNeeded,
+    /// The account is disabled, here or in the directory.
+    Disabled,
+    /// The person said no.
+    FactorDenied,
+    /// No second factor could be asked for.
+    FactorUnavailable,
+    /// The person said no and reported it.
+    FraudReported,
+    /// Too many failures, here or in the directory.
+    Locked,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// There is no method this person and this policy have in common.
+    NoMethod,
+    /// The directory knows the password but does not let this person in now: expired, wrong hour, must change.
+    NotPermitted,
+    /// Too many logins of this identity wait for their turn, or this one's answer came out of turn.
+    OutOfTurn,
+    /// No account, and the policy wants one.
+    Unenrolled,
+}
+
+impl Denial {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadCode => "bad_code",
+            Self::BadCredential => "bad_credential",
+            Self::CodeNeeded => "code_needed",
+            Self::Disabled => "disabled",
+            Self::FactorDenied => "factor_denied",
+            Self::FactorUnavailable => "factor_unavailable",
+            Self::FraudReported => "fraud_reported",
+            Self::Locked => "locked",
+            Self::NoAnswer => "no_answer",
+            Self::NoMethod => "no_method",
+            Self::NotPermitted => "not_permitted",
+            Self::OutOfTurn => "out_of_turn",
+            Self::Unenrolled => "unenrolled",
+        }
+    }
+}
+
+/// Why we cannot decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outage {
+    /// No directory server answers.
+    Directory,
+    /// We are broken: an event that cannot be, a key of ours that is wrong.
+    Fault,
+    /// A table is full.
+    Full,
+    /// The store cannot be read or written.
+    Store,
+}
+
+impl Outage {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Fault => "fault",
+            Self::Full => "full",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// A first factor that did not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrimaryError {
+    /// It could not be asked.
+    Outage(Outage),
+    /// It was asked and said no; `who` where the name belonged to somebody.
+    Refused {
+        /// Whose failure it is.
+        who: Option<Identity>,
+        /// Why.
+        why: Refused,
+    },
+}
+
+/// Why a directory refuses, told apart as Active Directory does (its sub-code in brackets).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refused {
+    /// The account's end date has passed (701).
+    AccountExpired,
+    /// The account is disabled (533).
+    Disabled,
+    /// The directory has locked the account (775).
+    LockedOut,
+    /// The password must be changed first (773).
+    MustChange,
+    /// Not at this hour (530).
+    NotNow,
+    /// Not from this place (531).
+    NotHere,
+    /// The password has expired (532).
+    PasswordExpired,
+    /// A restriction of the account (52f).
+    Restricted,
+    /// Nobody, or more than one, has this name (525).
+    UnknownName,
+    /// Wrong password (52e).
+    WrongPassword,
+}
+
+impl Refused {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccountExpired => "account_expired",
+            Self::Disabled => "disabled",
+            Self::LockedOut => "locked_out",
+            Self::MustChange => "must_change",
+            Self::NotNow => "not_now",
+            Self::NotHere => "not_here",
+            Self::PasswordExpired => "password_expired",
+            Self::Restricted => "restricted",
+            Self::UnknownName => "unknown_name",
+            Self::WrongPassword => "wrong_password",
+        }
+    }
+
+    pub(super) fn denial(self) -> Denial {
+        match self {
+            Self::UnknownName | Self::WrongPassword => Denial::BadCredential,
+            Self::Disabled => Denial::Disabled,
+            Self::LockedOut => Denial::Locked,
+            Self::AccountExpired | Self::MustChange | Self::NotNow | Self::NotHere | Self::PasswordExpired | Self::Restricted => Denial::NotPermitted,
+        }
+    }
+}
+
+/// A provider's name for a question it has asked: opaque, at most [`Ticket::LEN_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub String);
+
+impl Ticket {
+    /// Longer ones are refused by the provider that got them.
+    pub const LEN_MAX: usize = 512;
+}
+
+/// How a second factor stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It passed. `spend` is what that uses up: it must be on disk before anybody is let in.
+    Allowed {
+        /// A [`super::Change::UseOtp`] for a code of our own tokens.
+        spend: Option<super::Change>,
+    },
+    /// A code must be typed.
+    CodeNeeded {
+        /// The provider's question, if it asked one.
+        ticket: Option<Ticket>,
+    },
+    /// The person said no.
+    Denied {
+        /// And reported a fraud.
+        fraud: bool,
+    },
+    /// The question is out; ask again with the ticket.
+    Pending(Ticket),
+}
+
+/// Why a second factor could not be asked or did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FactorError {
+    /// The code is wrong or used up.
+    BadCode,
+    /// Nobody answered in time.
+    Expired,
+    /// The provider has locked this person out.
+    Locked,
+    /// Our key, host or account there is wrong: never a reason to let anybody in (M-14).
+    Misconfigured,
+    /// The provider does not know this person, or the person has no device for this method.
+    NotEnrolled,
+    /// Too many requests: somebody may be causing it, so never a reason to let anybody in.
+    Throttled,
+    /// Nothing answers there.
+    Unreachable,
+}
+
+impl FactorError {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadCode => "bad_code",
+            Self::Expired => "expired",
+            Self::Locked => "locked",
+            Self::Misconfigured => "misconfigured",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}

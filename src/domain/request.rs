@@ -1,0 +1,136 @@
+//! One login as asked: who, with what, through which door.
+
+use std::net::IpAddr;
+
+use super::secret::Secret;
+
+/// A login, as a door understood it.
+#[derive(Clone, Debug)]
+pub struct AuthRequest {
+    /// The door it came through.
+    pub door: Door,
+    /// The client's (NAS's, application's) name in the configuration.
+    pub client: String,
+    /// The name as typed. It may refuse, it never grants.
+    pub login: String,
+    /// The first factor as given.
+    pub primary: Primary,
+    /// A code that came along with the password, cut off by the client's [`CodeEntry`].
+    pub passcode: Option<Secret>,
+    /// What to ask when a code is needed; `None` where this client cannot be asked anything.
+    pub prompt: Option<String>,
+    /// Where the person is, as far as the client is trusted to tell.
+    pub source: Option<IpAddr>,
+    /// What else must be the same when this login is repeated or answered: the door's own bytes, never looked into.
+    pub seat: Vec<u8>,
+}
+
+/// The kind of door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// LDAP.
+    Ldap,
+    /// RADIUS.
+    Radius,
+}
+
+impl Door {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ldap => "ldap",
+            Self::Radius => "radius",
+        }
+    }
+}
+
+/// The first factor, as given.
+#[derive(Clone, Debug)]
+pub enum Primary {
+    /// A password in clear, the code already cut off.
+    Password(Secret),
+}
+
+/// How a client hands over a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeEntry {
+    /// Behind the password, after this separator.
+    Append(String),
+    /// Behind the password: so many last digits, 6 to 8.
+    AppendDigits(u8),
+    /// Asked for with this text.
+    Challenge(String),
+    /// Not at all: push and call alone.
+    None,
+}
+
+impl CodeEntry {
+    /// Cuts an appended code off a password. What does not look like `password, code` is all password.
+    #[must_use]
+    pub fn split(&self, typed: &Secret) -> (Secret, Option<Secret>) {
+        let bytes = typed.expose();
+        let cut = match self {
+            Self::Append(separator) => after_last(bytes, separator.as_bytes()),
+            Self::AppendDigits(digits) => bytes.len().checked_sub(usize::from(*digits)).map(|at| (at, at)),
+            Self::Challenge(_) | Self::None => None,
+        };
+        let Some((end, start)) = cut else { return (typed.clone(), None) };
+        match (bytes.get(..end), bytes.get(start..)) {
+            (Some(password), Some(code)) if !password.is_empty() && is_code(code) => (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec()))),
+            _ => (typed.clone(), None),
+        }
+    }
+}
+
+/// Six to eight ASCII digits.
+fn is_code(bytes: &[u8]) -> bool {
+    (6..=8).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
+}
+
+/// Where the last `separator` begins and ends.
+fn after_last(bytes: &[u8], separator: &[u8]) -> Option<(usize, usize)> {
+    if separator.is_empty() {
+        return None;
+    }
+    let start = bytes.windows(separator.len()).rposition(|window| window == separator)?;
+    Some((start, start.saturating_add(separator.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(entry: &CodeEntry, typed: &str) -> (String, Option<String>) {
+        let (password, code) = entry.split(&Secret::from(typed));
+        (password.expose_text().unwrap().to_owned(), code.map(|code| code.expose_text().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn r_066_a_code_is_cut_off_by_the_configured_rule_alone() {
+        let comma = CodeEntry::Append(",".into());
+        assert_eq!(split(&comma, "pa,ss,123456"), ("pa,ss".into(), Some("123456".into())));
+        assert_eq!(split(&comma, "password123456"), ("password123456".into(), None));
+        assert_eq!(split(&comma, "pass,12345"), ("pass,12345".into(), None));
+        assert_eq!(split(&comma, "pass,123456789"), ("pass,123456789".into(), None));
+        assert_eq!(split(&comma, "pass,12345x"), ("pass,12345x".into(), None));
+        let digits = CodeEntry::AppendDigits(6);
+        assert_eq!(split(&digits, "pass123456"), ("pass".into(), Some("123456".into())));
+        assert_eq!(split(&digits, "pass12345x"), ("pass12345x".into(), None));
+        assert_eq!(split(&CodeEntry::None, "pass,123456"), ("pass,123456".into(), None));
+        assert_eq!(split(&CodeEntry::Challenge("Code:".into()), "pass,123456"), ("pass,123456".into(), None));
+    }
+
+    #[test]
+    fn r_065_a_code_with_no_password_before_it_is_no_code() {
+        assert_eq!(split(&CodeEntry::Append(",".into()), ",123456"), (",123456".into(), None));
+        assert_eq!(split(&CodeEntry::AppendDigits(6), "123456"), ("123456".into(), None));
+        assert_eq!(split(&CodeEntry::Append(String::new()), "pass123456"), ("pass123456".into(), None));
+    }
+
+    #[test]
+    fn m_02_only_ascii_digits_are_a_code() {
+        assert_eq!(split(&CodeEntry::Append(",".into()), "pass,１２３４５６").1, None);
+        assert_eq!(split(&CodeEntry::Append(",".into()), "pass,123 456").1, None);
+    }
+}

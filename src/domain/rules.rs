@@ -1,0 +1,87 @@
+//! The rules of a policy, parsed: what must be true before somebody is let in.
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::network::Network;
+
+/// One policy. Shared by all clients that name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The policy's name in the configuration.
+    pub name: String,
+    /// In order of preference; the next is tried where one cannot be used.
+    pub methods: Vec<Choice>,
+    /// From here the first factor is enough.
+    pub trusted: Vec<Network>,
+    /// A person without an account.
+    pub unenrolled: FirstAlone,
+    /// A person whose account is disabled.
+    pub disabled: FirstAlone,
+    /// Every provider the person could use is away.
+    pub outage: OnOutage,
+    /// When too many failures lock.
+    pub lock: Lock,
+}
+
+/// A way to ask, and who carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// How the person is asked.
+    pub method: Method,
+    /// The provider's name in the configuration.
+    pub provider: String,
+}
+
+/// How a person is asked for the second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// A telephone call to answer.
+    Call,
+    /// A code from a generator, typed.
+    Oath,
+    /// A question on the phone's screen.
+    Push,
+}
+
+impl Method {
+    /// The word in configuration, log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Oath => "oath",
+            Self::Push => "push",
+        }
+    }
+}
+
+/// Whether the first factor alone is enough in some case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstAlone {
+    /// It is.
+    Accept,
+    /// It is not.
+    Reject,
+}
+
+/// What happens when no provider can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOutage {
+    /// Nobody gets in.
+    Closed,
+    /// The first factor is enough while a provider is *unreachable*; never for a wrong key of ours, a throttle or an unanswered question.
+    Open,
+}
+
+/// Failures until a lock, and how long it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The failure that locks; 0 never does.
+    pub failures_max: u32,
+    /// Milliseconds a lock lasts.
+    pub wait_ms: u64,
+}

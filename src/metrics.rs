@@ -1,0 +1,47 @@
+//! Counters by name, and how monitoring reads them. No label ever holds an account's name.
+
+use metrics_exporter_prometheus::BuildError;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// Bytes from outside that were thrown away; labels `door`, `why`.
+pub const DISCARDS: &str = "vestibule_discards_total";
+/// Logins decided; labels `door`, `client`, `decision`, `why`.
+pub const LOGINS: &str = "vestibule_logins_total";
+/// Requests to providers; labels `provider`, `outcome`.
+pub const PROVIDER_REQUESTS: &str = "vestibule_provider_requests_total";
+/// Whether a directory server or provider is well (1) or not (0); labels `room`, `name`.
+pub const HEALTHY: &str = "vestibule_healthy_count";
+/// Logins running now.
+pub const RUNNING: &str = "vestibule_logins_running_count";
+/// Challenges waiting for an answer now.
+pub const PARKED: &str = "vestibule_challenges_parked_count";
+
+/// Starts counting for this process and hands out the reader.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new().install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    ::metrics::describe_counter!(DISCARDS, "Packets, frames and connections thrown away, by door and reason");
+    ::metrics::describe_counter!(LOGINS, "Logins decided, by door, client, decision and reason");
+    ::metrics::describe_counter!(PROVIDER_REQUESTS, "Requests to providers, by provider and outcome");
+    ::metrics::describe_gauge!(HEALTHY, "1 while a directory server or provider is well, 0 while it is not");
+    ::metrics::describe_gauge!(RUNNING, "Logins running now");
+    ::metrics::describe_gauge!(PARKED, "Challenges waiting for an answer now");
+}
+
+/// Counts something thrown away at a door.
+pub fn discard(door: &'static str, why: &'static str) {
+    ::metrics::counter!(DISCARDS, "door" => door, "why" => why).increment(1);
+}
+
+/// Says whether a server behind us is well.
+pub fn healthy(room: &'static str, name: &str, well: bool) {
+    ::metrics::gauge!(HEALTHY, "room" => room, "name" => name.to_owned()).set(if well { 1.0 } else { 0.0 });
+}

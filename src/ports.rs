@@ -1,0 +1,205 @@
+//! The seams: what the engine and the doors ask of the rooms behind them.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+
+use crate::domain::Account;
+use crate::domain::Asking;
+use crate::domain::AuthRequest;
+use crate::domain::Bypass;
+use crate::domain::Change;
+use crate::domain::CommitError;
+use crate::domain::FactorError;
+use crate::domain::Identity;
+use crate::domain::Lsn;
+use crate::domain::PrimaryError;
+use crate::domain::Progress;
+use crate::domain::Secret;
+use crate::domain::Standing;
+use crate::domain::Ticket;
+use crate::domain::Timestamp;
+use crate::domain::Token;
+use crate::domain::TokenInfo;
+
+/// The first factor of a door. One `check` asks the directory once: at most one bind.
+#[async_trait]
+pub trait PrimaryCheck: Debug + Send + Sync {
+    /// Whom the typed name means. No credential leaves us here, and what is found may only refuse.
+    ///
+    /// # Errors
+    /// `Refused` with `UnknownName` for a name that is nobody's, more than one's, or no name; `Outage` when nobody could be asked.
+    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError>;
+
+    /// Asks for the first factor of `entry`, the very object that `resolve` found, and proves whose it was.
+    ///
+    /// # Errors
+    /// `Refused` with the reason; `Outage` when the directory did not decide.
+    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError>;
+}
+
+/// One object of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The directory's name in the configuration.
+    pub directory: String,
+    /// Its unchangeable id.
+    pub identity: Identity,
+    /// Its distinguished name: what we bind with.
+    pub dn: String,
+    /// Its short name.
+    pub name: String,
+    /// Its mail address.
+    pub mail: Option<String>,
+    /// Its mobile or telephone number.
+    pub phone: Option<String>,
+    /// Whether the directory has disabled it.
+    pub disabled: bool,
+}
+
+/// A directory.
+#[async_trait]
+pub trait Directory: Debug + Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// The one object that `login` means, whatever form it is typed in.
+    ///
+    /// # Errors
+    /// As [`PrimaryCheck::resolve`].
+    async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError>;
+
+    /// Binds as `entry` and proves that the directory took us for that very object. One bind, on one server.
+    ///
+    /// # Errors
+    /// As [`PrimaryCheck::check`].
+    async fn authenticate(&self, entry: &Entry, password: &Secret) -> Result<Identity, PrimaryError>;
+
+    /// A fresh, unbound connection to a server that is well, TLS already up as configured.
+    ///
+    /// # Errors
+    /// `Outage` when no server answers.
+    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError>;
+
+    /// How one reads on a connection bound through [`Directory::connect`] whom the directory took us for.
+    fn proof(&self) -> Proof;
+
+    /// Where a bind refused with this LDAP result code and diagnostic message stands.
+    fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// A byte stream both ways.
+pub trait Stream: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Stream for T {}
+
+/// How a bound connection tells who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Base search of the bound DN for this attribute, whose text is the identity (`entryUUID`).
+    OwnEntry(&'static str),
+    /// Base search of the root DSE for this attribute, whose binary values are SIDs and must hold the identity (`tokenGroups`).
+    TokenGroups(&'static str),
+}
+
+/// A carrier of second factors. Every provider's answers map to the small closed sets of the domain.
+///
+/// A call is bounded by the provider's own timeout; pacing and deadlines over several calls are the engine's.
+#[async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// Asks the person, or says what is needed.
+    ///
+    /// # Errors
+    /// Why it could not be asked.
+    async fn start(&self, asking: &Asking) -> Result<Progress, FactorError>;
+
+    /// How a question stands. May block while nothing changes, up to the provider's timeout, and then says `Pending` again.
+    ///
+    /// # Errors
+    /// Why nobody can tell, or that it ended without an answer.
+    async fn wait(&self, asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError>;
+
+    /// Checks a code.
+    ///
+    /// # Errors
+    /// `BadCode`, or why nobody can tell.
+    async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError>;
+
+    /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
+    async fn cancel(&self, ticket: &Ticket);
+}
+
+/// Accounts, tokens and the log of changes. Reads are from memory or disk at once; the one write is `commit`.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// All that is held about an identity; nothing held is `Standing::default()`.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a record is damaged.
+    fn standing(&self, who: &Identity) -> Result<Standing, StoreError>;
+
+    /// The tokens of an identity with their seeds.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError>;
+
+    /// A page of accounts in the order of their names, those behind `after` whose name, mail or identity contains `search` (case ignored).
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError>;
+
+    /// Accounts of exactly this name (case ignored), whatever directory.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError>;
+
+    /// All tokens without their seeds, at most `count_max`.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError>;
+
+    /// All bypasses not yet spent, at most `count_max`.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError>;
+
+    /// Writes all of `changes` or none. When it returns they are on disk. Several callers share one flush.
+    ///
+    /// # Errors
+    /// `Spent` when a code or bypass in it is used up: nothing was written. `Outage` when the disk failed.
+    async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError>;
+}
+
+/// The store cannot tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A record's checksum or form is wrong.
+    #[error("the record `{key}` in `{tree}` is damaged: restore from a backup")]
+    Damaged {
+        /// The tree.
+        tree: &'static str,
+        /// The key, as text.
+        key: String,
+    },
+    /// The disk failed.
+    #[error("the store cannot be read: {0}")]
+    Io(String),
+    /// A sealed value does not open.
+    #[error("a sealed value in `{tree}` does not open: is this the master key it was sealed with?")]
+    Sealed {
+        /// The tree.
+        tree: &'static str,
+    },
+}
+
+/// The wall clock.
+pub trait Clock: Debug + Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}

@@ -1,0 +1,1 @@
+//! What is remembered: accounts, tokens and the log of changes, in sled.

@@ -1,0 +1,1 @@
+//! LDAP: one PDU out of a buffer, bounded, and the messages we understand.

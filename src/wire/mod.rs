@@ -1,0 +1,4 @@
+//! Bytes: packets and frames in and out, nothing decided.
+
+pub mod ldap;
+pub mod radius;

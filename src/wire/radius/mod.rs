@@ -1,0 +1,1 @@
+//! RADIUS packets (RFC 2865).

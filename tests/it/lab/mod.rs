@@ -1,0 +1,1 @@
+//! The real binary on free ports, ended when dropped.

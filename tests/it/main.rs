@@ -1,0 +1,12 @@
+//! All integration tests, one binary: each further one would cost a link.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod admin;
+mod config;
+mod directory;
+mod duo;
+mod lab;
+mod ldap;
+mod radius;
+mod store;
+mod tidy;
