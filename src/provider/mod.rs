@@ -1,1 +1,4 @@
 //! The second factor: one file a provider.
+
+pub mod duo;
+pub mod oath;
