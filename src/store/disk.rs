@@ -43,9 +43,7 @@ impl Disk {
     /// Opens or makes the database in `dir`, trying `tries` times, a tenth of a second apart, while somebody else has it.
     pub(super) fn open(dir: &Path, tries: u32) -> Result<Self, OpenError> {
         make_private(dir)?;
-        let db = open_sled(dir, tries)?;
-        let trees = Tree::ALL.into_iter().map(|tree| Ok((tree, db.open_tree(tree.name())?))).collect::<sled::Result<_>>();
-        let trees = trees.map_err(|error| refusal(dir, &error))?;
+        let (db, trees) = open_sled(dir, tries)?;
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).map_err(|error| OpenError::io(dir, &error))?;
         make_files_private(dir).map_err(|error| OpenError::io(dir, &error))?;
         Ok(Self { dir: dir.to_owned(), db, trees, file })
@@ -140,6 +138,8 @@ impl Disk {
     }
 }
 
+type Opened = (sled::Db, Vec<(Tree, sled::Tree)>);
+
 /// Records of one tree, one after the other.
 pub(super) struct Rows {
     tree: Tree,
@@ -187,7 +187,7 @@ fn make_files_private(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open_sled(dir: &Path, tries: u32) -> Result<sled::Db, OpenError> {
+fn open_sled(dir: &Path, tries: u32) -> Result<Opened, OpenError> {
     let mut left = tries;
     loop {
         let found = open_guarded(dir);
@@ -200,12 +200,17 @@ fn open_sled(dir: &Path, tries: u32) -> Result<sled::Db, OpenError> {
 }
 
 /// sled panics on some damage: in a thread of its own that is a value, and the panic's text goes into the error instead of onto the terminal.
-fn open_guarded(dir: &Path) -> Result<sled::Db, OpenError> {
+fn open_guarded(dir: &Path) -> Result<Opened, OpenError> {
     quiet_panics();
     let config = sled::Config::new().path(dir).flush_every_ms(Some(SLED_SYNC_MS));
-    let opening = std::thread::Builder::new().name(OPENING.into()).spawn(move || config.open()).map_err(|error| OpenError::io(dir, &error))?;
+    let open = move || {
+        let db = config.open()?;
+        let trees = Tree::ALL.into_iter().map(|tree| Ok((tree, db.open_tree(tree.name())?))).collect::<sled::Result<_>>()?;
+        Ok((db, trees))
+    };
+    let opening = std::thread::Builder::new().name(OPENING.into()).spawn(open).map_err(|error| OpenError::io(dir, &error))?;
     match opening.join() {
-        Ok(opened) => opened.map_err(|error| refusal(dir, &error)),
+        Ok(opened) => opened.map_err(|error: sled::Error| refusal(dir, &error)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             Err(OpenError::damaged(dir, text.as_deref().unwrap_or("the database cannot be read")))
