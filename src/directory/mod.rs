@@ -1,5 +1,9 @@
 //! The first factor: directories that know passwords.
 
+mod ad;
+mod dn;
+mod search;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
