@@ -6,8 +6,12 @@ mod decision;
 mod flow;
 mod network;
 pub mod otp;
+#[cfg(test)]
+mod play;
 mod request;
 mod rules;
+#[cfg(test)]
+mod rulings;
 mod secret;
 
 pub use account::Account;
