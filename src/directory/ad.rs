@@ -51,7 +51,8 @@ impl<'a> Name<'a> {
 
     fn common(name: &'a str) -> Option<Self> {
         if let Some((front, domain)) = name.split_once('@').filter(|_| !name.contains('=')) {
-            let is_one = !front.is_empty() && !domain.is_empty() && !domain.contains('@') && !name.contains(|sign: char| sign.is_whitespace() || "\\/".contains(sign));
+            let is_one =
+                !front.is_empty() && !domain.is_empty() && !domain.contains('@') && !name.contains(|sign: char| sign.is_whitespace() || "\\/".contains(sign));
             return is_one.then_some(Self::Principal { whole: name, front, domain });
         }
         if name.contains('=') { Dn::parse(name).map(Self::Dn) } else { Some(Self::Bare(name)) }

@@ -149,7 +149,7 @@ mod tests {
             vec![string(&[0xff]), tag(16, PL::C(vec![]))],
             vec![string(b"uid=alice"), string(b"")],
             vec![string(b"uid=alice"), tag(16, PL::C(vec![string(b"uid")]))],
-            vec![string(b"uid=alice"), tag(16, PL::C(vec![tag(16, PL::C(vec![values])) ]))],
+            vec![string(b"uid=alice"), tag(16, PL::C(vec![tag(16, PL::C(vec![values]))]))],
             vec![string(b"uid=alice"), tag(16, PL::C(vec![tag(16, PL::C(vec![string(b"uid"), tag(17, PL::C(vec![tag(4, PL::C(vec![]))]))]))]))],
         ];
         for parts in bad {

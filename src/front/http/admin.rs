@@ -201,7 +201,9 @@ fn routes(desk: Desk) -> Router {
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::absent("there is no such page", "is the command as old as the server?") })
-        .method_not_allowed_fallback(|| async { Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "that cannot be done here", "is the command as old as the server?") })
+        .method_not_allowed_fallback(|| async {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "that cannot be done here", "is the command as old as the server?")
+        })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(desk.clone(), admit))
         .with_state(desk)

@@ -40,10 +40,7 @@ const LIST_MAX: usize = 10_000;
 const SEARCH_MAX: usize = 10_000_000;
 
 pub(super) fn routes() -> Router<Desk> {
-    Router::new()
-        .route("/v1/tokens", get(list))
-        .route("/v1/tokens/{id}", delete(remove))
-        .route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
+    Router::new().route("/v1/tokens", get(list)).route("/v1/tokens/{id}", delete(remove)).route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
 }
 
 async fn list(State(desk): State<Desk>) -> Result<Json<TokenList>, Refusal> {
