@@ -117,9 +117,8 @@ impl Server {
     /// # Errors
     /// The first thing that could not be opened; nothing stays open then.
     pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>) -> Result<Self, ServerError> {
-        let settings = config.store.clone();
-        let opened = tokio::task::spawn_blocking(move || store::open(settings)).await;
-        let store: Arc<dyn Store> = opened.map_err(|_| store::OpenError::Crashed)??;
+        // Blocks on the disk, before any door is open.
+        let store: Arc<dyn Store> = store::open(&config.store)?;
         let rooms = Rooms::build(&config, &store, &clock)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
