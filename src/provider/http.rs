@@ -41,7 +41,6 @@ pub struct Http {
 }
 
 /// One request.
-#[derive(Debug)]
 pub struct Request {
     /// `GET`, `POST`.
     pub method: Method,
@@ -54,6 +53,13 @@ pub struct Request {
     /// `Some`: a long poll, which may take so long. That it runs out or is cut says nothing about the server's health: a person who does not answer makes
     /// it happen, and must not be able to make a provider look unreachable by it.
     pub poll: Option<Duration>,
+}
+
+/// Without headers and body: they hold keys and codes.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 /// What a server said: any status but 429 and 5xx.
