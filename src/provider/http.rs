@@ -151,7 +151,12 @@ impl Http {
             .retry(retry::never())
             .referer(false)
             .no_proxy()
-            .connect_timeout(timeout);
+            .connect_timeout(timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            // HTTP/2 puts everybody on one connection; one that a firewall has silently forgotten would fail them all until TCP notices, in a quarter of an hour.
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(timeout)
+            .http2_keep_alive_while_idle(true);
         if let Some(path) = ca_file {
             builder = builder.tls_certs_only(certificates(path)?);
         }
@@ -339,6 +344,8 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 }
 
 const ROOM: &str = "provider";
+const IDLE_MAX: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

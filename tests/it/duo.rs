@@ -398,9 +398,9 @@ fn lies() -> Vec<(u16, String)> {
 
 #[tokio::test]
 async fn m_14_an_answer_that_lies_is_never_approval() {
+    let lab = Lab::new(Manner::Told).await;
+    let ticket = lab.ticket().await;
     for (status, body) in lies() {
-        let lab = Lab::new(Manner::Told).await;
-        let ticket = lab.ticket().await;
         for path in [STATUS, AUTH, PREAUTH] {
             lab.cloud.set_weather(Some(path), Weather::says(status, &body));
             let outcome = match path {
@@ -412,7 +412,8 @@ async fn m_14_an_answer_that_lies_is_never_approval() {
             assert!(fine, "{path} {status} {body}: {outcome:?}");
             let outage = outcome == Err(FactorError::Unreachable);
             assert_eq!(outage, status >= 500 && path != STATUS, "{path} {status} {body}: {outcome:?}");
-            later(Duration::from_secs(2)).await;
+            // Whatever silence or pause that earned is over.
+            later(Duration::from_secs(61)).await;
         }
     }
 }
@@ -471,6 +472,95 @@ async fn a_redirect_is_not_followed() {
         assert_eq!(lab.start(Method::Push).await, Err(FactorError::Misconfigured), "{status}");
     }
     assert_eq!(other.requests(PREAUTH), 0);
+}
+
+/// The lab cloud behind TLS: a certificate for `host`, and the file of the authority that vouches for it.
+async fn behind_tls(cloud: &Cloud, host: &str) -> (SocketAddr, tempfile::NamedTempFile) {
+    let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind(any_port()).await.unwrap();
+    let (front, back) = (listener.local_addr().unwrap(), cloud.address());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut inside) = acceptor.accept(stream).await else { return };
+                let mut outside = tokio::net::TcpStream::connect(back).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+            });
+        }
+    });
+    (front, file)
+}
+
+#[tokio::test]
+async fn over_tls_the_ca_file_vouches_for_the_server() {
+    let lab = Lab::new(Manner::Approves(SOON)).await;
+    let (front, ca) = behind_tls(&lab.cloud, "127.0.0.1").await;
+    let duo = duo_with(&lab.cloud, |settings| {
+        settings.url = Some(format!("https://{front}"));
+        settings.ca_file = Some(ca.path().to_owned());
+    });
+    assert_eq!(settle(&duo, &asking("alice", Method::Push)).await, ALLOWED);
+}
+
+#[tokio::test]
+async fn m_14_somebody_elses_certificate_is_no_outage_however_often_it_is_seen() {
+    let lab = Lab::new(Manner::AllowedAtOnce).await;
+    let (front, ca) = behind_tls(&lab.cloud, "127.0.0.1").await;
+    let (elsewhere, other_ca) = behind_tls(&lab.cloud, "other.example").await;
+    for (url, ca_file) in [
+        (format!("https://{front}"), Some(&other_ca)),
+        (format!("https://{front}"), None),
+        (format!("https://{elsewhere}"), Some(&other_ca)),
+        (lab.cloud.url().replace("http://", "https://"), Some(&ca)),
+    ] {
+        let duo = duo_with(&lab.cloud, |settings| {
+            settings.url = Some(url.clone());
+            settings.ca_file = ca_file.map(|file| file.path().to_owned());
+        });
+        for _ in 0..5 {
+            assert_eq!(duo.start(&asking("alice", Method::Push)).await, Err(FactorError::Misconfigured), "{url} {ca_file:?}");
+        }
+    }
+    assert_eq!(lab.cloud.requests(PREAUTH), 0);
+}
+
+#[tokio::test]
+async fn a_push_is_held_until_the_person_is_told_to_approve() {
+    let lab = Lab::new(Manner::Told).await;
+    let person = async {
+        lab.cloud.pushed("alice", 1).await;
+        assert_eq!(lab.cloud.approve("alice"), 1);
+    };
+    let (outcome, ()) = tokio::join!(lab.ask(Method::Push), person);
+    assert_eq!(outcome, ALLOWED);
+    assert_eq!(lab.cloud.pushes("alice"), 1);
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_health_turns_red_and_green() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let read = recorder.handle();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let lab = Lab::new(Manner::AllowedAtOnce).await;
+    let well = |value: u8| format!("vestibule_healthy_count{{room=\"provider\",name=\"duo\"}} {value}");
+    let count = |outcome: &str, value: u8| format!("vestibule_provider_requests_total{{provider=\"duo\",outcome=\"{outcome}\"}} {value}");
+    assert!(read.render().contains(&well(1)), "{}", read.render());
+    lab.cloud.set_weather(None, Weather::says(500, ""));
+    assert_eq!(lab.start(Method::Push).await, Err(FactorError::Unreachable));
+    assert!(read.render().contains(&well(0)), "{}", read.render());
+    assert!(read.render().contains(&count("unreachable", 1)), "{}", read.render());
+    lab.cloud.set_weather(None, Weather::Fine);
+    assert_eq!(lab.start(Method::Push).await, ALLOWED);
+    assert!(read.render().contains(&well(1)), "{}", read.render());
+    assert!(read.render().contains(&count("answered", 1)), "{}", read.render());
 }
 
 #[tokio::test]
