@@ -269,7 +269,7 @@ fn remedy(code: u32) -> &'static str {
         40_001..40_100 => "Duo does not accept our parameters: is this an Auth API application?",
         40_102 => "the integration key is unknown there: check `key_id` and `host`",
         40_103 => "our signature is wrong: check `key` and `host`",
-        40_104 | 40_105 | 40_106 => "the clocks are too far apart: check this machine's time",
+        40_104..=40_106 => "the clocks are too far apart: check this machine's time",
         40_300..40_400 => "this application may not do that: check its permissions and networks in the Duo admin panel",
         _ => "Duo refuses us: check `host`, `key_id` and `key`",
     }
