@@ -13,6 +13,8 @@ mod rules;
 #[cfg(test)]
 mod rulings;
 mod secret;
+#[cfg(test)]
+mod transcript;
 
 pub use account::Account;
 pub use account::Bypass;

@@ -116,7 +116,7 @@ pub(super) fn owing() -> Standing {
     Standing { tries: Tries { failures: 2, lock_until: Some(NOW) }, ..enrolled() }
 }
 
-fn bypassed(until: Timestamp) -> Standing {
+pub(super) fn bypassed(until: Timestamp) -> Standing {
     let bypass = Bypass { until, reason: "lost phone".into(), granted_by: "root".into(), granted_at: Timestamp(0) };
     Standing { bypass: Some(bypass), ..enrolled() }
 }
