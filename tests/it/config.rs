@@ -129,12 +129,8 @@ fn only(told: &[String]) -> &str {
     &told[0]
 }
 
-#[test]
-fn every_mistake_of_a_file_is_told_at_once_with_path_line_and_hint() {
-    let etc = Etc::new();
-    fs::set_permissions(etc.path("secrets/corp-bind"), fs::Permissions::from_mode(0o640)).unwrap();
-    let told = etc.told(
-        r#"[node]
+/// Each of another kind.
+const TWENTY_MISTAKES: &str = r#"[node]
 nmae = "mfa1"
 data_dir = "/var/lib/vestibule"
 master_key = { credential = "duo-key" }
@@ -173,8 +169,13 @@ code = { challenge = "Code:" }
 policy = "vpn"
 [portal]
 address = "0.0.0.0:443"
-"#,
-    );
+"#;
+
+#[test]
+fn every_mistake_of_a_file_is_told_at_once_with_path_line_and_hint() {
+    let etc = Etc::new();
+    fs::set_permissions(etc.path("secrets/corp-bind"), fs::Permissions::from_mode(0o640)).unwrap();
+    let told = etc.told(TWENTY_MISTAKES);
     let expected = [
         "vestibule.toml:1: node.name: is missing (write name = \"mfa1\")",
         "vestibule.toml:2: node.nmae: is an unknown key (did you mean `name`?)",
