@@ -147,6 +147,8 @@ pub trait Store: Debug + Send + Sync {
 
     /// A page of accounts in the order of their names, those behind `after` whose name, mail or identity contains `search` (case ignored).
     ///
+    /// `after` is the last account of the page before: its name, a zero byte and its identity. A name alone passes over all accounts of that name.
+    ///
     /// # Errors
     /// As [`Store::standing`].
     fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError>;
@@ -195,6 +197,14 @@ pub enum StoreError {
     Sealed {
         /// The tree.
         tree: &'static str,
+    },
+    /// A record of a later program.
+    #[error("a record in `{tree}` has version {version}, which this program does not know: update it")]
+    Version {
+        /// The tree.
+        tree: &'static str,
+        /// The version found.
+        version: u8,
     },
 }
 

@@ -1,9 +1,77 @@
 //! The first factor: directories that know passwords.
 
+mod ad;
+mod dn;
+mod ldap;
+mod pool;
+mod search;
+mod server;
+mod session;
+mod stream;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use rustls::pki_types::ServerName;
+
+use crate::domain::AuthRequest;
+use crate::domain::Identity;
+use crate::domain::Primary;
+use crate::domain::PrimaryError;
 use crate::domain::Secret;
+use crate::ports::Directory;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+
+pub use self::stream::TlsError;
+
+/// Makes a directory ready to be asked. Reads the CA file; the network is not touched.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
+    Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
+}
+
+/// Why a directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nobody could be told to be below it.
+    #[error("base is no distinguished name: write it as DC=corp,DC=example")]
+    Base,
+    /// A directory would call an empty password a success without looking.
+    #[error("bind_password is empty, holds a NUL or is not UTF-8")]
+    BindPassword,
+    /// Nobody to ask.
+    #[error("servers names no server")]
+    NoServer,
+    /// No certificate could be checked.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The first factor of a door that hands us the password: one bind at the directory.
+#[derive(Clone, Debug)]
+pub struct ByDirectory(pub Arc<dyn Directory>);
+
+#[async_trait]
+impl PrimaryCheck for ByDirectory {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
+        self.0.resolve(&request.login).await
+    }
+
+    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
+        match &request.primary {
+            Primary::Password(password) => self.0.authenticate(entry, password).await,
+        }
+    }
+}
 
 /// One `[directory.NAME]`.
 #[derive(Clone, Debug)]
@@ -39,7 +107,7 @@ pub enum Kind {
     Ldap,
 }
 
-/// One server of a directory.
+/// One server of a directory: `ldaps://HOST`, `ldap+starttls://HOST`, or `ldap://HOST` for a loopback address; `:PORT` may follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Name or address; the certificate must be for it.
@@ -48,6 +116,66 @@ pub struct Server {
     pub port: u16,
     /// How the connection is kept from others.
     pub security: Security,
+}
+
+impl FromStr for Server {
+    type Err = ServerError;
+
+    fn from_str(text: &str) -> Result<Self, ServerError> {
+        let (scheme, rest) = text.split_once("://").ok_or(ServerError::Scheme)?;
+        let (security, port_usual) = match scheme.to_ascii_lowercase().as_str() {
+            "ldap" => (Security::Plain, 389),
+            "ldap+starttls" => (Security::StartTls, 389),
+            "ldaps" => (Security::Tls, 636),
+            _ => return Err(ServerError::Scheme),
+        };
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok()).ok_or(ServerError::Host)?,
+            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(ServerError::Port)?,
+            None if port.is_empty() => port_usual,
+            None => return Err(ServerError::Port),
+        };
+        ServerName::try_from(host).map_err(|_| ServerError::Host)?;
+        let is_local = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if security == Security::Plain && !is_local {
+            return Err(ServerError::ClearText);
+        }
+        Ok(Self { host: host.to_owned(), port, security })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.security {
+            Security::Plain => "ldap",
+            Security::StartTls => "ldap+starttls",
+            Security::Tls => "ldaps",
+        };
+        match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => write!(f, "{scheme}://[{address}]:{}", self.port),
+            Err(_) => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Why a text is no server of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerError {
+    /// Passwords would go over a network unencrypted.
+    #[error("ldap:// is clear text and for loopback addresses alone: write ldaps:// or ldap+starttls://")]
+    ClearText,
+    /// No name or address, or one that no certificate could be for.
+    #[error("the host is no DNS name and no address (IPv6 goes in brackets)")]
+    Host,
+    /// Not 1 to 65535, or something else behind the host.
+    #[error("only a port from 1 to 65535 may follow the host, as in ldaps://dc1.corp.example:636")]
+    Port,
+    /// None of ours.
+    #[error("begin with ldaps:// or ldap+starttls://, as in ldaps://dc1.corp.example")]
+    Scheme,
 }
 
 /// How a connection to a directory server is kept from others.
@@ -59,4 +187,58 @@ pub enum Security {
     StartTls,
     /// `ldaps://`.
     Tls,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_read_from_its_url() {
+        for (text, host, port, security, shown) in [
+            ("ldaps://dc1.corp.example", "dc1.corp.example", 636, Security::Tls, "ldaps://dc1.corp.example:636"),
+            ("LDAPS://dc1:3269", "dc1", 3269, Security::Tls, "ldaps://dc1:3269"),
+            ("ldap+starttls://10.0.0.5", "10.0.0.5", 389, Security::StartTls, "ldap+starttls://10.0.0.5:389"),
+            ("ldaps://[2001:db8::5]:1636", "2001:db8::5", 1636, Security::Tls, "ldaps://[2001:db8::5]:1636"),
+            ("ldap://127.0.0.1:10389", "127.0.0.1", 10389, Security::Plain, "ldap://127.0.0.1:10389"),
+            ("ldap://[::1]", "::1", 389, Security::Plain, "ldap://[::1]:389"),
+            ("ldap://localhost", "localhost", 389, Security::Plain, "ldap://localhost:389"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!((server.host.as_str(), server.port, server.security), (host, port, security), "{text}");
+            assert_eq!(server.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn l_087_clear_text_is_for_loopback_alone() {
+        for text in ["ldap://dc1.corp.example", "ldap://10.0.0.5", "ldap://[2001:db8::5]:389", "ldap://localhost.corp.example", "ldap://127.0.0.1.corp.example"]
+        {
+            assert_eq!(text.parse::<Server>(), Err(ServerError::ClearText), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_with_the_reason() {
+        for (text, error) in [
+            ("dc1.corp.example", ServerError::Scheme),
+            ("https://dc1.corp.example", ServerError::Scheme),
+            ("ldapi://%2frun%2fldapi", ServerError::Scheme),
+            ("ldaps://", ServerError::Host),
+            ("ldaps://:636", ServerError::Host),
+            ("ldaps://user@dc1", ServerError::Host),
+            ("ldaps://dc 1", ServerError::Host),
+            ("ldaps://[dc1]:636", ServerError::Host),
+            ("ldaps://[::1", ServerError::Host),
+            ("ldaps://dc1/DC=corp", ServerError::Host),
+            ("ldaps://2001:db8::5", ServerError::Port),
+            ("ldaps://dc1:0", ServerError::Port),
+            ("ldaps://dc1:", ServerError::Port),
+            ("ldaps://dc1:65536", ServerError::Port),
+            ("ldaps://dc1:636/", ServerError::Port),
+            ("ldaps://[::1]636", ServerError::Port),
+        ] {
+            assert_eq!(text.parse::<Server>(), Err(error), "{text}");
+        }
+    }
 }

@@ -44,6 +44,8 @@ pub enum Event {
     Found(Result<Standing, Outage>),
     /// What we hold about whoever the typed name seems to be; good for saying no alone.
     Hinted(Result<Option<Standing>, PrimaryError>),
+    /// Too many logins of this identity wait for their turn.
+    OutOfTurn,
     /// How the second factor stands.
     Progress(Result<Progress, FactorError>),
 }
@@ -196,6 +198,7 @@ impl Flow {
             }
             (Stage::Refind(second, ticket, code), Event::Found(Ok(standing))) => self.found_again(now, second, ticket, code, &standing),
             (Stage::Commit(decision), Event::Committed(outcome)) => self.committed(now, decision, outcome),
+            (Stage::Find(_) | Stage::Hint | Stage::Refind(..), Event::OutOfTurn) => reject(Denial::OutOfTurn),
             (stage, Event::Expired) => expired(&stage),
             _ => drop_for(Outage::Fault),
         }

@@ -6,9 +6,15 @@ mod decision;
 mod flow;
 mod network;
 pub mod otp;
+#[cfg(test)]
+mod play;
 mod request;
 mod rules;
+#[cfg(test)]
+mod rulings;
 mod secret;
+#[cfg(test)]
+mod transcript;
 
 pub use account::Account;
 pub use account::Bypass;

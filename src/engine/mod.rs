@@ -1,17 +1,43 @@
 //! The loop: the one place that waits between a question and its answer.
 
+mod journey;
+mod parked;
+mod turnstile;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::time::Duration;
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use tokio::time::Instant;
 
 use crate::domain::AuthRequest;
 use crate::domain::Decision;
+use crate::domain::Denial;
+use crate::domain::Event;
+use crate::domain::Flow;
+use crate::domain::Outage;
+use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
+use journey::Journey;
+use parked::Parked;
+use parked::STATE_LEN;
+use turnstile::Entered;
+use turnstile::Place;
+use turnstile::Running;
+use turnstile::Sameness;
+use turnstile::Shared;
+use turnstile::Turns;
 
 /// How much may go on at once, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +46,24 @@ pub struct Limits {
     pub logins_max: usize,
     /// Challenges waiting for an answer at once.
     pub parked_max: usize,
-    /// How long a challenge can be answered.
+    /// How long a challenge can be answered, at most 5 minutes.
     pub challenge_keep: Duration,
 }
 
 /// Runs logins.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    providers: RwLock<Arc<Providers>>,
+    running: Running,
+    turns: Arc<Turns>,
+    parked: Mutex<Parked>,
+    /// Keys the hash that tells whether two requests are the same login.
+    sameness_key: Secret,
+}
+
+type Providers = HashMap<String, Arc<dyn Provider>>;
 
 /// The answer to a challenge, as a door understood it.
 #[derive(Clone, Debug)]
@@ -43,9 +80,17 @@ pub struct Answer {
     pub code: Secret,
 }
 
-/// A login under way. Dropping it gives the login up: a question to the person is taken back and a late approval opens nothing.
+/// A login under way. When the last asker drops it the login is given up: a question to the person is taken back and a late approval
+/// opens nothing.
 #[derive(Debug)]
-pub struct Login {}
+pub struct Login(Begun);
+
+#[derive(Debug)]
+enum Begun {
+    /// Refused before it began.
+    Over(Outcome),
+    Under(Place),
+}
 
 /// How a login ended for the one who asked.
 #[derive(Clone, Debug)]
@@ -65,34 +110,173 @@ pub enum Outcome {
 
 impl Engine {
     /// An engine without providers.
-    #[must_use]
-    pub fn new(_store: Arc<dyn Store>, _clock: Arc<dyn Clock>, _limits: Limits) -> Arc<Self> {
-        Arc::new(Self {})
+    ///
+    /// # Errors
+    /// When the machine has no randomness to give.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, limits: Limits) -> Result<Arc<Self>, getrandom::Error> {
+        Ok(Arc::new(Self {
+            store,
+            clock,
+            providers: RwLock::default(),
+            running: Running::new(limits.logins_max),
+            turns: Arc::default(),
+            parked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
+            sameness_key: Secret::new(random::<32>()?.to_vec()),
+        }))
     }
 
-    /// Takes these providers from the next login on, by their names in the configuration.
-    pub fn equip(&self, _providers: HashMap<String, Arc<dyn Provider>>) {}
+    /// Takes these providers from the next question on, by their names in the configuration.
+    pub fn equip(&self, providers: HashMap<String, Arc<dyn Provider>>) {
+        *self.providers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(providers);
+    }
 
     /// Begins a login that must end `within` that time. The same request while it runs joins it: one login, one push.
-    pub fn login(self: &Arc<Self>, _request: AuthRequest, _rules: Arc<Rules>, _check: Arc<dyn PrimaryCheck>, _within: Duration) -> Login {
-        Login {}
+    pub fn login(self: &Arc<Self>, request: AuthRequest, rules: Arc<Rules>, check: Arc<dyn PrimaryCheck>, within: Duration) -> Login {
+        let Primary::Password(password) = &request.primary;
+        let passcode = request.passcode.as_ref().map_or(&[][..], Secret::expose);
+        let source = request.source.map(|source| source.to_string()).unwrap_or_default();
+        let same = self.sameness(&[
+            b"login",
+            request.door.as_str().as_bytes(),
+            request.client.as_bytes(),
+            request.login.as_bytes(),
+            &request.seat,
+            source.as_bytes(),
+            password.expose(),
+            passcode,
+        ]);
+        match self.running.enter(same) {
+            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
+            Entered::Joined(place) => Login(Begun::Under(place)),
+            Entered::First(shared, place) => {
+                self.set_out(same, shared, Journey::new(Arc::clone(self), Flow::new(request, rules), Some(check), within), Event::Begin);
+                Login(Begun::Under(place))
+            }
+        }
     }
 
     /// Takes a parked login up again. A State is good once, for the client, name and seat it was given to.
-    pub fn answer(self: &Arc<Self>, _answer: Answer, _within: Duration) -> Login {
-        Login {}
+    pub fn answer(self: &Arc<Self>, answer: Answer, within: Duration) -> Login {
+        let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, &answer.state, answer.code.expose()]);
+        match self.running.enter(same) {
+            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
+            Entered::Joined(place) => Login(Begun::Under(place)),
+            Entered::First(shared, place) => {
+                let Some(flow) = self.unpark(&answer) else {
+                    self.running.leave(&same);
+                    tracing::info!(client = answer.client, login = ?answer.login, "a challenge was answered that is not open: it ran out, was answered already, or was never this client's");
+                    return Login::over(Decision::Reject(Denial::OutOfTurn));
+                };
+                self.set_out(same, shared, Journey::new(Arc::clone(self), flow, None, within), Event::Answer(answer.code));
+                Login(Begun::Under(place))
+            }
+        }
     }
 
     /// Logins running now.
     #[must_use]
     pub fn running(&self) -> usize {
-        0
+        self.running.count()
+    }
+
+    /// Runs a login in a task of its own, for as long as anybody listens.
+    fn set_out(self: &Arc<Self>, same: Sameness, shared: Arc<Shared>, mut journey: Journey, first: Event) {
+        let engine = Arc::clone(self);
+        ::metrics::gauge!(crate::metrics::RUNNING).set(count(self.running()));
+        tokio::spawn(async move {
+            let ended = {
+                let mut travelling = std::pin::pin!(journey.travel(first));
+                loop {
+                    tokio::select! {
+                        ended = &mut travelling => break Some(ended),
+                        () = shared.said.closed() => {
+                            if engine.running.leave_if_alone(&same, &shared) {
+                                break None;
+                            }
+                        }
+                    }
+                }
+            };
+            match ended {
+                Some(ended) => {
+                    let outcome = engine.conclude(journey, ended);
+                    engine.running.leave(&same);
+                    shared.said.send_replace(Some(outcome));
+                }
+                None => journey.give_up(),
+            }
+            ::metrics::gauge!(crate::metrics::RUNNING).set(count(engine.running()));
+        });
+    }
+
+    fn conclude(&self, journey: Journey, ended: journey::Ended) -> Outcome {
+        match ended {
+            journey::Ended::Decided(decision) => {
+                journey.log(&decision);
+                Outcome::Decided(Arc::new(decision))
+            }
+            journey::Ended::Parked(prompt) => self.park(journey, prompt),
+        }
+    }
+
+    fn park(&self, journey: Journey, prompt: String) -> Outcome {
+        let Ok(state) = random::<STATE_LEN>() else {
+            return journey.drop_for(Outage::Fault);
+        };
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = parked.put(Instant::now(), state, journey.into_flow());
+        ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
+        if kept {
+            Outcome::Challenge { state: state.to_vec(), prompt }
+        } else {
+            tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
+            Outcome::Decided(Arc::new(Decision::Drop(Outage::Full)))
+        }
+    }
+
+    fn unpark(&self, answer: &Answer) -> Option<Flow> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), answer)
+    }
+
+    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    }
+
+    fn sameness(&self, fields: &[&[u8]]) -> Sameness {
+        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(self.sameness_key.expose()) else {
+            return Sameness::default();
+        };
+        for field in fields {
+            mac.update(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(field);
+        }
+        mac.finalize().into_bytes().into()
     }
 }
 
 impl Login {
     /// Waits for the end.
     pub async fn outcome(self) -> Outcome {
-        Outcome::Superseded
+        match self.0 {
+            Begun::Over(outcome) => outcome,
+            Begun::Under(place) => place.outcome().await.unwrap_or_else(|| Outcome::Decided(Arc::new(Decision::Drop(Outage::Fault)))),
+        }
+    }
+
+    fn over(decision: Decision) -> Self {
+        Self(Begun::Over(Outcome::Decided(Arc::new(decision))))
     }
 }
+
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn count(of: usize) -> f64 {
+    u32::try_from(of).map_or(f64::MAX, f64::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,6 @@
-//! The second factor: one file a provider.
+//! The second factor: one file a provider, and the one HTTP client they share.
 
+mod breaker;
 pub mod duo;
+pub mod http;
 pub mod oath;

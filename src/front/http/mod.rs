@@ -1,1 +1,16 @@
-//! Administration over HTTP.
+//! Administration over HTTP: JSON on a Unix socket, for the machine's own administrators.
+
+mod accounts;
+mod admin;
+mod bypasses;
+mod lookup;
+mod otpauth;
+mod peer;
+mod refusal;
+pub mod shapes;
+mod socket;
+mod tokens;
+
+pub use admin::Admin;
+pub use admin::Rooms;
+pub use admin::Settings;

@@ -1,1 +1,37 @@
-//! LDAP: one PDU out of a buffer, bounded, and the messages we understand.
+//! LDAP: one PDU out of a buffer, bounded, and the messages we understand (RFC 4511).
+//!
+//! What comes from outside is read by our own cursor over borrowed bytes: `rasn` takes indefinite lengths and refuses result codes, bind choices and trailing
+//! components it does not know. What we send, and the search entries we change, go through `rasn-ldap`.
+
+mod ber;
+mod frame;
+mod make;
+mod message;
+mod sid;
+
+pub use ber::DEPTH_MAX;
+pub use ber::bounded;
+pub use frame::Frame;
+pub use frame::ID_MAX;
+pub use frame::Refusal;
+pub use make::Code;
+pub use make::NOTICE_OF_DISCONNECTION;
+pub use make::abandon;
+pub use make::answer;
+pub use make::bind_request;
+pub use make::entry;
+pub use make::extended_answer;
+pub use make::notice;
+pub use make::read_request;
+pub use make::unbind_request;
+pub use message::Bind;
+pub use message::Choice;
+pub use message::Control;
+pub use message::Entry;
+pub use message::LdapResult;
+pub use message::Op;
+pub use message::Reply;
+pub use message::Request;
+pub use message::Search;
+pub use message::Write;
+pub use sid::sid_text;

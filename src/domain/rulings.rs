@@ -1,0 +1,149 @@
+//! The rules of a login, each shown by one short login. The play beside this tries every other order.
+
+use std::sync::Arc;
+
+use super::account::Standing;
+use super::change::Change;
+use super::change::CommitError;
+use super::decision::Decision;
+use super::decision::Denial;
+use super::decision::FactorError;
+use super::decision::Grant;
+use super::decision::Outage;
+use super::decision::PrimaryError;
+use super::decision::Progress;
+use super::decision::Refused;
+use super::flow::Action;
+use super::flow::Event;
+use super::flow::Flow;
+use super::play::NOW;
+use super::play::Shape;
+use super::play::TYPED;
+use super::play::alice;
+use super::play::burnt;
+use super::play::disabled;
+use super::play::enrolled;
+use super::play::locked;
+use super::play::owing;
+use super::play::refusal;
+use super::play::request;
+use super::play::rules;
+use super::rules::FirstAlone;
+use super::rules::OnOutage;
+use super::rules::Rules;
+use super::secret::Secret;
+
+const CODE_NEEDED: Event = Event::Progress(Ok(Progress::CodeNeeded { ticket: None }));
+const BAD_CODE: Event = Event::Progress(Err(FactorError::BadCode));
+
+/// Rules that let nobody in by the first factor alone.
+fn strict() -> Arc<Rules> {
+    rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed, 3)
+}
+
+/// One login by these events; the last action.
+fn last(rules: Arc<Rules>, shape: Shape, events: Vec<Event>) -> Action {
+    let mut flow = Flow::new(request(shape), rules);
+    events.into_iter().fold(Action::Hint, |_, event| flow.next(NOW, event))
+}
+
+/// The events up to the question for the second factor, then `more`.
+fn asked(standing: Standing, more: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let opening = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(alice())), Event::Found(Ok(standing))];
+    opening.into_iter().chain(more).collect()
+}
+
+fn failed() -> Action {
+    Action::Commit(vec![Change::Fail { who: alice(), at: NOW, lock: strict().lock }])
+}
+
+#[test]
+fn m_05_a_wrong_password_and_a_wrong_code_count_against_the_same_identity() {
+    let wrong_password = Event::Checked(Err(refusal(Some(alice()), Refused::WrongPassword)));
+    assert_eq!(last(strict(), Shape::Asks, vec![Event::Begin, Event::Hinted(Ok(None)), wrong_password]), failed());
+    assert_eq!(last(strict(), Shape::Appended, asked(enrolled(), [CODE_NEEDED, BAD_CODE])), failed());
+    let answer = [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(enrolled())), BAD_CODE];
+    assert_eq!(last(strict(), Shape::Asks, asked(enrolled(), answer)), failed());
+}
+
+#[test]
+fn m_03_a_code_spent_by_somebody_quicker_is_a_wrong_code() {
+    let allowed = Event::Progress(Ok(Progress::Allowed { spend: Some(burnt()) }));
+    let events = asked(enrolled(), [CODE_NEEDED, allowed, Event::Committed(Err(CommitError::Spent))]);
+    assert_eq!(last(strict(), Shape::Appended, events), failed());
+}
+
+#[test]
+fn m_05_a_new_challenge_is_no_way_around_the_lock() {
+    let events = asked(enrolled(), [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(locked()))]);
+    assert_eq!(last(strict(), Shape::Asks, events), Action::Finish(Decision::Reject(Denial::Locked)));
+}
+
+#[test]
+fn m_05_a_success_ends_the_count_before_anybody_is_let_in() {
+    let allowed = Event::Progress(Ok(Progress::Allowed { spend: None }));
+    assert_eq!(last(strict(), Shape::Asks, asked(owing(), [allowed])), Action::Commit(vec![Change::Succeed(alice())]));
+}
+
+#[test]
+fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
+    let open = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
+    let heard = |error: FactorError| Event::Progress(Err(error));
+    let accepts = |second| {
+        let events = asked(enrolled(), [heard(FactorError::Unreachable), second]);
+        matches!(last(Arc::clone(&open), Shape::Bare, events), Action::Finish(Decision::Accept(_)))
+    };
+    assert!(accepts(heard(FactorError::Unreachable)));
+    assert!(accepts(heard(FactorError::NotEnrolled)));
+    assert!(!accepts(heard(FactorError::Misconfigured)));
+    assert!(!accepts(heard(FactorError::Throttled)));
+    assert!(!accepts(heard(FactorError::Expired)));
+    assert!(!accepts(CODE_NEEDED));
+}
+
+#[test]
+fn m_15_a_directory_that_does_not_answer_is_not_a_person_without_an_account() {
+    let lenient = rules(FirstAlone::Accept, FirstAlone::Reject, OnOutage::Closed, 3);
+    let opening = vec![Event::Begin, Event::Hinted(Ok(None))];
+    let ends = |event| last(Arc::clone(&lenient), Shape::Asks, opening.iter().cloned().chain(event).collect());
+    let away = Event::Checked(Err(PrimaryError::Outage(Outage::Directory)));
+    assert_eq!(ends(vec![away]), Action::Finish(Decision::Drop(Outage::Directory)));
+    let unread = vec![Event::Checked(Ok(alice())), Event::Found(Err(Outage::Store))];
+    assert_eq!(ends(unread), Action::Finish(Decision::Drop(Outage::Store)));
+    let nobody = vec![Event::Checked(Ok(alice())), Event::Found(Ok(Standing::default()))];
+    assert!(matches!(ends(nobody), Action::Finish(Decision::Accept(permit)) if permit.why() == Grant::Unenrolled));
+}
+
+#[test]
+fn m_18_no_error_is_ever_a_pass() {
+    let errors =
+        [FactorError::Misconfigured, FactorError::NotEnrolled, FactorError::Throttled, FactorError::Unreachable].map(|error| Event::Progress(Err(error)));
+    for first in &errors {
+        for second in &errors {
+            let last = last(strict(), Shape::Asks, asked(enrolled(), [first.clone(), second.clone()]));
+            assert!(matches!(last, Action::Finish(Decision::Reject(Denial::FactorUnavailable | Denial::NoMethod))), "{first:?}, {second:?}: {last:?}");
+        }
+    }
+}
+
+#[test]
+fn m_19_an_account_disabled_while_the_question_was_open_stays_out() {
+    let answered = |standing| asked(enrolled(), [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(standing))]);
+    assert_eq!(last(strict(), Shape::Asks, answered(disabled())), Action::Finish(Decision::Reject(Denial::Disabled)));
+    assert_eq!(last(strict(), Shape::Asks, answered(Standing::default())), Action::Finish(Decision::Reject(Denial::Unenrolled)));
+}
+
+#[test]
+fn m_23_a_code_is_not_looked_at_before_the_password_passed() {
+    assert_eq!(last(strict(), Shape::Appended, vec![Event::Begin, Event::Hinted(Ok(Some(enrolled())))]), Action::Check);
+    assert!(matches!(last(strict(), Shape::Appended, asked(enrolled(), [])), Action::Start(_)));
+}
+
+#[test]
+fn r_044_a_wrong_answer_uses_the_challenge_up() {
+    let wrong = [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(enrolled())), BAD_CODE, Event::Committed(Ok(()))];
+    let events = asked(enrolled(), wrong);
+    assert_eq!(last(strict(), Shape::Asks, events.clone()), Action::Finish(Decision::Reject(Denial::BadCode)));
+    let again = events.into_iter().chain([Event::Answer(Secret::from(TYPED))]).collect();
+    assert_eq!(last(strict(), Shape::Asks, again), Action::Finish(Decision::Drop(Outage::Fault)));
+}

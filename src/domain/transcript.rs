@@ -1,0 +1,232 @@
+//! Logins written down for people, `tests/it/flows/*.txt`, played through the flow and compared line by line.
+//!
+//! `rules` and `request` set the scene; `> event` is what came back from the world, `< action` what the flow wants next; `#` starts a comment.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::account::Identity;
+use super::account::Standing;
+use super::account::Timestamp;
+use super::account::Tries;
+use super::change::Change;
+use super::change::CommitError;
+use super::decision::Decision;
+use super::decision::FactorError;
+use super::decision::Outage;
+use super::decision::PrimaryError;
+use super::decision::Progress;
+use super::decision::Refused;
+use super::decision::Ticket;
+use super::flow::Action;
+use super::flow::Asking;
+use super::flow::Event;
+use super::flow::Flow;
+use super::play::NOW;
+use super::play::bypassed;
+use super::play::disabled;
+use super::play::enrolled;
+use super::play::locked;
+use super::request::AuthRequest;
+use super::request::Door;
+use super::request::Primary;
+use super::rules::Choice;
+use super::rules::FirstAlone;
+use super::rules::Lock;
+use super::rules::Method;
+use super::rules::OnOutage;
+use super::rules::Rules;
+use super::secret::Secret;
+
+#[test]
+fn every_transcript_plays_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/flows");
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut wrong = String::new();
+    for file in &files {
+        let written = std::fs::read_to_string(file).unwrap();
+        let lines: Vec<&str> = written.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        let played = play(&lines);
+        if lines != played {
+            let _ = writeln!(wrong, "{}\n{}", file.display(), difference(&lines, &played));
+        }
+    }
+    assert!(files.len() >= 10, "only {} transcripts", files.len());
+    assert!(wrong.is_empty(), "- as written, + as played\n{wrong}");
+}
+
+/// The same transcript with the actions that really come.
+fn play(lines: &[&str]) -> Vec<String> {
+    let (mut rules, mut request) = (scene_rules(&[]), scene_request(&[]));
+    let mut flow: Option<Flow> = None;
+    let mut played = Vec::new();
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["rules", rest @ ..] => rules = scene_rules(rest),
+            ["request", rest @ ..] => request = scene_request(rest),
+            [">", rest @ ..] => {
+                let flow = flow.get_or_insert_with(|| Flow::new(request.clone(), Arc::new(rules.clone())));
+                played.push((*line).to_owned());
+                played.push(format!("< {}", said(&flow.next(NOW, event(rest)))));
+                continue;
+            }
+            ["<", ..] => continue,
+            other => panic!("no line of a transcript: {other:?}"),
+        }
+        played.push((*line).to_owned());
+    }
+    played
+}
+
+fn difference(written: &[&str], played: &[String]) -> String {
+    let mut text = String::new();
+    for at in 0..written.len().max(played.len()) {
+        let (before, after) = (written.get(at).copied().unwrap_or_default(), played.get(at).map_or("", String::as_str));
+        let _ = if before == after { writeln!(text, "  {before}") } else { writeln!(text, "- {before}\n+ {after}") };
+    }
+    text
+}
+
+fn scene_rules(words: &[&str]) -> Rules {
+    let mut rules = Rules {
+        name: "vpn".into(),
+        methods: Vec::new(),
+        trusted: Vec::new(),
+        unenrolled: FirstAlone::Reject,
+        disabled: FirstAlone::Reject,
+        outage: OnOutage::Closed,
+        lock: Lock { failures_max: 3, wait_ms: 900_000 },
+    };
+    for word in words {
+        match word.split_once('=').unwrap() {
+            ("push", provider) => rules.methods.push(Choice { method: Method::Push, provider: provider.into() }),
+            ("oath", provider) => rules.methods.push(Choice { method: Method::Oath, provider: provider.into() }),
+            ("trusted", network) => rules.trusted.push(network.parse().unwrap()),
+            ("unenrolled", "accept") => rules.unenrolled = FirstAlone::Accept,
+            ("disabled", "accept") => rules.disabled = FirstAlone::Accept,
+            ("outage", "open") => rules.outage = OnOutage::Open,
+            other => panic!("no rule: {other:?}"),
+        }
+    }
+    rules
+}
+
+fn scene_request(words: &[&str]) -> AuthRequest {
+    let mut request = AuthRequest {
+        door: Door::Radius,
+        client: "fortigate".into(),
+        login: "alice".into(),
+        primary: Primary::Password(Secret::from("correct horse")),
+        passcode: None,
+        prompt: None,
+        source: None,
+        seat: Vec::new(),
+    };
+    for word in words {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("ldap", "") => request.door = Door::Ldap,
+            ("radius", "") => request.door = Door::Radius,
+            ("challenge", "") => request.prompt = Some("Enter your code:".into()),
+            ("appended", code) => request.passcode = Some(Secret::from(code)),
+            ("from", address) => request.source = Some(address.parse().unwrap()),
+            other => panic!("no part of a request: {other:?}"),
+        }
+    }
+    request
+}
+
+fn event(words: &[&str]) -> Event {
+    match words {
+        ["answer", code] => Event::Answer(Secret::from(*code)),
+        ["begin"] => Event::Begin,
+        ["checked", "away"] => Event::Checked(Err(PrimaryError::Outage(Outage::Directory))),
+        ["checked", "refused", why, "of", who] => Event::Checked(Err(PrimaryError::Refused { who: Some(Identity((*who).into())), why: refused(why) })),
+        ["checked", who] => Event::Checked(Ok(Identity((*who).into()))),
+        ["committed"] => Event::Committed(Ok(())),
+        ["committed", "away"] => Event::Committed(Err(CommitError::Outage)),
+        ["committed", "spent"] => Event::Committed(Err(CommitError::Spent)),
+        ["expired"] => Event::Expired,
+        ["found", rest @ ..] => Event::Found(Ok(standing(rest).unwrap_or_default())),
+        ["hinted", "away"] => Event::Hinted(Err(PrimaryError::Outage(Outage::Directory))),
+        ["hinted", "refused", why] => Event::Hinted(Err(PrimaryError::Refused { who: None, why: refused(why) })),
+        ["hinted", rest @ ..] => Event::Hinted(Ok(standing(rest))),
+        ["factor", rest @ ..] => Event::Progress(progress(rest)),
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+fn refused(word: &str) -> Refused {
+    let all = [Refused::Disabled, Refused::LockedOut, Refused::MustChange, Refused::PasswordExpired, Refused::UnknownName, Refused::WrongPassword];
+    all.into_iter().find(|why| why.as_str() == word).unwrap_or_else(|| panic!("no refusal: {word}"))
+}
+
+fn standing(words: &[&str]) -> Option<Standing> {
+    match words {
+        ["nobody"] => None,
+        ["enrolled"] => Some(enrolled()),
+        ["enrolled", "failures", count] => Some(Standing { tries: Tries { failures: count.parse().unwrap(), lock_until: None }, ..enrolled() }),
+        ["enrolled", "bypass"] => Some(bypassed(Timestamp(NOW.0.saturating_add(1)))),
+        ["enrolled", "bypass", "over"] => Some(bypassed(NOW)),
+        ["disabled"] => Some(disabled()),
+        ["locked"] => Some(locked()),
+        other => panic!("no standing: {other:?}"),
+    }
+}
+
+fn progress(words: &[&str]) -> Result<Progress, FactorError> {
+    match words {
+        ["allowed"] => Ok(Progress::Allowed { spend: None }),
+        ["allowed", "spend", who, token, step] => {
+            let spend = Change::UseOtp { who: Identity((*who).into()), token: (*token).into(), step: step.parse().unwrap() };
+            Ok(Progress::Allowed { spend: Some(spend) })
+        }
+        ["code", "needed"] => Ok(Progress::CodeNeeded { ticket: None }),
+        ["code", "needed", ticket] => Ok(Progress::CodeNeeded { ticket: Some(Ticket((*ticket).into())) }),
+        ["denied"] => Ok(Progress::Denied { fraud: false }),
+        ["denied", "fraud"] => Ok(Progress::Denied { fraud: true }),
+        ["pending", ticket] => Ok(Progress::Pending(Ticket((*ticket).into()))),
+        ["bad_code"] => Err(FactorError::BadCode),
+        ["expired"] => Err(FactorError::Expired),
+        ["misconfigured"] => Err(FactorError::Misconfigured),
+        ["not_enrolled"] => Err(FactorError::NotEnrolled),
+        ["throttled"] => Err(FactorError::Throttled),
+        ["unreachable"] => Err(FactorError::Unreachable),
+        other => panic!("no progress: {other:?}"),
+    }
+}
+
+fn said(action: &Action) -> String {
+    match action {
+        Action::Check => "check".into(),
+        Action::Commit(changes) => changes.iter().map(written).fold("commit".into(), |all, one| all + " " + &one),
+        Action::Find(who) => format!("find {}", who.0),
+        Action::Finish(Decision::Accept(permit)) => format!("accept {} {}", permit.identity().0, permit.why().as_str()),
+        Action::Finish(Decision::Drop(outage)) => format!("drop {}", outage.as_str()),
+        Action::Finish(Decision::Reject(denial)) => format!("reject {}", denial.as_str()),
+        Action::Hint => "hint".into(),
+        Action::Park(prompt) => format!("park {prompt}"),
+        Action::Start(asking) => format!("start {}", way(asking)),
+        Action::Verify(asking, ticket, code) => {
+            let ticket = ticket.as_ref().map(|ticket| format!(" {}", ticket.0)).unwrap_or_default();
+            format!("verify {} {}{ticket}", way(asking), code.expose_text().unwrap())
+        }
+        Action::Wait(asking, ticket) => format!("wait {} {}", way(asking), ticket.0),
+    }
+}
+
+fn way(asking: &Asking) -> String {
+    format!("{} {} {}", asking.choice.method.as_str(), asking.choice.provider, asking.identity.0)
+}
+
+fn written(change: &Change) -> String {
+    match change {
+        Change::Fail { who, .. } => format!("fail {}", who.0),
+        Change::SpendBypass { who, .. } => format!("spend_bypass {}", who.0),
+        Change::Succeed(who) => format!("succeed {}", who.0),
+        Change::UseOtp { who, token, step } => format!("use_otp {} {token} {step}", who.0),
+        other => panic!("a login does not write {other:?}"),
+    }
+}

@@ -1,0 +1,272 @@
+//! One login on its way: does what the flow asks for and brings back what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use super::Outcome;
+use super::turnstile::Turn;
+use crate::domain::Action;
+use crate::domain::Asking;
+use crate::domain::CommitError;
+use crate::domain::Decision;
+use crate::domain::Event;
+use crate::domain::FactorError;
+use crate::domain::Flow;
+use crate::domain::Identity;
+use crate::domain::Outage;
+use crate::domain::PrimaryError;
+use crate::domain::Progress;
+use crate::domain::Secret;
+use crate::domain::Standing;
+use crate::domain::Ticket;
+use crate::metrics;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+use crate::ports::Provider;
+use crate::ports::StoreError;
+
+/// Between two questions about the same push, for providers that answer at once.
+const PACE: Duration = Duration::from_millis(250);
+/// How long taking a question back may go on after the login is over.
+const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+
+/// A flow and what it needs on the way.
+#[derive(Debug)]
+pub(super) struct Journey {
+    engine: Arc<Engine>,
+    flow: Flow,
+    check: Option<Arc<dyn PrimaryCheck>>,
+    began: Instant,
+    deadline: Instant,
+    entry: Option<Entry>,
+    turn: Option<Turn>,
+    /// The question that is out, to be taken back if the login ends first.
+    open: Option<(Arc<dyn Provider>, Ticket)>,
+    told: Told,
+}
+
+/// What the log line at the end says.
+#[derive(Debug, Default)]
+struct Told {
+    identity: Option<Identity>,
+    asked: Option<Asking>,
+    refused: Option<&'static str>,
+}
+
+/// How a journey ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Decided(Decision),
+    Parked(String),
+}
+
+impl Journey {
+    pub(super) fn new(engine: Arc<Engine>, flow: Flow, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
+        let began = Instant::now();
+        let deadline = began.checked_add(within).unwrap_or(began);
+        Self { engine, flow, check, began, deadline, entry: None, turn: None, open: None, told: Told::default() }
+    }
+
+    /// Goes on until the flow is decided or parked. Every wait ends at the deadline.
+    pub(super) async fn travel(&mut self, first: Event) -> Ended {
+        let mut event = first;
+        loop {
+            let action = self.flow.next(self.engine.clock.now(), event);
+            event = match action {
+                Action::Finish(decision) => return Ended::Decided(decision),
+                Action::Park(prompt) => {
+                    self.turn = None;
+                    return Ended::Parked(prompt);
+                }
+                action => {
+                    let deadline = self.deadline;
+                    tokio::time::timeout_at(deadline, self.act(action)).await.unwrap_or(Event::Expired)
+                }
+            };
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Event {
+        match action {
+            Action::Hint => self.hint().await,
+            Action::Check => Event::Checked(self.check().await),
+            Action::Find(who) => self.find(&who).await,
+            Action::Commit(changes) => Event::Committed(self.engine.store.commit(changes).await.map(|_| ()).inspect_err(note_commit)),
+            Action::Start(asking) => self.start(asking).await,
+            Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
+            Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
+            Action::Finish(_) | Action::Park(_) => Event::Expired,
+        }
+    }
+
+    /// Who the typed name would be, and our turn with that identity: failures are counted one after the other (M-06).
+    async fn hint(&mut self) -> Event {
+        let Some(check) = self.check.clone() else {
+            return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
+        };
+        let entry = match check.resolve(self.flow.request()).await {
+            Ok(entry) => entry,
+            Err(error) => return Event::Hinted(Err(self.refused(error))),
+        };
+        if !self.take_turn(&entry.identity).await {
+            return Event::OutOfTurn;
+        }
+        let standing = self.standing(&entry.identity);
+        self.told.identity = Some(entry.identity.clone());
+        self.entry = Some(entry);
+        Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
+    }
+
+    async fn check(&mut self) -> Result<Identity, PrimaryError> {
+        let (Some(check), Some(entry)) = (&self.check, &self.entry) else {
+            return Err(PrimaryError::Outage(Outage::Fault));
+        };
+        let checked = check.check(self.flow.request(), entry).await;
+        checked.map_err(|error| self.refused(error))
+    }
+
+    async fn find(&mut self, who: &Identity) -> Event {
+        if !self.take_turn(who).await {
+            return Event::OutOfTurn;
+        }
+        self.told.identity = Some(who.clone());
+        Event::Found(self.standing(who))
+    }
+
+    async fn start(&mut self, asking: Asking) -> Event {
+        let Some(provider) = self.provider(&asking) else {
+            return Event::Progress(Err(FactorError::Misconfigured));
+        };
+        let progress = provider.start(&asking).await;
+        self.heard(&provider, progress)
+    }
+
+    async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
+        let Some(provider) = self.provider(&asking) else {
+            return Event::Progress(Err(FactorError::Misconfigured));
+        };
+        let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
+        self.heard(&provider, progress)
+    }
+
+    async fn wait(&mut self, asking: Asking, ticket: Ticket) -> Event {
+        let Some(provider) = self.provider(&asking) else {
+            return Event::Progress(Err(FactorError::Misconfigured));
+        };
+        let paced = Instant::now().checked_add(PACE);
+        let progress = provider.wait(&asking, &ticket).await;
+        if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
+            tokio::time::sleep_until(paced).await;
+        }
+        self.heard(&provider, progress)
+    }
+
+    /// Remembers the question that is out, if one is.
+    fn heard(&mut self, provider: &Arc<dyn Provider>, progress: Result<Progress, FactorError>) -> Event {
+        self.open = match &progress {
+            Ok(Progress::Pending(ticket)) => Some((Arc::clone(provider), ticket.clone())),
+            _ => None,
+        };
+        if let Err(error) = &progress {
+            self.told.refused = Some(error.as_str());
+        }
+        Event::Progress(progress)
+    }
+
+    fn provider(&mut self, asking: &Asking) -> Option<Arc<dyn Provider>> {
+        self.told.asked = Some(asking.clone());
+        let provider = self.engine.provider(&asking.choice.provider);
+        if provider.is_none() {
+            tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
+        }
+        provider
+    }
+
+    async fn take_turn(&mut self, who: &Identity) -> bool {
+        if self.turn.as_ref().is_some_and(|turn| turn.is_of(who)) {
+            return true;
+        }
+        self.turn = None;
+        self.turn = self.engine.turns.take(who).await;
+        self.turn.is_some()
+    }
+
+    fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
+        self.engine.store.standing(who).map_err(|error| note_store(&error))
+    }
+
+    fn refused(&mut self, error: PrimaryError) -> PrimaryError {
+        if let PrimaryError::Refused { why, .. } = &error {
+            self.told.refused = Some(why.as_str());
+        }
+        error
+    }
+
+    /// Nobody waits any more: the question that is out is taken back, and the flow is gone with whatever it may still have heard.
+    pub(super) fn give_up(mut self) {
+        let request = self.flow.request();
+        tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
+        self.take_back();
+    }
+
+    fn take_back(&mut self) {
+        if let Some((provider, ticket)) = self.open.take() {
+            tokio::spawn(async move { tokio::time::timeout(CANCEL_WITHIN, provider.cancel(&ticket)).await });
+        }
+    }
+
+    pub(super) fn into_flow(self) -> Flow {
+        self.flow
+    }
+
+    pub(super) fn drop_for(self, outage: Outage) -> Outcome {
+        let decision = Decision::Drop(outage);
+        self.log(&decision);
+        Outcome::Decided(Arc::new(decision))
+    }
+
+    /// The one line a login leaves, and its count.
+    pub(super) fn log(mut self, decision: &Decision) {
+        self.take_back();
+        let (spoken, why) = match decision {
+            Decision::Accept(permit) => ("accept", permit.why().as_str()),
+            Decision::Drop(outage) => ("drop", outage.as_str()),
+            Decision::Reject(denial) => ("reject", denial.as_str()),
+        };
+        let request = self.flow.request();
+        let door = request.door.as_str();
+        ::metrics::counter!(metrics::LOGINS, "door" => door, "client" => request.client.clone(), "decision" => spoken, "why" => why).increment(1);
+        let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
+        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.choice.method.as_str(), asked.choice.provider.as_str())).unzip();
+        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            door,
+            client = request.client,
+            login = ?request.login,
+            identity,
+            source = request.source.map(tracing::field::display),
+            policy = self.flow.rules().name,
+            decision = spoken,
+            why,
+            detail = self.told.refused,
+            method,
+            provider,
+            ms,
+            "login"
+        );
+    }
+}
+
+fn note_store(error: &StoreError) -> Outage {
+    tracing::error!(%error, "the store cannot be read: nobody is let in on what it holds");
+    Outage::Store
+}
+
+fn note_commit(error: &CommitError) {
+    if *error == CommitError::Spent {
+        tracing::warn!("a code or bypass was used a second time and refused");
+    }
+}

@@ -1,0 +1,111 @@
+//! Whom an administrator means: an account by name, by identity, or by anything a directory understands.
+
+use serde::Deserialize;
+
+use super::admin::Rooms;
+use super::refusal::Refusal;
+use crate::domain::Account;
+use crate::domain::Identity;
+use crate::domain::PrimaryError;
+use crate::ports::Directory;
+use crate::ports::Entry;
+
+/// Longer names are nobody's.
+pub(super) const NAME_LEN_MAX: usize = 512;
+
+/// `?directory=corp`.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct InDirectory {
+    /// Which, where a name is in more than one.
+    pub directory: Option<String>,
+}
+
+/// The one account that `name` means. What the store knows by that name goes before what a directory would find.
+///
+/// # Errors
+/// Nobody's, or more than one's.
+pub(super) async fn account(rooms: &Rooms, name: &str, directory: Option<&str>) -> Result<Account, Refusal> {
+    check_length(name)?;
+    let mut known = rooms.store.accounts_named(name)?;
+    if let Some(exact) = rooms.store.standing(&Identity(name.to_owned()))?.account.filter(|exact| known.iter().all(|other| other.identity != exact.identity)) {
+        known.push(exact);
+    }
+    known.retain(|account| directory.is_none_or(|wanted| account.directory.as_deref() == Some(wanted)));
+    if known.is_empty() {
+        known = through_directories(rooms, name, directory).await?;
+    }
+    let mut known = known.into_iter();
+    match (known.next(), known.next()) {
+        (None, _) => Err(Refusal::absent(format!("no account goes by {name:?}"), "`vestibule user list --search ..` finds one, `vestibule user add` adds one")),
+        (Some(account), None) => Ok(account),
+        (Some(first), Some(second)) => {
+            let all: Vec<_> = [first, second].into_iter().chain(known).map(|account| place(&account)).collect();
+            Err(Refusal::conflict(format!("more than one account goes by {name:?}: {}", all.join(", ")), "say which with --directory, or give the identity"))
+        }
+    }
+}
+
+/// The directory to look a new account up in; `None` where there are none at all.
+///
+/// # Errors
+/// The named one is not there, or there are several and none is named.
+pub(super) fn directory<'a>(rooms: &'a Rooms, wanted: Option<&str>) -> Result<Option<&'a dyn Directory>, Refusal> {
+    let all = || rooms.directories.iter().map(|directory| directory.name()).collect::<Vec<_>>().join(", ");
+    match (wanted, rooms.directories.as_slice()) {
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(&**only)),
+        (None, _) => Err(Refusal::wrong("there is more than one directory", &format!("say which with --directory: {}", all()))),
+        (Some(wanted), _) => match rooms.directories.iter().find(|directory| directory.name() == wanted) {
+            Some(found) => Ok(Some(&**found)),
+            None if rooms.directories.is_empty() => {
+                Err(Refusal::wrong(format!("there is no directory {wanted:?}"), "none is configured: leave --directory out for a local account"))
+            }
+            None => Err(Refusal::wrong(format!("there is no directory {wanted:?}"), &format!("there are: {}", all()))),
+        },
+    }
+}
+
+/// The entry of `name` in `directory`.
+///
+/// # Errors
+/// What the directory says.
+pub(super) async fn entry(directory: &dyn Directory, name: &str) -> Result<Entry, Refusal> {
+    check_length(name)?;
+    directory.resolve(name).await.map_err(|error| Refusal::of_directory(directory.name(), name, &error))
+}
+
+/// # Errors
+/// Nothing, or too much, to be a name.
+fn check_length(name: &str) -> Result<(), Refusal> {
+    if name.trim().is_empty() || name.len() > NAME_LEN_MAX {
+        return Err(Refusal::wrong("that is no name", "give a name of at most 512 bytes"));
+    }
+    Ok(())
+}
+
+/// Enrolled people whom the directories find under `name`. One that does not answer spoils a search that finds nobody.
+async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) -> Result<Vec<Account>, Refusal> {
+    let asked: Vec<&dyn Directory> = match directory(rooms, wanted) {
+        Ok(Some(one)) => vec![one],
+        Ok(None) => Vec::new(),
+        Err(refusal) if wanted.is_some() => return Err(refusal),
+        Err(_) => rooms.directories.iter().map(|directory| &**directory).collect(),
+    };
+    let mut found = Vec::new();
+    let mut away = None;
+    for directory in asked {
+        match directory.resolve(name).await {
+            Ok(entry) => found.extend(rooms.store.standing(&entry.identity)?.account),
+            Err(error @ PrimaryError::Outage(_)) => away = Some(Refusal::of_directory(directory.name(), name, &error)),
+            Err(PrimaryError::Refused { .. }) => {}
+        }
+    }
+    match away {
+        Some(refusal) if found.is_empty() => Err(refusal),
+        _ => Ok(found),
+    }
+}
+
+fn place(account: &Account) -> String {
+    format!("{} in {} ({})", account.name.escape_debug(), account.directory.as_deref().unwrap_or("no directory"), account.identity.0.escape_debug())
+}

@@ -1,0 +1,390 @@
+//! The one HTTP client of all providers: bounded in time and size, no redirects, no proxy by surprise, and it knows when to leave a server alone.
+
+use std::error::Error;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use reqwest::Certificate;
+use reqwest::Client;
+use reqwest::Method;
+use reqwest::Response;
+use reqwest::StatusCode;
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect;
+use reqwest::retry;
+use tokio::time::Instant;
+use tracing::debug;
+use tracing::warn;
+
+use super::breaker::Breaker;
+use super::breaker::Closed;
+use super::breaker::Turn;
+use crate::domain::FactorError;
+use crate::metrics;
+
+/// Bytes of an answer's body; one that is longer is not read to its end and is no answer.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection to one provider's server; connections are kept and used again.
+#[derive(Debug)]
+pub struct Http {
+    name: String,
+    base: String,
+    client: Client,
+    timeout: Duration,
+    breaker: Mutex<Breaker>,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    /// `GET`, `POST`.
+    pub method: Method,
+    /// Path and query, from its `/` on, already percent-encoded.
+    pub target: String,
+    /// What goes along.
+    pub headers: HeaderMap,
+    /// The body, if there is one.
+    pub body: Option<Vec<u8>>,
+    /// `Some`: a long poll, which may take so long. That it runs out or is cut says nothing about the server's health: a person who does not answer makes
+    /// it happen, and must not be able to make a provider look unreachable by it.
+    pub poll: Option<Duration>,
+}
+
+/// What a server said: any status but 429 and 5xx.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// At most [`BODY_BYTES_MAX`] bytes.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The answer is too long.
+    Garbled,
+    /// The server asked to be left alone (429), now or a while ago.
+    Throttled,
+    /// No connection, no answer in time, an answer cut off, or 5xx; or it was so three times and the next try is not due.
+    Unreachable,
+    /// Whoever answers there cannot prove to be the one we mean (TLS).
+    Untrusted,
+}
+
+impl Failure {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Garbled => "garbled",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// Only [`Failure::Unreachable`] may ever open a door; somebody else's certificate or a flood of bytes is no outage.
+impl From<Failure> for FactorError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Garbled | Failure::Untrusted => Self::Misconfigured,
+            Failure::Throttled => Self::Throttled,
+            Failure::Unreachable => Self::Unreachable,
+        }
+    }
+}
+
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The base is no URL.
+    #[error("`{url}` is not a URL of a server: write https://name or https://name:port")]
+    BadUrl {
+        /// As given.
+        url: String,
+    },
+    /// The CA file cannot be used.
+    #[error("ca_file {}: {why}", path.display())]
+    CaFile {
+        /// As given.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The TLS library does not start.
+    #[error("the HTTP client does not start: {0}")]
+    Client(String),
+    /// `http://` to another machine.
+    #[error("`{url}` would send secrets in clear text: write https:// (http:// is for loopback addresses alone)")]
+    ClearText {
+        /// As given.
+        url: String,
+    },
+}
+
+impl Http {
+    /// A client for the server at `base` (`https://host[:port][/path]`; `http://` to a loopback host alone). `name` is the provider's in the configuration.
+    /// `timeout` bounds each request that is not a long poll, from connecting to the last byte.
+    ///
+    /// # Errors
+    /// What is wrong with the settings. Nothing is connected yet.
+    pub fn open(name: &str, base: &str, ca_file: Option<&Path>, timeout: Duration) -> Result<Self, OpenError> {
+        check_base(base)?;
+        let mut builder = Client::builder()
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            // A push must not go out twice because a library tried again.
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .connect_timeout(timeout);
+        if let Some(path) = ca_file {
+            builder = builder.tls_certs_only(certificates(path)?);
+        }
+        let client = builder.build().map_err(|error| OpenError::Client(chain(&error)))?;
+        metrics::healthy(ROOM, name, true);
+        Ok(Self { name: name.to_owned(), base: base.trim_end_matches('/').to_owned(), client, timeout, breaker: Mutex::new(Breaker::new()) })
+    }
+
+    /// Sends one request, once.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
+        let outcome = self.admitted(request).await;
+        let label = match &outcome {
+            Ok(answer) if answer.status < 400 => "answered",
+            Ok(_) => "refused",
+            Err(failure) => failure.as_str(),
+        };
+        ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
+        outcome
+    }
+
+    async fn admitted(&self, request: Request) -> Result<Answer, Failure> {
+        let admitted = self.guard(|breaker| breaker.admit(Instant::now()));
+        let pass = admitted.map_err(|closed| match closed {
+            Closed::Failing => Failure::Unreachable,
+            Closed::Quiet => Failure::Throttled,
+        })?;
+        let poll = request.poll.is_some();
+        let outcome = self.exchange(request).await;
+        match &outcome {
+            Ok(_) | Err(Trouble::TooLong | Trouble::Throttled(_)) => self.turned(self.guard(Breaker::succeeded), "it answers"),
+            // Not counted: an open breaker says "unreachable", and this never is.
+            Err(Trouble::Tls(why)) => warn!(provider = %self.name, why, "whoever answers for the provider cannot be trusted: check host, url and ca_file"),
+            Err(Trouble::Broken(why)) if poll => debug!(provider = %self.name, why, "a long poll broke off"),
+            Err(Trouble::Broken(why) | Trouble::Down(why)) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass)), why),
+        }
+        if let Err(Trouble::Throttled(wait)) = &outcome {
+            debug!(provider = %self.name, wait_s = wait.as_secs(), "the provider asks to be left alone for a while");
+            self.guard(|breaker| breaker.hush(Instant::now(), *wait));
+        }
+        outcome.map_err(|trouble| trouble.failure())
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Answer, Trouble> {
+        let mut sent = self.client.request(request.method, format!("{}{}", self.base, request.target)).headers(request.headers);
+        sent = sent.timeout(request.poll.unwrap_or(self.timeout));
+        if let Some(body) = request.body {
+            sent = sent.body(body);
+        }
+        let response = sent.send().await.map_err(Trouble::from)?;
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Trouble::Throttled(retry_after(response.headers())));
+        }
+        if status.is_server_error() {
+            return Err(Trouble::Broken(format!("it answered {}", status.as_u16())));
+        }
+        let body = read(response).await?;
+        Ok(Answer { status: status.as_u16(), body })
+    }
+
+    /// Says once that the server went away or came back.
+    fn turned(&self, turn: Turn, why: &str) {
+        match turn {
+            Turn::Away => {
+                warn!(provider = %self.name, why, "the provider is unreachable");
+                metrics::healthy(ROOM, &self.name, false);
+            }
+            Turn::Back => {
+                warn!(provider = %self.name, "the provider is well again");
+                metrics::healthy(ROOM, &self.name, true);
+            }
+            Turn::None => debug!(provider = %self.name, why, "no change of the provider's health"),
+        }
+    }
+
+    fn guard<T>(&self, look: impl FnOnce(&mut Breaker) -> T) -> T {
+        look(&mut self.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What went wrong, in more words than the caller needs.
+#[derive(Debug)]
+enum Trouble {
+    /// The connection was there, the answer was not, or said that the server is broken.
+    Broken(String),
+    /// There is no connection to be had.
+    Down(String),
+    Throttled(Duration),
+    Tls(String),
+    TooLong,
+}
+
+impl Trouble {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Broken(_) | Self::Down(_) => Failure::Unreachable,
+            Self::Throttled(_) => Failure::Throttled,
+            Self::Tls(_) => Failure::Untrusted,
+            Self::TooLong => Failure::Garbled,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Trouble {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let why = chain(&error);
+        if speaks_of_tls(&error) {
+            Self::Tls(why)
+        } else if error.is_connect() {
+            Self::Down(why)
+        } else {
+            Self::Broken(why)
+        }
+    }
+}
+
+/// Reads the body, and stops when it grows too long.
+async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        if body.len().saturating_add(piece.len()) > BODY_BYTES_MAX {
+            return Err(Trouble::TooLong);
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// Seconds alone; a date, nonsense or nothing is one second.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
+    Duration::from_secs(told.unwrap_or(1))
+}
+
+fn check_base(base: &str) -> Result<(), OpenError> {
+    let bad = || OpenError::BadUrl { url: base.to_owned() };
+    let url = Url::parse(base).map_err(|_| bad())?;
+    let host = url.host_str().ok_or_else(bad)?;
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err(bad());
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(host) => Ok(()),
+        "http" => Err(OpenError::ClearText { url: base.to_owned() }),
+        _ => Err(bad()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, OpenError> {
+    let wrong = |why: String| OpenError::CaFile { path: path.to_owned(), why };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;
+    if certificates.is_empty() {
+        return Err(wrong("no certificate in it: it must hold `BEGIN CERTIFICATE`".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// An error and its causes in one line: the outermost alone says next to nothing.
+fn chain(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        cause = error.source();
+    }
+    told
+}
+
+fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
+    // An io::Error hides the error it carries from source().
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| speaks_of_tls(inner)) || error.source().is_some_and(speaks_of_tls)
+}
+
+const ROOM: &str = "provider";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(base: &str) -> Result<Http, OpenError> {
+        Http::open("duo", base, None, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn clear_text_goes_to_loopback_addresses_alone() {
+        for base in ["http://127.0.0.1:8080", "http://127.9.9.9", "http://[::1]:80", "http://localhost:1", "https://api.example"] {
+            assert!(open(base).is_ok(), "{base}");
+        }
+        for base in ["http://192.0.2.1", "http://api.example", "http://localhost.example", "http://127.0.0.1.example", "http://[2001:db8::1]"] {
+            assert!(matches!(open(base), Err(OpenError::ClearText { .. })), "{base}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_servers_url_is_refused() {
+        for base in ["", "api.example", "ftp://api.example", "unix:///tmp/x", "https://", "https://me:pw@api.example", "https://api.example/?a=b"] {
+            assert!(matches!(open(base), Err(OpenError::BadUrl { .. })), "{base}");
+        }
+    }
+
+    #[test]
+    fn a_ca_file_without_a_certificate_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, "nothing\n").unwrap();
+        let told = Http::open("duo", "https://api.example", Some(&path), Duration::from_secs(1)).unwrap_err().to_string();
+        assert!(told.contains("ca.pem") && told.contains("BEGIN CERTIFICATE"), "{told}");
+        let missing = folder.path().join("missing.pem");
+        assert!(matches!(Http::open("duo", "https://api.example", Some(&missing), Duration::from_secs(1)), Err(OpenError::CaFile { .. })));
+    }
+
+    #[test]
+    fn how_long_to_keep_silent_is_read_in_seconds() {
+        let wait = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers).as_secs()
+        };
+        assert_eq!([wait("7"), wait(" 7 "), wait("soon"), wait("-3"), wait("Wed, 21 Oct 2015 07:28:00 GMT")], [7, 7, 1, 1, 1]);
+        assert_eq!(retry_after(&HeaderMap::new()).as_secs(), 1);
+    }
+
+    #[test]
+    fn m_14_only_an_unreachable_server_counts_as_unreachable() {
+        let all = [Failure::Garbled, Failure::Throttled, Failure::Unreachable, Failure::Untrusted];
+        let open: Vec<_> = all.into_iter().filter(|failure| FactorError::from(*failure) == FactorError::Unreachable).collect();
+        assert_eq!(open, [Failure::Unreachable]);
+    }
+}

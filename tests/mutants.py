@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+"""Breaks the decisions on purpose, four times, and demands that the domain's own tests notice each.
+
+The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Name, file, the text as it is (exactly once in that file), the text that does harm.
+MUTANTS = [
+    ("skip the lock", "flow.rs", "return Some(Denial::Locked);", "let _ = Denial::Locked;"),
+    ("fail open on a bad key", "flow.rs",
+     "FactorError::Misconfigured => second.heard.misconfigured = true,",
+     "FactorError::Misconfigured => second.heard.unreachable = true,"),
+    ("deny = allow", "flow.rs",
+     "Progress::Denied { fraud: false } => reject(Denial::FactorDenied),",
+     "Progress::Denied { fraud: false } => accept(Grant::Factor, second.first, second.owes, Vec::new()),"),
+    ("inverted fail mode", "flow.rs",
+     "match (heard.unreachable, self.rules.outage) {",
+     "let turned = if self.rules.outage == OnOutage::Open { OnOutage::Closed } else { OnOutage::Open };\n        match (heard.unreachable, turned) {"),
+]
+
+
+def lay_out(crate: Path) -> None:
+    """A crate of the domain, its transcripts and the dependencies it names, in the versions of the real one."""
+    shutil.copytree(ROOT / "src/domain", crate / "src/domain")
+    shutil.copytree(ROOT / "tests/it/flows", crate / "tests/it/flows")
+    shutil.copy(ROOT / "Cargo.lock", crate)
+    (crate / "src/lib.rs").write_text("pub mod domain;\n")
+    manifest = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    source = "".join(file.read_text() for file in crate.glob("src/domain/*.rs"))
+    lines = ['[package]', 'name = "mutants"', 'version = "0.0.0"', f'edition = "{manifest["package"]["edition"]}"', "[workspace]"]
+    for table in ("dependencies", "dev-dependencies"):
+        lines.append(f"[{table}]")
+        for name, wanted in manifest[table].items():
+            if re.search(rf"\b{name.replace('-', '_')}::", source):
+                lines.append(f"{name} = {inline(wanted)}")
+    (crate / "Cargo.toml").write_text("\n".join(lines) + "\n")
+
+
+def inline(wanted) -> str:
+    if isinstance(wanted, str):
+        return f'"{wanted}"'
+    words = {True: "true", False: "false"}
+    text = lambda value: words[value] if isinstance(value, bool) else str(value) if isinstance(value, list) else f'"{value}"'
+    return "{ " + ", ".join(f"{key} = {text(value)}" for key, value in wanted.items()) + " }"
+
+
+def test(crate: Path) -> tuple[bool, list[str], str]:
+    """Whether all tests passed, the names of those that did not, and what cargo said. A crate that does not build is an error."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "mutants"
+    run = subprocess.run(["cargo", "test", "--lib"], cwd=crate, env={**os.environ, "CARGO_TARGET_DIR": str(target)},
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    if "test result:" not in run.stdout:
+        sys.exit("does not build:\n" + run.stdout[-4000:])
+    return run.returncode == 0, re.findall(r"^test (\S+) \.\.\. FAILED", run.stdout, re.M), run.stdout
+
+
+def main() -> int:
+    alive = 0
+    with tempfile.TemporaryDirectory(prefix="vestibule-mutants-") as folder:
+        crate = Path(folder)
+        lay_out(crate)
+        passed, failed, said = test(crate)
+        if not passed:
+            sys.exit(f"fails without any mutant: {failed}\n{said[-4000:]}")
+        print(f"{'mutant':<24} | {'killed by':<88} | seconds")
+        for name, file, good, bad in MUTANTS:
+            path = crate / "src/domain" / file
+            whole = path.read_text()
+            if whole.count(good) != 1:
+                sys.exit(f"mutant `{name}`: its text is in {file} {whole.count(good)} times, not once")
+            path.write_text(whole.replace(good, bad))
+            start = time.monotonic()
+            passed, failed, _ = test(crate)
+            path.write_text(whole)
+            alive += passed
+            by = f"{failed[0].removeprefix('domain::')} and {len(failed) - 1} more" if failed else "nobody: IT LIVES"
+            print(f"{name:<24} | {by:<88} | {time.monotonic() - start:.1f}", flush=True)
+    print(f"test result: {len(MUTANTS) - alive} passed; {alive} failed")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
