@@ -1,15 +1,77 @@
 //! The first factor: directories that know passwords.
 
+mod ad;
+mod dn;
+mod ldap;
+mod pool;
+mod search;
+mod server;
+mod session;
+mod stream;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rustls::pki_types::ServerName;
 
+use crate::domain::AuthRequest;
+use crate::domain::Identity;
+use crate::domain::Primary;
+use crate::domain::PrimaryError;
 use crate::domain::Secret;
+use crate::ports::Directory;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+
+pub use self::stream::TlsError;
+
+/// Makes a directory ready to be asked. Reads the CA file; the network is not touched.
+///
+/// # Errors
+/// What is wrong with the settings.
+pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
+    Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
+}
+
+/// Why a directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nobody could be told to be below it.
+    #[error("base is no distinguished name: write it as DC=corp,DC=example")]
+    Base,
+    /// A directory would call an empty password a success without looking.
+    #[error("bind_password is empty, holds a NUL or is not UTF-8")]
+    BindPassword,
+    /// Nobody to ask.
+    #[error("servers names no server")]
+    NoServer,
+    /// No certificate could be checked.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The first factor of a door that hands us the password: one bind at the directory.
+#[derive(Clone, Debug)]
+pub struct ByDirectory(pub Arc<dyn Directory>);
+
+#[async_trait]
+impl PrimaryCheck for ByDirectory {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
+        self.0.resolve(&request.login).await
+    }
+
+    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
+        match &request.primary {
+            Primary::Password(password) => self.0.authenticate(entry, password).await,
+        }
+    }
+}
 
 /// One `[directory.NAME]`.
 #[derive(Clone, Debug)]

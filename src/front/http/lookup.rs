@@ -57,7 +57,9 @@ pub(super) fn directory<'a>(rooms: &'a Rooms, wanted: Option<&str>) -> Result<Op
         (None, _) => Err(Refusal::wrong("there is more than one directory", &format!("say which with --directory: {}", all()))),
         (Some(wanted), _) => match rooms.directories.iter().find(|directory| directory.name() == wanted) {
             Some(found) => Ok(Some(&**found)),
-            None if rooms.directories.is_empty() => Err(Refusal::wrong(format!("there is no directory {wanted:?}"), "none is configured: leave --directory out for a local account")),
+            None if rooms.directories.is_empty() => {
+                Err(Refusal::wrong(format!("there is no directory {wanted:?}"), "none is configured: leave --directory out for a local account"))
+            }
             None => Err(Refusal::wrong(format!("there is no directory {wanted:?}"), &format!("there are: {}", all()))),
         },
     }

@@ -70,9 +70,10 @@ impl From<StoreError> for Refusal {
 impl From<CommitError> for Refusal {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Outage => {
-                Self::unavailable("the store could not write: nothing is changed, or nobody can tell", "look at the disk and at the server's log, then ask again")
-            }
+            CommitError::Outage => Self::unavailable(
+                "the store could not write: nothing is changed, or nobody can tell",
+                "look at the disk and at the server's log, then ask again",
+            ),
             CommitError::Spent => Self::conflict("it is spent already", "list what there is and ask again"),
         }
     }

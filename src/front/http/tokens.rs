@@ -40,10 +40,7 @@ const LIST_MAX: usize = 10_000;
 const SEARCH_MAX: usize = 10_000_000;
 
 pub(super) fn routes() -> Router<Desk> {
-    Router::new()
-        .route("/v1/tokens", get(list))
-        .route("/v1/tokens/{id}", delete(remove))
-        .route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
+    Router::new().route("/v1/tokens", get(list)).route("/v1/tokens/{id}", delete(remove)).route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
 }
 
 async fn list(State(desk): State<Desk>) -> Result<Json<TokenList>, Refusal> {
@@ -75,7 +72,7 @@ async fn enrol(
     let asked: NewToken = asked(body)?;
     check(asked)?;
     let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn().await;
+    let turn = desk.turn_for(&account).await?;
     if turn.store().tokens(&account.identity)?.len() >= TOKENS_MAX {
         return Err(Refusal::conflict(format!("{:?} has {TOKENS_MAX} tokens already", account.name), "remove one that is not used: `vestibule token list`"));
     }

@@ -1,0 +1,219 @@
+//! Distinguished names: read, compared, and written again in one spelling (RFC 4514).
+
+use std::fmt;
+
+/// A distinguished name, the leaf first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Dn(Vec<Rdn>);
+
+/// One step of it: type and value, more than one pair only in a multi-valued step.
+type Rdn = Vec<(String, String)>;
+
+impl Dn {
+    /// Reads a DN of one step or more.
+    ///
+    /// Numeric types, `#` values, quotes and bare semicolons are refused: only who wants a name to look like another types those.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        cut(text, ',').into_iter().map(rdn).collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    /// Whether this is `base` or lies below it; types and values are compared without regard to case (L-076).
+    pub(super) fn is_under(&self, base: &Self) -> bool {
+        let Some(below) = self.0.len().checked_sub(base.0.len()) else { return false };
+        self.0.iter().skip(below).map(key).eq(base.0.iter().map(key))
+    }
+
+    /// The DNS name that the `DC` steps spell: `example.test` for `OU=Staff,DC=example,DC=test`; empty where there are none.
+    pub(super) fn dns_domain(&self) -> String {
+        let labels = self.0.iter().filter_map(|rdn| match rdn.as_slice() {
+            [(name, value)] if name.eq_ignore_ascii_case("DC") => Some(value.to_lowercase()),
+            _ => None,
+        });
+        labels.collect::<Vec<_>>().join(".")
+    }
+}
+
+impl fmt::Display for Dn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, rdn) in self.0.iter().enumerate() {
+            for (nth, (name, value)) in rdn.iter().enumerate() {
+                let before = match (at, nth) {
+                    (0, 0) => "",
+                    (_, 0) => ",",
+                    _ => "+",
+                };
+                write!(f, "{before}{name}={}", escaped(value))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// RFC 4514 §2.4.
+fn escaped(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut out = String::with_capacity(value.len());
+    for (at, letter) in value.chars().enumerate() {
+        let is_edge = letter == ' ' && (at == 0 || at == last) || letter == '#' && at == 0;
+        if is_edge || r#","+\<>;="#.contains(letter) {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
+}
+
+/// The form in which two spellings of a step are equal: lower case, single blanks, values of a multi-valued step in order.
+fn key(rdn: &Rdn) -> Rdn {
+    let squeezed = |value: &str| value.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut pairs: Rdn = rdn.iter().map(|(name, value)| (name.to_ascii_lowercase(), squeezed(value))).collect();
+    pairs.sort();
+    pairs
+}
+
+/// Cuts at each `separator` that no backslash stands before.
+fn cut(text: &str, separator: char) -> Vec<&str> {
+    let mut is_escaped = false;
+    text.split(|letter| {
+        let is_cut = letter == separator && !is_escaped;
+        is_escaped = letter == '\\' && !is_escaped;
+        is_cut
+    })
+    .collect()
+}
+
+fn rdn(text: &str) -> Option<Rdn> {
+    cut(text, '+').into_iter().map(pair).collect()
+}
+
+fn pair(text: &str) -> Option<(String, String)> {
+    let (name, value) = text.split_once('=')?;
+    let name = name.trim_matches(' ');
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !is_name {
+        return None;
+    }
+    Some((name.to_owned(), unescaped(trimmed(value))?))
+}
+
+/// Without the blanks around; a last one that is escaped belongs to the value.
+fn trimmed(value: &str) -> &str {
+    let value = value.trim_start_matches(' ');
+    let bare = value.trim_end_matches(' ');
+    let backslashes = bare.len().saturating_sub(bare.trim_end_matches('\\').len());
+    if backslashes % 2 == 1 { value.get(..bare.len().saturating_add(1)).unwrap_or(value) } else { bare }
+}
+
+/// RFC 4514 §3. Never empty, always text, nothing in it that cannot be seen.
+fn unescaped(value: &str) -> Option<String> {
+    if value.starts_with('#') {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'"' | b';' | b'<' | b'>' | b',' | b'+' => return None,
+            b'\\' => {
+                let next = rest.next()?;
+                if b" \"#+,;<=>\\".contains(&next) {
+                    bytes.push(next);
+                } else {
+                    bytes.push(hex(next)?.checked_mul(16)?.checked_add(hex(rest.next()?)?)?);
+                }
+            }
+            _ => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.trim().is_empty() && !text.contains(char::is_control))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Option<String> {
+        Dn::parse(text).map(|dn| dn.to_string())
+    }
+
+    #[test]
+    fn l_076_spellings_of_one_name_become_one() {
+        for text in [
+            "CN=Alice Archer,CN=Users,DC=example,DC=test",
+            "CN=Alice Archer, CN=Users , DC=example,DC = test",
+            r"CN=\41lice Archer,CN=Users,DC=example,DC=test",
+            r"CN=Alice\20Archer,CN=Users,DC=example,DC=test",
+            " CN=  Alice Archer  ,CN=Users,DC=example,DC=test ",
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some("CN=Alice Archer,CN=Users,DC=example,DC=test"), "{text}");
+        }
+    }
+
+    #[test]
+    fn l_075_signs_are_escaped_when_written_again() {
+        for (text, written) in [
+            (r"CN=Smith\, John (Ext) #1,DC=test", r"CN=Smith\, John (Ext) #1,DC=test"),
+            (r"CN=Smith\2c John,DC=test", r"CN=Smith\, John,DC=test"),
+            (r"CN=a=b,DC=test", r"CN=a\=b,DC=test"),
+            (r"CN=\#1\ ,DC=test", r"CN=\#1\ ,DC=test"),
+            (r"CN=back\\slash\\,DC=test", r"CN=back\\slash\\,DC=test"),
+            ("OU=Étrangers,DC=test", "OU=Étrangers,DC=test"),
+            (r"CN=J\C3\B6rg,DC=test", "CN=Jörg,DC=test"),
+            ("uid=a+cn=b,DC=test", "uid=a+cn=b,DC=test"),
+        ] {
+            assert_eq!(canonical(text).as_deref(), Some(written), "{text}");
+            assert_eq!(canonical(written).as_deref(), Some(written), "{text} twice");
+        }
+    }
+
+    #[test]
+    fn l_072_what_is_no_plain_dn_is_none() {
+        for text in [
+            "",
+            "alice",
+            "CN=,DC=test",
+            "CN=alice,,DC=test",
+            "CN=alice;DC=test",
+            r#"CN="alice",DC=test"#,
+            "2.5.4.3=alice,DC=test",
+            "CN=#04056616c696365,DC=test",
+            r"CN=alice\00,DC=test",
+            r"CN=alice\0a,DC=test",
+            r"CN=\ff,DC=test",
+            r"CN=alice\",
+            r"CN=alice\4",
+            r"CN=alice\zz",
+            "<GUID=f7d2>,DC=test",
+            "CN=<b>,DC=test",
+        ] {
+            assert_eq!(canonical(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn l_076_below_a_base_is_told_by_steps_not_by_text() {
+        let base = Dn::parse("DC=example,DC=test").unwrap();
+        for (text, is_under) in [
+            ("CN=a,dc=EXAMPLE, dc=Test", true),
+            ("DC=example,DC=test", true),
+            ("CN=a,DC=anexample,DC=test", false),
+            (r"CN=a\,DC=example,DC=test", false),
+            ("DC=test", false),
+            ("DC=example,DC=test,DC=evil", false),
+            ("CN=a,OU=example,DC=test", false),
+        ] {
+            assert_eq!(Dn::parse(text).unwrap().is_under(&base), is_under, "{text}");
+        }
+        assert!(Dn::parse("cn=B+uid=a,DC=test").unwrap().is_under(&Dn::parse("UID=A+CN=b,DC=test").unwrap()));
+    }
+
+    #[test]
+    fn the_domain_of_a_base_is_what_its_dc_steps_spell() {
+        assert_eq!(Dn::parse("OU=Staff,DC=Example,DC=test").unwrap().dns_domain(), "example.test");
+        assert_eq!(Dn::parse("o=Example").unwrap().dns_domain(), "");
+    }
+}

@@ -1,0 +1,286 @@
+//! A directory that speaks LDAP: whom a name means, whether a password is theirs, and the proof of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ldap3::Scope;
+use tokio::time::timeout;
+use tracing::error;
+
+use crate::domain::Identity;
+use crate::domain::Outage;
+use crate::domain::PrimaryError;
+use crate::domain::Refused;
+use crate::domain::Secret;
+use crate::ports::Directory;
+use crate::ports::Entry;
+use crate::ports::Proof;
+use crate::ports::Stream;
+use crate::wire::ldap::sid_text;
+
+use super::Kind;
+use super::OpenError;
+use super::Security;
+use super::Settings;
+use super::ad;
+use super::ad::Name;
+use super::dn::Dn;
+use super::pool::Gate;
+use super::pool::Pool;
+use super::search::Filter;
+use super::search::Found;
+use super::server::AWAY;
+use super::server::Servers;
+use super::server::Watched;
+use super::session::Broken;
+use super::session::Password;
+use super::session::Question;
+use super::session::Session;
+use super::stream;
+
+/// A directory that speaks LDAP.
+#[derive(Debug)]
+pub(super) struct LdapDirectory {
+    name: String,
+    kind: Kind,
+    base: Dn,
+    base_text: String,
+    netbios: Option<String>,
+    within: Duration,
+    servers: Arc<Servers>,
+    pool: Pool,
+    binds: Gate,
+}
+
+impl LdapDirectory {
+    pub(super) fn new(settings: Settings) -> Result<Self, OpenError> {
+        let Settings { name, kind, servers, base, netbios, bind_name, bind_password, ca_file, pool_max, timeout: within } = settings;
+        if servers.is_empty() {
+            return Err(OpenError::NoServer);
+        }
+        let bind_password = Password::of(&bind_password).ok_or(OpenError::BindPassword)?;
+        let base_dn = Dn::parse(&base).ok_or(OpenError::Base)?;
+        let needs_tls = servers.iter().any(|server| server.security != Security::Plain);
+        let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
+        let servers = Servers::new(&name, servers, tls, within);
+        let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
+        Ok(Self { name, kind, base: base_dn, base_text: base, netbios, within, servers, pool, binds: Gate::new(BINDS_MAX, within) })
+    }
+
+    /// What to ask about a typed name; `None`: nothing, it is nobody's.
+    fn question(&self, login: &str) -> Option<Question> {
+        let name = match self.kind {
+            Kind::Ad => Name::for_ad(login, self.netbios.as_deref())?,
+            Kind::Ldap => Name::for_ldap(login)?,
+        };
+        let (base, scope, who) = match name {
+            Name::Bare(short) => (self.base_text.clone(), Scope::Subtree, Filter::equal(self.short_name(), short)),
+            Name::Dn(dn) if dn.is_under(&self.base) => (dn.to_string(), Scope::Base, Filter::Present("objectClass")),
+            Name::Dn(_) => return None,
+            Name::Principal { whole, front, domain } => (self.base_text.clone(), Scope::Subtree, self.principal(whole, front, domain)),
+        };
+        let filter = match self.kind {
+            Kind::Ad => Filter::And(vec![Filter::equal("objectCategory", "person"), Filter::equal("objectClass", "user"), who]),
+            Kind::Ldap => who,
+        };
+        let attributes: &'static [&'static str] = match self.kind {
+            Kind::Ad => &["objectSid", "sAMAccountName", "userAccountControl", "mail", "mobile", "telephoneNumber"],
+            Kind::Ldap => &["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
+        };
+        Some(Question { base, scope, filter, attributes })
+    }
+
+    fn principal(&self, whole: &str, front: &str, domain: &str) -> Filter {
+        match self.kind {
+            // MS-ADTS §5.1.1.1.1: every account has the principal name `sAMAccountName@domain` as well, whatever its explicit one is.
+            Kind::Ad if domain.to_lowercase() == self.base.dns_domain() => {
+                Filter::Or(vec![Filter::equal("userPrincipalName", whole), Filter::equal("sAMAccountName", front)])
+            }
+            Kind::Ad => Filter::equal("userPrincipalName", whole),
+            Kind::Ldap => Filter::Or(vec![Filter::equal("mail", whole), Filter::equal("uid", whole)]),
+        }
+    }
+
+    fn short_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Ad => "sAMAccountName",
+            Kind::Ldap => "uid",
+        }
+    }
+
+    /// The one object found; `None` where it has no identity, or is a machine.
+    fn entry(&self, found: &Found) -> Option<Entry> {
+        let (identity, disabled) = match self.kind {
+            Kind::Ad => {
+                let [sid] = found.values("objectSid") else { return None };
+                let control: u32 = found.text("userAccountControl")?.parse().ok()?;
+                (sid_text(sid)?, control & ACCOUNT_DISABLED != 0)
+            }
+            Kind::Ldap => {
+                let [_] = found.values("entryUUID") else { return None };
+                (found.text("entryUUID").filter(|uuid| is_uuid(uuid))?.to_owned(), false)
+            }
+        };
+        let name = found.text(self.short_name()).unwrap_or(&found.dn);
+        if self.kind == Kind::Ad && name.ends_with('$') {
+            return None;
+        }
+        Some(Entry {
+            directory: self.name.clone(),
+            identity: Identity(identity),
+            dn: found.dn.clone(),
+            name: name.to_owned(),
+            mail: found.text("mail").map(str::to_owned),
+            phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
+            disabled,
+        })
+    }
+
+    /// A fresh connection for one bind, to the first server that takes one.
+    async fn fresh(&self) -> Result<(Session, &Arc<Watched>), PrimaryError> {
+        for watched in self.servers.in_order() {
+            match self.servers.session(watched).await {
+                Ok(session) => return Ok((session, watched)),
+                Err(why) => self.servers.failed(watched, &why),
+            }
+        }
+        Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    /// Binds and reads the proof. From here on nobody else is asked: a second bind would count as a second wrong password.
+    async fn prove(&self, session: &Session, entry: &Entry, password: &Password) -> Result<Proven, Broken> {
+        let answer = timeout(self.within, session.bind(&entry.dn, password)).await.map_err(|_| Broken::Timeout)??;
+        match answer.code {
+            0 => {}
+            code if AWAY.contains(&code) => return Err(Broken::Away(code)),
+            code => return Ok(Proven::Refused(self.refusal(code, &answer.text))),
+        }
+        let (base, attribute): (_, &'static [&'static str]) = match self.proof() {
+            Proof::OwnEntry(_) => (entry.dn.clone(), &["entryUUID"]),
+            Proof::TokenGroups(_) => (String::new(), &["tokenGroups"]),
+        };
+        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: attribute };
+        let (found, answer) = timeout(self.within, session.search(&question)).await.map_err(|_| Broken::Timeout)??;
+        let taken_for = found.iter().flat_map(|entry| attribute.iter().flat_map(|name| entry.values(name)));
+        let is_same = taken_for.filter_map(|value| self.identity_text(value)).any(|text| text == entry.identity.0);
+        Ok(match answer.code {
+            0 if is_same => Proven::Same,
+            0 => Proven::Other,
+            code if AWAY.contains(&code) => return Err(Broken::Away(code)),
+            code => Proven::Untold(code),
+        })
+    }
+
+    fn identity_text(&self, value: &[u8]) -> Option<String> {
+        match self.kind {
+            Kind::Ad => sid_text(value),
+            Kind::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
+        }
+    }
+}
+
+/// How a bind came out.
+enum Proven {
+    /// The directory took us for somebody else.
+    Other,
+    Refused(PrimaryError),
+    Same,
+    /// The directory would not tell for whom it took us: the code of its answer.
+    Untold(u32),
+}
+
+#[async_trait]
+impl Directory for LdapDirectory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
+        let nobody = PrimaryError::Refused { who: None, why: Refused::UnknownName };
+        let Some(question) = self.question(login) else { return Err(nobody) };
+        let (found, answer) = self.pool.search(&question).await.map_err(PrimaryError::Outage)?;
+        match (answer.code, found.as_slice()) {
+            (0, [one]) => self.entry(one).ok_or(nobody),
+            // More than one is nobody: whose password would it be?
+            (0 | SIZE_LIMIT_EXCEEDED, _) => Err(nobody),
+            (NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Err(nobody),
+            (code, _) => {
+                error!(directory = self.name, code, text = ?answer.text, "a look-up was refused: check base and the rights of bind_name");
+                Err(PrimaryError::Outage(Outage::Fault))
+            }
+        }
+    }
+
+    async fn authenticate(&self, entry: &Entry, password: &Secret) -> Result<Identity, PrimaryError> {
+        let refused = |why| PrimaryError::Refused { who: Some(entry.identity.clone()), why };
+        if entry.directory != self.name {
+            error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
+            return Err(PrimaryError::Outage(Outage::Fault));
+        }
+        let password = Password::of(password).ok_or_else(|| refused(Refused::WrongPassword))?;
+        let _slot = self.binds.enter().await.map_err(PrimaryError::Outage)?;
+        let (session, watched) = self.fresh().await?;
+        match self.prove(&session, entry, &password).await {
+            Ok(proven) => {
+                self.servers.worked(watched);
+                match proven {
+                    Proven::Same => Ok(entry.identity.clone()),
+                    Proven::Refused(PrimaryError::Refused { why, .. }) => Err(refused(why)),
+                    Proven::Refused(outage) => Err(outage),
+                    Proven::Other => {
+                        let (directory, server, identity) = (&self.name, &watched.label, &entry.identity.0);
+                        error!(directory, server, identity, "after a bind the directory took us for somebody else: refused");
+                        Err(PrimaryError::Refused { who: None, why: Refused::UnknownName })
+                    }
+                    Proven::Untold(code) => {
+                        error!(directory = self.name, server = watched.label, code, "after a bind the directory would not tell whom it took us for");
+                        Err(PrimaryError::Outage(Outage::Fault))
+                    }
+                }
+            }
+            Err(why) => {
+                self.servers.failed(watched, &why);
+                Err(PrimaryError::Outage(Outage::Directory))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+        for watched in self.servers.in_order() {
+            match self.servers.connect(watched).await {
+                Ok(stream) => {
+                    self.servers.worked(watched);
+                    return Ok(stream);
+                }
+                Err(why) => self.servers.failed(watched, &why),
+            }
+        }
+        Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    fn proof(&self) -> Proof {
+        match self.kind {
+            Kind::Ad => Proof::TokenGroups("tokenGroups"),
+            Kind::Ldap => Proof::OwnEntry("entryUUID"),
+        }
+    }
+
+    fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError {
+        ad::refusal(result_code, diagnostic)
+    }
+}
+
+/// RFC 4530: 8-4-4-4-12 hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').collect();
+    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| group.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// ADS_UF_ACCOUNTDISABLE.
+const ACCOUNT_DISABLED: u32 = 2;
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
+const NO_SUCH_OBJECT: u32 = 32;
+const INVALID_DN_SYNTAX: u32 = 34;
+/// Connections for binds at once.
+const BINDS_MAX: usize = 256;

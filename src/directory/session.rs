@@ -1,0 +1,255 @@
+//! One connection with the LDAP client on it, and the guard in front of the client.
+//!
+//! The client's BER parser recurses and has no limit: a hostile or broken directory would overflow our stack. So the client never sees the server. It talks to one
+//! end of a socket pair; at the other end a task owns the real connection and passes on only what is measured (L-040, L-042).
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::unix;
+
+use ldap3::Ldap;
+use ldap3::LdapConnAsync;
+use ldap3::LdapConnSettings;
+use ldap3::LdapError;
+use ldap3::Scope;
+use ldap3::SearchOptions;
+use ldap3::StdStream;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tracing::debug;
+use tracing::error;
+use zeroize::Zeroizing;
+
+use crate::domain::Secret;
+use crate::ports::Stream;
+use crate::wire::ldap::Frame;
+use crate::wire::ldap::Refusal;
+
+use super::search::Filter;
+use super::search::Found;
+
+/// A connection with an LDAP client on it. Dropping it closes the connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    ldap: Ldap,
+    /// The guard and the client's own task; they end when this goes.
+    _tasks: JoinSet<()>,
+}
+
+/// A password that may go to a directory.
+#[derive(Clone)]
+pub(super) struct Password(Zeroizing<String>);
+
+impl Password {
+    /// `None` for the empty one, which a server would call a success without looking (RFC 4513 §5.1.2); for one with a NUL, behind which Samba stops reading
+    /// (L-071); for what is not UTF-8, which no directory takes for a password (RFC 4513 §5.1.3, RFC 4519 §2.41).
+    pub(super) fn of(secret: &Secret) -> Option<Self> {
+        let text = secret.expose_text().filter(|text| !text.is_empty() && !text.contains('\0'))?;
+        Some(Self(Zeroizing::new(text.to_owned())))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// What is asked of a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    /// Where.
+    pub(super) base: String,
+    /// How far below.
+    pub(super) scope: Scope,
+    /// For what.
+    pub(super) filter: Filter,
+    /// What of it.
+    pub(super) attributes: &'static [&'static str],
+}
+
+/// A result: its code and the text with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// RFC 4511 §4.1.9, appendix A.
+    pub(super) code: u32,
+    /// For operators, and for AD's sub-codes; never for the person.
+    pub(super) text: String,
+}
+
+/// A server that gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// It said that it cannot answer now.
+    #[error("the server is busy or unavailable (code {0})")]
+    Away(u32),
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(#[from] io::Error),
+    /// The connection ended, or the client gave up on it.
+    #[error("the connection broke: {0}")]
+    Lost(#[from] LdapError),
+    /// What came could not be read.
+    #[error("the server's answer is no LDAP")]
+    Unreadable,
+    /// Nothing came in time.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+impl Session {
+    /// Puts a client on a connection. `server` is for the log.
+    pub(super) async fn over(stream: Box<dyn Stream>, server: String) -> Result<Self, Broken> {
+        let (ours, theirs) = unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let ours = UnixStream::from_std(ours)?;
+        let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
+        let (driver, ldap) = LdapConnAsync::with_settings(settings, "ldapi:///").await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            match guard(stream, ours).await {
+                Ok(()) => {}
+                Err(Violation::Io(why)) => debug!(server, error = %why, "connection to a directory server ended"),
+                Err(why) => error!(server, error = %why, "a directory server sent what no directory sends: connection closed"),
+            }
+        });
+        tasks.spawn(async move {
+            if let Err(why) = driver.drive().await {
+                debug!(error = %why, "LDAP client ended");
+            }
+        });
+        Ok(Self { ldap, _tasks: tasks })
+    }
+
+    /// Whether the connection is still there, as far as one can tell without asking.
+    pub(super) fn is_open(&mut self) -> bool {
+        !self.ldap.is_closed()
+    }
+
+    /// Binds.
+    pub(super) async fn bind(&self, name: &str, password: &Password) -> Result<Answer, Broken> {
+        let (mut ldap, name, password) = (self.ldap.clone(), name.to_owned(), password.clone());
+        let result = contained(async move { ldap.simple_bind(&name, &password.0).await }).await?;
+        Ok(Answer { code: result.rc, text: result.text })
+    }
+
+    /// Searches; at most [`FOUND_MAX`] entries come. References to other servers are left out and never followed (L-077).
+    pub(super) async fn search(&self, question: &Question) -> Result<(Vec<Found>, Answer), Broken> {
+        let (mut ldap, question) = (self.ldap.clone(), question.clone());
+        let asked = contained(async move {
+            let filter = question.filter.to_string();
+            ldap.with_search_options(SearchOptions::new().sizelimit(FOUND_MAX)).search(&question.base, question.scope, &filter, question.attributes).await
+        });
+        let ldap3::SearchResult(entries, result) = asked.await?;
+        let entries = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
+        let found = entries.map(Found::read).collect::<Option<Vec<_>>>().ok_or(Broken::Unreadable)?;
+        Ok((found, Answer { code: result.rc, text: result.text }))
+    }
+}
+
+/// Runs work of the client's in a task of its own: it panics on answers it did not expect, and that must not end ours. Dropping the future ends the task.
+async fn contained<T: Send + 'static>(work: impl Future<Output = Result<T, LdapError>> + Send + 'static) -> Result<T, Broken> {
+    let mut one = JoinSet::new();
+    one.spawn(work);
+    match one.join_next().await {
+        Some(Ok(result)) => Ok(result?),
+        Some(Err(_)) | None => Err(Broken::Unreadable),
+    }
+}
+
+/// Why a server's bytes are not passed on.
+#[derive(Debug, thiserror::Error)]
+enum Violation {
+    #[error("more answers than anybody asked for")]
+    Flood,
+    #[error(transparent)]
+    Frame(#[from] Refusal),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("an answer of a kind nobody asked for (tag {0:#04x})")]
+    Kind(u8),
+}
+
+/// Passes the client's requests on as they are, and whole, measured answers back, until one side ends.
+async fn guard(mut server: Box<dyn Stream>, mut client: UnixStream) -> Result<(), Violation> {
+    let mut requests = Zeroizing::new(vec![0; CHUNK]);
+    let mut chunk = vec![0; CHUNK];
+    let mut answers = Vec::new();
+    let mut quota = Quota::default();
+    loop {
+        tokio::select! {
+            count = client.read(&mut requests) => {
+                let Some(bytes) = requests.get(..count?).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+                quota = Quota::default();
+                server.write_all(bytes).await?;
+                server.flush().await?;
+            }
+            count = server.read(&mut chunk) => {
+                let Some(bytes) = chunk.get(..count?).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+                answers.extend_from_slice(bytes);
+                while let Some(frame) = Frame::split(&answers, PDU_BYTES_MAX)? {
+                    // Id 0: the server says goodbye (RFC 4511 §4.4.1), Active Directory in a form that the client would trip over.
+                    if frame.id == 0 {
+                        return Ok(());
+                    }
+                    quota.take(&frame)?;
+                    let len = frame.bytes.len();
+                    client.write_all(frame.bytes).await?;
+                    answers.drain(..len);
+                }
+            }
+        }
+    }
+}
+
+/// What a server may still send before we ask again.
+struct Quota {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { messages: ANSWERS_MAX, bytes: PDU_BYTES_MAX }
+    }
+}
+
+impl Quota {
+    fn take(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
+        if !ANSWER_TAGS.contains(&frame.op) {
+            return Err(Violation::Kind(frame.op));
+        }
+        self.messages = self.messages.checked_sub(1).ok_or(Violation::Flood)?;
+        self.bytes = self.bytes.checked_sub(frame.bytes.len()).ok_or(Violation::Flood)?;
+        Ok(())
+    }
+}
+
+/// BindResponse, SearchResultEntry, SearchResultDone, SearchResultReference.
+const ANSWER_TAGS: [u8; 4] = [0x61, 0x64, 0x65, 0x73];
+/// Answers to one request: the entries we ask for, and references a domain controller adds.
+const ANSWERS_MAX: usize = 64;
+/// Bytes of one answer, and of all to one request.
+const PDU_BYTES_MAX: usize = 4_194_304;
+const CHUNK: usize = 16_384;
+/// Entries of one search: one is somebody, two are nobody.
+const FOUND_MAX: i32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l_010_l_071_an_empty_password_and_one_with_a_nul_are_none() {
+        assert!(Password::of(&Secret::from("Pässwörd-€uro1")).is_some());
+        assert!(Password::of(&Secret::from(" ")).is_some());
+        assert!(Password::of(&Secret::from("")).is_none());
+        assert!(Password::of(&Secret::from("\0")).is_none());
+        assert!(Password::of(&Secret::from("Passw0rd!\0")).is_none());
+        assert!(Password::of(&Secret::new(vec![0xff, b'a'])).is_none());
+        assert_eq!(format!("{:?}", Password::of(&Secret::from("hunter2"))), "Some(Password(..))");
+    }
+}
