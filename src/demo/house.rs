@@ -74,7 +74,7 @@ impl House {
             Guest { name: "carol", password: "Singer-Says-3", habit: "denies every push", seed: None },
         ];
         let directory = open_directory(&people)?;
-        let cloud = open_cloud().await?;
+        let cloud = open_cloud(Arc::clone(&clock)).await?;
         let file = write_configuration(folder.path(), &directory, &cloud, port_base)?;
         let config = Config::load(&file).map_err(|problems| DemoError::new("the demo's configuration", said(&problems)))?;
         let server = Server::open(config, Arc::clone(&clock), None).await.map_err(|error| DemoError::new("opening the server", error))?;
@@ -184,9 +184,9 @@ fn open_directory(people: &[Guest]) -> Result<Lab, DemoError> {
     Lab::open(loopback(0), listed.collect()).map_err(|error| DemoError::new("opening the lab directory", error))
 }
 
-async fn open_cloud() -> Result<Cloud, DemoError> {
+async fn open_cloud(clock: Arc<dyn Clock>) -> Result<Cloud, DemoError> {
     let people = vec![cloud::Person::approves("bob", 1_000), cloud::Person::denies("carol", 700)];
-    Cloud::open(loopback(0), people).await.map_err(|error| DemoError::new("opening the lab cloud", error))
+    Cloud::open(loopback(0), people, clock).await.map_err(|error| DemoError::new("opening the lab cloud", error))
 }
 
 /// The same file an administrator would write, with the same checks.
