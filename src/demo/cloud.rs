@@ -44,18 +44,6 @@ impl Person {
         Self { name: name.to_owned(), manner, passcodes: Vec::new(), capabilities }
     }
 
-    /// Somebody who approves every push after so many milliseconds.
-    #[must_use]
-    pub fn approves(name: &str, after_ms: u64) -> Self {
-        Self::new(name, Manner::Approves(Duration::from_millis(after_ms)))
-    }
-
-    /// Somebody who says no to every push after so many milliseconds.
-    #[must_use]
-    pub fn denies(name: &str, after_ms: u64) -> Self {
-        Self::new(name, Manner::Denies(Duration::from_millis(after_ms)))
-    }
-
     /// With these passcodes too.
     #[must_use]
     pub fn with_passcodes(mut self, codes: &[&str]) -> Self {
@@ -193,8 +181,8 @@ impl Cloud {
 
     /// For `key`. Made anew each time.
     #[must_use]
-    pub fn key(&self) -> &str {
-        self.sky.key.expose_text().unwrap_or_default()
+    pub fn key(&self) -> &Secret {
+        &self.sky.key
     }
 
     /// How many pushes and calls have gone out to this person.

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::DemoError;
 use super::cloud;
 use super::cloud::Cloud;
+use super::cloud::Manner;
 use super::directory;
 use super::directory::Lab;
 use crate::app::Ready;
@@ -185,7 +187,10 @@ fn open_directory(people: &[Guest]) -> Result<Lab, DemoError> {
 }
 
 async fn open_cloud(clock: Arc<dyn Clock>) -> Result<Cloud, DemoError> {
-    let people = vec![cloud::Person::approves("bob", 1_000), cloud::Person::denies("carol", 700)];
+    let people = vec![
+        cloud::Person::new("bob", Manner::Approves(Duration::from_millis(1_000))),
+        cloud::Person::new("carol", Manner::Denies(Duration::from_millis(700))),
+    ];
     Cloud::open(loopback(0), people, clock).await.map_err(|error| DemoError::new("opening the lab cloud", error))
 }
 
@@ -199,7 +204,7 @@ fn write_configuration(folder: &Path, directory: &Lab, cloud: &Cloud, port_base:
     let mut key = [0_u8; 32];
     getrandom::fill(&mut key).map_err(|error| DemoError::new("making a master key", error))?;
     let key = key.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let duo_key = cloud.key();
+    let duo_key = cloud.key().expose_text().unwrap_or_default();
     for (name, secret) in [("master-key", key.as_str()), ("bind", Lab::SERVICE_PASSWORD), ("nas", RADIUS_SECRET), ("duo", duo_key)] {
         write_private(&folder.join(name), secret)?;
     }

@@ -43,9 +43,9 @@ pub struct Oath {
 impl Oath {
     /// A window wider than the rules allow (M-04, M-08) is narrowed to them.
     #[must_use]
-    pub fn new(settings: Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let window = Window { steps_around: settings.steps_around.min(1), look_ahead: settings.look_ahead.min(10) };
-        Self { name: settings.name, window, store, clock }
+        Self { name: settings.name.clone(), window, store, clock }
     }
 
     /// Fails as `Misconfigured`: of all the errors that lead to "no" without blaming the person it is the one that no policy opens a door for. A store of

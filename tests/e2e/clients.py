@@ -157,7 +157,7 @@ class Capture:
         self.file, self.port = Path(file), port
 
     def __enter__(self):
-        words = ["tcpdump", "-i", "lo", "-U", "-w", self.file, "udp", "src", "port", str(self.port)]
+        words = ["tcpdump", "-Z", "root", "-i", "lo", "-U", "-w", self.file, "udp", "src", "port", str(self.port)]
         self.daemon = peers.Daemon(self.file.with_suffix(".log"), *words)
         peers.until("tcpdump", lambda: "listening on" in self.daemon.log.read_text(), 15)
         return self

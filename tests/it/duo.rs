@@ -98,7 +98,7 @@ fn duo_at(cloud: &Cloud, now_ms: u64, change: impl FnOnce(&mut Settings)) -> Duo
         name: "duo".into(),
         host: cloud.host().into(),
         key_id: cloud.key_id().into(),
-        key: Secret::from(cloud.key()),
+        key: cloud.key().clone(),
         url: Some(cloud.url()),
         ca_file: None,
         timeout: Duration::from_millis(500),

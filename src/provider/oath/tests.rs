@@ -92,7 +92,7 @@ impl Bench {
     fn at(now: Timestamp, steps_around: u8, look_ahead: u8, tokens: Vec<Token>) -> Self {
         let shelf = Arc::new(Shelf { tokens: Mutex::new(tokens), broken: false });
         let settings = Settings { name: "tokens".into(), steps_around, look_ahead };
-        let oath = Oath::new(settings, Arc::<Shelf>::clone(&shelf), Arc::new(Fixed(now)));
+        let oath = Oath::new(&settings, Arc::<Shelf>::clone(&shelf), Arc::new(Fixed(now)));
         Self { shelf, oath }
     }
 
@@ -207,7 +207,7 @@ async fn a_person_with_a_token_is_asked_for_a_code_and_one_without_is_not_enroll
 async fn m_14_a_store_that_cannot_be_read_never_looks_like_an_outage() {
     let settings = Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10 };
     let shelf = Shelf { broken: true, ..Shelf::default() };
-    let oath = Oath::new(settings, Arc::new(shelf), Arc::new(Fixed(NOW)));
+    let oath = Oath::new(&settings, Arc::new(shelf), Arc::new(Fixed(NOW)));
     assert_eq!(oath.start(&asking(Method::Oath)).await, Err(FactorError::Misconfigured));
     assert_eq!(oath.verify(&asking(Method::Oath), None, &Secret::from("123456")).await, Err(FactorError::Misconfigured));
 }
