@@ -154,13 +154,29 @@ impl Iterator for Rows {
     }
 }
 
-/// Writes every byte of the database's file once more, while nobody has it open.
+/// Writes every byte of the database's file once more, then opens it.
 ///
 /// After a failed sync the kernel may hold pages for clean that the disk never got: a later sync would succeed over a hole. What is in memory
 /// and what is on disk are made the same again before anything is built on either.
-pub(super) fn rewrite(dir: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(dir.join("db"))?;
-    file.try_lock()?;
+pub(super) fn reopen(dir: &Path, tries: u32) -> Result<Disk, OpenError> {
+    let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).map_err(|error| OpenError::io(dir, &error))?;
+    // sled's own threads may hold on to the old file for a moment.
+    let locked = (1..tries).any(|_| {
+        let done = file.try_lock().is_ok();
+        if !done {
+            std::thread::park_timeout(LOCK_WAIT);
+        }
+        done
+    });
+    if !locked {
+        return Err(OpenError::Locked { dir: dir.to_owned() });
+    }
+    rewrite(&file).map_err(|error| OpenError::io(dir, &error))?;
+    drop(file);
+    Disk::open(dir, tries)
+}
+
+fn rewrite(file: &File) -> io::Result<()> {
     let mut buffer = vec![0; REWRITE_BYTES];
     let mut offset = 0_u64;
     loop {

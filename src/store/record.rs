@@ -78,7 +78,7 @@ pub(super) struct StoredToken {
 
 impl StoredToken {
     pub(super) fn opened(self, seal: &Seal, key: &[u8]) -> Result<Token, StoreError> {
-        let seed = seal.open(Tree::Tokens, key, &self.seed).ok_or(StoreError::Sealed { tree: Tree::Tokens.name() })?;
+        let seed = seal.open(Tree::Tokens, key, &self.seed).ok_or_else(|| StoreError::Sealed { tree: Tree::Tokens.name() })?;
         Ok(Token { info: self.info, seed })
     }
 }
@@ -138,7 +138,7 @@ impl Logged {
             What::GrantBypass { who, bypass } => Change::GrantBypass { who, bypass },
             What::PutAccount { account } => Change::PutAccount(account),
             What::PutToken { info, seed } => {
-                let seed = seal.open(Tree::Changes, &keys::lsn(lsn), &seed).ok_or(StoreError::Sealed { tree: Tree::Changes.name() })?;
+                let seed = seal.open(Tree::Changes, &keys::lsn(lsn), &seed).ok_or_else(|| StoreError::Sealed { tree: Tree::Changes.name() })?;
                 Change::PutToken(Token { info, seed })
             }
             What::RemoveAccount { who } => Change::RemoveAccount(who),

@@ -13,7 +13,6 @@ use tracing::info;
 
 use crate::ports::StoreError;
 
-use super::OpenError;
 use super::disk;
 use super::disk::Disk;
 use super::seal::Seal;
@@ -66,7 +65,7 @@ impl Shelf {
         if self.disk.read().unwrap_or_else(PoisonError::into_inner).is_some() {
             return;
         }
-        match disk::rewrite(&self.dir).map_err(|error| OpenError::io(&self.dir, &error)).and_then(|()| Disk::open(&self.dir, REOPEN_TRIES)) {
+        match disk::reopen(&self.dir, REOPEN_TRIES) {
             Ok(disk) => {
                 *self.disk.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(disk));
                 info!(dir = %self.dir.display(), "the store was read anew");
@@ -77,4 +76,4 @@ impl Shelf {
 }
 
 /// A tenth of a second apart: a reader may still hold on to the old one.
-const REOPEN_TRIES: u32 = 3;
+const REOPEN_TRIES: u32 = 20;

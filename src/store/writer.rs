@@ -8,6 +8,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -38,6 +39,8 @@ pub(super) struct Writer {
     shelf: Arc<Shelf>,
     orders: Receiver<Order>,
     well: bool,
+    /// After a failure the disk is left alone until then: reading everything anew for each login would take it down for good.
+    rest_until: Option<Instant>,
     /// End of the log as noted outside of the database.
     marked: u64,
 }
@@ -53,7 +56,7 @@ enum Trouble {
 
 impl Writer {
     pub(super) fn new(shelf: Arc<Shelf>, orders: Receiver<Order>) -> Self {
-        Self { shelf, orders, well: true, marked: 0 }
+        Self { shelf, orders, well: true, rest_until: None, marked: 0 }
     }
 
     /// Runs until all who could order are gone, then closes the database.
@@ -87,6 +90,9 @@ impl Writer {
     }
 
     fn answers(&mut self, group: &[Order]) -> Vec<Answer> {
+        if self.rest_until.is_some_and(|until| Instant::now() < until) {
+            return outage(group);
+        }
         self.shelf.reopen();
         let shelf = Arc::clone(&self.shelf);
         let done = catch_unwind(AssertUnwindSafe(|| commit(&shelf, group)));
@@ -100,7 +106,7 @@ impl Writer {
             }
             Err(trouble) => {
                 self.ill(&trouble);
-                group.iter().map(|_| Err(CommitError::Outage)).collect()
+                outage(group)
             }
         }
     }
@@ -119,6 +125,7 @@ impl Writer {
             // that was burnt in memory alone may come back, but it opened nothing: whoever brought it was told `Outage`.
             self.shelf.close();
             self.shelf.reopen();
+            self.rest_until = Some(Instant::now() + RECOVERY_EVERY);
         }
     }
 
@@ -132,6 +139,7 @@ impl Writer {
     }
 
     fn recovered(&mut self) {
+        self.rest_until = None;
         if !std::mem::replace(&mut self.well, true) {
             info!(dir = %self.shelf.dir().display(), "the store can write again");
             metrics::healthy(ROOM, NAME, true);
@@ -180,6 +188,10 @@ fn probe(shelf: &Shelf) -> Result<(), Trouble> {
     disk.put_head(&disk.head().map_err(Trouble::Disk)?).map_err(Trouble::Disk)
 }
 
+fn outage(group: &[Order]) -> Vec<Answer> {
+    group.iter().map(|_| Err(CommitError::Outage)).collect()
+}
+
 fn answer(taken: Result<Lsn, Refusal>) -> Answer {
     taken.map_err(|refusal| match refusal {
         Refusal::Spent => CommitError::Spent,
@@ -196,7 +208,7 @@ const GROUP_MAX: usize = 256;
 const GROUP_CHANGES_MAX: usize = 4_096;
 /// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
 const SPACE_BYTES_MIN: u64 = 16 << 20;
-/// While ill and nobody orders.
+/// Between two tries while ill.
 const RECOVERY_EVERY: Duration = Duration::from_secs(1);
 /// Changes between two notes of the end of the log.
 const MARK_EVERY: u64 = 1_024;

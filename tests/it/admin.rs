@@ -315,3 +315,23 @@ async fn an_identity_is_a_name_too() {
     assert_eq!(world.ok(Method::GET, &format!("accounts/{ALICE}"), Value::Null).await["name"], "alicia");
     assert_eq!(world.store.account(&Identity(ALICE.into())).unwrap().name, "alicia");
 }
+
+#[tokio::test]
+async fn a_command_finds_the_socket_through_the_configuration_and_a_wrong_one_is_three() {
+    let world = World::new(&["corp"]);
+    let config = world.folder.path().join("vestibule.toml");
+    let config_path = config.to_str().unwrap();
+    // The secrets it names are not for administrators' eyes, and need not be.
+    fs::write(&config, format!("[node]\nmaster_key = {{ file = \"/nowhere\" }}\n[admin]\nsocket = {:?}\n", world.socket)).unwrap();
+    assert_eq!(command(&["user", "list", "--config", config_path]).await.0, 0);
+    let (code, out, err) = command(&["check", "--offline", "--config", config_path]).await;
+    assert_eq!((code, out.as_str()), (3, ""));
+    assert!(err.contains("vestibule.toml:2: node.master_key"), "{err}");
+    let (code, out, err) = command(&["check", "--offline", "--json", "--config", config_path]).await;
+    assert_eq!((code, err.as_str()), (3, ""));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["ok"], &report["errors"][2]["line"]), (&json!(false), &json!(2)), "{report}");
+    fs::write(&config, "[admin").unwrap();
+    assert_eq!(command(&["user", "list", "--config", config_path]).await.0, 3);
+    assert_eq!(command(&["check", "--config", config_path]).await.0, 2);
+}

@@ -127,7 +127,7 @@ pub(super) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
 }
 
 /// `did you mean "corp"?`, or all there are.
-pub(super) fn suggestion<'k>(typed: &str, known: &[&'k str]) -> Option<String> {
+pub(super) fn suggestion(typed: &str, known: &[&str]) -> Option<String> {
     match nearest(typed, known.iter().copied()) {
         Some(word) => Some(format!("did you mean `{word}`?")),
         None if known.is_empty() => None,

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::directory;
 use crate::directory::Kind;
-use crate::directory::Security;
 use crate::domain::Secret;
 use crate::provider::duo;
 use crate::provider::oath;
@@ -158,29 +157,8 @@ fn servers(value: &Value<'_>) -> Option<Vec<directory::Server>> {
         return None;
     }
     // All are read before any is missed: every error at once.
-    let read: Vec<Option<directory::Server>> = entries.iter().map(server).collect();
+    let read: Vec<Option<directory::Server>> = entries.iter().map(Value::parsed).collect();
     read.into_iter().collect()
-}
-
-fn server(value: &Value<'_>) -> Option<directory::Server> {
-    let text = value.text()?;
-    let schemes = [("ldaps://", Security::Tls, 636), ("ldap+starttls://", Security::StartTls, 389), ("ldap://", Security::Plain, 389)];
-    let found = schemes.into_iter().find_map(|(scheme, security, port)| text.strip_prefix(scheme).map(|rest| (rest, security, port)));
-    let split = found.and_then(|(rest, security, usual)| match rest.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => Some((host, port.parse().ok()?, security)),
-        _ => Some((rest, usual, security)),
-    });
-    match split {
-        Some((host, _, Security::Plain)) if !is_loopback(host) => {
-            value.error("ldap:// sends passwords in clear text and is for loopback addresses alone", Some("write ldaps:// or ldap+starttls://"));
-            None
-        }
-        Some((host, port, security)) => Some(directory::Server { host: host.to_owned(), port, security }),
-        None => {
-            value.error(&format!("{text:?} is not a server"), Some("write \"ldaps://dc1.corp.example\" or \"ldap+starttls://dc1.corp.example\""));
-            None
-        }
-    }
 }
 
 /// The DN everybody is under. Its fine grammar is the directory's business; a domain name in its place is the usual mistake.

@@ -35,7 +35,7 @@ impl Sources {
             return None;
         }
         let (form, place) = value.one_of(&["credential", "file"])?;
-        let bytes = if form == "file" { self.from_file(&place) } else { self.from_credential(&place) }?;
+        let bytes = if form == "file" { self.in_file(&place) } else { self.handed_over(&place) }?;
         let secret = without_newline(&bytes);
         if secret.is_empty() {
             place.error("the secret is empty", None);
@@ -45,7 +45,7 @@ impl Sources {
     }
 
     /// systemd alone decides who reads its credentials; their mode bits say nothing.
-    fn from_credential(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    fn handed_over(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let name = place.name()?;
         let Some(folder) = &self.credentials else {
             place.error("there are no credentials here: CREDENTIALS_DIRECTORY is not set", Some(BY_HAND));
@@ -58,7 +58,7 @@ impl Sources {
         read(&path).map_err(told).ok()
     }
 
-    fn from_file(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    fn in_file(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(place)?;
         let told = |error: io::Error| place.error(&format!("{} cannot be read: {error}", path.display()), None);
         let mode = fs::metadata(&path).map_err(told).ok()?.permissions().mode();
