@@ -80,7 +80,10 @@ fn every_file_says_what_it_is_for() {
 fn nothing_is_left_for_later() {
     // Put together here, so that this file does not find itself.
     let words = [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("#[ig", "nore"), concat!("FIX", "ME"), concat!("XX", "X:")];
-    report(["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources).flat_map(|(path, text)| found(&path, &text, &words, "left for later")).collect());
+    // A test that is another one's child process is not left for later.
+    let child = concat!("#[ig", "nore = \"started by another test\"]");
+    let all = ["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources).map(|(path, text)| (path, text.replace(child, "")));
+    report(all.flat_map(|(path, text)| found(&path, &text, &words, "left for later")).collect());
 }
 
 #[test]

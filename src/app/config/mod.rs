@@ -1,1 +1,325 @@
 //! The configuration file: TOML in, checked settings out, every error at once.
+//!
+//! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
+
+mod doors;
+mod policy;
+mod problem;
+mod reader;
+mod rooms;
+mod secret;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use toml::de::DeTable;
+
+use crate::directory;
+use crate::domain::CodeEntry;
+use crate::domain::Network;
+use crate::domain::Rules;
+use crate::domain::Secret;
+use crate::front::ldap::Transport;
+use crate::provider::duo;
+use crate::provider::oath;
+use crate::store;
+use crate::wire::radius::Integrity;
+
+use problem::Notes;
+use reader::Section;
+use secret::Sources;
+
+pub use problem::Problem;
+
+/// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `node.name`: which of several appliances this is.
+    pub name: String,
+    /// `node.data_dir` and `node.master_key`.
+    pub store: store::Settings,
+    /// `[log]`
+    pub log: Log,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[admin]`
+    pub admin: Admin,
+    /// Each `[directory.NAME]`, in the order of the names.
+    pub directories: Vec<directory::Settings>,
+    /// Each `[provider.NAME]`, in the order of the names.
+    pub providers: Vec<ProviderSettings>,
+    /// Each `[policy.NAME]`.
+    pub policies: BTreeMap<String, Arc<Rules>>,
+    /// Each `[[radius.listen]]`, as written.
+    pub radius_listen: Vec<SocketAddr>,
+    /// Each `[[radius.client]]`, as written.
+    pub radius_clients: Vec<RadiusClient>,
+    /// Each `[[ldap.listen]]`, as written.
+    pub ldap_listen: Vec<LdapListen>,
+    /// What is allowed but worth a second look.
+    pub warnings: Vec<Problem>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: tracing::Level,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// How much may go on at once, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// RADIUS requests in the works at once, 1..10,000,000.
+    pub radius_inflight_max: usize,
+    /// How long a RADIUS answer is kept for retransmissions, 5..30 s.
+    pub radius_answer_keep: Duration,
+    /// LDAP connections at once over all listeners, 1..1,000,000.
+    pub ldap_connections_max: usize,
+    /// Bytes of one LDAP message, 64 KiB..256 MiB.
+    pub ldap_pdu_bytes_max: usize,
+    /// The longest a login may take, 1 s..5 min.
+    pub login_deadline: Duration,
+    /// How long a challenge can be answered, 1 s..5 min.
+    pub challenge_keep: Duration,
+    /// From a request's arrival to its refusal, 1..10 s.
+    pub reject_delay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            radius_inflight_max: 100_000,
+            radius_answer_keep: Duration::from_secs(30),
+            ldap_connections_max: 9_500,
+            ldap_pdu_bytes_max: 4_194_304,
+            login_deadline: Duration::from_secs(55),
+            challenge_keep: Duration::from_secs(120),
+            reject_delay: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The door for administrators.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A Unix socket.
+    pub socket: PathBuf,
+    /// The group whose members may use it, beside root and ourselves.
+    pub group: String,
+}
+
+/// One `[provider.NAME]`.
+#[derive(Clone, Debug)]
+pub enum ProviderSettings {
+    /// `kind = "duo"`
+    Duo(duo::Settings),
+    /// `kind = "oath"`
+    Oath(oath::Settings),
+}
+
+impl ProviderSettings {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Duo(settings) => &settings.name,
+            Self::Oath(settings) => &settings.name,
+        }
+    }
+}
+
+/// One `[[radius.client]]`; as [`crate::front::radius::Client`], with names where that has rooms.
+#[derive(Clone, Debug)]
+pub struct RadiusClient {
+    /// Its name.
+    pub name: String,
+    /// Where its packets come from, at least one; no two clients share the very same network.
+    pub networks: Vec<Network>,
+    /// The shared secret, at least one byte.
+    pub secret: Secret,
+    /// Whether requests must be signed.
+    pub integrity: Integrity,
+    /// The `[directory.NAME]` that knows the passwords.
+    pub first_directory: String,
+    /// How a code is handed over.
+    pub code: CodeEntry,
+    /// How long this NAS waits, 5 s..10 min.
+    pub patience: Duration,
+    /// The attribute that tells where the person is.
+    pub source: Option<u8>,
+    /// A key of [`Config::policies`].
+    pub policy: String,
+}
+
+/// One `[[ldap.listen]]`; as [`crate::front::ldap::Settings`], with names where that has rooms.
+#[derive(Clone, Debug)]
+pub struct LdapListen {
+    /// Its name: the client in log, metrics and provider's question.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How connections are kept from others; certificate and key fit.
+    pub transport: Transport,
+    /// The `[directory.NAME]` behind.
+    pub directory: String,
+    /// How a code is handed over: appended or not at all.
+    pub code: CodeEntry,
+    /// A key of [`Config::policies`].
+    pub policy: String,
+}
+
+impl Config {
+    /// Reads `path` and everything it points to. Credentials are looked for where systemd put them. Blocks on the disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the file.
+    pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
+        Self::load_with(path, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
+    }
+
+    /// As [`Config::load`], with credentials from that folder.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
+        let sources = Sources { folder: folder(path), credentials };
+        let (config, warnings) = read(path, |file| whole(file, &sources))?;
+        Ok(Self { warnings, ..config })
+    }
+}
+
+/// `admin.socket` of the configuration at `path`: all that a command needs to find the server. Touches no secret.
+///
+/// # Errors
+/// What is wrong with that key, or with the file as a whole.
+pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
+    let sources = Sources { folder: folder(path), credentials: None };
+    let socket_alone = |file: &Section<'_>| {
+        file.forgive();
+        Some(rooms::admin(file, &sources).socket)
+    };
+    read(path, socket_alone).map(|(socket, _)| socket)
+}
+
+/// Everything a configuration has; sections that others name come first.
+fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
+    let node = rooms::node(file, sources);
+    let log = rooms::log(file);
+    let limits = rooms::limits(file);
+    let admin = rooms::admin(file, sources);
+    let directories = rooms::directories(file, sources);
+    let providers = rooms::providers(file, sources);
+    let policies = policy::policies(file, &providers);
+    let doors = doors::doors(file, doors::Behind { sources, directories: &directories, policies: &policies, limits });
+    doors::warn_idle(file, &doors);
+    policy::warn_unused(&policies, &providers, &doors.policies);
+    let (name, store) = node?;
+    Some(Config {
+        name,
+        store,
+        log,
+        limits,
+        admin,
+        directories: directories.into_values().flatten().collect(),
+        providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
+        policies: policies.into_iter().filter_map(|(name, policy)| policy.rules.map(|rules| (name, rules))).collect(),
+        radius_listen: doors.radius_listen,
+        radius_clients: doors.radius_clients,
+        ldap_listen: doors.ldap_listen,
+        warnings: Vec::new(),
+    })
+}
+
+/// Reads a file by `look` and gives what that made, and the warnings.
+fn read<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
+    let file = path.display().to_string();
+    let alone = |message: String| vec![Problem::of_file(&file, message)];
+    let bytes = secret::read(path).map_err(|error| alone(format!("cannot be read: {error}")))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| alone(format!("is no UTF-8 behind byte {}", error.valid_up_to())))?;
+    let mut notes = Notes::new(&file, text);
+    let (table, broken) = DeTable::parse_recoverable(text);
+    broken.iter().for_each(|error| notes.tear(error));
+    let made = Section::whole_file(&notes, table.get_ref(), look);
+    let warnings = notes.close()?;
+    made.map(|made| (made, warnings)).ok_or_else(|| alone("could not be understood".to_owned()))
+}
+
+/// The folder that holds `path`.
+fn folder(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// `config/vestibule.toml` says that it shows every key; a key the reader asks for and the file does not name would be one nobody finds.
+    #[test]
+    fn the_commented_file_names_every_key_the_reader_knows_and_no_other() {
+        let file = include_str!("../../../config/vestibule.toml");
+        let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let notes = Notes::new("vestibule.toml", &text);
+        let table = DeTable::parse(&text).unwrap();
+        let sources = Sources { folder: PathBuf::new(), credentials: None };
+        Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
+        let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
+        let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();
+        assert_eq!(unknown, []);
+        let absent: Vec<&String> = asked.iter().filter(|path| !refused(path) && !shown(file, path)).collect();
+        assert_eq!(absent, Vec::<&String>::new());
+    }
+
+    /// `key = value`, as opposed to a sentence.
+    fn is_setting(line: &str) -> bool {
+        line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    }
+
+    /// Names and numbers taken out: `policy.vpn.methods[0].push` is `policy.*.methods[].push`.
+    fn shape(path: &str) -> String {
+        let mut parts: Vec<String> = path.split('.').map(|part| part.split_once('[').map_or_else(|| part.to_owned(), |(key, _)| format!("{key}[]"))).collect();
+        if let ["directory" | "provider" | "policy", _, ..] = parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            parts[1] = "*".to_owned();
+        }
+        parts.join(".")
+    }
+
+    /// Whether a line of the file, commented out or not, writes the last key of `path` below the header it belongs to.
+    fn shown(file: &str, path: &str) -> bool {
+        let key = path.rsplit('.').next().unwrap();
+        let mut header = String::new();
+        file.lines().any(|line| {
+            if line.starts_with('[') {
+                header = shape(line.split('#').next().unwrap().trim().trim_matches(['[', ']']));
+            }
+            let written = line.trim_start_matches("# ");
+            path.starts_with(header.trim_end_matches(".*")) && (written.starts_with(&format!("{key} = ")) || written.contains(&format!(" {key} = ")))
+                || header.split('.').any(|part| part == key)
+        })
+    }
+
+    /// Asked for only to say that it does not belong there.
+    fn refused(path: &str) -> bool {
+        path == "ldap.listen[].code.challenge"
+    }
+}

@@ -1,0 +1,117 @@
+//! Policies: what must be true before somebody is let in.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::Choice;
+use crate::domain::FirstAlone;
+use crate::domain::Lock;
+use crate::domain::Method;
+use crate::domain::Network;
+use crate::domain::OnOutage;
+use crate::domain::Rules;
+
+use super::reader::Section;
+use super::reader::Value;
+use super::rooms::Carrier;
+use super::rooms::Provider;
+use super::rooms::seconds;
+
+/// A policy as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Policy<'a> {
+    pub(super) rules: Option<Arc<Rules>>,
+    place: Value<'a>,
+}
+
+/// Each `[policy.NAME]`.
+pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>) -> BTreeMap<String, Policy<'a>> {
+    let one = |(name, value): (&str, Value<'a>)| {
+        let rules = value.table(|section| rules(name, section, providers)).map(Arc::new);
+        (name.to_owned(), Policy { rules, place: value })
+    };
+    file.named("policy").into_iter().map(one).collect()
+}
+
+/// What nobody uses is most likely a name mistyped elsewhere.
+pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &BTreeMap<String, Provider<'_>>, used: &BTreeSet<String>) {
+    for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
+        policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
+    }
+    let asked: BTreeSet<&str> =
+        policies.values().filter_map(|policy| policy.rules.as_ref()).flat_map(|rules| &rules.methods).map(|choice| choice.provider.as_str()).collect();
+    for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
+        provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
+    }
+}
+
+fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Rules> {
+    let listed = section.find("methods").and_then(|value| value.list());
+    let some_listed = listed.as_ref().is_some_and(|listed| !listed.is_empty());
+    let methods = methods(&listed.unwrap_or_default(), providers);
+    let trusted: Vec<Network> = section.find("trusted").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(trusted).collect();
+    let alone = [("reject", FirstAlone::Reject), ("accept", FirstAlone::Accept)];
+    let unenrolled = section.find("unenrolled").and_then(|value| value.word(&alone)).unwrap_or(FirstAlone::Reject);
+    let disabled = section.find("disabled").and_then(|value| value.word(&alone)).unwrap_or(FirstAlone::Reject);
+    let outages = [("closed", OnOutage::Closed), ("open", OnOutage::Open)];
+    let outage = section.find("outage").and_then(|value| value.word(&outages)).unwrap_or(OnOutage::Closed);
+    let lock = section.find("lock").and_then(|value| value.table(|lock| Some(read_lock(lock)))).unwrap_or(LOCK);
+    if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
+        section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
+    }
+    Some(Rules { name: name.to_owned(), methods, trusted, unenrolled, disabled, outage, lock })
+}
+
+fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = Vec::new();
+    for value in listed {
+        let Some(choice) = choice(value, providers) else { continue };
+        if choices.contains(&choice) {
+            value.error("is listed twice", Some("take one away"));
+        }
+        choices.push(choice);
+    }
+    choices
+}
+
+fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Choice> {
+    let (word, place) = value.one_of(&["push", "call", "oath"])?;
+    let method = match word {
+        "push" => Method::Push,
+        "call" => Method::Call,
+        _ => Method::Oath,
+    };
+    let provider = place.reference("provider", providers.keys().map(String::as_str))?;
+    let kind = providers.get(provider).and_then(|provider| provider.kind);
+    if kind == Some(Carrier::Oath) && method != Method::Oath {
+        place.error(&format!("`{provider}` is of kind \"oath\": it checks codes, it cannot {word}"), Some(&format!("write {{ oath = {provider:?} }}")));
+        return None;
+    }
+    Some(Choice { method, provider: provider.to_owned() })
+}
+
+fn trusted(value: &Value<'_>) -> Option<Network> {
+    let network: Network = value.parsed()?;
+    if network.prefix_bits() == 0 {
+        value.warn("trusts every address: there the password is enough", None);
+    }
+    Some(network)
+}
+
+fn read_lock(section: &Section<'_>) -> Lock {
+    let failures = section.find("failures_max");
+    let failures_max = failures.as_ref().and_then(|value| value.number(0..=100)).unwrap_or(LOCK.failures_max);
+    if let (Some(value), 0) = (failures, failures_max) {
+        value.warn("never locks: codes and passwords can be guessed without end", Some("write 1 to 100"));
+    }
+    let wait = section.find("wait").and_then(|value| value.duration(seconds(1)..=WAIT_MAX));
+    Lock { failures_max, wait_ms: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()).unwrap_or(LOCK.wait_ms) }
+}
+
+/// Five failures, a quarter of an hour.
+const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
+
+/// A year; who is to stay out for longer is disabled.
+const WAIT_MAX: Duration = seconds(365 * 24 * 60 * 60);

@@ -1,0 +1,302 @@
+//! The sections that stand for themselves: node, log, limits, admin, directories, providers.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::directory;
+use crate::directory::Kind;
+use crate::domain::Secret;
+use crate::provider::duo;
+use crate::provider::oath;
+use crate::store;
+
+use super::Admin;
+use super::Limits;
+use super::Log;
+use super::LogFormat;
+use super::ProviderSettings;
+use super::reader::Section;
+use super::reader::Value;
+use super::secret::Sources;
+use super::tls;
+
+/// `[node]`: the name, and what the store needs.
+pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings)> {
+    let Some(value) = file.find("node") else {
+        file.missing("node", "write [node] with name, data_dir and master_key");
+        return None;
+    };
+    value.table(|node| {
+        let name = node.need("name", "\"mfa1\"").and_then(|value| value.name());
+        let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| sources.path(&value));
+        let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources));
+        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
+    })
+}
+
+/// 64 hexadecimal digits, 32 bytes.
+fn master_key(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
+    let text = sources.secret(value)?;
+    let bytes = text.expose().chunks(2).map(hex_byte).collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == MASTER_KEY_BYTES).map(Secret::new);
+    if bytes.is_none() {
+        value.error("the master key is not 64 hexadecimal digits", Some("type: openssl rand -hex 32 > FILE"));
+    }
+    bytes
+}
+
+fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let text = std::str::from_utf8(digits).ok().filter(|text| text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    u8::from_str_radix(text, 16).ok()
+}
+
+/// `[log]`
+pub(super) fn log(file: &Section<'_>) -> Log {
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let read = |log: &Section<'_>| {
+        let level = log.find("level").and_then(|value| value.word(&levels)).unwrap_or(tracing::Level::INFO);
+        let format = log.find("format").and_then(|value| value.word(&formats)).unwrap_or(LogFormat::Text);
+        Some(Log { level, format })
+    };
+    file.find("log").and_then(|value| value.table(read)).unwrap_or(Log { level: tracing::Level::INFO, format: LogFormat::Text })
+}
+
+/// `[limits]`
+pub(super) fn limits(file: &Section<'_>) -> Limits {
+    let usual = Limits::default();
+    let read = |limits: &Section<'_>| {
+        let number = |key, bounds, usual| limits.find(key).and_then(|value| value.number(bounds)).unwrap_or(usual);
+        let time = |key, bounds, usual| limits.find(key).and_then(|value| value.duration(bounds)).unwrap_or(usual);
+        Some(Limits {
+            radius_inflight_max: number("radius_inflight_max", 1..=10_000_000, usual.radius_inflight_max),
+            radius_answer_keep: time("radius_answer_keep", seconds(5)..=seconds(30), usual.radius_answer_keep),
+            ldap_connections_max: number("ldap_connections_max", 1..=1_000_000, usual.ldap_connections_max),
+            ldap_pdu_bytes_max: number("ldap_pdu_bytes_max", 65_536..=268_435_456, usual.ldap_pdu_bytes_max),
+            login_deadline: time("login_deadline", seconds(1)..=seconds(300), usual.login_deadline),
+            challenge_keep: time("challenge_keep", seconds(1)..=seconds(300), usual.challenge_keep),
+            reject_delay: time("reject_delay", seconds(1)..=seconds(10), usual.reject_delay),
+        })
+    };
+    file.find("limits").and_then(|value| value.table(read)).unwrap_or(usual)
+}
+
+/// `[admin]`
+pub(super) fn admin(file: &Section<'_>, sources: &Sources) -> Admin {
+    let usual = || Admin { socket: PathBuf::from(SOCKET), group: GROUP.to_owned() };
+    let read = |admin: &Section<'_>| {
+        let socket = admin.find("socket").and_then(|value| socket(&value, sources)).unwrap_or_else(|| PathBuf::from(SOCKET));
+        let group = admin.find("group").and_then(|value| value.name()).unwrap_or(GROUP).to_owned();
+        Some(Admin { socket, group })
+    };
+    file.find("admin").and_then(|value| value.table(read)).unwrap_or_else(usual)
+}
+
+fn socket(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
+    let path = sources.path(value)?;
+    let len = path.as_os_str().as_bytes().len();
+    if len > SOCKET_BYTES_MAX {
+        value.error(&format!("{} is too long for a socket", path.display()), Some(&format!("at most {SOCKET_BYTES_MAX} bytes, this is {len}")));
+        return None;
+    }
+    Some(path)
+}
+
+/// Each `[directory.NAME]`; `None` where something is wrong with it, so that nobody calls its name unknown.
+pub(super) fn directories(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, Option<directory::Settings>> {
+    let one = |(name, value): (&str, Value<'_>)| (name.to_owned(), value.table(|section| directory(name, section, sources)));
+    file.named("directory").into_iter().map(one).collect()
+}
+
+fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<directory::Settings> {
+    let kind = section.need("kind", "\"ad\"").and_then(|value| value.word(&[("ad", Kind::Ad), ("ldap", Kind::Ldap)]));
+    let servers = section.need("servers", "[\"ldaps://dc1.corp.example\"]").and_then(|value| servers(&value));
+    let base = section.need("base", "\"DC=corp,DC=example\"").and_then(|value| base(&value));
+    let netbios = match kind {
+        Some(Kind::Ldap) => {
+            section.refuse("netbios", "only Active Directory has NetBIOS names");
+            None
+        }
+        Some(Kind::Ad) | None => section.find("netbios").and_then(|value| value.name()).map(str::to_owned),
+    };
+    if kind == Some(Kind::Ad) && netbios.is_none() {
+        section.warn("has no `netbios`: nobody can log in as CORP\\alice", Some("write netbios = \"CORP\""));
+    }
+    let bind_name = section.need("bind_name", "\"svc-mfa@corp.example\"").and_then(|value| value.text());
+    let bind_password = section.need("bind_password", &format!("{{ credential = \"{name}-bind\" }}")).and_then(|value| sources.secret(&value));
+    let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
+    let pool_max = section.find("pool_max").and_then(|value| value.number(1..=1000)).unwrap_or(POOL_MAX);
+    let timeout = timeout(section);
+    Some(directory::Settings {
+        name: name.to_owned(),
+        kind: kind?,
+        servers: servers?,
+        base: base?.to_owned(),
+        netbios,
+        bind_name: bind_name?.to_owned(),
+        bind_password: bind_password?,
+        ca_file,
+        pool_max,
+        timeout,
+    })
+}
+
+fn servers(value: &Value<'_>) -> Option<Vec<directory::Server>> {
+    let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("names no server", Some("write [\"ldaps://dc1.corp.example\"]"));
+        return None;
+    }
+    // All are read before any is missed: every error at once.
+    let read: Vec<Option<directory::Server>> = entries.iter().map(Value::parsed).collect();
+    read.into_iter().collect()
+}
+
+/// The DN everybody is under. Its fine grammar is the directory's business; a domain name in its place is the usual mistake.
+fn base<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let text = value.text()?;
+    if text.contains('=') {
+        return Some(text);
+    }
+    let parts: Vec<String> = text.split('.').map(|part| format!("DC={part}")).collect();
+    value.error(&format!("{text:?} is no distinguished name"), Some(&format!("write {:?}", parts.join(","))));
+    None
+}
+
+/// A provider as far as it could be read: policies ask for its kind even when a key of it is wrong.
+#[derive(Debug)]
+pub(super) struct Provider<'a> {
+    pub(super) kind: Option<Carrier>,
+    pub(super) settings: Option<ProviderSettings>,
+    pub(super) place: Value<'a>,
+}
+
+/// What carries the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    Duo,
+    Oath,
+}
+
+/// Each `[provider.NAME]`.
+pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<String, Provider<'a>> {
+    let one = |(name, value): (&str, Value<'a>)| {
+        let mut kind = None;
+        let settings = value.table(|section| {
+            kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&[("duo", Carrier::Duo), ("oath", Carrier::Oath)]));
+            match kind {
+                Some(Carrier::Duo) => duo(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath(name, section))),
+                None => {
+                    section.forgive();
+                    None
+                }
+            }
+        });
+        (name.to_owned(), Provider { kind, settings, place: value })
+    };
+    file.named("provider").into_iter().map(one).collect()
+}
+
+fn duo(name: &str, section: &Section<'_>, sources: &Sources) -> Option<duo::Settings> {
+    let host = section.need("host", "\"api-xxxxxxxx.duosecurity.com\"").and_then(|value| host(&value));
+    let key_id = section.need("key_id", "\"DIXXXXXXXXXXXXXXXXXX\"").and_then(|value| value.text());
+    let key = section.need("key", &format!("{{ credential = \"{name}-key\" }}")).and_then(|value| sources.secret(&value));
+    let url = section.find("url").and_then(|value| url(&value));
+    let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
+    let timeout = timeout(section);
+    Some(duo::Settings { name: name.to_owned(), host: host?.to_owned(), key_id: key_id?.to_owned(), key: key?, url, ca_file, timeout })
+}
+
+/// The host alone: it is signed, letter by letter.
+fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let text = value.text()?;
+    let fine = text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    if !fine {
+        value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
+    }
+    fine.then_some(text)
+}
+
+/// Where to connect instead of the host. Questions about people do not travel in clear text.
+fn url(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let Ok(parsed) = reqwest::Url::parse(text) else {
+        value.error(&format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT\""));
+        return None;
+    };
+    let loopback = parsed.host_str().is_some_and(is_loopback);
+    let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.fragment().is_none() && parsed.username().is_empty() && parsed.password().is_none();
+    match (parsed.scheme(), loopback, bare) {
+        ("https", _, true) | ("http", true, true) => Some(text.trim_end_matches('/').to_owned()),
+        ("http", false, _) => {
+            value.error("http:// is for loopback addresses alone", Some("write https://"));
+            None
+        }
+        _ => {
+            value.error("is not the root of an HTTPS server", Some("write \"https://HOST:PORT\", nothing behind it"));
+            None
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn oath(name: &str, section: &Section<'_>) -> oath::Settings {
+    let steps_around = section.find("steps_around").and_then(|value| value.number(0..=1)).unwrap_or(1);
+    let look_ahead = section.find("look_ahead").and_then(|value| value.number(0..=10)).unwrap_or(10);
+    oath::Settings { name: name.to_owned(), steps_around, look_ahead }
+}
+
+/// Certificate authorities, looked at now: a wrong path is told here and not at the first login.
+fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
+    let path = sources.path(value)?;
+    tls::authorities(value, Path::new(&path)).then_some(path)
+}
+
+fn timeout(section: &Section<'_>) -> Duration {
+    section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
+}
+
+pub(super) const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const GROUP: &str = "vestibule";
+const MASTER_KEY_BYTES: usize = 32;
+const POOL_MAX: usize = 16;
+const SOCKET: &str = "/run/vestibule/admin.sock";
+/// What fits into `sun_path` with its final zero (unix(7)).
+const SOCKET_BYTES_MAX: usize = 107;
+const TIMEOUT: Duration = seconds(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pairs_of_hexadecimal_digits_are_bytes() {
+        assert_eq!(hex_byte(b"0f"), Some(15));
+        assert_eq!(hex_byte(b"FF"), Some(255));
+        assert_eq!(hex_byte(b"+1"), None);
+        assert_eq!(hex_byte(b"f"), None);
+    }
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        assert!(["localhost", "127.0.0.1", "127.8.8.8", "[::1]"].into_iter().all(is_loopback));
+        assert!(!["192.0.2.1", "localhost.example", "[::]", "0.0.0.0"].into_iter().any(is_loopback));
+    }
+}

@@ -1,0 +1,121 @@
+//! Secrets and files that the configuration points to. It never holds a secret itself (O-03, O-08).
+
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::domain::Secret;
+
+use super::reader::Value;
+
+/// Where references lead.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// The configuration's folder: relative paths begin here.
+    pub(super) folder: PathBuf,
+    /// Where systemd puts a service's credentials.
+    pub(super) credentials: Option<PathBuf>,
+}
+
+impl Sources {
+    /// A path, from the configuration's folder on.
+    pub(super) fn path(&self, value: &Value<'_>) -> Option<PathBuf> {
+        value.text().map(|text| self.folder.join(text))
+    }
+
+    /// A secret: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none (R-022).
+    pub(super) fn secret(&self, value: &Value<'_>) -> Option<Secret> {
+        if value.is_text() {
+            value.error("a secret is never written here", Some(TWO_FORMS));
+            return None;
+        }
+        let (form, place) = value.one_of(&["credential", "file"])?;
+        let bytes = if form == "file" { self.in_file(&place) } else { self.handed_over(&place) }?;
+        let secret = without_newline(&bytes);
+        if secret.is_empty() {
+            place.error("the secret is empty", None);
+            return None;
+        }
+        Some(Secret::new(secret.to_vec()))
+    }
+
+    /// systemd alone decides who reads its credentials; their mode bits say nothing.
+    fn handed_over(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        let name = place.name()?;
+        let Some(folder) = &self.credentials else {
+            place.error("there are no credentials here: CREDENTIALS_DIRECTORY is not set", Some(BY_HAND));
+            return None;
+        };
+        let path = folder.join(name);
+        let told = |error: io::Error| {
+            place.error(&format!("the credential {name:?} cannot be read: {error}"), Some(&format!("give it to the service: LoadCredential={name}:FILE")));
+        };
+        read(&path).map_err(told).ok()
+    }
+
+    fn in_file(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+        let path = self.path(place)?;
+        let told = |error: io::Error| place.error(&format!("{} cannot be read: {error}", path.display()), None);
+        let mode = fs::metadata(&path).map_err(told).ok()?.permissions().mode();
+        if mode & OTHERS != 0 {
+            let message = format!("{} can be read or changed by others than its owner (mode {:04o})", path.display(), mode & 0o7777);
+            place.error(&message, Some(&format!("type: chmod 600 {}", path.display())));
+            return None;
+        }
+        read(&path).map_err(told).ok()
+    }
+}
+
+/// A small ordinary file. What could block (a pipe) or never end (a device) is none.
+///
+/// # Errors
+/// It is not there, no file, too long, or may not be read.
+pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let size = fs::metadata(path).and_then(|found| if found.is_file() { Ok(found.len()) } else { Err(io::Error::other("it is not a file")) })?;
+    let size = usize::try_from(size).ok().filter(|size| *size <= FILE_BYTES_MAX).ok_or_else(|| io::Error::other("it is longer than 1 MiB"))?;
+    // Room for all of it from the start: a vector that grows leaves copies of the secret behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
+    let limit = u64::try_from(FILE_BYTES_MAX).map_err(io::Error::other)?;
+    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Editors and `echo` end a file with a newline; nobody means it.
+fn without_newline(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}
+
+/// Permission bits of group and others.
+const OTHERS: u32 = 0o077;
+
+const FILE_BYTES_MAX: usize = 1 << 20;
+
+const TWO_FORMS: &str = "put it in a file that only its owner can read and write { file = \"PATH\" }, or let systemd hand it over: { credential = \"NAME\" }";
+
+const BY_HAND: &str = "systemd sets it for the service; by hand type: CREDENTIALS_DIRECTORY=FOLDER vestibule ..";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_newline_at_the_end_is_nobodys_secret() {
+        assert_eq!(without_newline(b"abc\n"), b"abc");
+        assert_eq!(without_newline(b"abc\r\n"), b"abc");
+        assert_eq!(without_newline(b"abc\n\n"), b"abc\n");
+        assert_eq!(without_newline(b" a b "), b" a b ");
+        assert_eq!(without_newline(b"\n"), b"");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        assert!(read(Path::new("/dev/zero")).is_err());
+        assert!(read(&std::env::temp_dir()).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! Tests of what the configuration points to: secrets, certificates, keys.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use vestibule::app::config::Config;
+use vestibule::domain::Secret;
+
+use super::Etc;
+use super::SMALL;
+use super::only;
+use super::with;
+
+#[test]
+fn o_03_a_secret_file_that_others_can_read_or_write_is_refused() {
+    let etc = Etc::new();
+    let path = etc.path("secrets/fortigate");
+    for mode in [0o640, 0o604, 0o620, 0o602, 0o610] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let told = etc.told(SMALL);
+        assert!(only(&told).contains("radius.client[0].secret.file") && only(&told).contains("chmod 600"), "{mode:o}: {told:?}");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(etc.told(SMALL), Vec::<String>::new());
+}
+
+#[test]
+fn systemd_decides_who_reads_its_credentials() {
+    let etc = Etc::new();
+    fs::set_permissions(etc.path("secrets/fortigate"), fs::Permissions::from_mode(0o440)).unwrap();
+    let text = with("{ file = \"secrets/fortigate\" }", "{ credential = \"fortigate\" }");
+    assert_eq!(etc.load(&text).unwrap().radius_clients[0].secret, Secret::from("fortigate-5f0c1d7e9a2b"));
+}
+
+#[test]
+fn a_credential_is_a_name_and_no_way_out_of_its_folder() {
+    let etc = Etc::new();
+    let told = etc.told(&with("{ file = \"secrets/fortigate\" }", "{ credential = \"../tls.pem\" }"));
+    assert!(only(&told).contains("is not a name"), "{told:?}");
+}
+
+#[test]
+fn a_credential_without_systemd_tells_what_to_type() {
+    let etc = Etc::new();
+    let path = etc.path("vestibule.toml");
+    fs::write(&path, with("{ file = \"secrets/fortigate\" }", "{ credential = \"fortigate\" }")).unwrap();
+    let problems = Config::load_with(&path, None).unwrap_err();
+    assert!(problems[0].message.contains("CREDENTIALS_DIRECTORY") && problems[0].hint.is_some(), "{problems:?}");
+}
+
+#[test]
+fn r_022_no_secret_and_an_empty_one_are_refused() {
+    let etc = Etc::new();
+    for empty in ["", "\n", "\r\n"] {
+        etc.secret("fortigate", empty);
+        assert!(only(&etc.told(SMALL)).ends_with("radius.client[0].secret.file: the secret is empty"));
+    }
+    fs::remove_file(etc.path("secrets/fortigate")).unwrap();
+    assert!(only(&etc.told(SMALL)).contains("secrets/fortigate cannot be read"));
+}
+
+#[test]
+fn r_023_a_short_shared_secret_is_warned_of_with_a_better_one_to_make() {
+    let etc = Etc::new();
+    etc.secret("fortigate", "twelve-bytes\n");
+    let warned = etc.warned(SMALL);
+    assert!(only(&warned).contains("radius.client[0].secret: has 12 bytes") && only(&warned).contains("openssl rand"), "{warned:?}");
+    etc.secret("fortigate", "thirteenbytes\n");
+    assert_eq!(etc.warned(SMALL), Vec::<String>::new());
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_with_both_ways_to_hand_it_over() {
+    let etc = Etc::new();
+    for (line, key) in [
+        ("{ file = \"secrets/fortigate\" }", "radius.client[0].secret"),
+        ("{ file = \"secrets/corp-bind\" }", "directory.corp.bind_password"),
+        ("{ file = \"secrets/duo-key\" }", "provider.duo.key"),
+        ("{ file = \"secrets/master-key\" }", "node.master_key"),
+        ("{ file = \"secrets/tls-key\" }", "ldap.listen[0].key"),
+    ] {
+        let told = etc.told(&with(line, "\"correct horse\""));
+        let told = only(&told);
+        assert!(told.contains(key) && told.contains("{ file = ") && told.contains("{ credential = ") && !told.contains("horse"), "{told}");
+    }
+}
+
+#[test]
+fn a_master_key_is_64_hexadecimal_digits() {
+    let etc = Etc::new();
+    for bad in ["0".repeat(63), "0".repeat(65), "g".repeat(64), "0".repeat(128), "+1".repeat(32)] {
+        etc.secret("master-key", &bad);
+        assert!(only(&etc.told(SMALL)).contains("node.master_key: the master key is not 64 hexadecimal digits"), "{bad}");
+    }
+}
+
+#[test]
+fn a_key_that_is_not_the_certificates_and_pem_that_is_none_are_told_at_load() {
+    let etc = Etc::new();
+    let other = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
+    etc.secret("tls-key", &other.signing_key.serialize_pem());
+    assert!(only(&etc.told(SMALL)).contains("ldap.listen[0].key: does not belong to the certificate in tls.pem"));
+    etc.secret("tls-key", "not a key");
+    assert!(only(&etc.told(SMALL)).contains("ldap.listen[0].key: is no private key in PEM"));
+    etc.secret("tls-key", &other.signing_key.serialize_pem());
+    fs::write(etc.path("tls.pem"), "nothing").unwrap();
+    assert!(only(&etc.told(SMALL)).contains("ldap.listen[0].cert_file: tls.pem holds no certificate"));
+    fs::write(etc.path("tls.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    assert!(only(&etc.told(SMALL)).contains("ldap.listen[0].cert_file: tls.pem:"));
+    fs::remove_file(etc.path("tls.pem")).unwrap();
+    assert!(only(&etc.told(SMALL)).contains("ldap.listen[0].cert_file: tls.pem cannot be read"));
+}
+
+#[test]
+fn authorities_that_are_none_are_told_at_load() {
+    let etc = Etc::new();
+    let text = with("netbios = \"CORP\"", "netbios = \"CORP\"\nca_file = \"vestibule.toml\"");
+    assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: vestibule.toml holds no certificate"));
+    let text = with("netbios = \"CORP\"", "netbios = \"CORP\"\nca_file = \"away.pem\"");
+    assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: away.pem cannot be read"));
+}
+
+#[test]
+fn no_secret_is_printed_with_the_configuration() {
+    let config = Etc::new().load(SMALL).unwrap();
+    assert!(!format!("{config:?}").contains("5f0c1d7e9a2b"));
+}
