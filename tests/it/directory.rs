@@ -330,6 +330,10 @@ async fn l_073_a_directory_that_took_us_for_somebody_else_lets_nobody_in() {
     let corp = corp(&[relay.address()]);
     assert_eq!(corp.authenticate(&alice, &Secret::from("Passw0rd!")).await, Ok(alice.identity.clone()));
     assert_eq!(corp.authenticate(&carol, &Secret::from("anything")).await, Err(UNKNOWN));
+    // Its binds succeed and leave us anonymous, as one without a password does.
+    let relay = Relay::open(lab.address(), |frame| (Op::of(frame.op) == Some(Op::Bind)).then(|| ldap::bind_request(frame.id, "", b"").to_vec()));
+    let corp = self::corp(&[relay.address()]);
+    assert_eq!(corp.authenticate(&alice, &Secret::from("anything")).await, Err(FAULT));
 }
 
 #[tokio::test]
