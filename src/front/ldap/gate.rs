@@ -105,8 +105,11 @@ pub(super) fn controls_pass(controls: &[Control<'_>], known: &HashSet<Vec<u8>>) 
     controls.iter().all(|control| !listed(CONTROLS_REFUSED, control.oid) && (!control.critical || known.contains(control.oid)))
 }
 
+/// Spaces around a name and the `OID.` of RFC 1779 before a dotted one hide nothing.
 fn is_password(attribute: &[u8]) -> bool {
-    PASSWORDS.iter().any(|password| password.as_bytes().eq_ignore_ascii_case(attribute))
+    let name = attribute.trim_ascii();
+    let name = name.split_at_checked(4).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"OID.")).map_or(name, |(_, dotted)| dotted);
+    PASSWORDS.iter().any(|password| password.as_bytes().eq_ignore_ascii_case(name))
 }
 
 fn listed(list: &[&str], oid: &[u8]) -> bool {
@@ -154,7 +157,8 @@ mod tests {
             let may = May { bound: Some(why), unheard: true };
             assert!(matches!(may.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
         }
-        assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && !is_password(b"userPasswordHint"));
+        assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && is_password(b" oid.1.2.840.113556.1.4.90 "));
+        assert!(!is_password(b"userPasswordHint") && !is_password(b"OID.2.5.4.3") && !is_password(b""));
     }
 
     #[test]

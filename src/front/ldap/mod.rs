@@ -196,3 +196,6 @@ impl Drop for Place {
         OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
