@@ -521,3 +521,36 @@ fn meanwhile(unread: &[u8], id: u32) -> Result<Meanwhile, End> {
     }
     Ok(Meanwhile::Nothing { room: count < WAITING_BEFORE_MAX && unread.len() < PDU_BEFORE_MAX })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ldap::bind_request;
+    use crate::wire::ldap::read_request;
+    use crate::wire::ldap::unbind_request;
+
+    fn reads(count: u32, dn: &str) -> Vec<u8> {
+        (2..2 + count).flat_map(|id| read_request(id, dn, &[])).collect()
+    }
+
+    #[test]
+    fn l_021_l_041_what_waits_behind_a_bind_is_bounded_in_number_and_bytes() {
+        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(99, ""), 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing { room: false });
+        let long = "x".repeat(4_000);
+        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(70, &long), 1).unwrap(), Meanwhile::Nothing { room: false });
+    }
+
+    #[test]
+    fn l_022_l_024_what_gives_a_bind_up_is_seen_behind_other_requests() {
+        let behind = |last: &[u8]| meanwhile(&[reads(3, ""), last.to_vec()].concat(), 9);
+        assert_eq!(behind(&abandon(20, 9)).unwrap(), Meanwhile::GaveUp);
+        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(behind(&bind_request(20, "alice", b"pass")).unwrap(), Meanwhile::GaveUp);
+        assert!(matches!(behind(&unbind_request(20)), Err(End::Goodbye)));
+        assert!(matches!(behind(&read_request(9, "", &[])), Err(End::Notice(Code::ProtocolError, ..))));
+        assert!(matches!(behind(&[0x31]), Err(End::Notice(Code::ProtocolError, ..))));
+    }
+}
