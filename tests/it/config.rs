@@ -470,6 +470,24 @@ fn text_that_is_no_toml_is_told_with_its_lines_and_without_what_stands_there() {
     assert!(!told.iter().any(|told| told.contains("is missing") || told.contains("there is no ")), "guesses about what was torn: {told:#?}");
 }
 
+/// What cannot be read may hold what seems to be missing; only what is certainly wrong is told beside it.
+#[test]
+fn what_broken_toml_hides_is_not_called_missing() {
+    let etc = Etc::new();
+    for (line, torn) in [
+        ("name = \"mfa1\"", "name \"mfa1\""),
+        ("name = \"mfa1\"", "name : \"mfa1\""),
+        ("name = \"mfa1\"", "name = mfa1"),
+        ("[provider.tokens]", "[provider.tokens"),
+        ("[provider.tokens]", "provider.tokens]"),
+        ("[directory.corp]", "[directory corp]"),
+        ("key_id = \"DIXXXXXXXXXXXXXXXXXX\"", "key id = \"DI\""),
+    ] {
+        let told = etc.told(&with(line, torn));
+        assert!(!told.is_empty() && told.iter().all(|told| told.contains("this is no TOML")), "{torn}: {told:#?}");
+    }
+}
+
 #[test]
 fn mistakes_beside_broken_toml_are_told_with_it() {
     let text = with("netbios = \"CORP\"", "netbios = CORP").replace("policy = \"vpn\"\n[[ldap", "patiance = \"1m\"\npolicy = \"vpn\"\n[[ldap");
