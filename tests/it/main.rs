@@ -7,6 +7,6 @@ mod directory;
 mod duo;
 mod lab;
 mod ldap;
-mod radius;
+mod serve;
 mod store;
 mod tidy;

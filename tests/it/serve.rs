@@ -1,0 +1,221 @@
+//! Tests of the server as a whole: the real binary, its ready line, signals, outages and counters.
+
+use std::fs;
+use std::io::Write;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use vestibule::app::clock::WallClock;
+use vestibule::demo::cloud;
+use vestibule::demo::cloud::Cloud;
+use vestibule::demo::cloud::Manner;
+use vestibule::demo::directory::Lab;
+use vestibule::domain::Secret;
+use vestibule::domain::otp;
+use vestibule::ports::Clock;
+use vestibule::wire::radius::Code;
+
+use crate::lab;
+use crate::lab::House;
+use crate::lab::ask;
+use crate::lab::furnish;
+use crate::lab::people;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const PASSWORD: &str = "Wonder-Land-1";
+
+fn anywhere() -> std::net::SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+/// The code that an app would show for this `otpauth://` line.
+fn code_of(uri: &str) -> String {
+    let secret = uri.split(['?', '&']).find_map(|part| part.strip_prefix("secret=")).unwrap();
+    let seed = totp_rs::Secret::try_from_base32(secret).unwrap();
+    otp::code(otp::Algorithm::Sha1, &Secret::new(seed.as_bytes().to_vec()), otp::step_at(WallClock.now(), 30), 6)
+}
+
+fn counted(house: &House, what: &str) -> bool {
+    let client = reqwest::Client::builder().unix_socket(house.folder.path().join("admin.sock")).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let text = runtime.block_on(async { client.get("http://vestibule/metrics").send().await.unwrap().text().await.unwrap() });
+    text.lines().any(|line| line.starts_with(what))
+}
+
+#[test]
+fn the_ready_line_is_as_the_contract_says() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let ready = house.ready.as_object().unwrap();
+    let keys: Vec<&str> = ready.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["admin", "ldap", "metrics", "portal", "radius", "ready"]);
+    assert_eq!(ready["ready"], json!(true));
+    assert!(ready["radius"][0].as_str().unwrap().starts_with("127.0.0.1:") && ready["radius"][1].as_str().unwrap().starts_with("[::1]:"));
+    assert_eq!([&ready["ldap"], &ready["portal"], &ready["metrics"]], [&json!([]), &json!(null), &json!(null)]);
+    assert!(ready["admin"].as_str().unwrap().ends_with("/admin.sock"));
+}
+
+#[test]
+fn a_code_opens_once_whatever_the_spelling_of_the_name() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let code = code_of(&house.enrol("alice"));
+    let challenge = ask(house.radius(), 1, "alice", PASSWORD, b"", PATIENCE).unwrap();
+    assert_eq!(challenge.code, Code::AccessChallenge);
+    assert_eq!(ask(house.radius(), 2, "alice", &code, &challenge.state, PATIENCE).unwrap().code, Code::AccessAccept);
+    for name in ["ALICE@example.test", "EXAMPLE\\alice", "alice "] {
+        let challenge = ask(house.radius(), 3, name, PASSWORD, b"", PATIENCE).unwrap();
+        assert_eq!(ask(house.radius(), 4, name, &code, &challenge.state, PATIENCE).unwrap().code, Code::AccessReject, "{name}");
+    }
+    assert_eq!(house.json(&["user", "show", "alice"])["failures"], json!(3));
+    assert!(counted(&house, r#"vestibule_logins_total{door="radius",client="nas",decision="reject",why="bad_code"} 3"#));
+}
+
+#[test]
+fn r_020_r_025_strangers_and_wrong_secrets_hear_nothing_and_are_counted() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let forged = {
+        let mut forged = lab::request(1, "alice", PASSWORD, b"");
+        *forged.last_mut().unwrap() ^= 1;
+        forged
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&forged, house.radius()).unwrap();
+    let stranger = UdpSocket::bind("127.0.0.9:0").unwrap();
+    stranger.send_to(&lab::request(2, "alice", PASSWORD, b""), house.radius()).unwrap();
+    // The next good request is answered after both were read.
+    assert_eq!(ask(house.radius(), 3, "nobody", PASSWORD, b"", PATIENCE).unwrap().code, Code::AccessReject);
+    for why in ["wrong_signature", "unknown_client"] {
+        assert!(counted(&house, &format!(r#"vestibule_discards_total{{door="radius",why="{why}"}} 1"#)), "{why}");
+    }
+    for silent in [socket, stranger] {
+        silent.set_nonblocking(true).unwrap();
+        assert!(silent.recv(&mut [0; 4096]).is_err());
+    }
+}
+
+#[test]
+fn r_055_a_login_resent_with_a_new_identifier_is_one_push() {
+    let directory = people(anywhere());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let people = vec![cloud::Person::new("bob", Manner::Told)];
+    let cloud = runtime.block_on(Cloud::open(anywhere(), people, Arc::new(WallClock))).unwrap();
+    let more = format!(
+        "[provider.cloud]\nkind = \"duo\"\nhost = \"{}\"\nurl = \"{}\"\nkey_id = \"{}\"\nkey = {{ file = \"duo\" }}\n\
+         [policy.push]\nmethods = [{{ push = \"cloud\" }}]\n\
+         [[radius.client]]\nname = \"vpn\"\nnetworks = [\"127.0.0.2/32\"]\nsecret = {{ file = \"nas\" }}\nfirst = {{ directory = \"lab\" }}\npolicy = \"push\"\n",
+        cloud.host(),
+        cloud.url(),
+        cloud.key_id(),
+    );
+    let folder = furnish(directory.address(), &more);
+    fs::write(folder.path().join("duo"), cloud.key().expose()).unwrap();
+    let house = House::open(folder);
+    assert!(house.say(&["user", "add", "bob"]).status.success());
+    let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+    socket.connect(house.radius()).unwrap();
+    socket.send(&lab::request(1, "bob", "Builder-Can-2", b"")).unwrap();
+    runtime.block_on(cloud.pushed("bob", 1));
+    let resent = lab::request(2, "bob", "Builder-Can-2", b"");
+    socket.send(&resent).unwrap();
+    // A request of somebody else is answered after the resent one was read.
+    ask(house.radius(), 3, "nobody", PASSWORD, b"", PATIENCE).unwrap();
+    assert_eq!(cloud.approve("bob"), 1);
+    assert_eq!(lab::heard(&socket, &resent, PATIENCE).unwrap().code, Code::AccessAccept);
+    assert_eq!(cloud.pushes("bob"), 1);
+    assert_eq!(directory.binds_of("bob"), 1);
+}
+
+#[test]
+fn o_21_a_directory_away_is_silence_and_one_line_and_comes_back_by_itself() {
+    let mut directory = people(anywhere());
+    let address = directory.address();
+    let house = House::open(furnish(address, ""));
+    house.enrol("alice");
+    drop(directory);
+    for identifier in 1..=3 {
+        assert!(ask(house.radius(), identifier, "alice", PASSWORD, b"", Duration::from_millis(1_500)).is_none());
+    }
+    directory = people(address);
+    let login = || ask(house.radius(), 9, "alice", PASSWORD, b"", Duration::from_millis(700));
+    let back = std::iter::repeat_with(login).take(60).flatten().next().expect("an answer once the directory is back");
+    assert_eq!(back.code, Code::AccessChallenge);
+    let warnings = house.until("decision=\"drop\"").into_iter().filter(|line| line.contains(" WARN ") && line.contains("directory")).count();
+    assert_eq!(warnings, 1, "one line a change of state");
+    drop(directory);
+}
+
+#[test]
+fn a_reload_takes_a_new_client_and_a_wrong_file_changes_nothing() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let good = fs::read_to_string(house.config()).unwrap();
+    fs::write(house.config(), good.replace("networks", "network")).unwrap();
+    house.signal(Signal::SIGHUP);
+    let told = house.until("not reloaded").join("\n");
+    assert!(told.contains("did you mean `networks`") || told.contains("networks"), "{told}");
+    assert_eq!(ask(house.radius(), 1, "nobody", PASSWORD, b"", PATIENCE).unwrap().code, Code::AccessReject);
+    let client =
+        "[[radius.client]]\nname = \"new\"\nnetworks = [\"127.0.0.7/32\"]\nsecret = { file = \"nas\" }\nfirst = { directory = \"lab\" }\npolicy = \"codes\"\n";
+    fs::write(house.config(), format!("{good}{client}")).unwrap();
+    house.signal(Signal::SIGHUP);
+    house.until("reloaded");
+    let socket = UdpSocket::bind("127.0.0.7:0").unwrap();
+    socket.connect(house.radius()).unwrap();
+    let sent = lab::request(2, "nobody", PASSWORD, b"");
+    socket.send(&sent).unwrap();
+    assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
+}
+
+#[test]
+fn sigterm_lets_a_login_finish_and_ends_with_0() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(house.radius()).unwrap();
+    let sent = lab::request(1, "alice", "wrong", b"");
+    socket.send(&sent).unwrap();
+    house.until("decision=\"reject\"");
+    house.signal(Signal::SIGTERM);
+    assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject, "the refusal was under way");
+    assert_eq!(house.ended().code(), Some(0));
+}
+
+#[test]
+fn a_wrong_configuration_is_3_with_every_mistake() {
+    let directory = people(anywhere());
+    let folder = furnish(directory.address(), "[nonsense]\n");
+    let file = folder.path().join("vestibule.toml");
+    fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"x = 1\n[policy.empty]\n").unwrap();
+    for words in [&["serve", "--config"][..], &["check", "--offline", "--config"]] {
+        let output = lab::vestibule(words, &file).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("nonsense") && told.contains("policy.empty"), "{told}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn the_demo_goes_as_it_must_and_prints_lines_to_paste() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["demo", "--once", "--port-base", "0"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for word in ["Access-Challenge", "Access-Accept", "Access-Reject", "success (0)", "invalidCredentials (49)", "radclient", "ldapwhoami", Lab::BASE] {
+        assert!(text.contains(word), "no {word} in {text}");
+    }
+}
+
+#[test]
+fn the_demo_for_machines_is_one_line() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["demo", "--once", "--json", "--port-base", "0"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.lines().count() == 1, "{text}");
+    let ready: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(ready["ready"], json!(true));
+    assert_eq!(ready["demo"]["people"].as_array().unwrap().len(), 3);
+}
