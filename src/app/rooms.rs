@@ -116,7 +116,7 @@ impl Rooms {
 
 fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
     Ok(match settings {
-        ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings.clone(), Arc::clone(store), Arc::clone(clock))),
+        ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
         ProviderSettings::Duo(settings) => {
             let duo = Duo::new(settings.clone(), Arc::clone(clock));
             Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)

@@ -126,7 +126,7 @@ impl Server {
         let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
         let mut radius = Vec::new();
         for &wanted in &config.radius_listen {
-            radius.push(RadiusDoor::open(wanted, &radius_settings, &engine).await?);
+            radius.push(RadiusDoor::open(wanted, &radius_settings, &engine)?);
         }
         let connections_max = connections_max(&config.limits);
         let mut ldap = Vec::new();
@@ -171,7 +171,7 @@ impl Server {
         // New doors open before anything old is touched: what can fail has failed by here.
         let mut radius = Vec::new();
         for &wanted in config.radius_listen.iter().filter(|wanted| !self.radius.iter().any(|open| open.wanted == **wanted)) {
-            radius.push(RadiusDoor::open(wanted, &self.radius_settings, &self.engine).await?);
+            radius.push(RadiusDoor::open(wanted, &self.radius_settings, &self.engine)?);
         }
         let mut ldap = Vec::new();
         for (listen, settings) in config.ldap_listen.iter().zip(&ldap_settings) {
@@ -255,8 +255,8 @@ impl AdminDoor {
 }
 
 impl RadiusDoor {
-    async fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, engine: &Arc<Engine>) -> Result<Self, ServerError> {
-        let door = radius::Door::open(wanted, settings.subscribe(), Arc::clone(engine)).await;
+    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, engine: &Arc<Engine>) -> Result<Self, ServerError> {
+        let door = radius::Door::open(wanted, settings.subscribe(), Arc::clone(engine));
         let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
         Ok(Self { wanted, door })
     }
@@ -310,4 +310,3 @@ fn connections_max(limits: &Limits) -> usize {
     }
     limits.ldap_connections_max.min(room)
 }
-

@@ -3,6 +3,9 @@
 use clap::Args;
 
 use super::output::Failure;
+use crate::app::config::LogFormat;
+use crate::app::log;
+use crate::demo;
 
 /// How the demonstration runs.
 #[derive(Debug, Args)]
@@ -22,6 +25,12 @@ pub(super) struct Options {
 ///
 /// # Errors
 /// A login went another way than it must.
-pub(super) async fn run(_options: Options) -> Result<(), Failure> {
-    Err(Failure::failed("not built yet", ""))
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    log::start(tracing::Level::WARN, LogFormat::Text);
+    let shown = demo::run(demo::Options { once: options.once, json: options.json, port_base: options.port_base }).await;
+    match shown {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::failed("a login went another way than it must", "the tour above says which")),
+        Err(error) => Err(Failure::failed(error.to_string(), "are the ports taken? --port-base 0 picks free ones")),
+    }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::Failure;
+use crate::app;
+use crate::app::ServeError;
 
 /// What is served.
 #[derive(Debug, Args)]
@@ -18,6 +20,9 @@ pub(super) struct Options {
 ///
 /// # Errors
 /// The configuration is wrong, or a door does not open.
-pub(super) async fn run(_options: Options) -> Result<(), Failure> {
-    Err(Failure::failed("not built yet", ""))
+pub(super) async fn run(options: Options) -> Result<(), Failure> {
+    app::serve(&options.config).await.map_err(|error| match error {
+        ServeError::Config(problems) => Failure::Config(problems.iter().map(ToString::to_string).collect()),
+        error => Failure::failed(error.to_string(), ""),
+    })
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use super::DemoError;
 use super::cloud;
 use super::cloud::Cloud;
+use super::cloud::Manner;
 use super::directory;
 use super::directory::Lab;
 use crate::app::Ready;
@@ -74,7 +76,7 @@ impl House {
             Guest { name: "carol", password: "Singer-Says-3", habit: "denies every push", seed: None },
         ];
         let directory = open_directory(&people)?;
-        let cloud = open_cloud().await?;
+        let cloud = open_cloud(Arc::clone(&clock)).await?;
         let file = write_configuration(folder.path(), &directory, &cloud, port_base)?;
         let config = Config::load(&file).map_err(|problems| DemoError::new("the demo's configuration", said(&problems)))?;
         let server = Server::open(config, Arc::clone(&clock), None).await.map_err(|error| DemoError::new("opening the server", error))?;
@@ -184,9 +186,12 @@ fn open_directory(people: &[Guest]) -> Result<Lab, DemoError> {
     Lab::open(loopback(0), listed.collect()).map_err(|error| DemoError::new("opening the lab directory", error))
 }
 
-async fn open_cloud() -> Result<Cloud, DemoError> {
-    let people = vec![cloud::Person::approves("bob", 1_000), cloud::Person::denies("carol", 700)];
-    Cloud::open(loopback(0), people).await.map_err(|error| DemoError::new("opening the lab cloud", error))
+async fn open_cloud(clock: Arc<dyn Clock>) -> Result<Cloud, DemoError> {
+    let people = vec![
+        cloud::Person::new("bob", Manner::Approves(Duration::from_millis(1_000))),
+        cloud::Person::new("carol", Manner::Denies(Duration::from_millis(700))),
+    ];
+    Cloud::open(loopback(0), people, clock).await.map_err(|error| DemoError::new("opening the lab cloud", error))
 }
 
 /// The same file an administrator would write, with the same checks.
@@ -199,7 +204,7 @@ fn write_configuration(folder: &Path, directory: &Lab, cloud: &Cloud, port_base:
     let mut key = [0_u8; 32];
     getrandom::fill(&mut key).map_err(|error| DemoError::new("making a master key", error))?;
     let key = key.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let duo_key = cloud.key();
+    let duo_key = cloud.key().expose_text().unwrap_or_default();
     for (name, secret) in [("master-key", key.as_str()), ("bind", Lab::SERVICE_PASSWORD), ("nas", RADIUS_SECRET), ("duo", duo_key)] {
         write_private(&folder.join(name), secret)?;
     }

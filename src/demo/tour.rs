@@ -150,7 +150,11 @@ impl Tour {
     fn behind(&self, house: &House, name: &str, before: &Before) {
         let binds = house.directory.binds_of(name).saturating_sub(before.binds);
         let pushes = house.cloud.pushes(name).saturating_sub(before.pushes);
-        self.line(&format!("       behind the door: {}, {}", times(binds, "bind at the directory", "binds at the directory"), times(pushes, "push to the phone", "pushes to the phone")));
+        self.line(&format!(
+            "       behind the door: {}, {}",
+            times(binds, "bind at the directory", "binds at the directory"),
+            times(pushes, "push to the phone", "pushes to the phone")
+        ));
     }
 
     fn head(&mut self, door: &str, what: &str) {

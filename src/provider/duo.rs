@@ -20,8 +20,6 @@ use reqwest::header::DATE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
-use tokio::time::sleep_until;
 use tracing::debug;
 use tracing::error;
 use tracing::info;
@@ -238,13 +236,7 @@ impl Provider for Duo {
     }
 
     async fn wait(&self, _asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let pause_until = Instant::now().checked_add(POLL_PAUSE);
-        let progress = self.poll(ticket).await;
-        if let (Ok(Progress::Pending(_)), Some(until)) = (&progress, pause_until) {
-            // Duo holds a poll until something changes, but one that comes back at once, time after time, must not make us hammer it.
-            sleep_until(until).await;
-        }
-        progress
+        self.poll(ticket).await
     }
 
     async fn verify(&self, asking: &Asking, _ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -277,8 +269,6 @@ fn remedy(code: u32) -> &'static str {
 
 /// Duo itself ends a poll earlier where it can.
 const POLL_MAX: Duration = Duration::from_secs(35);
-/// Polls of one question are at least so far apart.
-const POLL_PAUSE: Duration = Duration::from_millis(250);
 /// Said of a poll that ended without news (and of a transaction that is unknown: then the login's own deadline ends it).
 const POLL_RAN_OUT: u32 = 40_002;
 const CODE_LEN_MAX: usize = 64;

@@ -134,15 +134,17 @@ class Person:
 
     def __init__(self, server, name, directory):
         self.server, self.name = server, name
-        self.seed, self.used = None, 0
         server.command("user", "add", name, "--directory", directory)
+        self.enrol()
+
+    def enrol(self):
+        self.seed, self.used = re.search(r"secret=([A-Z2-7]+)", self.server.json("token", "enrol", self.name)["uri"])[1], 0
 
     def code(self):
         """The code of this step or, that one used, of the next, which lies in the window too; then a new token is due."""
         now = int(time.time()) // self.STEP_S
-        if not self.seed or self.used > now:
-            uri = self.server.json("token", "enrol", self.name)["uri"]
-            self.seed, self.used = re.search(r"secret=([A-Z2-7]+)", uri)[1], 0
+        if self.used > now:
+            self.enrol()
         self.used = max(now, self.used + 1)
         return peers.run("oathtool", "--totp", "--base32", "--now", f"@{self.used * self.STEP_S}", self.seed).strip()
 

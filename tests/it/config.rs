@@ -313,6 +313,7 @@ fn l_086_clear_text_from_other_machines_needs_a_word() {
     };
     assert_eq!(etc.warned(&plain("127.0.0.1:389", "")), Vec::<String>::new());
     assert_eq!(etc.warned(&plain("[::1]:389", "")), Vec::<String>::new());
+    assert_eq!(etc.warned(&plain("[::ffff:127.0.0.1]:389", "")), Vec::<String>::new());
     for open in ["0.0.0.0:389", "[::]:389", "192.0.2.1:389", "[::ffff:192.0.2.1]:389"] {
         assert!(only(&etc.told(&plain(open, ""))).contains("clear text"), "{open}");
         assert!(only(&etc.told(&plain(open, "allow_plain = false"))).contains("clear text"), "{open}");
@@ -424,7 +425,9 @@ fn listeners_that_the_kernel_would_refuse_are_told_before() {
     for (one, other) in [("127.0.0.1:1812", "127.0.0.1:1812"), ("0.0.0.0:1812", "127.0.0.1:1812"), ("[::1]:1812", "[::]:1812")] {
         assert!(only(&etc.told(&two(one, other))).contains("radius.listen[1].address: another listener is at"), "{one} {other}");
     }
-    for (one, other) in [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:1812", "127.0.0.1:1813"), ("127.0.0.1:1812", "127.0.0.2:1812")] {
+    for (one, other) in
+        [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:1812", "127.0.0.1:1813"), ("127.0.0.1:1812", "127.0.0.2:1812"), ("0.0.0.0:1812", "[::1]:1812")]
+    {
         let read = etc.load(&two(one, other)).unwrap().radius_listen;
         assert_eq!(read, [one, other].map(|text| text.parse::<SocketAddr>().unwrap()), "in the order of the file");
     }
@@ -467,6 +470,24 @@ fn text_that_is_no_toml_is_told_with_its_lines_and_without_what_stands_there() {
     assert!(!told.iter().any(|told| told.contains("is missing") || told.contains("there is no ")), "guesses about what was torn: {told:#?}");
 }
 
+/// What cannot be read may hold what seems to be missing; only what is certainly wrong is told beside it.
+#[test]
+fn what_broken_toml_hides_is_not_called_missing() {
+    let etc = Etc::new();
+    for (line, torn) in [
+        ("name = \"mfa1\"", "name \"mfa1\""),
+        ("name = \"mfa1\"", "name : \"mfa1\""),
+        ("name = \"mfa1\"", "name = mfa1"),
+        ("[provider.tokens]", "[provider.tokens"),
+        ("[provider.tokens]", "provider.tokens]"),
+        ("[directory.corp]", "[directory corp]"),
+        ("key_id = \"DIXXXXXXXXXXXXXXXXXX\"", "key id = \"DI\""),
+    ] {
+        let told = etc.told(&with(line, torn));
+        assert!(!told.is_empty() && told.iter().all(|told| told.contains("this is no TOML")), "{torn}: {told:#?}");
+    }
+}
+
 #[test]
 fn mistakes_beside_broken_toml_are_told_with_it() {
     let text = with("netbios = \"CORP\"", "netbios = CORP").replace("policy = \"vpn\"\n[[ldap", "patiance = \"1m\"\npolicy = \"vpn\"\n[[ldap");
@@ -505,4 +526,13 @@ fn the_admin_socket_is_found_without_any_secret() {
     assert_eq!(admin_socket(&path).unwrap(), etc.path("admin.sock"));
     fs::write(&path, format!("[admin]\nsocket = \"/{}\"\n", "x".repeat(107))).unwrap();
     assert!(admin_socket(&path).unwrap_err()[0].message.contains("too long for a socket"));
+}
+
+/// Names and prompts end in logs, on screens and in packets.
+#[test]
+fn o_06_names_and_texts_hold_nothing_that_steers_a_terminal() {
+    let etc = Etc::new();
+    assert!(only(&etc.told(&with("name = \"fortigate\"", "name = \"forti gate\""))).contains("radius.client[0].name: is not a name"));
+    assert!(only(&etc.told(&with("key_id = \"DIXXXXXXXXXXXXXXXXXX\"", "key_id = \"DI\\u001b[2J\""))).contains("control characters"));
+    assert!(etc.told(&with("[provider.tokens]", "[provider.\"to\\u001bkens\"]")).iter().all(|told| !told.contains('\u{1b}')));
 }

@@ -344,11 +344,16 @@ async fn m_14_a_poll_that_breaks_off_is_no_outage_while_the_server_answers() {
         }
     }
     assert_eq!(lab.cloud.requests(PING), 12);
+    lab.cloud.set_weather(Some(STATUS), Weather::Hangs);
+    let asking = asking("alice", Method::Push);
+    let wait = || duo.wait(&asking, &ticket);
+    let together: [_; 4] = tokio::join!(wait(), wait(), wait(), wait()).into();
+    assert_eq!(together, [0; 4].map(|_| Ok(Progress::Pending(ticket.clone()))), "people who do not answer opened the breaker");
     lab.cloud.set_weather(Some(PING), Weather::Hangs);
-    assert_eq!(duo.wait(&asking("alice", Method::Push), &ticket).await, Err(FactorError::Unreachable));
+    assert_eq!(wait().await, Err(FactorError::Unreachable));
     lab.cloud.set_weather(None, Weather::Fine);
     lab.cloud.approve("alice");
-    assert_eq!(duo.wait(&asking("alice", Method::Push), &ticket).await, ALLOWED);
+    assert_eq!(wait().await, ALLOWED);
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -263,7 +262,8 @@ fn oath(name: &str, section: &Section<'_>) -> oath::Settings {
 /// Certificate authorities, looked at now: a wrong path is told here and not at the first login.
 fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
     let path = sources.path(value)?;
-    tls::authorities(value, Path::new(&path)).then_some(path)
+    tls::check_authorities(value, &path);
+    Some(path)
 }
 
 fn timeout(section: &Section<'_>) -> Duration {

@@ -32,15 +32,13 @@ pub(super) fn server(cert_file: &Value<'_>, path: &Path, key: &Value<'_>, pem: &
         .ok()
 }
 
-/// Whether `path` holds certificate authorities.
-pub(super) fn authorities(value: &Value<'_>, path: &Path) -> bool {
-    let Some(found) = certificates(value, path) else { return false };
+/// Notes what is wrong with `path` as a file of certificate authorities.
+pub(super) fn check_authorities(value: &Value<'_>, path: &Path) {
     let mut roots = RootCertStore::empty();
-    let bad = found.into_iter().find_map(|certificate| roots.add(certificate).err());
-    if let Some(error) = &bad {
+    let found = certificates(value, path).unwrap_or_default();
+    if let Some(error) = found.into_iter().find_map(|certificate| roots.add(certificate).err()) {
         value.error(&format!("{}: {error}", path.display()), None);
     }
-    bad.is_none()
 }
 
 fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {

@@ -232,7 +232,7 @@ impl Work {
             reply = self.reply(login) => reply,
         };
         if let Some(bytes) = reply {
-            self.held.answer(&self.socket, &self.path, bytes.into());
+            self.held.answer(&self.socket, &self.path, &bytes.into());
         }
     }
 
@@ -266,13 +266,13 @@ struct Held {
 
 impl Held {
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    fn answer(&self, socket: &Socket, path: &Path, bytes: Arc<[u8]>) {
-        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &self.bounds);
+    fn answer(&self, socket: &Socket, path: &Path, bytes: &Arc<[u8]>) {
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
             }
-            send(socket, path, &bytes);
+            send(socket, path, bytes);
         }
     }
 }

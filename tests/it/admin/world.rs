@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::Once;
 
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -295,6 +296,9 @@ pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub(super) fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        // Where nobody listens a line is switched off for all threads: somebody always listens.
+        static LISTENER: Once = Once::new();
+        LISTENER.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish())));
         tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish())
     }
 

@@ -116,6 +116,9 @@ fn authorities_that_are_none_are_told_at_load() {
     let etc = Etc::new();
     let text = with("netbios = \"CORP\"", "netbios = \"CORP\"\nca_file = \"vestibule.toml\"");
     assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: vestibule.toml holds no certificate"));
+    fs::write(etc.path("broken.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let text = with("netbios = \"CORP\"", "netbios = \"CORP\"\nca_file = \"broken.pem\"");
+    assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: broken.pem: "));
     let text = with("netbios = \"CORP\"", "netbios = \"CORP\"\nca_file = \"away.pem\"");
     assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: away.pem cannot be read"));
 }

@@ -103,7 +103,7 @@ fn r_060_every_password_up_to_128_octets_comes_back() {
     for length in 0..=128 {
         let password = vec![b'p'; length];
         let hidden = hide::hide(&password, SECRET, &AUTHENTICATOR).unwrap();
-        assert!(!hidden.is_empty() && hidden.len() % 16 == 0);
+        assert!(!hidden.is_empty() && hidden.len().is_multiple_of(16));
         assert_eq!(**hide::reveal(&hidden, SECRET, &AUTHENTICATOR).unwrap(), password[..]);
         assert_ne!(hidden, password);
     }
