@@ -84,7 +84,7 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait when the machine cannot give us a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Connections of all listeners of this process.
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+static OPEN: Places = Places(AtomicUsize::new(0));
 /// Connections there have been.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -132,7 +132,7 @@ async fn listen(listener: TcpListener, mut house: House) {
         };
         let settings = Arc::clone(&house.settings.borrow_and_update());
         match accepted {
-            Ok((stream, peer)) => match Place::take(settings.connections_max) {
+            Ok((stream, peer)) => match OPEN.take(settings.connections_max) {
                 Some(place) => {
                     let house = house.clone();
                     connections.spawn(async move {
@@ -180,20 +180,28 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
     Connection::new(house, Side::new(stream), peer, number, secure).serve().await;
 }
 
-/// One of the connections that may be open at once.
+/// Connections that are open now.
 #[derive(Debug)]
-struct Place(());
+struct Places(AtomicUsize);
 
-impl Place {
-    fn take(connections_max: usize) -> Option<Self> {
-        let taken = OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < connections_max).then(|| open.saturating_add(1)));
-        taken.is_ok().then_some(Self(()))
+/// One of them; given back when dropped.
+#[derive(Debug)]
+struct Place(&'static Places);
+
+impl Places {
+    fn take(&'static self, connections_max: usize) -> Option<Place> {
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < connections_max).then(|| open.saturating_add(1)));
+        // Made where one was taken alone: a place that is dropped gives one back.
+        match taken {
+            Ok(_) => Some(Place(self)),
+            Err(_) => None,
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

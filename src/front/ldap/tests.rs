@@ -191,3 +191,16 @@ async fn l_086_a_password_in_clear_is_taken_from_this_machine_alone() {
     mapped.stream.write_all(&bind_request(1, "nobody", b"pass")).await.unwrap();
     assert_eq!(mapped.hears().await, (1, 49));
 }
+
+#[test]
+fn a_connection_that_is_refused_a_place_gives_none_back() {
+    static HOUSE: Places = Places(AtomicUsize::new(0));
+    let (first, second) = (HOUSE.take(2), HOUSE.take(2));
+    assert!(first.is_some() && second.is_some());
+    assert!((0..5).all(|_| HOUSE.take(2).is_none()));
+    drop(first);
+    let third = HOUSE.take(2);
+    assert!(third.is_some() && HOUSE.take(2).is_none());
+    drop((second, third));
+    assert_eq!(HOUSE.0.load(Ordering::Relaxed), 0);
+}
