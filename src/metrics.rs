@@ -16,6 +16,8 @@ pub const HEALTHY: &str = "vestibule_healthy_count";
 pub const RUNNING: &str = "vestibule_logins_running_count";
 /// Challenges waiting for an answer now.
 pub const PARKED: &str = "vestibule_challenges_parked_count";
+/// Requests without Message-Authenticator that were taken all the same; label `client`.
+pub const RADIUS_UNSIGNED: &str = "vestibule_radius_unsigned_total";
 
 /// Starts counting for this process and hands out the reader.
 ///
@@ -34,6 +36,7 @@ fn describe() {
     ::metrics::describe_gauge!(HEALTHY, "1 while a directory server or provider is well, 0 while it is not");
     ::metrics::describe_gauge!(RUNNING, "Logins running now");
     ::metrics::describe_gauge!(PARKED, "Challenges waiting for an answer now");
+    ::metrics::describe_counter!(RADIUS_UNSIGNED, "Requests without Message-Authenticator that were taken all the same, by client");
 }
 
 /// Counts something thrown away at a door.

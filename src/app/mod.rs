@@ -1,3 +1,102 @@
 //! The roof: rooms built from the configuration, doors opened, reload, drain.
 
+pub mod clock;
 pub mod config;
+pub mod log;
+mod rooms;
+mod server;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::BuildError;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use crate::metrics;
+use clock::WallClock;
+use config::Config;
+use config::Problem;
+
+pub use crate::front::http::shapes;
+pub use rooms::RoomError;
+pub use server::Ready;
+pub use server::Server;
+pub use server::ServerError;
+
+/// Why `serve` could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is wrong.
+    #[error("the configuration is wrong in {} places", .0.len())]
+    Config(Vec<Problem>),
+    /// Counters cannot be set up.
+    #[error("cannot count: {0}")]
+    Metrics(#[from] BuildError),
+    /// The server could not be opened.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Signals or standard output are out of reach.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT; SIGHUP reloads.
+///
+/// # Errors
+/// What kept it from opening every door.
+pub async fn serve(path: &Path) -> Result<(), ServeError> {
+    let config = Config::load(path).map_err(ServeError::Config)?;
+    log::start(config.log.level, config.log.format);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let counters = metrics::install()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut server = Server::open(config, Arc::new(WallClock), Some(counters)).await?;
+    say_ready(&server.ready())?;
+    tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&mut server, path).await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!(running = server.running(), "closing: no new logins, those under way may finish");
+    server.drain().await;
+    tracing::info!("closed");
+    Ok(())
+}
+
+/// A wrong file changes nothing and says so.
+async fn reload(server: &mut Server, path: &Path) {
+    match Config::load(path) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            match server.reload(config).await {
+                Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
+                Err(error) => tracing::error!(%error, "not reloaded: everything stays as it was"),
+            }
+        }
+        Err(problems) => {
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
+        }
+    }
+}
+
+/// The one line on standard output (the contract's ready line).
+fn say_ready(ready: &Ready) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, ready)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}

@@ -1,1 +1,124 @@
-//! The command line.
+//! The command line: one file a noun, and what all of them share.
+
+mod bypass;
+mod check;
+mod client;
+mod demo;
+mod output;
+mod serve;
+mod token;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use output::Failure;
+
+/// Two-step verification in front of everything that speaks RADIUS or LDAP.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, about, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 wrong configuration")]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try the whole thing with no set-up, unprivileged, in a temporary folder
+    Demo(demo::Options),
+    /// Run the server
+    Serve(serve::Options),
+    /// Validate a configuration
+    Check(check::Options),
+    /// Accounts: who may log in with a second factor
+    #[command(subcommand)]
+    User(user::Verb),
+    /// Code generators
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// Leave to log in once without the second factor
+    #[command(subcommand)]
+    Bypass(bypass::Verb),
+}
+
+/// Reads the command line and does what it says.
+pub async fn run() -> ExitCode {
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1));
+        }
+    };
+    let done = match line.command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Serve(options) => serve::run(options).await,
+        Command::Check(options) => check::run(&options),
+        Command::User(verb) => user::run(verb).await,
+        Command::Token(verb) => token::run(verb).await,
+        Command::Bypass(verb) => bypass::run(verb).await,
+    };
+    done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn exit_code(line: &str) -> i32 {
+        Line::try_parse_from(line.split_whitespace()).map_or_else(|error| error.exit_code(), |_| 0)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_contract_is_understood() {
+        for line in [
+            "vestibule demo --once --json --port-base 0",
+            "vestibule serve --config f.toml",
+            "vestibule check --config f.toml --offline --json",
+            "vestibule user add alice --directory corp --method push --mail a@b --phone +49",
+            "vestibule user list --search al --json --socket /run/x.sock",
+            r"vestibule user show CORP\alice --directory corp",
+            "vestibule user unlock alice --config f.toml",
+            "vestibule token enrol alice --svg q.svg --algorithm sha256 --digits 8 --period 60",
+            "vestibule token enrol alice --hotp",
+            "vestibule token list",
+            "vestibule token list alice --json",
+            "vestibule token remove abc",
+            "vestibule bypass grant alice --for 10m --reason phone",
+            "vestibule bypass list --json",
+            "vestibule bypass revoke alice",
+        ] {
+            assert_eq!(exit_code(line), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
+        for line in [
+            "vestibule init",
+            "vestibule audit tail",
+            "vestibule user import",
+            "vestibule token enrol alice --digits 5",
+            "vestibule token enrol alice --period 45",
+            "vestibule token enrol alice --hotp --period 60",
+            "vestibule user add alice --method telepathy",
+            "vestibule bypass grant alice --for ever",
+            "vestibule bypass grant alice --for 25h",
+            "vestibule bypass grant alice --for 0s",
+            "vestibule check --config f.toml",
+            "vestibule user",
+        ] {
+            assert_eq!(exit_code(line), 2, "{line}");
+        }
+    }
+}

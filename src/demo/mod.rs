@@ -1,4 +1,78 @@
 //! The whole thing with no set-up: lab directory, lab cloud, the real server, a scripted tour.
+#![allow(clippy::print_stdout, reason = "the tour is read by people")]
 
+mod clients;
 pub mod cloud;
 pub mod directory;
+mod house;
+mod tour;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::app::clock::WallClock;
+use house::House;
+use tour::Tour;
+
+/// How the demo is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Show the tour and end, instead of staying for you to try.
+    pub once: bool,
+    /// One ready line for machines; the tour goes to standard error.
+    pub json: bool,
+    /// RADIUS on this port and LDAP on the next; 0 picks free ones. `None`: 18120 and 13890.
+    pub port_base: Option<u16>,
+}
+
+/// Why the demo could not be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DemoError(String);
+
+impl DemoError {
+    pub(crate) fn new(doing: &str, error: impl std::fmt::Display) -> Self {
+        Self(format!("{doing}: {error}"))
+    }
+}
+
+/// Shows the demo; says whether every login went as it must.
+///
+/// # Errors
+/// What kept the house from being opened.
+pub async fn run(options: Options) -> Result<bool, DemoError> {
+    let house = House::open(options.port_base, Arc::new(WallClock)).await?;
+    if options.json {
+        say(&ready_line(&house))?;
+    } else {
+        say(&house.welcome())?;
+    }
+    let mut tour = Tour::new(options.json);
+    let as_it_must = tour.walk(&house).await;
+    if !options.once {
+        if !options.json {
+            say("\nThe house stays open for you: paste a line from above, or press Ctrl-C to close it.")?;
+        }
+        tokio::signal::ctrl_c().await.map_err(|error| DemoError::new("waiting for Ctrl-C", error))?;
+    }
+    house.close().await;
+    Ok(as_it_must)
+}
+
+/// The server's own ready line, and what one needs to log in.
+fn ready_line(house: &House) -> String {
+    let mut line = json!(house.ready());
+    let people: Vec<_> =
+        house.people().iter().map(|person| json!({ "name": person.name, "password": person.password, "totp_secret": person.totp_secret() })).collect();
+    if let Some(line) = line.as_object_mut() {
+        line.insert("demo".to_owned(), json!({ "people": people, "radius_secret": house::RADIUS_SECRET, "config": house.config_file() }));
+    }
+    line.to_string()
+}
+
+fn say(text: &str) -> Result<(), DemoError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| DemoError::new("writing", error))
+}

@@ -84,9 +84,9 @@ impl LdapDirectory {
             Kind::Ad => Filter::And(vec![Filter::equal("objectCategory", "person"), Filter::equal("objectClass", "user"), who]),
             Kind::Ldap => who,
         };
-        let attributes: &'static [&'static str] = match self.kind {
-            Kind::Ad => &["objectSid", "sAMAccountName", "userAccountControl", "mail", "mobile", "telephoneNumber"],
-            Kind::Ldap => &["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
+        let attributes = match self.kind {
+            Kind::Ad => vec!["objectSid", "sAMAccountName", "userAccountControl", "mail", "mobile", "telephoneNumber"],
+            Kind::Ldap => vec!["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
         };
         Some(Question { base, scope, filter, attributes })
     }
@@ -156,17 +156,17 @@ impl LdapDirectory {
             code if AWAY.contains(&code) => return Err(Broken::Away(code)),
             code => return Ok(Proven::Refused(self.refusal(code, &answer.text))),
         }
-        let (base, attribute): (_, &'static [&'static str]) = match self.proof() {
-            Proof::OwnEntry(_) => (entry.dn.clone(), &["entryUUID"]),
-            Proof::TokenGroups(_) => (String::new(), &["tokenGroups"]),
+        let (base, attribute) = match self.proof() {
+            Proof::OwnEntry(attribute) => (entry.dn.clone(), attribute),
+            Proof::TokenGroups(attribute) => (String::new(), attribute),
         };
-        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: attribute };
+        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute] };
         let (found, answer) = timeout(self.within, session.search(&question)).await.map_err(|_| Broken::Timeout)??;
-        let taken_for = found.iter().flat_map(|entry| attribute.iter().flat_map(|name| entry.values(name)));
-        let is_same = taken_for.filter_map(|value| self.identity_text(value)).any(|text| text == entry.identity.0);
+        let taken_for: Vec<_> = found.iter().flat_map(|entry| entry.values(attribute)).collect();
+        let is_same = taken_for.iter().filter_map(|value| self.identity_text(value)).any(|text| text == entry.identity.0);
         Ok(match answer.code {
             0 if is_same => Proven::Same,
-            0 => Proven::Other,
+            0 if !taken_for.is_empty() => Proven::Other,
             code if AWAY.contains(&code) => return Err(Broken::Away(code)),
             code => Proven::Untold(code),
         })
@@ -234,7 +234,12 @@ impl Directory for LdapDirectory {
                         Err(PrimaryError::Refused { who: None, why: Refused::UnknownName })
                     }
                     Proven::Untold(code) => {
-                        error!(directory = self.name, server = watched.label, code, "after a bind the directory would not tell whom it took us for");
+                        error!(
+                            directory = self.name,
+                            server = watched.label,
+                            code,
+                            "after a bind the directory would not tell whom it took us for: people must be allowed to read it"
+                        );
                         Err(PrimaryError::Outage(Outage::Fault))
                     }
                 }

@@ -10,11 +10,11 @@ use ldap3::asn1::StructureTag;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Filter {
     /// All of them.
-    And(Vec<Filter>),
+    And(Vec<Self>),
     /// The attribute has this value.
     Equal(&'static str, Vec<u8>),
     /// At least one of them.
-    Or(Vec<Filter>),
+    Or(Vec<Self>),
     /// The attribute is there.
     Present(&'static str),
 }

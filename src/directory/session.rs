@@ -68,7 +68,7 @@ pub(super) struct Question {
     /// For what.
     pub(super) filter: Filter,
     /// What of it.
-    pub(super) attributes: &'static [&'static str],
+    pub(super) attributes: Vec<&'static str>,
 }
 
 /// A result: its code and the text with it.

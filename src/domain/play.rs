@@ -475,7 +475,7 @@ fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
             plays += tally.plays;
         }
     }
-    println!("{plays} plays of {} events to depth 7", alphabet.len());
+    eprintln!("{plays} plays of {} events to depth 7", alphabet.len());
     plays
 }
 
@@ -506,6 +506,6 @@ fn no_order_of_events_after_the_first_factor_lets_anybody_in_who_may_not() {
             plays += tally.plays;
         }
     }
-    println!("{plays} plays to depth 10");
+    eprintln!("{plays} plays to depth 10");
     assert!(plays > 100_000, "only {plays} plays");
 }

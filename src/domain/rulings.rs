@@ -104,7 +104,7 @@ fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
 #[test]
 fn m_15_a_directory_that_does_not_answer_is_not_a_person_without_an_account() {
     let lenient = rules(FirstAlone::Accept, FirstAlone::Reject, OnOutage::Closed, 3);
-    let opening = vec![Event::Begin, Event::Hinted(Ok(None))];
+    let opening = [Event::Begin, Event::Hinted(Ok(None))];
     let ends = |event| last(Arc::clone(&lenient), Shape::Asks, opening.iter().cloned().chain(event).collect());
     let away = Event::Checked(Err(PrimaryError::Outage(Outage::Directory)));
     assert_eq!(ends(vec![away]), Action::Finish(Decision::Drop(Outage::Directory)));

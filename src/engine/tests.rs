@@ -68,11 +68,7 @@ impl Store for World {
         }
         for change in &changes {
             match change {
-                Change::UseOtp { token, step, .. } => {
-                    if !self.burnt.lock().unwrap().insert((token.clone(), *step)) {
-                        return Err(CommitError::Spent);
-                    }
-                }
+                Change::UseOtp { token, step, .. } if !self.burnt.lock().unwrap().insert((token.clone(), *step)) => return Err(CommitError::Spent),
                 Change::Fail { who, at, lock } => {
                     let mut standings = self.standings.lock().unwrap();
                     let standing = standings.entry(who.clone()).or_default();

@@ -41,7 +41,6 @@ pub struct Http {
 }
 
 /// One request.
-#[derive(Debug)]
 pub struct Request {
     /// `GET`, `POST`.
     pub method: Method,
@@ -54,6 +53,13 @@ pub struct Request {
     /// `Some`: a long poll, which may take so long. That it runs out or is cut says nothing about the server's health: a person who does not answer makes
     /// it happen, and must not be able to make a provider look unreachable by it.
     pub poll: Option<Duration>,
+}
+
+/// Without headers and body: they hold keys and codes.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 /// What a server said: any status but 429 and 5xx.
@@ -145,7 +151,12 @@ impl Http {
             .retry(retry::never())
             .referer(false)
             .no_proxy()
-            .connect_timeout(timeout);
+            .connect_timeout(timeout)
+            .pool_idle_timeout(IDLE_MAX)
+            // HTTP/2 puts everybody on one connection; one that a firewall has silently forgotten would fail them all until TCP notices, in a quarter of an hour.
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(timeout)
+            .http2_keep_alive_while_idle(true);
         if let Some(path) = ca_file {
             builder = builder.tls_certs_only(certificates(path)?);
         }
@@ -333,6 +344,8 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 }
 
 const ROOM: &str = "provider";
+const IDLE_MAX: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,57 @@
 //! What is remembered: accounts, tokens and the log of changes, in sled.
 
-use std::path::PathBuf;
+mod apply;
+mod disk;
+mod dump;
+mod keys;
+mod memory;
+mod record;
+mod seal;
+mod shelf;
+#[cfg(test)]
+mod tests;
+mod writer;
 
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::error;
+
+use crate::domain::Account;
+use crate::domain::Bypass;
+use crate::domain::Change;
+use crate::domain::CommitError;
+use crate::domain::Identity;
+use crate::domain::Lsn;
 use crate::domain::Secret;
+use crate::domain::Standing;
+use crate::domain::Token;
+use crate::domain::TokenInfo;
+use crate::ports::Store;
+use crate::ports::StoreError;
+
+use apply::Writes;
+use disk::Disk;
+use keys::Tree;
+use record::DataKey;
+use record::Head;
+use record::StoredToken;
+use seal::Seal;
+use shelf::Shelf;
+use writer::Order;
+use writer::Writer;
+
+pub use memory::Memory;
+pub use record::Counts;
 
 /// Where the store lies and what seals its secrets.
 #[derive(Clone, Debug)]
@@ -12,3 +61,264 @@ pub struct Settings {
     /// 32 bytes.
     pub master_key: Secret,
 }
+
+/// Opens the store, or makes a new one. Blocks: up to 5 s while another process has it open, else as long as reading takes (0.1 s for 100,000 records).
+///
+/// # Errors
+/// Why it cannot be used, and what to do about it.
+pub fn open(settings: &Settings) -> Result<Arc<Vault>, OpenError> {
+    open_keeping(settings, keys::LOG_MAX)
+}
+
+fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenError> {
+    let dir = settings.data_dir.join("store");
+    let master = Seal::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
+    let disk = Disk::open(&dir, LOCK_TRIES)?;
+    let marked = disk.marked()?;
+    if marked.is_none() && disk.is_empty() {
+        begin(&disk, &dir, &master)?;
+    }
+    let format: Option<Format> = disk.read(Tree::Meta, keys::HEAD).map_err(|error| unusable(&dir, &error))?;
+    let format = format.ok_or_else(|| OpenError::damaged(&dir, "it was made here before and is empty now"))?.format;
+    if format != keys::FORMAT {
+        return Err(OpenError::Newer { dir, found: format, known: keys::FORMAT });
+    }
+    let head = disk.head().map_err(|error| unusable(&dir, &error))?;
+    intact(&disk, &dir, &head, marked.unwrap_or_default())?;
+    let seal = data_key(&disk, &dir, &master)?;
+    disk.mark(head.last).map_err(|error| OpenError::io(&dir, &error))?;
+    Vault::start(Shelf::new(dir, seal, log_max, disk))
+}
+
+/// The store. Many may read; what is to be written goes to one writer, who flushes once for all who wait.
+///
+/// Dropping it writes what was ordered and closes the files: when the drop returns they can be opened again.
+#[derive(Debug)]
+pub struct Vault {
+    shelf: Arc<Shelf>,
+    orders: Option<SyncSender<Order>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Vault {
+    fn start(shelf: Shelf) -> Result<Arc<Self>, OpenError> {
+        let (orders, inbox) = mpsc::sync_channel(ORDERS_MAX);
+        let shelf = Arc::new(shelf);
+        let writer = Writer::new(Arc::clone(&shelf), inbox);
+        let writer = std::thread::Builder::new().name("store writer".into()).spawn(move || writer.run());
+        let writer = writer.map_err(|error| OpenError::io(shelf.dir(), &error))?;
+        Ok(Arc::new(Self { shelf, orders: Some(orders), writer: Some(writer) }))
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // A writer that panicked has nothing left to close.
+        let _ = self.writer.take().map(JoinHandle::join);
+    }
+}
+
+#[async_trait]
+impl Store for Vault {
+    fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
+        let disk = self.shelf.disk()?;
+        let key = keys::identity(who);
+        Ok(Standing {
+            account: disk.read(Tree::Accounts, key)?,
+            tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
+            bypass: disk.read(Tree::Bypasses, key)?,
+        })
+    }
+
+    fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
+        let disk = self.shelf.disk()?;
+        let rows = disk.scan(Tree::Tokens, &keys::tokens_of(who))?;
+        rows.map(|row| {
+            let (key, value) = row?;
+            record::decode::<StoredToken>(Tree::Tokens, &key, &value)?.opened(self.shelf.seal(), &key)
+        })
+        .collect()
+    }
+
+    fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError> {
+        let disk = self.shelf.disk()?;
+        let search = keys::folded(search);
+        let rows = disk.scan_from(Tree::Names, &after.map(keys::behind).unwrap_or_default())?;
+        let accounts = rows.map(|row| named_account(&disk, &row?.0));
+        accounts.filter(|found| found.as_ref().map_or(true, |account| matches(account, &search))).take(count_max).collect()
+    }
+
+    fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError> {
+        let disk = self.shelf.disk()?;
+        let rows = disk.scan(Tree::Names, &keys::named(name))?;
+        rows.map(|row| named_account(&disk, &row?.0)).collect()
+    }
+
+    fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
+        let disk = self.shelf.disk()?;
+        let rows = disk.scan(Tree::Tokens, b"")?.take(count_max);
+        rows.map(|row| {
+            let (key, value) = row?;
+            Ok(record::decode::<StoredToken>(Tree::Tokens, &key, &value)?.info)
+        })
+        .collect()
+    }
+
+    fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError> {
+        let disk = self.shelf.disk()?;
+        let rows = disk.scan(Tree::Bypasses, b"")?.take(count_max);
+        rows.map(|row| {
+            let (key, value) = row?;
+            Ok((Identity(String::from_utf8_lossy(&key).into_owned()), record::decode(Tree::Bypasses, &key, &value)?))
+        })
+        .collect()
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
+        if let Some(what) = unfit(&changes) {
+            error!(what, "a list of changes is refused");
+            return Err(CommitError::Outage);
+        }
+        let (ack, answer) = oneshot::channel();
+        let orders = self.orders.as_ref().ok_or(CommitError::Outage)?;
+        orders.try_send(Order { changes, ack }).map_err(|_| CommitError::Outage)?;
+        match timeout(COMMIT_WITHIN, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(CommitError::Outage),
+        }
+    }
+}
+
+/// Why the store cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// What lies there cannot be trusted.
+    #[error("the store in {dir} is damaged ({what}): stop the server, move this folder aside and restore it from a backup")]
+    Damaged {
+        /// The folder.
+        dir: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The folder or a file in it cannot be used.
+    #[error("the store in {dir} cannot be opened: {what}")]
+    Io {
+        /// The folder.
+        dir: String,
+        /// What the system said.
+        what: String,
+    },
+    /// No 32 bytes.
+    #[error("the master key has {bytes} bytes and must have 32: 64 hexadecimal digits in its file")]
+    KeyLength {
+        /// Bytes it has.
+        bytes: usize,
+    },
+    /// Somebody else has it open.
+    #[error("another vestibule is running on the store in {}: stop it first", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A later program wrote it (O-34).
+    #[error("the store in {} has format {found}, and this program knows format {known}: install the version that wrote it or a later one", dir.display())]
+    Newer {
+        /// The folder.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// Made with another master key.
+    #[error("the master key is not the one that the store in {} was made with: check `node.master_key`", dir.display())]
+    WrongKey {
+        /// The folder.
+        dir: PathBuf,
+    },
+}
+
+impl OpenError {
+    fn damaged(dir: &Path, what: &str) -> Self {
+        Self::Damaged { dir: dir.display().to_string(), what: what.to_owned() }
+    }
+
+    fn io(dir: &Path, error: &std::io::Error) -> Self {
+        Self::Io { dir: dir.display().to_string(), what: error.to_string() }
+    }
+}
+
+/// What any format of the head must have.
+#[derive(Debug, Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// Makes an empty store: its head and a data key of its own, sealed by the master key (O-01).
+fn begin(disk: &Disk, dir: &Path, master: &Seal) -> Result<(), OpenError> {
+    let key = seal::fresh_key().and_then(|key| master.close(Tree::Meta, keys::DATA_KEY, &key));
+    let key = key.ok_or_else(|| OpenError::Io { dir: dir.display().to_string(), what: "the machine gives no random numbers".into() })?;
+    let head = Head { format: keys::FORMAT, first: 1, last: 0, counts: Counts::default() };
+    let written = record::encode(Tree::Meta, keys::HEAD, &head).and_then(|head| {
+        let key = record::encode(Tree::Meta, keys::DATA_KEY, &DataKey { sealed: key })?;
+        disk.write(&Writes::from([(Tree::Meta, [(keys::HEAD.to_vec(), Some(head)), (keys::DATA_KEY.to_vec(), Some(key))].into())]))
+    });
+    written.map_err(|error| unusable(dir, &error))
+}
+
+/// Whether the log ends where head and mark say. sled drops the end of a cut file without a word; burnt codes would be good again.
+fn intact(disk: &Disk, dir: &Path, head: &Head, marked: u64) -> Result<(), OpenError> {
+    if head.last < marked {
+        return Err(OpenError::damaged(dir, &format!("changes {} to {marked} are missing", head.last.saturating_add(1))));
+    }
+    let newest = disk.bytes(Tree::Changes, &keys::lsn(Lsn(head.last))).map_err(|error| unusable(dir, &error))?;
+    if newest.is_none() && head.first <= head.last {
+        return Err(OpenError::damaged(dir, "the end of its log of changes is missing"));
+    }
+    Ok(())
+}
+
+fn data_key(disk: &Disk, dir: &Path, master: &Seal) -> Result<Seal, OpenError> {
+    let stored: Option<DataKey> = disk.read(Tree::Meta, keys::DATA_KEY).map_err(|error| unusable(dir, &error))?;
+    let sealed = stored.ok_or_else(|| OpenError::damaged(dir, "its data key is missing"))?.sealed;
+    let key = master.open(Tree::Meta, keys::DATA_KEY, &sealed);
+    key.as_ref().and_then(Seal::new).ok_or_else(|| OpenError::WrongKey { dir: dir.to_owned() })
+}
+
+fn unusable(dir: &Path, error: &StoreError) -> OpenError {
+    match error {
+        StoreError::Io(what) => OpenError::Io { dir: dir.display().to_string(), what: what.clone() },
+        StoreError::Version { version, .. } => OpenError::Newer { dir: dir.to_owned(), found: u32::from(*version), known: keys::FORMAT },
+        StoreError::Damaged { .. } | StoreError::Sealed { .. } => OpenError::damaged(dir, &error.to_string()),
+    }
+}
+
+fn named_account(disk: &Disk, name_key: &[u8]) -> Result<Account, StoreError> {
+    let damaged = || StoreError::Damaged { tree: Tree::Names.name(), key: keys::shown(Tree::Names, name_key) };
+    let who = keys::identity_of(name_key).ok_or_else(damaged)?;
+    disk.read(Tree::Accounts, keys::identity(&who))?.ok_or_else(damaged)
+}
+
+/// Whether the name, mail or identity of the account contains `search`, which is without case.
+fn matches(account: &Account, search: &str) -> bool {
+    let texts = [Some(&account.name), account.mail.as_ref(), Some(&account.identity.0)];
+    texts.into_iter().flatten().any(|text| keys::folded(text).contains(search))
+}
+
+/// What is wrong with a list of changes that no store takes.
+fn unfit(changes: &[Change]) -> Option<&'static str> {
+    if changes.len() > CHANGES_MAX {
+        return Some("it is too long");
+    }
+    changes.iter().any(|change| !keys::fits(change)).then_some("an identity, name or text in it is empty, too long or holds a zero byte")
+}
+
+/// Changes in one commit.
+pub const CHANGES_MAX: usize = 10_000;
+/// Orders waiting for the writer; the next one is refused.
+const ORDERS_MAX: usize = 16_384;
+/// A commit that takes longer is told `Outage`, though it may still reach the disk.
+const COMMIT_WITHIN: Duration = Duration::from_secs(10);
+/// A tenth of a second apart: 5 s.
+const LOCK_TRIES: u32 = 50;

@@ -1,1 +1,8 @@
-//! Tests of ldap.
+//! The LDAP door against its rules, by their ids, with a directory, a phone and a store that do as they are told.
+
+mod bind;
+mod client;
+mod rig;
+mod session;
+mod stream;
+mod tls;

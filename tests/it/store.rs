@@ -1,1 +1,391 @@
-//! Tests of store.
+//! The store against what happens to stores: a kill at any moment, a full disk, and a second implementation that must agree.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::resource::setrlimit;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use vestibule::domain::Account;
+use vestibule::domain::Bypass;
+use vestibule::domain::Change;
+use vestibule::domain::CommitError;
+use vestibule::domain::Identity;
+use vestibule::domain::Lock;
+use vestibule::domain::Lsn;
+use vestibule::domain::Secret;
+use vestibule::domain::Timestamp;
+use vestibule::domain::Token;
+use vestibule::domain::TokenInfo;
+use vestibule::domain::TokenKind;
+use vestibule::domain::otp::Algorithm;
+use vestibule::ports::Store;
+use vestibule::store;
+use vestibule::store::Memory;
+use vestibule::store::Vault;
+
+/// Where a child of this very binary finds its store.
+const DIR: &str = "STORE_TEST_DIR";
+const WRITERS: u64 = 4;
+/// Accounts that each writer writes over and over.
+const RING: u64 = 20;
+const NEVER: Lock = Lock { failures_max: 0, wait_ms: 0 };
+
+fn open(dir: &Path) -> Arc<Vault> {
+    store::open(&store::Settings { data_dir: dir.to_owned(), master_key: Secret::new(vec![3; 32]) }).unwrap()
+}
+
+fn who(id: &str) -> Identity {
+    Identity(id.to_owned())
+}
+
+fn account(id: &str, name: &str, version: u64) -> Account {
+    Account {
+        identity: who(id),
+        name: name.to_owned(),
+        directory: None,
+        enabled: true,
+        method: None,
+        mail: Some(format!("{name}@corp.example")),
+        phone: None,
+        created_at: Timestamp(version),
+    }
+}
+
+fn token(owner: &str, id: &str, next_step: u64) -> Token {
+    let kind = TokenKind::Totp { period_s: 30 };
+    let info = TokenInfo { id: id.into(), owner: who(owner), kind, algorithm: Algorithm::Sha1, digits: 6, next_step, created_at: Timestamp(0) };
+    Token { info, seed: Secret::from(format!("seed of {owner} {id}").as_str()) }
+}
+
+/// This test binary again, running one hidden test of it.
+fn child(test: &str, dir: &Path, shell: Option<&str>) -> Command {
+    let exe = std::env::current_exe().unwrap();
+    let mut command = match shell {
+        Some(script) => {
+            let mut command = Command::new("sh");
+            command.arg("-c").arg(format!("{script}; exec \"$0\" \"$@\"")).arg(exe);
+            command
+        }
+        None => Command::new(exe),
+    };
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(DIR, dir).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// One whole line at once, past the test harness.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+// ---- A kill at any moment ----
+
+/// Writes until it is killed, and says of each write that it was acknowledged after it was.
+#[test]
+fn crash_writer() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    // The harness leaves its own line open.
+    say("");
+    Runtime::new().unwrap().block_on(async {
+        let vault = open(Path::new(&dir));
+        let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write_for_ever(Arc::clone(&vault), writer))).collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+    });
+}
+
+async fn write_for_ever(vault: Arc<Vault>, writer: u64) {
+    let name = format!("w{writer}");
+    if vault.tokens(&who(&name)).unwrap().is_empty() {
+        vault.commit(vec![Change::PutToken(token(&name, "t", 0))]).await.unwrap();
+    }
+    let mut step = vault.tokens(&who(&name)).unwrap()[0].info.next_step;
+    let mut failures = vault.standing(&who(&name)).unwrap().tries.failures;
+    let newest = vault.accounts(&format!("{name}-"), None, 1_000).unwrap().iter().map(|account| account.created_at.0).max();
+    let mut version = newest.unwrap_or_default();
+    loop {
+        version += 1;
+        let id = format!("{name}-{}", version % RING);
+        let pair = [account(&id, &id, version), account(&format!("{id}-twin"), &id, version)];
+        vault.commit(pair.map(Change::PutAccount).to_vec()).await.unwrap();
+        say(&format!("ack account {id} {version}"));
+        vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER }]).await.unwrap();
+        failures += 1;
+        say(&format!("ack fail {name} {failures}"));
+        step += version % 3;
+        vault.commit(vec![Change::UseOtp { who: who(&name), token: "t".into(), step }]).await.unwrap();
+        say(&format!("ack otp {name} {step}"));
+        step += 1;
+    }
+}
+
+/// What was acknowledged, over all rounds: of each thing the newest, since every write of it goes up.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    accounts: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
+    steps: BTreeMap<String, u64>,
+    count: u64,
+}
+
+impl Acknowledged {
+    /// Takes a line of the child; what was cut off by the kill is no acknowledgement.
+    fn note(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.trim_end().split(' ').collect();
+        let ["ack", what, name, number] = words[..] else { return false };
+        let number = number.parse().unwrap();
+        let of = match what {
+            "account" => &mut self.accounts,
+            "fail" => &mut self.failures,
+            _ => &mut self.steps,
+        };
+        let before = of.insert(name.to_owned(), number);
+        assert!(before.is_none_or(|before| before < number), "{line} after {before:?}: a writer began again below what was acknowledged");
+        self.count += 1;
+        true
+    }
+
+    async fn check(&self, vault: &Vault) {
+        vault.verify().expect("every record is whole, every count right and the log has no gap");
+        for (id, version) in &self.accounts {
+            let [one, twin] = [id.clone(), format!("{id}-twin")].map(|id| vault.standing(&who(&id)).unwrap().account.expect("an acknowledged account"));
+            assert!(one.created_at.0 >= *version, "account {id} fell back from {version} to {}", one.created_at.0);
+            assert_eq!(one.created_at, twin.created_at, "half of a commit is there");
+        }
+        for (name, count) in &self.failures {
+            assert!(u64::from(vault.standing(&who(name)).unwrap().tries.failures) >= *count, "failures of {name} fell back");
+        }
+        for (name, step) in &self.steps {
+            let again = Change::UseOtp { who: who(name), token: "t".into(), step: *step };
+            assert_eq!(vault.commit(vec![again]).await, Err(CommitError::Spent), "the code of step {step} of {name} is good twice");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_moment_nothing_acknowledged_is_lost() {
+    let rounds: u32 = std::env::var("CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
+    let dir = TempDir::new().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let mut acknowledged = Acknowledged::default();
+    for round in 0..rounds {
+        let mut chance = [0; 2];
+        getrandom::fill(&mut chance).unwrap();
+        let lines = usize::from(u16::from_le_bytes(chance) % 200) + 1;
+        run_and_kill(&dir, lines, &mut acknowledged);
+        runtime.block_on(acknowledged.check(&open(dir.path())));
+        if round + 1 == rounds {
+            runtime.block_on(replay(&open(dir.path())));
+        }
+    }
+    say(&format!("crash: {rounds} rounds, {} acknowledged writes checked, 0 lost", acknowledged.count));
+    assert!(acknowledged.count >= u64::from(rounds));
+}
+
+/// Lets the child write until it has acknowledged so much, kills it, and takes what else it managed to say.
+fn run_and_kill(dir: &TempDir, lines: usize, acknowledged: &mut Acknowledged) {
+    let mut child: Child = child("store::crash_writer", dir.path(), None).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut heard = 0;
+    let mut line = String::new();
+    while out.read_line(&mut line).unwrap() > 0 {
+        // The end of a line is the end of the acknowledgement: half a line is none.
+        heard += usize::from(line.ends_with('\n') && acknowledged.note(&line));
+        if heard == lines {
+            child.kill().unwrap();
+        }
+        line.clear();
+    }
+    assert!(heard >= lines, "the child ended by itself after {heard} writes: {:?}", child.wait());
+    child.wait().unwrap();
+}
+
+/// The log, played on another implementation, gives the same store.
+async fn replay(vault: &Vault) {
+    let log = vault.changes(Lsn(0), usize::MAX).unwrap();
+    if log.first().is_none_or(|(lsn, _)| *lsn != Lsn(1)) {
+        return;
+    }
+    let memory = Memory::default();
+    for (_, change) in log {
+        memory.commit(vec![change]).await.unwrap();
+    }
+    assert_eq!(seen(vault), seen(&memory));
+    for writer in 0..WRITERS {
+        let name = who(&format!("w{writer}"));
+        assert_eq!(vault.standing(&name), memory.standing(&name));
+    }
+}
+
+// ---- A full disk ----
+
+/// Writes until a write fails for want of space, looks at what is left, makes space and goes on.
+#[test]
+fn full_disk_writer() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    // The harness leaves its own line open.
+    say("");
+    Runtime::new().unwrap().block_on(async {
+        let vault = open(Path::new(&dir));
+        vault.commit(vec![Change::PutToken(token("w", "t", 0))]).await.unwrap();
+        let use_otp = |step| Change::UseOtp { who: who("w"), token: "t".into(), step };
+        let mut done = 0;
+        loop {
+            let text = Some("x".repeat(2_000));
+            match vault.commit(vec![Change::PutAccount(Account { phone: text, ..account(&format!("a{done}"), "a", done) }), use_otp(done)]).await {
+                Ok(_) => done += 1,
+                Err(error) => {
+                    assert_eq!(error, CommitError::Outage);
+                    break;
+                }
+            }
+            assert!(done < 20_000, "the limit was never met");
+        }
+        let look = |vault: &Vault| {
+            (0..done).for_each(|number| assert!(vault.standing(&who(&format!("a{number}"))).unwrap().account.is_some(), "a{number} is lost"));
+        };
+        // Reading goes on from what is on disk.
+        look(&vault);
+        let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
+        let recovered = async {
+            while vault.commit(vec![use_otp(done + 1)]).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), recovered).await.expect("it recovers by itself");
+        look(&vault);
+        assert_eq!(vault.commit(vec![use_otp(done.saturating_sub(1))]).await, Err(CommitError::Spent));
+        assert_eq!(vault.commit(vec![use_otp(done + 1)]).await, Err(CommitError::Spent));
+        vault.verify().unwrap();
+        drop(vault);
+        look(&open(Path::new(&dir)));
+        say(&format!("recovered after {done}"));
+    });
+}
+
+#[test]
+fn o_23_a_write_that_fails_is_an_outage_and_the_store_recovers_by_itself() {
+    let dir = TempDir::new().unwrap();
+    // A file that may not grow fails as a full disk does, and needs no root. The signal is ignored so that it is an error and no death.
+    let output = child("store::full_disk_writer", dir.path(), Some("trap '' XFSZ; ulimit -S -f 8192")).stderr(Stdio::piped()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.lines().any(|line| line.starts_with("recovered after ")), "{out}\n{err}");
+}
+
+#[tokio::test]
+async fn o_23_with_too_little_space_nothing_is_written_and_reading_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let Some(_mounted) = Mounted::new(dir.path()) else {
+        say("store: no small file system can be mounted here: the full disk was tried by a limit on file size alone");
+        return;
+    };
+    let vault = open(dir.path());
+    let fail = || vec![Change::Fail { who: who("a"), at: Timestamp(1), lock: NEVER }];
+    assert!(vault.commit(fail()).await.is_ok());
+    let ballast = dir.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 28 << 20]).unwrap();
+    assert_eq!(vault.commit(fail()).await, Err(CommitError::Outage));
+    assert_eq!(vault.standing(&who("a")).unwrap().tries.failures, 1);
+    std::fs::remove_file(&ballast).unwrap();
+    assert!(vault.commit(fail()).await.is_ok());
+    assert_eq!(vault.standing(&who("a")).unwrap().tries.failures, 2);
+}
+
+/// A file system of 40 MiB, while it lives.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn new(dir: &'a Path) -> Option<Self> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "vestibule-test"]).arg(dir).stderr(Stdio::null()).status();
+        mount.is_ok_and(|status| status.success()).then_some(Self(dir))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+// ---- Two implementations agree ----
+
+fn identities() -> impl Strategy<Value = Identity> {
+    prop::sample::select(vec!["a", "b", "b!"]).prop_map(who)
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let name = || prop::sample::select(vec!["Ann", "ann", "Bob", "Ännchen"]);
+    let id = || prop::sample::select(vec!["t", "u"]).prop_map(str::to_owned);
+    let lock = Lock { failures_max: 2, wait_ms: 3 };
+    prop_oneof![
+        (identities(), any::<bool>()).prop_map(|(who, enabled)| Change::EnableAccount { who, enabled }),
+        (identities(), 0..9_u64).prop_map(move |(who, at)| Change::Fail { who, at: Timestamp(at), lock }),
+        (identities(), 0..9_u64).prop_map(|(who, until)| {
+            let bypass = Bypass { until: Timestamp(until), reason: "r".into(), granted_by: "g".into(), granted_at: Timestamp(0) };
+            Change::GrantBypass { who, bypass }
+        }),
+        (identities(), name(), 0..9_u64).prop_map(|(who, name, version)| Change::PutAccount(account(&who.0, name, version))),
+        (identities(), id(), 0..6_u64).prop_map(|(who, id, step)| Change::PutToken(token(&who.0, &id, step))),
+        identities().prop_map(Change::RemoveAccount),
+        (identities(), id()).prop_map(|(who, token)| Change::RemoveToken { who, token }),
+        identities().prop_map(Change::RevokeBypass),
+        (identities(), 0..9_u64).prop_map(|(who, at)| Change::SpendBypass { who, at: Timestamp(at) }),
+        identities().prop_map(Change::Succeed),
+        identities().prop_map(Change::Unlock),
+        (identities(), id(), 0..8_u64).prop_map(|(who, token, step)| Change::UseOtp { who, token, step }),
+        Just(Change::Unlock(who("zero\0byte"))),
+    ]
+}
+
+/// All that can be read, in words.
+fn seen(store: &dyn Store) -> Vec<String> {
+    let mut seen = Vec::new();
+    for id in ["a", "b", "b!", "nobody"] {
+        seen.push(format!("{:?} {:?}", store.standing(&who(id)), store.tokens(&who(id))));
+        // A seed prints as nothing, so it is compared by what it opens to.
+        seen.extend(store.tokens(&who(id)).unwrap().iter().map(|token| token.seed.expose_text().unwrap().to_owned()));
+    }
+    for (search, after, count_max) in [("", None, 100), ("ANN", None, 100), ("", Some("ann"), 100), ("", Some("Ann\0a"), 1), ("b!", None, 1), ("", None, 0)] {
+        seen.push(format!("{:?}", store.accounts(search, after, count_max)));
+    }
+    seen.extend(["ANN", "bob", "ännCHEN", "an", ""].map(|name| format!("{:?}", store.accounts_named(name))));
+    seen.extend([0, 1, 100].map(|count_max| format!("{:?} {:?}", store.token_list(count_max), store.bypass_list(count_max))));
+    seen
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_changes_leave_disk_and_memory_alike(lists in prop::collection::vec(prop::collection::vec(changes(), 0..5), 1..60), close_at in 0..60_usize) {
+        Runtime::new().unwrap().block_on(async {
+            let dir = TempDir::new().unwrap();
+            let (mut vault, memory) = (open(dir.path()), Memory::default());
+            for (at, list) in lists.into_iter().enumerate() {
+                assert_eq!(vault.commit(list.clone()).await, memory.commit(list.clone()).await, "{list:?}");
+                assert_eq!(seen(&*vault), seen(&memory), "after {list:?}");
+                if at == close_at {
+                    drop(vault);
+                    vault = open(dir.path());
+                }
+            }
+            vault.verify().unwrap();
+            replay(&vault).await;
+        });
+    }
+}

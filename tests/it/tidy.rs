@@ -46,41 +46,42 @@ const LINES_MAX: usize = 600;
 
 #[test]
 fn every_import_goes_down() {
-    report(sources("src").iter().flat_map(|(path, text)| imports_up(path, text)).collect());
+    report(sources("src").iter().flat_map(|(path, text)| imports_up(path, text)));
 }
 
 #[test]
 fn every_room_stands_in_the_table() {
     let rooms = fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap().path());
     let strangers = rooms.map(|room| room.file_stem().unwrap().to_str().unwrap().to_owned()).filter(|room| may_import(room).is_none());
-    report(strangers.map(|room| format!("src/{room}: not a room of the table in tests/it/tidy.rs")).collect());
+    report(strangers.map(|room| format!("src/{room}: not a room of the table in tests/it/tidy.rs")));
 }
 
 #[test]
 fn banned_words_stay_out() {
-    report(sources("src").iter().flat_map(|(path, text)| banned(path, text)).collect());
+    report(sources("src").iter().flat_map(|(path, text)| banned(path, text)));
 }
 
 #[test]
 fn no_file_is_too_long_to_read() {
     let all = ["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources);
     let long = all.filter(|(_, text)| text.lines().count() > LINES_MAX);
-    report(long.map(|(path, text)| format!("{path}: {} lines; {LINES_MAX} is the most", text.lines().count())).collect());
+    report(long.map(|(path, text)| format!("{path}: {} lines; {LINES_MAX} is the most", text.lines().count())));
 }
 
 #[test]
 fn every_file_says_what_it_is_for() {
     let all = ["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources);
-    report(
-        all.filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| format!("{path}:1: the first line says what the room is for: `//! ..`")).collect(),
-    );
+    report(all.filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| format!("{path}:1: the first line says what the room is for: `//! ..`")));
 }
 
 #[test]
 fn nothing_is_left_for_later() {
     // Put together here, so that this file does not find itself.
     let words = [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("#[ig", "nore"), concat!("FIX", "ME"), concat!("XX", "X:")];
-    report(["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources).flat_map(|(path, text)| found(&path, &text, &words, "left for later")).collect());
+    // A test that is another one's child process is not left for later.
+    let child = concat!("#[ig", "nore = \"started by another test\"]");
+    let all = ["src", "tests", "fuzz", "benches"].into_iter().flat_map(sources).map(|(path, text)| (path, text.replace(child, "")));
+    report(all.flat_map(|(path, text)| found(&path, &text, &words, "left for later")));
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn nothing_committed_names_the_machine_it_was_made_on() {
     let mut files = Vec::new();
     walk(&root(), &mut files);
     let texts = files.into_iter().filter_map(|path| fs::read_to_string(&path).ok().map(|text| (relative(&path), text)));
-    report(texts.flat_map(|(path, text)| found(&path, &text, &words, "a path of some machine")).collect());
+    report(texts.flat_map(|(path, text)| found(&path, &text, &words, "a path of some machine")));
 }
 
 #[test]
@@ -214,7 +215,8 @@ fn lines_with<'a>(text: &'a str, words: &'a [&'a str]) -> impl Iterator<Item = (
     text.lines().enumerate().flat_map(move |(at, line)| words.iter().filter(move |word| line.contains(**word)).map(move |word| (at + 1, *word)))
 }
 
-fn report(wrong: Vec<String>) {
+fn report(wrong: impl IntoIterator<Item = String>) {
+    let wrong: Vec<String> = wrong.into_iter().collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 

@@ -27,7 +27,6 @@ use super::shapes::NewAccount;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Identity;
-use crate::domain::Timestamp;
 
 /// Accounts on a page.
 const PAGE_MAX: usize = 100;
@@ -58,7 +57,7 @@ async fn list(State(desk): State<Desk>, Query(Search { search, after }): Query<S
     let found = desk.rooms().store.accounts(&search, after.as_deref(), PAGE_MAX.saturating_add(1))?;
     let more = found.len() > PAGE_MAX;
     let accounts: Vec<_> = found.iter().take(PAGE_MAX).map(shapes::Account::from).collect();
-    let next = accounts.last().filter(|_| more).map(|last| last.name.clone());
+    let next = accounts.last().filter(|_| more).map(|last| format!("{}\0{}", last.name, last.identity));
     Ok(Json(AccountPage { accounts, next }))
 }
 
@@ -152,7 +151,7 @@ async fn change(
     change: impl FnOnce(Identity) -> Change,
 ) -> Result<Json<shapes::Account>, Refusal> {
     let account = lookup::account(&desk.rooms(), name, at.directory.as_deref()).await?;
-    let turn = desk.turn().await;
+    let turn = desk.turn_for(&account).await?;
     turn.commit(operator, what, &account, change(account.identity.clone())).await?;
     let now = desk.rooms().store.standing(&account.identity)?.account;
     Ok(Json(shapes::Account::from(now.as_ref().unwrap_or(&account))))
@@ -169,7 +168,7 @@ fn local(rooms: &Rooms, asked: NewAccount) -> Result<Account, Refusal> {
         method: asked.method,
         mail: asked.mail,
         phone: asked.phone,
-        created_at: Timestamp(rooms.clock.now().0),
+        created_at: rooms.clock.now(),
     })
 }
 

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -27,6 +26,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use nix::unistd::Group;
 use nix::unistd::geteuid;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::oneshot;
@@ -152,6 +152,18 @@ impl Desk {
         let one = self.turn.clone().lock_owned().await;
         Turn { rooms: self.rooms(), _one: one }
     }
+
+    /// Waits for its turn to change something of `account`, which must still be there then: nothing is hung on an account that is gone.
+    ///
+    /// # Errors
+    /// Somebody removed it meanwhile, or the store cannot be read.
+    pub(super) async fn turn_for(&self, account: &Account) -> Result<Turn, Refusal> {
+        let turn = self.turn().await;
+        match turn.store().standing(&account.identity)?.account {
+            Some(_) => Ok(turn),
+            None => Err(Refusal::absent(format!("{:?} was removed meanwhile", account.name), "`vestibule user add` adds it again")),
+        }
+    }
 }
 
 impl Turn {
@@ -190,7 +202,11 @@ impl Turn {
 /// The JSON of a request's body.
 pub(super) fn asked<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text(), "send at most 64 KiB of JSON"))?;
-    serde_json::from_slice(&body).map_err(|error| Refusal::wrong(format!("the request is not understood: {error}"), "is the command as old as the server?"))
+    // A shape would also be read from a bare list of its fields: an object it must be.
+    let object = serde_json::from_slice(&body).map(Value::Object);
+    object
+        .and_then(serde_json::from_value)
+        .map_err(|error| Refusal::wrong(format!("the request is not understood: {error}"), "is the command as old as the server?"))
 }
 
 fn routes(desk: Desk) -> Router {
@@ -228,7 +244,7 @@ async fn admit(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>, m
     answer
 }
 
-async fn status(State(desk): State<Desk>, Extension(_): Extension<Operator>) -> Json<Status> {
+async fn status(State(desk): State<Desk>) -> Json<Status> {
     let rooms = desk.rooms();
     let directories = rooms.directories.iter().map(|directory| directory.name().to_owned()).collect();
     Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), now: moment(rooms.clock.now()), directories })

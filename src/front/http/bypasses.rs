@@ -63,7 +63,7 @@ async fn grant(
         return Err(Refusal::wrong("the reason is too long", "at most 500 bytes"));
     }
     let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn().await;
+    let turn = desk.turn_for(&account).await?;
     let now = turn.now();
     let until = Timestamp(now.0.saturating_add(for_s.saturating_mul(1_000)));
     let bypass = Bypass { until, reason, granted_by: operator.name.clone(), granted_at: now };
@@ -79,7 +79,7 @@ async fn revoke(
     Query(at): Query<InDirectory>,
 ) -> Result<Json<shapes::Bypass>, Refusal> {
     let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn().await;
+    let turn = desk.turn_for(&account).await?;
     let Some(bypass) = turn.store().standing(&account.identity)?.bypass else {
         return Err(Refusal::absent(format!("{:?} has no bypass", account.name), "`vestibule bypass list` shows all"));
     };

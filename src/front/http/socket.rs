@@ -159,7 +159,7 @@ impl Drop for Place {
 
 /// Where anybody may write, anybody may put a socket of their own in place of ours.
 fn check_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let found = fs::metadata(folder)?;
     if found.mode() & 0o002 != 0 {
         return Err(io::Error::new(ErrorKind::PermissionDenied, format!("anybody may write in {}: use a folder of its own", folder.display())));

@@ -72,7 +72,7 @@ async fn enrol(
     let asked: NewToken = asked(body)?;
     check(asked)?;
     let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn().await;
+    let turn = desk.turn_for(&account).await?;
     if turn.store().tokens(&account.identity)?.len() >= TOKENS_MAX {
         return Err(Refusal::conflict(format!("{:?} has {TOKENS_MAX} tokens already", account.name), "remove one that is not used: `vestibule token list`"));
     }

@@ -1,11 +1,38 @@
-//! The LDAP door.
+//! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (DESIGN §4, RFC 4511).
 
+mod bind;
+mod conn;
+mod gate;
+mod root;
+mod side;
+mod upstream;
+
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use self::conn::Connection;
+use self::conn::House;
+use self::side::Side;
 use crate::domain::CodeEntry;
 use crate::domain::Rules;
+use crate::engine::Engine;
+use crate::metrics;
 use crate::ports::Directory;
+use crate::ports::Stream;
 
 /// One `[[ldap.listen]]`; replaced whole on reload.
 #[derive(Clone, Debug)]
@@ -43,3 +70,132 @@ pub enum Transport {
     /// TLS from the first byte.
     Tls(Arc<rustls::ServerConfig>),
 }
+
+/// An open listener with its connections. Dropped, it stops as [`Door::drain`] does, but nobody waits for it.
+#[derive(Debug)]
+pub struct Door {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    listening: JoinHandle<()>,
+}
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait when the machine cannot give us a connection.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// Connections of all listeners of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// Connections there have been.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+impl Door {
+    /// Listens on `address`. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn open(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, engine: Arc<Engine>) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let (stop, closing) = watch::channel(false);
+        let listening = tokio::spawn(listen(listener, House { settings, engine, closing }));
+        Ok(Self { address, stop, listening })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections; those at rest are told goodbye, binds under way may finish `within` that time, then all are closed.
+    pub async fn drain(mut self, within: Duration) {
+        self.stop.send_replace(true);
+        if timeout(within, &mut self.listening).await.is_err() {
+            self.listening.abort();
+        }
+    }
+}
+
+async fn listen(listener: TcpListener, mut house: House) {
+    let mut connections = JoinSet::new();
+    let mut closing = house.closing.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a connection ended by a fault of ours");
+                }
+                continue;
+            }
+            _ = closing.wait_for(|closing| *closing) => break,
+        };
+        let settings = Arc::clone(&house.settings.borrow_and_update());
+        match accepted {
+            Ok((stream, peer)) => match Place::take(settings.connections_max) {
+                Some(place) => {
+                    let house = house.clone();
+                    connections.spawn(async move {
+                        welcome(stream, peer, house).await;
+                        drop(place);
+                    });
+                }
+                None => {
+                    metrics::discard("ldap", "connections_max");
+                    tracing::warn!(client = settings.name, %peer, "all places for connections are taken: raise limits.ldap_connections_max or look for a flood");
+                }
+            },
+            Err(error) => {
+                tracing::warn!(client = settings.name, %error, "a connection could not be taken");
+                sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Brings TLS up where it comes first, and serves.
+async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
+    // Answers are small; none waits for the next. Where that cannot be set they are slower, not wrong.
+    let _ = stream.set_nodelay(true);
+    let transport = house.settings.borrow_and_update().transport.clone();
+    let (stream, secure): (Box<dyn Stream>, bool) = match transport {
+        Transport::Plain { .. } | Transport::StartTls(_) => (Box::new(stream), false),
+        Transport::Tls(config) => {
+            let mut closing = house.closing.clone();
+            let shaken = tokio::select! {
+                shaken = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)) => shaken,
+                _ = closing.wait_for(|closing| *closing) => return,
+            };
+            let Ok(Ok(stream)) = shaken else {
+                metrics::discard("ldap", "handshake");
+                tracing::debug!(%peer, "the TLS handshake failed");
+                return;
+            };
+            (Box::new(stream), true)
+        }
+    };
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    Connection::new(house, Side::new(stream), peer, number, secure).serve().await;
+}
+
+/// One of the connections that may be open at once.
+#[derive(Debug)]
+struct Place(());
+
+impl Place {
+    fn take(connections_max: usize) -> Option<Self> {
+        let taken = OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < connections_max).then(|| open.saturating_add(1)));
+        taken.is_ok().then_some(Self(()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

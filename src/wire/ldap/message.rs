@@ -124,8 +124,10 @@ impl std::fmt::Debug for Choice<'_> {
 /// A search, without its filter.
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
-    base: &'a [u8],
-    scope: u32,
+    /// The name of the entry it begins at.
+    pub base: &'a [u8],
+    /// 0 that entry alone, 1 those one below it, 2 all below and itself.
+    pub scope: u32,
     types_only: bool,
     attributes: &'a [u8],
 }

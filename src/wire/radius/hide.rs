@@ -24,7 +24,7 @@ pub fn hide(password: &[u8], secret: &[u8], authenticator: &[u8; BLOCK_LEN]) -> 
     let mut last;
     for block in padded.chunks(BLOCK_LEN) {
         last = mask(secret, chain, block);
-        hidden.extend_from_slice(&*last);
+        hidden.extend_from_slice(&last);
         chain = &*last;
     }
     Ok(hidden)
@@ -41,7 +41,7 @@ pub fn reveal(hidden: &[u8], secret: &[u8], authenticator: &[u8; BLOCK_LEN]) -> 
     let mut password = Zeroizing::new(Vec::with_capacity(hidden.len()));
     let mut chain: &[u8] = authenticator;
     for block in hidden.chunks(BLOCK_LEN) {
-        password.extend_from_slice(&*mask(secret, chain, block));
+        password.extend_from_slice(&mask(secret, chain, block));
         chain = block;
     }
     let end = password.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));

@@ -1,0 +1,15 @@
+//! Any datagram is refused or understood, and what is understood is answered by a packet with Message-Authenticator first.
+#![no_main]
+
+use vestibule_fuzz::wire::radius::Integrity;
+use vestibule_fuzz::wire::radius::Request;
+use vestibule_fuzz::wire::radius::reply;
+
+libfuzzer_sys::fuzz_target!(|datagram: &[u8]| {
+    let Ok(request) = Request::verify(datagram, b"secret", Integrity::Observe) else { return };
+    let _ = (request.user_password(b"secret"), request.attributes().extended().count());
+    request.attributes().iter().for_each(|attribute| drop(attribute.vendor()));
+    if let Ok(answer) = reply::accept(&reply::Asked::of(&request), b"secret") {
+        assert!(answer.len() <= 4_096 && answer[20] == 80 && answer[1] == request.identifier());
+    }
+});

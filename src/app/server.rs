@@ -1,0 +1,312 @@
+//! The server: every door over the rooms behind it, exchanged as a whole on reload.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use nix::sys::resource::Resource;
+use nix::sys::resource::getrlimit;
+use nix::sys::resource::setrlimit;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::config::Config;
+use super::config::LdapListen;
+use super::config::Limits;
+use super::rooms::RoomError;
+use super::rooms::Rooms;
+use crate::engine;
+use crate::engine::Engine;
+use crate::front::http;
+use crate::front::ldap;
+use crate::front::radius;
+use crate::ports::Clock;
+use crate::ports::Store;
+use crate::store;
+
+/// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
+const FILES_KEPT: u64 = 512;
+
+/// The running server.
+#[derive(Debug)]
+pub struct Server {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    engine: Arc<Engine>,
+    counters: Option<PrometheusHandle>,
+    config: Config,
+    admin: AdminDoor,
+    admin_rooms: watch::Sender<Arc<http::Rooms>>,
+    radius: Vec<RadiusDoor>,
+    radius_settings: watch::Sender<Arc<radius::Settings>>,
+    ldap: Vec<LdapDoor>,
+}
+
+#[derive(Debug)]
+struct RadiusDoor {
+    /// As configured; port 0 stays port 0.
+    wanted: SocketAddr,
+    door: radius::Door,
+}
+
+#[derive(Debug)]
+struct LdapDoor {
+    wanted: SocketAddr,
+    settings: watch::Sender<Arc<ldap::Settings>>,
+    door: ldap::Door,
+}
+
+/// Which doors are open: the ready line. A door that is not configured is `null` or empty, never missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// True.
+    pub ready: bool,
+    /// RADIUS listeners in the order of the configuration.
+    pub radius: Vec<SocketAddr>,
+    /// LDAP listeners in the order of the configuration.
+    pub ldap: Vec<SocketAddr>,
+    /// The portal's address.
+    pub portal: Option<String>,
+    /// The admin socket.
+    pub admin: PathBuf,
+    /// The metrics listener.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Why the server could not be opened or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The admin socket cannot be opened.
+    #[error("admin.socket {}: {error}", path.display())]
+    Admin {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A listener cannot be opened.
+    #[error("{kind} {address}: {error}")]
+    Listen {
+        /// Its section in the configuration.
+        kind: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The machine has no randomness to give.
+    #[error("the machine has no randomness to give: {0}")]
+    Random(#[from] getrandom::Error),
+    /// A room cannot be built.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// What was asked needs a restart.
+    #[error("{0} cannot change while the server runs: restart it")]
+    Restart(&'static str),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+}
+
+impl Server {
+    /// Opens the store, builds every room and opens every door, in this order.
+    ///
+    /// # Errors
+    /// The first thing that could not be opened; nothing stays open then.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>) -> Result<Self, ServerError> {
+        // Blocks on the disk, before any door is open.
+        let store: Arc<dyn Store> = store::open(&config.store)?;
+        let rooms = Rooms::build(&config, &store, &clock)?;
+        let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
+        engine.equip(rooms.providers.clone());
+
+        let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
+        let mut radius = Vec::new();
+        for &wanted in &config.radius_listen {
+            radius.push(RadiusDoor::open(wanted, &radius_settings, &engine)?);
+        }
+        let connections_max = connections_max(&config.limits);
+        let mut ldap = Vec::new();
+        for listen in &config.ldap_listen {
+            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &engine).await?);
+        }
+        let (admin_rooms, admin_seen) = watch::channel(Arc::new(behind_admin(&rooms, &store, &clock, counters.as_ref())));
+        let admin = AdminDoor::open(&config, admin_seen)?;
+        Ok(Self { store, clock, engine, counters, config, admin, admin_rooms, radius, radius_settings, ldap })
+    }
+
+    /// Which doors are open.
+    #[must_use]
+    pub fn ready(&self) -> Ready {
+        Ready {
+            ready: true,
+            radius: self.radius.iter().map(|open| open.door.address()).collect(),
+            ldap: self.ldap.iter().map(|open| open.door.address()).collect(),
+            portal: None,
+            admin: self.config.admin.socket.clone(),
+            metrics: None,
+        }
+    }
+
+    /// Logins under way.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.engine.running()
+    }
+
+    /// Takes another configuration: all of it, or nothing of it. Logins under way finish by the old one.
+    ///
+    /// # Errors
+    /// What keeps it from being taken; then nothing has changed.
+    pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
+        self.may_change(&config)?;
+        let rooms = Rooms::build(&config, &self.store, &self.clock)?;
+        let radius_settings = Arc::new(rooms.radius(&config)?);
+        let connections_max = connections_max(&config.limits);
+        let ldap_settings = config.ldap_listen.iter().map(|listen| rooms.ldap(&config, listen, connections_max)).collect::<Result<Vec<_>, _>>()?;
+
+        // New doors open before anything old is touched: what can fail has failed by here.
+        let mut radius = Vec::new();
+        for &wanted in config.radius_listen.iter().filter(|wanted| !self.radius.iter().any(|open| open.wanted == **wanted)) {
+            radius.push(RadiusDoor::open(wanted, &self.radius_settings, &self.engine)?);
+        }
+        let mut ldap = Vec::new();
+        for (listen, settings) in config.ldap_listen.iter().zip(&ldap_settings) {
+            if !self.ldap.iter().any(|open| open.wanted == listen.address) {
+                ldap.push(LdapDoor::open(listen, settings.clone(), &self.engine).await?);
+            }
+        }
+
+        self.engine.equip(rooms.providers.clone());
+        self.radius_settings.send_replace(radius_settings);
+        self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref())));
+        self.radius = settle(std::mem::take(&mut self.radius), radius, &config.radius_listen, |open| open.wanted, |open| retire_radius(open, &config.limits));
+        let addresses: Vec<SocketAddr> = config.ldap_listen.iter().map(|listen| listen.address).collect();
+        self.ldap = settle(std::mem::take(&mut self.ldap), ldap, &addresses, |open| open.wanted, |open| retire_ldap(open, &config.limits));
+        for (open, settings) in self.ldap.iter().zip(ldap_settings) {
+            open.settings.send_replace(Arc::new(settings));
+        }
+        self.config = config;
+        Ok(())
+    }
+
+    /// What lies under everything stays until a restart.
+    fn may_change(&self, config: &Config) -> Result<(), ServerError> {
+        let old = &self.config;
+        if old.store.data_dir != config.store.data_dir {
+            return Err(ServerError::Restart("node.data_dir"));
+        }
+        if old.store.master_key != config.store.master_key {
+            return Err(ServerError::Restart("node.master_key"));
+        }
+        if old.admin != config.admin {
+            return Err(ServerError::Restart("[admin]"));
+        }
+        if engine_limits(&old.limits) != engine_limits(&config.limits) {
+            return Err(ServerError::Restart("limits.radius_inflight_max or limits.challenge_keep"));
+        }
+        Ok(())
+    }
+
+    /// Takes no new logins, waits for those under way, at most for `limits.login_deadline`, and closes every door.
+    pub async fn drain(self) {
+        let within = self.config.limits.login_deadline;
+        let mut doors = tokio::task::JoinSet::new();
+        for open in self.radius {
+            doors.spawn(open.door.drain(within));
+        }
+        for open in self.ldap {
+            doors.spawn(open.door.drain(within));
+        }
+        doors.join_all().await;
+        self.admin.close().await;
+    }
+}
+
+/// The admin socket and how to end it.
+#[derive(Debug)]
+struct AdminDoor {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl AdminDoor {
+    fn open(config: &Config, rooms: watch::Receiver<Arc<http::Rooms>>) -> Result<Self, ServerError> {
+        let settings = http::Settings { socket: config.admin.socket.clone(), group: config.admin.group.clone() };
+        let admin = http::Admin::open(settings, rooms).map_err(|error| ServerError::Admin { path: config.admin.socket.clone(), error })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let ended = admin.run(async { stopped.await.unwrap_or_default() }).await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the admin socket is closed");
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    async fn close(self) {
+        // Sent or not: a receiver that is gone has ended already.
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+    }
+}
+
+impl RadiusDoor {
+    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, engine: &Arc<Engine>) -> Result<Self, ServerError> {
+        let door = radius::Door::open(wanted, settings.subscribe(), Arc::clone(engine));
+        let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
+        Ok(Self { wanted, door })
+    }
+}
+
+impl LdapDoor {
+    async fn open(listen: &LdapListen, settings: ldap::Settings, engine: &Arc<Engine>) -> Result<Self, ServerError> {
+        let (settings, seen) = watch::channel(Arc::new(settings));
+        let door = ldap::Door::open(listen.address, seen, Arc::clone(engine)).await;
+        let door = door.map_err(|error| ServerError::Listen { kind: "ldap.listen", address: listen.address, error })?;
+        Ok(Self { wanted: listen.address, settings, door })
+    }
+}
+
+/// Doors in the order wanted, old ones kept, those nobody wants any more retired.
+fn settle<D>(old: Vec<D>, new: Vec<D>, wanted: &[SocketAddr], at: impl Fn(&D) -> SocketAddr, retire: impl Fn(D)) -> Vec<D> {
+    let (mut kept, gone): (Vec<D>, Vec<D>) = old.into_iter().chain(new).partition(|open| wanted.contains(&at(open)));
+    gone.into_iter().for_each(retire);
+    kept.sort_by_key(|open| wanted.iter().position(|address| *address == at(open)));
+    kept
+}
+
+fn retire_radius(open: RadiusDoor, limits: &Limits) {
+    tokio::spawn(open.door.drain(limits.login_deadline));
+}
+
+fn retire_ldap(open: LdapDoor, limits: &Limits) {
+    tokio::spawn(open.door.drain(limits.login_deadline));
+}
+
+fn behind_admin(rooms: &Rooms, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, counters: Option<&PrometheusHandle>) -> http::Rooms {
+    http::Rooms {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        directories: rooms.directories.values().map(Arc::clone).collect(),
+        metrics: counters.cloned(),
+    }
+}
+
+fn engine_limits(limits: &Limits) -> engine::Limits {
+    engine::Limits { logins_max: limits.radius_inflight_max, parked_max: limits.radius_inflight_max, challenge_keep: limits.challenge_keep }
+}
+
+/// Two descriptors a connection: as many as there are, at most as many as configured.
+fn connections_max(limits: &Limits) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return limits.ldap_connections_max };
+    let files = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    let room = usize::try_from(files.saturating_sub(FILES_KEPT) / 2).unwrap_or(usize::MAX).max(1);
+    if room < limits.ldap_connections_max {
+        tracing::warn!(room, wanted = limits.ldap_connections_max, "fewer LDAP connections than limits.ldap_connections_max: raise LimitNOFILE");
+    }
+    limits.ldap_connections_max.min(room)
+}

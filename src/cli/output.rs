@@ -1,0 +1,139 @@
+//! What the command line says, and how it fails: results on standard output, complaints on standard error.
+
+use std::io;
+use std::io::ErrorKind;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::process::ExitCode;
+
+use comfy_table::ContentArrangement;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use serde::Serialize;
+
+/// Why a command did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The configuration is wrong; one line a mistake. Exit code 3.
+    Config(Vec<String>),
+    /// It did not work. Exit code 1.
+    Failed {
+        /// What.
+        error: String,
+        /// What to do; may be empty.
+        hint: String,
+    },
+    /// Nobody reads what we say any more: no failure of ours. Exit code 0.
+    Unread,
+    /// It was asked wrongly. Exit code 2.
+    Usage(String),
+}
+
+impl Failure {
+    /// It did not work.
+    pub(super) fn failed(error: impl Into<String>, hint: &str) -> Self {
+        Self::Failed { error: error.into(), hint: hint.to_owned() }
+    }
+
+    /// Says it and turns it into the exit code.
+    pub(super) fn tell(self) -> ExitCode {
+        let (code, lines) = match self {
+            Self::Config(problems) => (3, problems),
+            Self::Failed { error, hint } if hint.is_empty() => (1, vec![error]),
+            Self::Failed { error, hint } => (1, vec![error, format!("  {hint}")]),
+            Self::Unread => (0, Vec::new()),
+            Self::Usage(error) => (2, vec![error, "  --help tells more".to_owned()]),
+        };
+        complain(&lines);
+        ExitCode::from(code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe { Self::Unread } else { Self::failed(format!("cannot write: {error}"), "") }
+    }
+}
+
+/// Lines on standard error. Where even that is gone there is nobody to tell.
+pub(super) fn complain(lines: &[String]) {
+    let mut error = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(error, "{}", harmless(line));
+    }
+}
+
+/// Text on standard output, a newline behind it.
+///
+/// # Errors
+/// Nobody reads it, or it cannot be written.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// A value as JSON.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::failed(format!("cannot write JSON: {error}"), ""))?;
+    say(&text)
+}
+
+/// A table: with lines and as wide as the terminal for people, plain columns for programs.
+///
+/// # Errors
+/// As [`say`].
+pub(super) fn say_table(header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    let mut table = Table::new();
+    let people = io::stdout().is_terminal();
+    table.load_style(if people { UTF8_HORIZONTAL_ONLY } else { NOTHING });
+    if people {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
+    table.set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| harmless(cell)));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    say(&lines.join("\n"))
+}
+
+/// Names come from directories, and a terminal obeys what it is sent: control characters are written out.
+pub(super) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// The value, or a dash where there is none.
+pub(super) fn or_dash(value: Option<&str>) -> String {
+    value.unwrap_or("-").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o_06_a_name_cannot_command_the_terminal() {
+        assert_eq!(harmless("al\u{1b}[31mice\r\n\u{202e}x"), r"al\u{1b}[31mice\r\n\u{202e}x");
+        assert_eq!(harmless("Ångström 山田"), "Ångström 山田");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        assert_eq!(Failure::from(io::Error::from(ErrorKind::BrokenPipe)), Failure::Unread);
+        assert!(matches!(Failure::from(io::Error::from(ErrorKind::StorageFull)), Failure::Failed { .. }));
+    }
+}

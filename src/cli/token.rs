@@ -1,0 +1,206 @@
+//! `vestibule token ..`: code generators.
+
+use std::fs;
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::IsTerminal;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+use qrcode::QrCode;
+use qrcode::render::svg;
+use qrcode::render::unicode::Dense1x2;
+use reqwest::Method;
+
+use super::client::Client;
+use super::client::NOTHING;
+use super::client::Reach;
+use super::client::Whom;
+use super::output::Failure;
+use super::output::complain;
+use super::output::harmless;
+use super::output::or_dash;
+use super::output::say;
+use super::output::say_json;
+use super::output::say_table;
+use crate::app::shapes::Enrolled;
+use crate::app::shapes::Kind;
+use crate::app::shapes::NewToken;
+use crate::app::shapes::Token;
+use crate::app::shapes::TokenList;
+use crate::domain::otp::Algorithm;
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Make a token; its QR code and otpauth:// line are shown this once
+    Enrol(Enrolment),
+    /// List tokens, of one account or all
+    List {
+        /// The account's name or identity
+        name: Option<String>,
+        /// The directory it is in, where more than one has that name
+        #[arg(long, value_name = "NAME", requires = "name")]
+        directory: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Remove a token
+    Remove {
+        /// The token's id, as `token list` shows it
+        id: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+}
+
+/// How a token is made.
+#[derive(Debug, Args)]
+pub(super) struct Enrolment {
+    #[command(flatten)]
+    whom: Whom,
+    /// Hash: not every app knows others than SHA-1
+    #[arg(long, value_enum, default_value = "sha1")]
+    algorithm: Hash,
+    /// Digits of a code
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(6..=8))]
+    digits: u8,
+    /// Seconds a code lives: 30 or 60
+    #[arg(long, default_value = "30", value_parser = period)]
+    period: u32,
+    /// Codes by counter in place of time
+    #[arg(long, conflicts_with = "period")]
+    hotp: bool,
+    /// Print the QR code even where the output is no terminal
+    #[arg(long, conflicts_with = "json")]
+    qr: bool,
+    /// Write the QR code to this new file, which nobody else can read
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Hash inside the HMAC.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Hash {
+    /// HMAC-SHA-1
+    Sha1,
+    /// HMAC-SHA-256
+    Sha256,
+    /// HMAC-SHA-512
+    Sha512,
+}
+
+impl From<Hash> for Algorithm {
+    fn from(hash: Hash) -> Self {
+        match hash {
+            Hash::Sha1 => Self::Sha1,
+            Hash::Sha256 => Self::Sha256,
+            Hash::Sha512 => Self::Sha512,
+        }
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says, or the SVG file cannot be written.
+pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Enrol(enrolment) => enrol(&enrolment).await,
+        Verb::List { name, directory, reach } => list(name.map(|name| Whom { name, directory }), &reach).await,
+        Verb::Remove { id, reach } => {
+            let token: Token = Client::new(&reach)?.ask(Method::DELETE, &["tokens", &id], &[], NOTHING).await?;
+            if reach.json {
+                return say_json(&token);
+            }
+            say(&harmless(&format!("removed token {} of {}", token.id, or_dash(token.account.as_deref()))))
+        }
+    }
+}
+
+/// `TOTP SHA1 6 digits 30 s`
+pub(super) fn kind(token: &Token) -> String {
+    let (kind, period) = match token.kind {
+        Kind::Hotp => ("HOTP", String::new()),
+        Kind::Totp => ("TOTP", token.period_s.map(|period| format!(" {period} s")).unwrap_or_default()),
+    };
+    format!("{kind} {} {} digits{period}", token.algorithm.as_str(), token.digits)
+}
+
+async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
+    let client = Client::new(&enrolment.reach)?;
+    // The file first: a seed that could then not be written would be lost.
+    let file = enrolment.svg.as_deref().map(create).transpose()?;
+    let new = NewToken {
+        kind: if enrolment.hotp { Kind::Hotp } else { Kind::Totp },
+        algorithm: enrolment.algorithm.into(),
+        digits: enrolment.digits,
+        period_s: enrolment.period,
+    };
+    let whom = &enrolment.whom;
+    let enrolled = client.ask::<Enrolled>(Method::POST, &whom.path(&["tokens"]), &whom.query(), Some(&new)).await;
+    if let (Err(_), Some(path)) = (&enrolled, &enrolment.svg) {
+        let _ = fs::remove_file(path);
+    }
+    tell(enrolment, &enrolled?, file)
+}
+
+fn tell(enrolment: &Enrolment, enrolled: &Enrolled, file: Option<File>) -> Result<(), Failure> {
+    let uri = enrolled.uri.expose();
+    let code = QrCode::new(uri).map_err(|error| Failure::failed(format!("no QR code can be made: {error}"), ""));
+    if let Some(mut file) = file {
+        let drawn = code.as_ref().map_err(Clone::clone)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
+        file.write_all(drawn.as_bytes())?;
+    }
+    if enrolment.reach.json {
+        return say_json(enrolled);
+    }
+    if enrolment.qr || io::stdout().is_terminal() {
+        // Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
+        let drawn = code?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+        say(&drawn)?;
+    }
+    say(uri)?;
+    let owner = or_dash(enrolled.token.account.as_deref());
+    complain(&[format!("token {} ({}) is enrolled for {owner}; it is shown this once", enrolled.token.id, kind(&enrolled.token))]);
+    Ok(())
+}
+
+/// A new file for its owner alone; one that is there stays as it is.
+fn create(path: &Path) -> Result<File, Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|error| Failure::failed(format!("cannot make {}: {error}", path.display()), "give the name of a new file"))
+}
+
+async fn list(whom: Option<Whom>, reach: &Reach) -> Result<(), Failure> {
+    let client = Client::new(reach)?;
+    let found: TokenList = match &whom {
+        Some(whom) => client.get(&whom.path(&["tokens"]), &whom.query()).await?,
+        None => client.get(&["tokens"], &[]).await?,
+    };
+    if found.more {
+        complain(&["there are more tokens than these: name an account to see all of its own".to_owned()]);
+    }
+    if reach.json {
+        return say_json(&found.tokens);
+    }
+    let row = |token: &Token| vec![token.id.clone(), or_dash(token.account.as_deref()), kind(token), token.created_at.clone()];
+    let rows: Vec<_> = found.tokens.iter().map(row).collect();
+    say_table(&["ID", "ACCOUNT", "KIND", "ENROLLED"], &rows)
+}
+
+fn period(text: &str) -> Result<u32, String> {
+    match text {
+        "30" => Ok(30),
+        "60" => Ok(60),
+        _ => Err("30 or 60".to_owned()),
+    }
+}

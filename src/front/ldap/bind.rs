@@ -1,0 +1,275 @@
+//! One bind: what is wrong with it at first sight, whom it is for, and the directory's answer held until the engine has decided.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+
+use super::upstream::Upstream;
+use super::upstream::ask;
+use super::upstream::away;
+use super::upstream::connect;
+use super::upstream::controls;
+use super::upstream::read;
+use super::upstream::whole;
+use crate::domain::AuthRequest;
+use crate::domain::CodeEntry;
+use crate::domain::Decision;
+use crate::domain::Grant;
+use crate::domain::Identity;
+use crate::domain::Outage;
+use crate::domain::Permit;
+use crate::domain::Primary;
+use crate::domain::PrimaryError;
+use crate::domain::Refused;
+use crate::domain::Secret;
+use crate::engine::Login;
+use crate::engine::Outcome;
+use crate::ports::Directory;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+use crate::ports::Proof;
+use crate::wire::ldap::Bind;
+use crate::wire::ldap::Choice;
+use crate::wire::ldap::Code;
+use crate::wire::ldap::Control;
+use crate::wire::ldap::bind_request;
+use crate::wire::ldap::sid_text;
+
+/// Bytes of a name.
+const NAME_LEN_MAX: usize = 4_096;
+/// The most that chance adds to the time of a refusal.
+const JITTER_MAX_MS: u64 = 100;
+
+/// What a bind asks for, seen without asking anybody.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To be nobody.
+    Anonymous,
+    /// What cannot be anybody's credentials: refused like a wrong password, and as late. The word is for the metric.
+    Hopeless(&'static str),
+    /// To log in.
+    Login {
+        /// The name as typed.
+        name: String,
+        /// The password, the code cut off.
+        password: Secret,
+        /// The code that came with it.
+        code: Option<Secret>,
+    },
+    /// What this door does not do, said at once; the word is for the metric.
+    Refused(Code, &'static str, &'static str),
+}
+
+impl Wish {
+    /// Sorts a bind. `heard`: others on the way can read it, and may not.
+    pub(super) fn of(bind: &Bind<'_>, controls: &[Control<'_>], heard: bool, entry: &CodeEntry) -> Self {
+        if bind.version != 3 {
+            return Self::Refused(Code::ProtocolError, "LDAP version 3 alone is spoken here", "version");
+        }
+        // No control of a bind goes to the directory.
+        if controls.iter().any(|control| control.critical) {
+            return Self::Refused(Code::UnavailableCriticalExtension, "a critical control of this bind is not supported", "control");
+        }
+        let typed = match bind.choice {
+            Choice::Simple(password) => password,
+            Choice::Sasl(_) => return Self::Refused(Code::AuthMethodNotSupported, "simple binds alone are taken here", "sasl"),
+            Choice::Other(_) => return Self::Refused(Code::AuthMethodNotSupported, "simple binds alone are taken here", "choice"),
+        };
+        match (bind.name, typed) {
+            ([], []) => return Self::Anonymous,
+            // RFC 4513 §5.1.2: an "unauthenticated bind" proves nothing, and applications take its success for a right password.
+            (_, []) => return Self::Refused(Code::UnwillingToPerform, "a password is needed", "empty_password"),
+            ([], _) => return Self::Hopeless("empty_name"),
+            _ => {}
+        }
+        if heard {
+            return Self::Refused(Code::ConfidentialityRequired, "use TLS: this password was sent in clear text", "clear_text");
+        }
+        let name = match std::str::from_utf8(bind.name) {
+            Ok(name) if name.len() <= NAME_LEN_MAX && !name.chars().any(char::is_control) => name.to_owned(),
+            _ => return Self::Refused(Code::InvalidDnSyntax, "the name is not one", "bad_name"),
+        };
+        if typed.contains(&0) {
+            return Self::Hopeless("password_nul");
+        }
+        let (password, code) = entry.split(&Secret::new(typed.to_vec()));
+        Self::Login { name, password, code }
+    }
+}
+
+/// How a bind ends.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Refused; it is late enough to say so.
+    Denied,
+    /// Let in.
+    Granted(Box<Granted>),
+    /// It is we who cannot decide.
+    Unavailable,
+}
+
+/// A connection that speaks as the client from now on.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// The connection, bound.
+    pub(super) upstream: Upstream,
+    /// The BindResponse, as it came, for the client's own message id.
+    pub(super) response: Vec<u8>,
+    /// Whom the directory took the client for.
+    pub(super) dn: String,
+    /// Why the client is let in.
+    pub(super) why: Grant,
+}
+
+/// When to say no: `delay` after now, and a little chance.
+pub(super) fn denial_at(delay: Duration) -> Instant {
+    let mut byte = [u8::MAX];
+    // Without chance the longest wait is as good.
+    let _ = getrandom::fill(&mut byte);
+    let jitter_ms = byte.first().map_or(JITTER_MAX_MS, |byte| u64::from(*byte).saturating_mul(JITTER_MAX_MS) / 255);
+    let delay = delay.saturating_add(Duration::from_millis(jitter_ms));
+    Instant::now().checked_add(delay).unwrap_or_else(Instant::now)
+}
+
+/// Waits for what is hopeless as for what is wrong (L-011: one text, one time).
+pub(super) async fn deny(at: Instant) -> Verdict {
+    sleep_until(at).await;
+    Verdict::Denied
+}
+
+/// Waits for the engine's decision. Dropped, it gives the login up.
+pub(super) async fn decide(login: Login, check: Arc<Check>, denied_at: Instant) -> Verdict {
+    let outcome = login.outcome().await;
+    let held = check.release();
+    match outcome {
+        Outcome::Decided(decision) => match (&*decision, held) {
+            (Decision::Accept(permit), Some(held)) => held.grant(permit),
+            (Decision::Accept(_), None) => {
+                tracing::error!("a bind was accepted that no directory answered: refused");
+                Verdict::Unavailable
+            }
+            (Decision::Drop(_), _) => Verdict::Unavailable,
+            (Decision::Reject(_), held) => {
+                // The directory has authenticated this connection already: it goes now, not after the wait.
+                drop(held);
+                deny(denied_at).await
+            }
+        },
+        Outcome::Challenge { .. } | Outcome::Superseded => {
+            drop(held);
+            deny(denied_at).await
+        }
+    }
+}
+
+/// The first factor of this door: the client's own connection to the directory.
+#[derive(Debug)]
+pub(super) struct Check {
+    directory: Arc<dyn Directory>,
+    /// The client's message id: the answer that is held goes out as it came.
+    id: u32,
+    pdu_max: usize,
+    held: Mutex<Option<Held>>,
+}
+
+/// What the directory said, and the connection it said it on.
+#[derive(Debug)]
+struct Held {
+    upstream: Upstream,
+    response: Vec<u8>,
+    entry: Entry,
+}
+
+impl Held {
+    /// Lets go of it, for a permit of that very identity.
+    fn grant(self, permit: &Permit) -> Verdict {
+        if *permit.identity() != self.entry.identity {
+            tracing::error!(proven = ?self.entry.identity, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
+            return Verdict::Unavailable;
+        }
+        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, why: permit.why() }))
+    }
+}
+
+impl Check {
+    pub(super) fn new(directory: Arc<dyn Directory>, id: u32, pdu_max: usize) -> Arc<Self> {
+        Arc::new(Self { directory, id, pdu_max, held: Mutex::default() })
+    }
+
+    fn release(&self) -> Option<Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn away(&self, error: &io::Error) -> PrimaryError {
+        away(self.directory.as_ref(), error)
+    }
+
+    /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
+    async fn prove(&self, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
+        let (mine, root) = match self.directory.proof() {
+            Proof::TokenGroups(attribute) => {
+                let root = self.read(&mut upstream, "", &[attribute, "supportedControl"]).await?;
+                let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
+                (mine, root)
+            }
+            Proof::OwnEntry(attribute) => {
+                let own = self.read(&mut upstream, &entry.dn, &[attribute]).await?;
+                let mine = own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes()));
+                (mine, self.read(&mut upstream, "", &["supportedControl"]).await?)
+            }
+        };
+        if !mine {
+            tracing::error!(directory = self.directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
+            return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
+        }
+        upstream.controls = root.map(|root| controls(&root)).unwrap_or_default();
+        Ok(upstream)
+    }
+
+    async fn read(&self, upstream: &mut Upstream, dn: &str, attributes: &[&str]) -> Result<Option<crate::wire::ldap::Entry>, PrimaryError> {
+        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| self.away(&error))
+    }
+}
+
+#[async_trait]
+impl PrimaryCheck for Check {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
+        self.directory.resolve(&request.login).await
+    }
+
+    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
+        let Primary::Password(password) = &request.primary;
+        if password.is_empty() || entry.dn.is_empty() {
+            return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
+        }
+        let mut side = connect(self.directory.as_ref()).await?;
+        let question = bind_request(self.id, &entry.dn, password.expose());
+        let response = ask(&mut side, &question, self.pdu_max).await.map_err(|error| self.away(&error))?;
+        let frame = whole(&response).map_err(|error| self.away(&error))?;
+        let result = match (frame.id, frame.op) {
+            (id, 0x61) if id == self.id => frame.result().map_err(|refusal| self.away(&io::Error::new(io::ErrorKind::InvalidData, refusal)))?,
+            _ => return Err(PrimaryError::Outage(Outage::Directory)),
+        };
+        if result.code != 0 {
+            return Err(owned(self.directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)), entry));
+        }
+        let upstream = self.prove(Upstream { side, controls: HashSet::new() }, entry).await?;
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
+        Ok(entry.identity.clone())
+    }
+}
+
+/// A refusal counts against whose object it was.
+fn owned(error: PrimaryError, entry: &Entry) -> PrimaryError {
+    match error {
+        PrimaryError::Refused { who: None, why } => PrimaryError::Refused { who: Some(entry.identity.clone()), why },
+        error => error,
+    }
+}

@@ -1,0 +1,556 @@
+//! One client connection: whose it is now, what is under way on it, and the server behind it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio::time::sleep_until;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
+
+use super::HANDSHAKE_WITHIN;
+use super::Settings;
+use super::Transport;
+use super::bind::Check;
+use super::bind::Verdict;
+use super::bind::Wish;
+use super::bind::decide;
+use super::bind::denial_at;
+use super::bind::deny;
+use super::gate::Gate;
+use super::gate::May;
+use super::gate::START_TLS;
+use super::gate::controls_pass;
+use super::root;
+use super::root::Offer;
+use super::side::Side;
+use super::upstream::Upstream;
+use crate::domain::AuthRequest;
+use crate::domain::Door;
+use crate::domain::Grant;
+use crate::domain::Primary;
+use crate::domain::Secret;
+use crate::engine::Engine;
+use crate::metrics;
+use crate::wire::ldap::Bind;
+use crate::wire::ldap::Code;
+use crate::wire::ldap::Control;
+use crate::wire::ldap::Frame;
+use crate::wire::ldap::Op;
+use crate::wire::ldap::Refusal;
+use crate::wire::ldap::Reply;
+use crate::wire::ldap::Request;
+use crate::wire::ldap::abandon;
+use crate::wire::ldap::answer;
+use crate::wire::ldap::entry;
+use crate::wire::ldap::extended_answer;
+use crate::wire::ldap::notice;
+
+/// Bytes of one PDU before a bind, and of all that waits behind one (L-041).
+const PDU_BEFORE_MAX: usize = 262_144;
+/// Requests that wait behind a bind, and operations under way before one (L-041).
+const WAITING_BEFORE_MAX: usize = 100;
+/// Operations under way after a bind (L-041).
+const WAITING_AFTER_MAX: usize = 1_000;
+/// How long a client that has not bound may say nothing whole (L-044).
+const IDLE_BEFORE: Duration = Duration::from_secs(60);
+/// How long nothing may move for one that has.
+const IDLE_AFTER: Duration = Duration::from_secs(3_600);
+/// The one text of all denials.
+const DENIED: &str = "the credentials are not accepted";
+/// The text of all outages.
+const AWAY: &str = "the directory cannot be asked now";
+
+/// What connections of one listener have in common.
+#[derive(Clone, Debug)]
+pub(super) struct House {
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
+    pub(super) engine: Arc<Engine>,
+    /// Turns true when the listener stops.
+    pub(super) closing: watch::Receiver<bool>,
+}
+
+/// A client and the server behind it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    house: House,
+    client: Side,
+    peer: SocketAddr,
+    /// No other connection of this process has or had this number.
+    number: u64,
+    binds: u64,
+    secure: bool,
+    standing: Standing,
+    upstream: Option<Upstream>,
+    waiting: HashMap<u32, Waiting>,
+    idle_at: Instant,
+}
+
+/// Whose a connection is.
+#[derive(Debug)]
+enum Standing {
+    Anonymous,
+    Bound { dn: String, why: Grant },
+}
+
+/// An operation under way in the directory.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    op: Op,
+    root: Option<Offer>,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// With what was put last, or nothing.
+    Goodbye,
+    /// The stream is gone.
+    Gone,
+    /// With a Notice of Disconnection; the word is for the metric.
+    Notice(Code, &'static str, &'static str),
+}
+
+/// What a client does while its bind is undecided.
+#[derive(Debug, PartialEq, Eq)]
+enum Meanwhile {
+    /// It gives the bind up: by Abandon, or by another Bind that waits now.
+    GaveUp,
+    /// Nothing that matters; whether more may wait.
+    Nothing { room: bool },
+}
+
+impl Connection {
+    pub(super) fn new(house: House, client: Side, peer: SocketAddr, number: u64, secure: bool) -> Self {
+        let idle_at = Instant::now();
+        let mut connection =
+            Self { house, client, peer, number, binds: 0, secure, standing: Standing::Anonymous, upstream: None, waiting: HashMap::new(), idle_at };
+        connection.touch();
+        connection
+    }
+
+    /// Serves the client until one of the two leaves.
+    pub(super) async fn serve(mut self) {
+        let end = loop {
+            if let Err(end) = self.turn().await {
+                break end;
+            }
+        };
+        self.upstream = None;
+        match end {
+            End::Gone => {}
+            End::Goodbye => self.client.farewell().await,
+            End::Notice(code, text, why) => {
+                self.discard(why);
+                self.client.put(&notice(code, text));
+                self.client.farewell().await;
+            }
+        }
+    }
+
+    /// All that can be done now, then a wait for more.
+    async fn turn(&mut self) -> Result<(), End> {
+        self.pass_answers()?;
+        while self.client.has_room() && self.upstream.as_ref().is_none_or(|upstream| upstream.side.has_room()) {
+            let Some(frame) = self.client.frame(self.pdu_max()).map_err(unreadable)? else { break };
+            let bytes = Zeroizing::new(frame.bytes.to_vec());
+            if Op::of(frame.op) == Some(Op::Bind) {
+                self.client.wipe(bytes.len())
+            } else {
+                self.client.take(bytes.len())
+            }
+            self.touch();
+            let frame = Frame::split(&bytes, bytes.len()).map_err(unreadable)?.ok_or_else(|| unreadable(Refusal::Form))?;
+            self.take(&frame).await?;
+        }
+        self.wait().await
+    }
+
+    /// Waits until either side has moved.
+    async fn wait(&mut self) -> Result<(), End> {
+        let client_reads = self.client.frame(self.pdu_max()).map_err(unreadable)?.is_none();
+        if client_reads && self.client.ended() {
+            return Err(End::Gone);
+        }
+        let pdu_max = self.settings().pdu_bytes_max;
+        let upstream_moved = async {
+            match &mut self.upstream {
+                None => std::future::pending().await,
+                Some(upstream) => {
+                    let reads = matches!(upstream.side.frame(pdu_max), Ok(None));
+                    upstream.side.moved(reads).await
+                }
+            }
+        };
+        let upstream_moved = tokio::select! {
+            moved = self.client.moved(client_reads) => return moved.map_err(|_| End::Gone),
+            moved = upstream_moved => moved,
+            _ = self.house.closing.wait_for(|closing| *closing) => return Err(End::Notice(Code::Unavailable, "the server stops", "closing")),
+            () = sleep_until(self.idle_at) => return Err(End::Notice(Code::Unavailable, "nothing was asked for too long", "idle")),
+        };
+        if upstream_moved.is_err() { self.upstream_left() } else { Ok(()) }
+    }
+
+    /// Hands on what the directory has answered.
+    fn pass_answers(&mut self) -> Result<(), End> {
+        let pdu_max = self.settings().pdu_bytes_max;
+        while self.client.has_room() {
+            let Some(upstream) = &mut self.upstream else { break };
+            let frame = match upstream.side.frame(pdu_max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) if upstream.side.ended() => return self.upstream_left(),
+                Ok(None) => break,
+                Err(refusal) => {
+                    tracing::warn!(client = self.settings().name, why = refusal.as_str(), "the directory sent what is no answer: the connection is closed");
+                    return Err(End::Notice(Code::Other, "the directory sent what is no answer", "upstream"));
+                }
+            };
+            let len = frame.bytes.len();
+            if frame.id == 0 {
+                return if matches!(self.standing, Standing::Anonymous) {
+                    self.upstream_left()
+                } else {
+                    self.client.put(frame.bytes);
+                    Err(End::Goodbye)
+                };
+            }
+            let Some(reply) = frame.reply() else { return Err(End::Notice(Code::Other, "the directory sent what is no answer", "upstream")) };
+            match self.waiting.get(&frame.id).copied() {
+                // Answers to what was abandoned are of no use to anybody.
+                None => {}
+                Some(Waiting { root: Some(offer), .. }) if frame.op == 0x64 => {
+                    let Some(mut found) = frame.entry() else { return Err(End::Notice(Code::Other, "the root entry cannot be read", "upstream")) };
+                    root::filter(&mut found, offer);
+                    self.client.put(&entry(frame.id, &found));
+                }
+                Some(_) => self.client.put(frame.bytes),
+            }
+            if reply == Reply::Last {
+                self.waiting.remove(&frame.id);
+            }
+            upstream.side.take(len);
+            if matches!(self.standing, Standing::Bound { .. }) {
+                self.touch();
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory is gone. With it goes whoever was bound on it; who was not can ask again.
+    fn upstream_left(&mut self) -> Result<(), End> {
+        self.upstream = None;
+        if matches!(self.standing, Standing::Bound { .. }) {
+            return Err(End::Notice(Code::Unavailable, AWAY, "upstream"));
+        }
+        for (id, waiting) in self.waiting.drain() {
+            self.client.put(&answer(waiting.op, id, Code::Unavailable, AWAY));
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, frame: &Frame<'_>) -> Result<(), End> {
+        let request = frame.request().map_err(unreadable)?;
+        if self.waiting.contains_key(&frame.id) && !matches!(request, Request::Unbind) {
+            return Err(End::Notice(Code::ProtocolError, "this message id is in use", "id_in_use"));
+        }
+        match request {
+            Request::Unbind => Err(End::Goodbye),
+            Request::Abandon(target) => {
+                self.abandon(frame.id, target);
+                Ok(())
+            }
+            Request::Bind(bind) => {
+                let controls = frame.controls().map_err(unreadable)?;
+                self.bind(frame.id, &bind, &controls).await
+            }
+            request => {
+                let controls = frame.controls().map_err(unreadable)?;
+                self.operate(frame, &request, &controls).await
+            }
+        }
+    }
+
+    /// L-022: no answer, and what is not known is ignored.
+    fn abandon(&mut self, id: u32, target: u32) {
+        if self.waiting.remove(&target).is_some()
+            && let Some(upstream) = &mut self.upstream
+        {
+            upstream.side.put(&abandon(id, target));
+        }
+    }
+
+    async fn operate(&mut self, frame: &Frame<'_>, request: &Request<'_>, controls: &[Control<'_>]) -> Result<(), End> {
+        let Some(op) = Op::of(frame.op) else { return Err(unreadable(Refusal::Op)) };
+        let may = May { bound: self.bound(), unheard: self.unheard() };
+        let root = match may.judge(request) {
+            Gate::Answer(code, text) => {
+                self.refuse(op, frame.id, code, text, "not_allowed");
+                return Ok(());
+            }
+            // What we answer ourselves knows no control.
+            Gate::StartTls { .. } | Gate::WhoAmI if controls.iter().any(|control| control.critical) => {
+                self.refuse(op, frame.id, Code::UnavailableCriticalExtension, "a critical control is not supported", "control");
+                return Ok(());
+            }
+            Gate::StartTls { valued } => return self.start_tls(frame.id, valued).await,
+            Gate::WhoAmI => {
+                let who = if let Standing::Bound { dn, .. } = &self.standing { format!("dn:{dn}") } else { String::new() };
+                self.client.put(&extended_answer(frame.id, Code::Success, "", None, Some(who.as_bytes())));
+                return Ok(());
+            }
+            Gate::Pass => None,
+            Gate::ReadRoot { extensions } => Some(Offer { start_tls: self.offers_tls(), extensions }),
+        };
+        let waiting_max = if self.bound().is_some() { WAITING_AFTER_MAX } else { WAITING_BEFORE_MAX };
+        if self.waiting.len() >= waiting_max {
+            self.refuse(op, frame.id, Code::Busy, "too many operations are under way", "busy");
+            return Ok(());
+        }
+        if self.upstream.is_none() {
+            let settings = self.settings();
+            let Ok(upstream) = Upstream::open(settings.directory.as_ref(), settings.pdu_bytes_max).await else {
+                self.refuse(op, frame.id, Code::Unavailable, AWAY, "directory");
+                return Ok(());
+            };
+            self.upstream = Some(upstream);
+        }
+        let Some(upstream) = &mut self.upstream else { return Ok(()) };
+        if !controls_pass(controls, &upstream.controls) {
+            self.refuse(op, frame.id, Code::UnavailableCriticalExtension, "a critical control is not supported", "control");
+            return Ok(());
+        }
+        upstream.side.put(frame.bytes);
+        self.waiting.insert(frame.id, Waiting { op, root });
+        Ok(())
+    }
+
+    /// A bind. The session is nobody's from its arrival on (L-020), and what was under way is never answered (L-025).
+    async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>]) -> Result<(), End> {
+        self.standing = Standing::Anonymous;
+        self.upstream = None;
+        self.waiting.clear();
+        let settings = self.settings();
+        let denied_at = denial_at(settings.reject_delay);
+        match Wish::of(bind, controls, self.heard(), &settings.code) {
+            Wish::Anonymous => {
+                self.client.put(&answer(Op::Bind, id, Code::Success, ""));
+                Ok(())
+            }
+            Wish::Refused(code, text, why) => {
+                self.refuse(Op::Bind, id, code, text, why);
+                Ok(())
+            }
+            Wish::Hopeless(why) => {
+                self.discard(why);
+                self.await_verdict(id, deny(denied_at)).await
+            }
+            Wish::Login { name, password, code } => {
+                let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max);
+                let request = self.login_request(&settings, name, password, code);
+                let login = self.house.engine.login(request, Arc::clone(&settings.rules), Arc::clone(&check) as _, settings.login_deadline);
+                self.await_verdict(id, decide(login, check, denied_at)).await
+            }
+        }
+    }
+
+    fn login_request(&mut self, settings: &Settings, login: String, password: Secret, passcode: Option<Secret>) -> AuthRequest {
+        self.binds = self.binds.saturating_add(1);
+        AuthRequest {
+            door: Door::Ldap,
+            client: settings.name.clone(),
+            login,
+            primary: Primary::Password(password),
+            passcode,
+            prompt: None,
+            source: Some(self.peer.ip().to_canonical()),
+            // No two binds are one login: each has a connection of its own that is proven or not.
+            seat: [self.number.to_be_bytes(), self.binds.to_be_bytes()].concat(),
+        }
+    }
+
+    /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024).
+    async fn await_verdict(&mut self, id: u32, verdict: impl Future<Output = Verdict>) -> Result<(), End> {
+        let mut verdict = pin!(verdict);
+        loop {
+            let room = match meanwhile(self.client.unread(), id)? {
+                Meanwhile::GaveUp => {
+                    self.discard("bind_given_up");
+                    return Ok(());
+                }
+                Meanwhile::Nothing { room } => room,
+            };
+            if self.client.ended() {
+                return Err(End::Gone);
+            }
+            // The client first: what it has said before the decision counts.
+            tokio::select! {
+                biased;
+                moved = self.client.moved(room) => moved.map_err(|_| End::Gone)?,
+                verdict = &mut verdict => return self.conclude(id, verdict),
+            }
+        }
+    }
+
+    fn conclude(&mut self, id: u32, verdict: Verdict) -> Result<(), End> {
+        let outcome = match verdict {
+            Verdict::Granted(granted) => {
+                self.client.put(&granted.response);
+                self.upstream = Some(granted.upstream);
+                self.standing = Standing::Bound { dn: granted.dn, why: granted.why };
+                Ok(())
+            }
+            Verdict::Denied => {
+                self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, DENIED));
+                Ok(())
+            }
+            Verdict::Unavailable => {
+                self.client.put(&answer(Op::Bind, id, Code::Unavailable, AWAY));
+                Err(End::Goodbye)
+            }
+        };
+        self.touch();
+        outcome
+    }
+
+    /// L-084, L-085.
+    async fn start_tls(&mut self, id: u32, valued: bool) -> Result<(), End> {
+        let settings = self.settings();
+        let config = match &settings.transport {
+            _ if self.secure => return self.refuse_tls(id, Code::OperationsError, "TLS is up already"),
+            Transport::Plain { .. } | Transport::Tls(_) => return self.refuse_tls(id, Code::ProtocolError, "StartTLS is not offered here"),
+            Transport::StartTls(_) if valued => return self.refuse_tls(id, Code::ProtocolError, "StartTLS takes no value"),
+            Transport::StartTls(_) if !self.waiting.is_empty() => return self.refuse_tls(id, Code::OperationsError, "operations are under way"),
+            Transport::StartTls(config) => Arc::clone(config),
+        };
+        if !self.client.unread().is_empty() {
+            // Sent before TLS was up, by whoever: never to be taken for what comes after.
+            self.refuse_tls(id, Code::OperationsError, "StartTLS must be the last request before TLS")?;
+            return Err(End::Goodbye);
+        }
+        self.client.put(&extended_answer(id, Code::Success, "", Some(START_TLS), None));
+        timeout(HANDSHAKE_WITHIN, self.client.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
+        let clear = std::mem::replace(&mut self.client, Side::new(Box::new(tokio::io::empty())));
+        let stream = clear.into_stream().ok_or(End::Gone)?;
+        let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)).await else {
+            self.discard("handshake");
+            return Err(End::Gone);
+        };
+        self.client = Side::new(Box::new(stream));
+        self.secure = true;
+        self.standing = Standing::Anonymous;
+        self.upstream = None;
+        self.touch();
+        Ok(())
+    }
+
+    fn refuse_tls(&mut self, id: u32, code: Code, text: &str) -> Result<(), End> {
+        self.refuse(Op::Extended, id, code, text, "start_tls");
+        Ok(())
+    }
+
+    fn refuse(&mut self, op: Op, id: u32, code: Code, text: &str, why: &'static str) {
+        self.discard(why);
+        self.client.put(&answer(op, id, code, text));
+    }
+
+    fn discard(&self, why: &'static str) {
+        metrics::discard("ldap", why);
+        tracing::debug!(client = self.settings().name, peer = %self.peer, why, "refused");
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.house.settings.borrow())
+    }
+
+    fn bound(&self) -> Option<Grant> {
+        if let Standing::Bound { why, .. } = &self.standing { Some(*why) } else { None }
+    }
+
+    fn pdu_max(&self) -> usize {
+        let pdu_max = self.settings().pdu_bytes_max;
+        if self.bound().is_some() { pdu_max } else { pdu_max.min(PDU_BEFORE_MAX) }
+    }
+
+    /// L-086: whether a password sent now can be read on the way and may not be.
+    fn heard(&self) -> bool {
+        match self.settings().transport {
+            Transport::Plain { allow_plain } => !allow_plain && !self.unheard(),
+            Transport::StartTls(_) | Transport::Tls(_) => !self.secure,
+        }
+    }
+
+    /// Nobody can listen: TLS, or this machine.
+    fn unheard(&self) -> bool {
+        self.secure || self.peer.ip().to_canonical().is_loopback()
+    }
+
+    fn offers_tls(&self) -> bool {
+        !self.secure && matches!(self.settings().transport, Transport::StartTls(_))
+    }
+
+    fn touch(&mut self) {
+        let idle = if self.bound().is_some() { IDLE_AFTER } else { IDLE_BEFORE };
+        let now = Instant::now();
+        self.idle_at = now.checked_add(idle).unwrap_or(now);
+    }
+}
+
+fn unreadable(refusal: Refusal) -> End {
+    End::Notice(Code::ProtocolError, "this is not an LDAP message we read", refusal.as_str())
+}
+
+/// Looks through what waits behind the bind `id`, and takes nothing.
+fn meanwhile(unread: &[u8], id: u32) -> Result<Meanwhile, End> {
+    let mut rest = unread;
+    let mut count = 0_usize;
+    while let Some(frame) = Frame::split(rest, PDU_BEFORE_MAX).map_err(unreadable)? {
+        match frame.request().map_err(unreadable)? {
+            Request::Unbind => return Err(End::Goodbye),
+            Request::Abandon(target) if target == id => return Ok(Meanwhile::GaveUp),
+            _ if frame.id == id => return Err(End::Notice(Code::ProtocolError, "this message id is in use", "id_in_use")),
+            Request::Bind(_) => return Ok(Meanwhile::GaveUp),
+            _ => {}
+        }
+        rest = rest.get(frame.bytes.len()..).unwrap_or_default();
+        count = count.saturating_add(1);
+    }
+    Ok(Meanwhile::Nothing { room: count < WAITING_BEFORE_MAX && unread.len() < PDU_BEFORE_MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ldap::bind_request;
+    use crate::wire::ldap::read_request;
+    use crate::wire::ldap::unbind_request;
+
+    fn reads(count: u32, dn: &str) -> Vec<u8> {
+        (2..2 + count).flat_map(|id| read_request(id, dn, &[])).collect()
+    }
+
+    #[test]
+    fn l_021_l_041_what_waits_behind_a_bind_is_bounded_in_number_and_bytes() {
+        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(99, ""), 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing { room: false });
+        let long = "x".repeat(4_000);
+        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(meanwhile(&reads(70, &long), 1).unwrap(), Meanwhile::Nothing { room: false });
+    }
+
+    #[test]
+    fn l_022_l_024_what_gives_a_bind_up_is_seen_behind_other_requests() {
+        let behind = |last: &[u8]| meanwhile(&[reads(3, ""), last.to_vec()].concat(), 9);
+        assert_eq!(behind(&abandon(20, 9)).unwrap(), Meanwhile::GaveUp);
+        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(behind(&bind_request(20, "alice", b"pass")).unwrap(), Meanwhile::GaveUp);
+        assert!(matches!(behind(&unbind_request(20)), Err(End::Goodbye)));
+        assert!(matches!(behind(&read_request(9, "", &[])), Err(End::Notice(Code::ProtocolError, ..))));
+        assert!(matches!(behind(&[0x31]), Err(End::Notice(Code::ProtocolError, ..))));
+    }
+}

@@ -1,0 +1,174 @@
+//! Which requests may pass to the directory, and as whom: one table, no waiting.
+
+use std::collections::HashSet;
+
+use crate::domain::Grant;
+use crate::wire::ldap::Code;
+use crate::wire::ldap::Control;
+use crate::wire::ldap::Request;
+
+/// StartTLS (RFC 4511 §4.14).
+pub(super) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+/// Who am I? (RFC 4532).
+pub(super) const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
+/// Password Modify (RFC 3062).
+const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+/// Extended operations that would check passwords, change parts or pack operations past us: fast bind (L-063), batch (L-067), turn (RFC 4531),
+/// refresh of dynamic entries.
+pub(super) const EXTENSIONS_REFUSED: &[&str] = &["1.2.840.113556.1.4.1781", "1.2.840.113556.1.4.2212", "1.3.6.1.1.19", "1.3.6.1.4.1.1466.101.119.1"];
+/// Controls that make an operation somebody else's (L-064), critical or not: proxied authorization, its draft and OpenLDAP's own, authorization identity,
+/// session tracking; and batch (L-067).
+pub(super) const CONTROLS_REFUSED: &[&str] = &[
+    "1.2.840.113556.1.4.2212",
+    "1.3.6.1.4.1.21008.108.63.1",
+    "1.3.6.1.4.1.4203.666.5.12",
+    "2.16.840.1.113730.3.4.12",
+    "2.16.840.1.113730.3.4.16",
+    "2.16.840.1.113730.3.4.18",
+];
+/// Attributes that are passwords, by name and by OID (L-066).
+const PASSWORDS: &[&str] = &["unicodePwd", "userPassword", "dBCSPwd", "1.2.840.113556.1.4.90", "2.5.4.35", "1.2.840.113556.1.4.55"];
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Answered by us, with this code and text.
+    Answer(Code, &'static str),
+    /// To the directory.
+    Pass,
+    /// To the directory; it reads the root DSE, whose entry is filtered. `extensions`: it asks for `supportedExtension`.
+    ReadRoot {
+        /// Whether what we can do must stand in the answer.
+        extensions: bool,
+    },
+    /// StartTLS, with a value or not.
+    StartTls {
+        /// Whether it came with a value.
+        valued: bool,
+    },
+    /// Who am I?
+    WhoAmI,
+}
+
+/// What a session may.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    /// Why the bind was granted; `None` while anonymous.
+    pub(super) bound: Option<Grant>,
+    /// Nobody between us and the client can listen: TLS, or this machine.
+    pub(super) unheard: bool,
+}
+
+impl May {
+    /// What becomes of this request, its controls aside. Abandon, Bind and Unbind never come here.
+    pub(super) fn judge(self, request: &Request<'_>) -> Gate {
+        match request {
+            Request::Extended { name, valued } => match *name {
+                name if name == START_TLS.as_bytes() => Gate::StartTls { valued: *valued },
+                name if name == WHO_AM_I.as_bytes() => Gate::WhoAmI,
+                name if listed(EXTENSIONS_REFUSED, name) => Gate::Answer(Code::ProtocolError, "this extended operation is not supported"),
+                name if name == PASSWORD_MODIFY.as_bytes() => self.password(),
+                _ => self.bound(),
+            },
+            Request::Search(search) if search.reads_root() => Gate::ReadRoot { extensions: search.wants("supportedExtension") },
+            Request::Write(write) => match write.any_attribute(is_password) {
+                Ok(true) => self.password(),
+                Ok(false) => self.bound(),
+                Err(_) => Gate::Answer(Code::ProtocolError, "the list of attributes cannot be read"),
+            },
+            Request::Other(_) | Request::Search(_) => self.bound(),
+            Request::Abandon(_) | Request::Bind(_) | Request::Unbind => Gate::Answer(Code::OperationsError, "out of turn"),
+        }
+    }
+
+    /// L-012, L-013: whoever has not bound sees the root DSE.
+    fn bound(self) -> Gate {
+        match self.bound {
+            Some(_) => Gate::Pass,
+            None => Gate::Answer(Code::InsufficientAccessRights, "bind first"),
+        }
+    }
+
+    /// L-066: passwords are changed by people whose second factor passed, and unheard.
+    fn password(self) -> Gate {
+        match (self.bound, self.unheard) {
+            (None, _) => Gate::Answer(Code::InsufficientAccessRights, "bind first"),
+            (Some(_), false) => Gate::Answer(Code::ConfidentialityRequired, "passwords are changed over TLS alone"),
+            (Some(Grant::Factor), true) => Gate::Pass,
+            (Some(_), true) => Gate::Answer(Code::InsufficientAccessRights, "passwords are changed after a second factor alone"),
+        }
+    }
+}
+
+/// Whether these controls let the operation be done by a server that knows `known` (L-050, L-051, L-064).
+pub(super) fn controls_pass(controls: &[Control<'_>], known: &HashSet<Vec<u8>>) -> bool {
+    controls.iter().all(|control| !listed(CONTROLS_REFUSED, control.oid) && (!control.critical || known.contains(control.oid)))
+}
+
+/// Spaces around a name and the `OID.` of RFC 1779 before a dotted one hide nothing.
+fn is_password(attribute: &[u8]) -> bool {
+    let name = attribute.trim_ascii();
+    let name = name.split_at_checked(4).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"OID.")).map_or(name, |(_, dotted)| dotted);
+    PASSWORDS.iter().any(|password| password.as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn listed(list: &[&str], oid: &[u8]) -> bool {
+    list.iter().any(|listed| listed.as_bytes() == oid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANONYMOUS: May = May { bound: None, unheard: true };
+    const FACTORED: May = May { bound: Some(Grant::Factor), unheard: true };
+
+    fn extended(name: &str) -> Request<'_> {
+        Request::Extended { name: name.as_bytes(), valued: false }
+    }
+
+    #[test]
+    fn l_012_l_013_whoever_has_not_bound_may_only_read_the_root() {
+        for op in [crate::wire::ldap::Op::Delete, crate::wire::ldap::Op::Compare, crate::wire::ldap::Op::Rename] {
+            assert!(matches!(ANONYMOUS.judge(&Request::Other(op)), Gate::Answer(Code::InsufficientAccessRights, _)));
+            assert_eq!(FACTORED.judge(&Request::Other(op)), Gate::Pass);
+        }
+        assert!(matches!(ANONYMOUS.judge(&extended("1.2.3")), Gate::Answer(Code::InsufficientAccessRights, _)));
+        assert_eq!(FACTORED.judge(&extended("1.2.3")), Gate::Pass);
+        assert_eq!(ANONYMOUS.judge(&extended(WHO_AM_I)), Gate::WhoAmI);
+        assert_eq!(ANONYMOUS.judge(&extended(START_TLS)), Gate::StartTls { valued: false });
+    }
+
+    #[test]
+    fn l_063_l_067_fast_bind_and_batch_are_unknown_to_everybody() {
+        for name in EXTENSIONS_REFUSED {
+            assert!(matches!(FACTORED.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name}");
+            assert!(matches!(ANONYMOUS.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name}");
+        }
+    }
+
+    #[test]
+    fn l_066_passwords_change_after_a_second_factor_and_unheard() {
+        assert_eq!(FACTORED.judge(&extended(PASSWORD_MODIFY)), Gate::Pass);
+        assert!(matches!(ANONYMOUS.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)));
+        let heard = May { unheard: false, ..FACTORED };
+        assert!(matches!(heard.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::ConfidentialityRequired, _)));
+        for why in [Grant::Bypass, Grant::Disabled, Grant::FailOpen, Grant::TrustedNetwork, Grant::Unenrolled] {
+            let may = May { bound: Some(why), unheard: true };
+            assert!(matches!(may.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
+        }
+        assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && is_password(b" oid.1.2.840.113556.1.4.90 "));
+        assert!(!is_password(b"userPasswordHint") && !is_password(b"OID.2.5.4.3") && !is_password(b""));
+    }
+
+    #[test]
+    fn l_050_a_critical_control_must_be_one_the_directory_knows() {
+        let known: HashSet<Vec<u8>> = [b"1.1".to_vec(), b"2.16.840.1.113730.3.4.18".to_vec()].into();
+        let control = |oid: &'static str, critical| Control { oid: oid.as_bytes(), critical };
+        assert!(controls_pass(&[], &HashSet::new()));
+        assert!(controls_pass(&[control("1.1", true), control("1.2", false)], &known));
+        assert!(!controls_pass(&[control("1.1", true), control("1.2", true)], &known));
+        assert!(!controls_pass(&[control("2.16.840.1.113730.3.4.18", true)], &known));
+        assert!(!controls_pass(&[control("2.16.840.1.113730.3.4.18", false)], &known));
+    }
+}

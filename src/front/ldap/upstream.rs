@@ -1,0 +1,89 @@
+//! The server behind one client: its own connection, and the questions we ask on it before the client's go through (L-080).
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::side::Side;
+use crate::domain::Outage;
+use crate::domain::PrimaryError;
+use crate::ports::Directory;
+use crate::wire::ldap::Entry;
+use crate::wire::ldap::Frame;
+use crate::wire::ldap::read_request;
+
+/// How long a directory may take for one step of ours.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// References that may come with the one entry of a base search.
+const REFERENCES_MAX: usize = 16;
+/// The id of our own questions. Each is answered before the next is asked, and before any request of the client's.
+const OWN_ID: u32 = 1;
+
+/// An open connection to a directory server.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    /// The connection.
+    pub(super) side: Side,
+    /// The controls it knows, dotted.
+    pub(super) controls: HashSet<Vec<u8>>,
+}
+
+impl Upstream {
+    /// A connection nobody is bound on.
+    pub(super) async fn open(directory: &dyn Directory, pdu_max: usize) -> Result<Self, PrimaryError> {
+        let mut side = connect(directory).await?;
+        let read = read(&mut side, "", &["supportedControl"], pdu_max).await.map_err(|error| away(directory, &error))?;
+        Ok(Self { side, controls: read.map(|entry| controls(&entry)).unwrap_or_default() })
+    }
+}
+
+/// A fresh connection.
+pub(super) async fn connect(directory: &dyn Directory) -> Result<Side, PrimaryError> {
+    let stream = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
+    Ok(Side::new(stream))
+}
+
+/// Sends a question of ours and waits for the next frame.
+pub(super) async fn ask(side: &mut Side, question: &[u8], pdu_max: usize) -> io::Result<Vec<u8>> {
+    side.put(question);
+    next(side, pdu_max).await
+}
+
+/// Reads attributes of one object; `None` where it is not there or not ours to see.
+pub(super) async fn read(side: &mut Side, dn: &str, attributes: &[&str], pdu_max: usize) -> io::Result<Option<Entry>> {
+    side.put(&read_request(OWN_ID, dn, attributes));
+    let mut found = None;
+    for _ in 0..REFERENCES_MAX {
+        let bytes = next(side, pdu_max).await?;
+        let frame = whole(&bytes)?;
+        match (frame.id, frame.op) {
+            (OWN_ID, 0x64) if found.is_none() => found = Some(frame.entry().ok_or(io::ErrorKind::InvalidData)?),
+            (OWN_ID, 0x65) => return Ok(found),
+            (OWN_ID, 0x73) => {}
+            _ => break,
+        }
+    }
+    Err(io::ErrorKind::InvalidData.into())
+}
+
+/// The frame in bytes that were cut out as one.
+pub(super) fn whole(bytes: &[u8]) -> io::Result<Frame<'_>> {
+    Frame::split(bytes, bytes.len()).ok().flatten().ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The controls that a root DSE tells of.
+pub(super) fn controls(root: &Entry) -> HashSet<Vec<u8>> {
+    root.values("supportedControl").map(<[u8]>::to_vec).collect()
+}
+
+/// The directory did not answer as a directory does.
+pub(super) fn away(directory: &dyn Directory, error: &io::Error) -> PrimaryError {
+    tracing::warn!(directory = directory.name(), %error, "the directory broke a client's connection off or did not answer in time");
+    PrimaryError::Outage(Outage::Directory)
+}
+
+async fn next(side: &mut Side, pdu_max: usize) -> io::Result<Vec<u8>> {
+    timeout(ANSWER_WITHIN, side.next_frame(pdu_max)).await?
+}

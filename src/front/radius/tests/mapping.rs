@@ -1,0 +1,161 @@
+//! What a request becomes, and which requests are rejected as they are.
+
+use super::SECRET;
+use super::World;
+use super::client;
+use crate::domain::CodeEntry;
+use crate::domain::Door;
+use crate::domain::Method;
+use crate::domain::Primary;
+use crate::front::radius::Client;
+use crate::front::radius::map;
+use crate::front::radius::map::Errand;
+use crate::front::radius::map::Unfit;
+use crate::wire::radius::Request;
+use crate::wire::radius::attr;
+use crate::wire::radius::upstream::AccessRequest;
+
+fn errand(request: &AccessRequest, client: &Client) -> Errand {
+    let bytes = request.signed(SECRET).unwrap();
+    map::read(&Request::verify(&bytes, SECRET, client.integrity).unwrap(), client)
+}
+
+fn fixture() -> Client {
+    client(&World::new(), Method::Oath)
+}
+
+fn request() -> AccessRequest {
+    AccessRequest::new(1, *b"random, no doubt").with(attr::USER_NAME, b"alice")
+}
+
+fn unfit(request: &AccessRequest) -> Option<Unfit> {
+    match errand(request, &fixture()) {
+        Errand::Refuse(unfit) => Some(unfit),
+        Errand::Answer(_) | Errand::Begin(_) => None,
+    }
+}
+
+fn begin(request: &AccessRequest, client: &Client) -> crate::domain::AuthRequest {
+    match errand(request, client) {
+        Errand::Begin(login) => *login,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_request_is_a_login_in_the_door_s_words() {
+    let login = begin(&request().password(b"open sesame"), &fixture());
+    let Primary::Password(password) = &login.primary;
+    assert_eq!((login.door, login.client.as_str(), login.login.as_str(), password.expose()), (Door::Radius, "fortigate", "alice", &b"open sesame"[..]));
+    assert_eq!(login.prompt.as_deref(), Some("Enter your code:"));
+    assert!(login.passcode.is_none() && login.source.is_none());
+
+    let mut appending = fixture();
+    appending.code = CodeEntry::Append(",".into());
+    let login = begin(&request().password(b"open sesame,123456"), &appending);
+    let Primary::Password(password) = &login.primary;
+    assert_eq!((password.expose(), login.passcode.as_ref().unwrap().expose()), (&b"open sesame"[..], &b"123456"[..]));
+    assert_eq!(login.prompt, None);
+}
+
+#[test]
+fn r_011_control_characters_in_name_or_password_are_rejected() {
+    let nameless = AccessRequest::new(1, [1; 16]);
+    for name in ["ali\0ce", "alice\n", "\u{1b}alice", "ali\u{85}ce"] {
+        assert_eq!(unfit(&nameless.clone().with(attr::USER_NAME, name.as_bytes()).password(b"x")), Some(Unfit::BadName));
+    }
+    for password in [&b"pass\0word"[..], b"pass\nword", b"\x7f", b"\xff\x01", "\u{9b}x".as_bytes()] {
+        assert_eq!(unfit(&request().password(password)), Some(Unfit::BadPassword), "{password:?}");
+    }
+    assert_eq!(unfit(&request().password("pässwörd €".as_bytes())), None);
+    assert_eq!(unfit(&request().password(b"latin-1 \xe4")), None);
+}
+
+#[test]
+fn a_request_without_a_name_is_rejected() {
+    let nameless = AccessRequest::new(1, [1; 16]);
+    assert_eq!(unfit(&nameless.clone().password(b"x")), Some(Unfit::BadName));
+    assert_eq!(unfit(&nameless.with(attr::USER_NAME, b"\xff\xfe").password(b"x")), Some(Unfit::BadName));
+}
+
+#[test]
+fn r_060_a_password_of_impossible_length_is_rejected() {
+    assert_eq!(unfit(&request().with(attr::USER_PASSWORD, &[1; 17])), Some(Unfit::BadPassword));
+    assert_eq!(unfit(&request().with(attr::USER_PASSWORD, &[1; 144])), Some(Unfit::BadPassword));
+}
+
+#[test]
+fn r_062_r_063_chap_eap_and_ms_chap_are_rejected_alone_and_beside_a_password() {
+    let microsoft = [&[0, 0, 1, 55, 25, 52][..], &[0; 50]].concat();
+    for (kind, value) in [(attr::CHAP_PASSWORD, &[0; 17][..]), (attr::EAP_MESSAGE, b"\x02\x01\x00\x05\x01"), (attr::ARAP_PASSWORD, &[0; 16]), (26, &microsoft)]
+    {
+        assert_eq!(unfit(&request().with(kind, value)), Some(Unfit::OtherCredential), "{kind}");
+        assert_eq!(unfit(&request().with(kind, value).password(b"open sesame")), Some(Unfit::OtherCredential), "{kind}");
+    }
+}
+
+#[test]
+fn r_064_r_065_no_password_and_an_empty_one_are_rejected() {
+    assert_eq!(unfit(&request()), Some(Unfit::NoCredential));
+    assert_eq!(unfit(&request().password(b"")), Some(Unfit::EmptyPassword));
+    assert_eq!(unfit(&request().with(attr::STATE, &[1; 32])), Some(Unfit::NoCredential));
+}
+
+#[test]
+fn what_may_be_there_once_is_not_guessed_at_when_it_is_there_twice() {
+    for (kind, value) in [(attr::USER_NAME, &b"bob"[..]), (attr::USER_PASSWORD, &[1; 16]), (attr::CALLING_STATION_ID, b"192.0.2.1")] {
+        assert_eq!(unfit(&request().password(b"x").with(kind, value).with(kind, value)), Some(Unfit::Ambiguous), "{kind}");
+    }
+    assert_eq!(unfit(&request().password(b"x").with(attr::STATE, b"1").with(attr::STATE, b"2")), Some(Unfit::Ambiguous));
+}
+
+#[test]
+fn an_answer_brings_its_state_and_a_code_without_the_blanks_around_it() {
+    let Errand::Answer(answer) = errand(&request().with(attr::STATE, &[7; 32]).password(b" 123456 "), &fixture()) else { panic!("no answer") };
+    assert_eq!((answer.state, answer.client.as_str(), answer.login.as_str(), answer.code.expose()), (vec![7; 32], "fortigate", "alice", &b"123456"[..]));
+}
+
+#[test]
+fn r_043_the_seat_tells_every_attribute_apart() {
+    let seat = |parts: &[(u8, &[u8])]| {
+        let request = parts.iter().fold(request().password(b"x"), |request, (kind, value)| request.with(*kind, value));
+        begin(&request, &fixture()).seat
+    };
+    let seats = [
+        seat(&[]),
+        seat(&[(attr::NAS_IDENTIFIER, b"nas")]),
+        seat(&[(attr::CALLING_STATION_ID, b"nas")]),
+        seat(&[(attr::NAS_IP_ADDRESS, &[10, 0, 0, 1])]),
+        seat(&[(attr::NAS_IDENTIFIER, b"na"), (attr::CALLING_STATION_ID, b"s")]),
+        seat(&[(attr::NAS_IDENTIFIER, b"nas"), (attr::CALLING_STATION_ID, b"192.0.2.1")]),
+    ];
+    for (at, one) in seats.iter().enumerate() {
+        assert!(seats[at + 1..].iter().all(|other| other != one), "{at}");
+    }
+    assert_eq!(seat(&[(attr::NAS_PORT, &[0, 0, 0, 1])]), seats[0]);
+}
+
+#[test]
+fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
+    let told = |kind: u8, values: &[&[u8]]| {
+        let mut client = fixture();
+        client.source = Some(kind);
+        let request = values.iter().fold(request().password(b"x"), |request, value| request.with(kind, value));
+        // Two Calling-Station-Ids are no login at all.
+        match errand(&request, &client) {
+            Errand::Begin(login) => login.source.map(|source| source.to_string()),
+            _ => None,
+        }
+    };
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b"192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b" 2001:db8::7 "]).as_deref(), Some("2001:db8::7"));
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b"::ffff:192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b"00-11-22-33-44-55"]), None);
+    assert_eq!(told(attr::CALLING_STATION_ID, &[]), None);
+    assert_eq!(told(attr::FRAMED_IP_ADDRESS, &[&[192, 0, 2, 7]]).as_deref(), Some("192.0.2.7"));
+    assert_eq!(told(attr::FRAMED_IP_ADDRESS, &[&[192, 0, 2]]), None);
+    assert_eq!(told(attr::FRAMED_IPV6_ADDRESS, &[&[0x20; 16]]).as_deref(), Some("2020:2020:2020:2020:2020:2020:2020:2020"));
+    assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"\x01192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"192.0.2.7", b"192.0.2.8"]), None);
+}

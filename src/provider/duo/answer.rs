@@ -1,0 +1,135 @@
+//! Shapes of Duo's answers. What is not exactly of these shapes is no answer.
+
+use serde::Deserialize;
+
+use crate::domain::FactorError;
+use crate::domain::Progress;
+use crate::domain::Ticket;
+
+/// Every answer's outside.
+#[derive(Debug, Deserialize)]
+pub(super) struct Envelope<T> {
+    pub(super) stat: String,
+    pub(super) response: Option<T>,
+    pub(super) code: Option<u32>,
+    pub(super) message: Option<String>,
+}
+
+/// `/auth/v2/preauth`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Preauth {
+    pub(super) result: String,
+    #[serde(default)]
+    devices: Vec<Device>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Device {
+    device: Option<String>,
+    #[serde(default)]
+    capabilities: Vec<String>,
+}
+
+impl Preauth {
+    /// The first device that can do this.
+    pub(super) fn device(&self, capability: &str) -> Option<&str> {
+        let able = self.devices.iter().find(|device| device.capabilities.iter().any(|one| one == capability));
+        able.and_then(|device| device.device.as_deref())
+    }
+}
+
+/// `/auth/v2/auth` with `async`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    pub(super) txid: String,
+}
+
+/// `/auth/v2/auth` without, and `/auth/v2/auth_status`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    result: String,
+    status: Option<String>,
+}
+
+/// `/auth/v2/ping`: that it comes is all we want to know.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ping {
+    #[serde(rename = "time")]
+    _time: u64,
+}
+
+impl Status {
+    /// How a question stands. Duo adds words over time: one that is not known here has not approved (PROVIDERS: enumerated answers may grow).
+    pub(super) fn of_question(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
+        match (self.result.as_str(), self.status.as_deref()) {
+            ("waiting", _) => Ok(Progress::Pending(ticket.clone())),
+            ("deny", Some("timeout")) => Err(FactorError::Expired),
+            _ => self.decided().unwrap_or(Ok(Progress::Denied { fraud: false })),
+        }
+    }
+
+    /// What became of a code.
+    pub(super) fn of_code(&self) -> Result<Progress, FactorError> {
+        self.decided().unwrap_or(Err(FactorError::BadCode))
+    }
+
+    /// `None`: a plain no, or nothing we understand.
+    fn decided(&self) -> Option<Result<Progress, FactorError>> {
+        match (self.result.as_str(), self.status.as_deref()) {
+            // Both words must say so: `allow` with `fraud` is a contradiction, and a contradiction is no approval.
+            ("allow", Some("allow" | "bypass")) => Some(Ok(Progress::Allowed { spend: None })),
+            ("deny", Some("fraud")) => Some(Ok(Progress::Denied { fraud: true })),
+            ("deny", Some("locked_out")) => Some(Err(FactorError::Locked)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALLOWED: Result<Progress, FactorError> = Ok(Progress::Allowed { spend: None });
+
+    fn status(result: &str, status: Option<&str>) -> Status {
+        Status { result: result.into(), status: status.map(str::to_owned) }
+    }
+
+    #[test]
+    fn two_pairs_of_words_approve_and_no_other() {
+        let results = ["allow", "deny", "waiting", "ALLOW", "allow ", "approved", ""];
+        let words = ["allow", "bypass", "deny", "fraud", "timeout", "locked_out", "calling", "answered", "pushed", "push_failed", "sent", "quantum", ""];
+        let ticket = Ticket("t".into());
+        let mut approved = Vec::new();
+        for result in results {
+            for word in words.into_iter().map(Some).chain([None]) {
+                let status = status(result, word);
+                let both = [status.of_question(&ticket), status.of_code()].map(|outcome| outcome == ALLOWED);
+                assert_eq!(both[0], both[1]);
+                if both[0] {
+                    approved.push((result, word.unwrap()));
+                }
+            }
+        }
+        assert_eq!(approved, [("allow", "allow"), ("allow", "bypass")]);
+    }
+
+    #[test]
+    fn a_question_goes_on_only_while_its_result_is_waiting() {
+        let ticket = Ticket("t".into());
+        for word in [Some("pushed"), Some("calling"), Some("a word of next year"), None] {
+            assert_eq!(status("waiting", word).of_question(&ticket), Ok(Progress::Pending(ticket.clone())));
+        }
+        assert_eq!(status("later", Some("pushed")).of_question(&ticket), Ok(Progress::Denied { fraud: false }));
+        assert_eq!(status("waiting", None).of_code(), Err(FactorError::BadCode));
+    }
+
+    #[test]
+    fn a_device_is_chosen_by_what_it_can_do() {
+        let told =
+            r#"{"result":"auth","devices":[{"device":"D1","capabilities":["auto","sms"]},{"type":"token"},{"device":"D2","capabilities":["auto","push"]}]}"#;
+        let preauth: Preauth = serde_json::from_str(told).unwrap();
+        assert_eq!(preauth.device("push"), Some("D2"));
+        assert_eq!(preauth.device("phone"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! Where everything lies: all trees, all keys, and what a key may be.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `accounts` | identity | [`crate::domain::Account`] |
+//! | `bypasses` | identity | [`crate::domain::Bypass`] |
+//! | `changes` | Lsn, 8 bytes big endian | one change, seeds sealed |
+//! | `meta` | `head`, `key` | format, counts and ends of the log; the data key, sealed by the master key |
+//! | `names` | lower-case name, 0, identity | nothing: an index |
+//! | `tokens` | identity, 0, token id | what may be seen, and the seed sealed |
+//! | `tries` | identity | [`crate::domain::Tries`] |
+//!
+//! No identity, name or token id holds a zero byte, so no key can be read as another's.
+
+use crate::domain::Change;
+use crate::domain::Identity;
+use crate::domain::Lsn;
+
+/// A tree of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tree {
+    Accounts,
+    Bypasses,
+    Changes,
+    Meta,
+    Names,
+    Tokens,
+    Tries,
+}
+
+impl Tree {
+    /// All of them, in the order of a transaction's views.
+    pub(super) const ALL: [Self; 7] = [Self::Accounts, Self::Bypasses, Self::Changes, Self::Meta, Self::Names, Self::Tokens, Self::Tries];
+
+    /// The name on disk, in errors and in a dump.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Bypasses => "bypasses",
+            Self::Changes => "changes",
+            Self::Meta => "meta",
+            Self::Names => "names",
+            Self::Tokens => "tokens",
+            Self::Tries => "tries",
+        }
+    }
+}
+
+/// Layout of trees and keys: 1 is the first. A store of a later one is refused (O-34).
+pub(super) const FORMAT: u32 = 1;
+/// `meta`: format, counts, ends of the log.
+pub(super) const HEAD: &[u8] = b"head";
+/// `meta`: the data key, sealed by the master key.
+pub(super) const DATA_KEY: &[u8] = b"key";
+/// Entries of the log of changes that are kept; older ones are pruned as new ones come.
+pub(super) const LOG_MAX: u64 = 100_000;
+/// Bytes of an identity, a name or a token's id.
+const PART_BYTES_MAX: usize = 512;
+/// Bytes of free text in one record: a mail address, a number, a reason.
+const TEXT_BYTES_MAX: usize = 2_048;
+/// Bytes of a token's seed: twice the block of SHA-512.
+const SEED_BYTES_MAX: usize = 256;
+
+/// `accounts`, `bypasses`, `tries`.
+pub(super) fn identity(who: &Identity) -> &[u8] {
+    who.0.as_bytes()
+}
+
+/// `tokens`.
+pub(super) fn token(who: &Identity, id: &str) -> Vec<u8> {
+    [who.0.as_bytes(), b"\0", id.as_bytes()].concat()
+}
+
+/// The start of all keys of one identity's tokens.
+pub(super) fn tokens_of(who: &Identity) -> Vec<u8> {
+    token(who, "")
+}
+
+/// `names`.
+pub(super) fn name(name: &str, who: &Identity) -> Vec<u8> {
+    [folded(name).as_bytes(), b"\0", who.0.as_bytes()].concat()
+}
+
+/// The start of all keys of one name.
+pub(super) fn named(name: &str) -> Vec<u8> {
+    [folded(name).as_bytes(), b"\0"].concat()
+}
+
+/// The first key behind `place`: a name (all accounts of that name are passed over), or a name, a zero byte and an identity.
+pub(super) fn behind(place: &str) -> Vec<u8> {
+    match place.split_once('\0') {
+        Some((name, who)) => [folded(name).as_bytes(), b"\0", who.as_bytes(), b"\0"].concat(),
+        None => [folded(place).as_bytes(), b"\x01"].concat(),
+    }
+}
+
+/// The identity in a key of `names`.
+pub(super) fn identity_of(name_key: &[u8]) -> Option<Identity> {
+    let (_, who) = std::str::from_utf8(name_key).ok()?.split_once('\0')?;
+    Some(Identity(who.to_owned()))
+}
+
+/// `changes`.
+pub(super) fn lsn(lsn: Lsn) -> [u8; 8] {
+    lsn.0.to_be_bytes()
+}
+
+/// The position in a key of `changes`.
+pub(super) fn lsn_of(key: &[u8]) -> Option<Lsn> {
+    Some(Lsn(u64::from_be_bytes(key.try_into().ok()?)))
+}
+
+/// A name without case.
+pub(super) fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// A key for people to read.
+pub(super) fn shown(tree: Tree, key: &[u8]) -> String {
+    match tree {
+        Tree::Changes => lsn_of(key).map_or_else(|| key.escape_ascii().to_string(), |lsn| lsn.0.to_string()),
+        _ => String::from_utf8_lossy(key).replace('\0', " / "),
+    }
+}
+
+/// Whether every part of the change is of a size and form that the trees can hold.
+pub(super) fn fits(change: &Change) -> bool {
+    match change {
+        Change::PutAccount(account) => {
+            let texts = [&account.directory, &account.mail, &account.phone];
+            part(&account.identity.0) && part(&account.name) && texts.into_iter().flatten().all(|each| text(each))
+        }
+        Change::PutToken(token) => part(&token.info.owner.0) && part(&token.info.id) && token.seed.len() <= SEED_BYTES_MAX,
+        Change::GrantBypass { who, bypass } => part(&who.0) && text(&bypass.reason) && text(&bypass.granted_by),
+        Change::RemoveToken { who, token } | Change::UseOtp { who, token, .. } => part(&who.0) && part(token),
+        Change::EnableAccount { who, .. } | Change::Fail { who, .. } | Change::SpendBypass { who, .. } => part(&who.0),
+        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => part(&who.0),
+    }
+}
+
+fn part(text: &str) -> bool {
+    !text.is_empty() && text.len() <= PART_BYTES_MAX && !text.contains('\0')
+}
+
+fn text(text: &str) -> bool {
+    text.len() <= TEXT_BYTES_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_with_a_zero_byte_could_be_read_as_another_key_and_does_not_fit() {
+        assert!(fits(&Change::Unlock(Identity("S-1-5-21-1".into()))));
+        assert!(!fits(&Change::Unlock(Identity("S-1\0x".into()))));
+        assert!(!fits(&Change::Unlock(Identity(String::new()))));
+        assert!(!fits(&Change::Unlock(Identity("x".repeat(PART_BYTES_MAX + 1)))));
+    }
+
+    #[test]
+    fn a_place_is_behind_its_own_account_and_before_the_next() {
+        let who = |id: &str| Identity(id.into());
+        assert!(behind("Ann\0a1") > name("ann", &who("a1")));
+        assert!(behind("Ann\0a1") < name("ann", &who("a2")));
+        assert!(behind("Ann") > name("ann", &who("\u{10ffff}")));
+        assert!(behind("Ann") < name("anna", &who("a")));
+    }
+}

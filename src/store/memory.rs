@@ -1,0 +1,160 @@
+//! A store that forgets: the same rules in a map, written apart from the other one so that each can be held against the other.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+
+use crate::domain::Account;
+use crate::domain::Bypass;
+use crate::domain::Change;
+use crate::domain::CommitError;
+use crate::domain::Identity;
+use crate::domain::Lsn;
+use crate::domain::Standing;
+use crate::domain::Token;
+use crate::domain::TokenInfo;
+use crate::domain::Tries;
+use crate::ports::Store;
+use crate::ports::StoreError;
+
+use super::keys;
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    people: BTreeMap<Identity, Person>,
+    last: u64,
+}
+
+/// Every change is about one identity, and this is all there is about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Person {
+    account: Option<Account>,
+    bypass: Option<Bypass>,
+    tokens: BTreeMap<String, Token>,
+    tries: Tries,
+}
+
+impl Person {
+    /// Does what the change says; `None` when it is spent.
+    fn apply(&mut self, change: Change) -> Option<()> {
+        match change {
+            Change::EnableAccount { enabled, .. } => self.account.iter_mut().for_each(|account| account.enabled = enabled),
+            Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
+            Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
+            Change::PutAccount(account) => self.account = Some(account),
+            Change::PutToken(mut token) => {
+                let burnt = self.tokens.get(&token.info.id).map_or(0, |old| old.info.next_step);
+                token.info.next_step = token.info.next_step.max(burnt);
+                self.tokens.insert(token.info.id.clone(), token);
+            }
+            Change::RemoveAccount(_) => *self = Self::default(),
+            Change::RemoveToken { token, .. } => drop(self.tokens.remove(&token)),
+            Change::RevokeBypass(_) => self.bypass = None,
+            Change::SpendBypass { at, .. } => drop(self.bypass.take().filter(|bypass| at < bypass.until)?),
+            Change::Succeed(_) => self.tries.failures = 0,
+            Change::Unlock(_) => self.tries = Tries::default(),
+            Change::UseOtp { token, step, .. } => {
+                let info = &mut self.tokens.get_mut(&token)?.info;
+                info.next_step = Some(step).filter(|step| *step >= info.next_step)?.checked_add(1)?;
+            }
+        }
+        Some(())
+    }
+}
+
+impl Memory {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sorted_accounts(&self) -> Vec<(Vec<u8>, Account)> {
+        let state = self.state();
+        let accounts = state.people.values().filter_map(|person| person.account.clone());
+        let mut sorted: Vec<_> = accounts.map(|account| (keys::name(&account.name, &account.identity), account)).collect();
+        sorted.sort_by(|one, other| one.0.cmp(&other.0));
+        sorted
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
+        let person = self.state().people.get(who).cloned().unwrap_or_default();
+        Ok(Standing { account: person.account, tries: person.tries, bypass: person.bypass })
+    }
+
+    fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
+        Ok(self.state().people.get(who).map(|person| person.tokens.values().cloned().collect()).unwrap_or_default())
+    }
+
+    fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError> {
+        let first = after.map(keys::behind).unwrap_or_default();
+        let search = keys::folded(search);
+        let found = self.sorted_accounts().into_iter().filter(|(key, account)| *key >= first && super::matches(account, &search));
+        Ok(found.map(|(_, account)| account).take(count_max).collect())
+    }
+
+    fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError> {
+        let wanted = keys::folded(name);
+        let found = self.sorted_accounts().into_iter().map(|(_, account)| account);
+        Ok(found.filter(|account| keys::folded(&account.name) == wanted).collect())
+    }
+
+    fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
+        let state = self.state();
+        let tokens = state.people.values().flat_map(|person| person.tokens.values());
+        Ok(tokens.map(|token| token.info.clone()).take(count_max).collect())
+    }
+
+    fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError> {
+        let state = self.state();
+        let bypasses = state.people.iter().filter_map(|(who, person)| Some((who.clone(), person.bypass.clone()?)));
+        Ok(bypasses.take(count_max).collect())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
+        if super::unfit(&changes).is_some() {
+            return Err(CommitError::Outage);
+        }
+        let mut state = self.state();
+        let last = changes.iter().fold(state.last, |last, _| last.saturating_add(1));
+        let mut touched: BTreeMap<Identity, Person> = BTreeMap::new();
+        for change in changes {
+            let who = whose(&change).clone();
+            let person = touched.entry(who.clone()).or_insert_with(|| state.people.get(&who).cloned().unwrap_or_default());
+            person.apply(change).ok_or(CommitError::Spent)?;
+        }
+        for (who, person) in touched {
+            if person == Person::default() {
+                state.people.remove(&who);
+            } else {
+                state.people.insert(who, person);
+            }
+        }
+        state.last = last;
+        Ok(Lsn(last))
+    }
+}
+
+fn whose(change: &Change) -> &Identity {
+    match change {
+        Change::PutAccount(account) => &account.identity,
+        Change::PutToken(token) => &token.info.owner,
+        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => who,
+        Change::EnableAccount { who, .. }
+        | Change::Fail { who, .. }
+        | Change::GrantBypass { who, .. }
+        | Change::RemoveToken { who, .. }
+        | Change::SpendBypass { who, .. }
+        | Change::UseOtp { who, .. } => who,
+    }
+}

@@ -1,0 +1,79 @@
+//! The database as readers and writer share it: open, or closed for a moment after a failure and read anew.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use tracing::debug;
+use tracing::info;
+
+use crate::ports::StoreError;
+
+use super::disk;
+use super::disk::Disk;
+use super::seal::Seal;
+
+/// What readers and the writer share.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    dir: PathBuf,
+    seal: Seal,
+    log_max: u64,
+    disk: RwLock<Option<Arc<Disk>>>,
+}
+
+impl Shelf {
+    pub(super) fn new(dir: PathBuf, seal: Seal, log_max: u64, disk: Disk) -> Self {
+        Self { dir, seal, log_max, disk: RwLock::new(Some(Arc::new(disk))) }
+    }
+
+    /// The folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What seals seeds.
+    pub(super) fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// Entries of the log that are kept.
+    pub(super) fn log_max(&self) -> u64 {
+        self.log_max
+    }
+
+    /// The database.
+    pub(super) fn disk(&self) -> Result<Arc<Disk>, StoreError> {
+        self.disk.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| StoreError::Io("the disk failed and is not back yet".into()))
+    }
+
+    /// Closes the database; reads fail until it is opened again.
+    pub(super) fn close(&self) {
+        let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        // sled syncs when it goes and panics where it cannot.
+        if catch_unwind(AssertUnwindSafe(|| drop(disk))).is_err() {
+            debug!(dir = %self.dir.display(), "the database could not be closed in order");
+        }
+    }
+
+    /// Opens it again where it is closed; if it does not open, it stays closed until the next try.
+    pub(super) fn reopen(&self) {
+        if self.disk.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
+        match disk::reopen(&self.dir, REOPEN_TRIES) {
+            Ok(disk) => {
+                *self.disk.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(disk));
+                info!(dir = %self.dir.display(), "the store was read anew");
+            }
+            Err(error) => debug!(%error, "the store cannot be read"),
+        }
+    }
+}
+
+/// A tenth of a second apart: a reader may still hold on to the old one.
+const REOPEN_TRIES: u32 = 20;

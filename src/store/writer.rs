@@ -1,0 +1,216 @@
+//! The one that writes: whoever waits is written together, flushed once, and told afterwards.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::domain::Change;
+use crate::domain::CommitError;
+use crate::domain::Lsn;
+use crate::metrics;
+use crate::ports::StoreError;
+
+use super::apply::Draft;
+use super::apply::Refusal;
+use super::shelf::Shelf;
+
+/// What somebody wants written, and where to tell.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) changes: Vec<Change>,
+    pub(super) ack: oneshot::Sender<Answer>,
+}
+
+/// What somebody is told.
+pub(super) type Answer = Result<Lsn, CommitError>;
+
+/// Writes until nobody can order any more.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shelf: Arc<Shelf>,
+    orders: Receiver<Order>,
+    well: bool,
+    /// After a failure the disk is left alone until then: reading everything anew for each login would take it down for good.
+    rest_until: Option<Instant>,
+    /// End of the log as noted outside of the database.
+    marked: u64,
+}
+
+/// Why nothing of a group is on disk for certain.
+#[derive(Debug)]
+enum Trouble {
+    /// Nothing was tried: the file system is all but full.
+    Full(u64),
+    /// It was tried.
+    Disk(StoreError),
+}
+
+impl Writer {
+    pub(super) fn new(shelf: Arc<Shelf>, orders: Receiver<Order>) -> Self {
+        Self { shelf, orders, well: true, rest_until: None, marked: 0 }
+    }
+
+    /// Runs until all who could order are gone, then closes the database.
+    pub(super) fn run(mut self) {
+        loop {
+            let first = if self.well { self.orders.recv().map_err(RecvTimeoutError::from) } else { self.orders.recv_timeout(RECOVERY_EVERY) };
+            match first {
+                Ok(order) => self.write(order),
+                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.mark(0);
+        self.shelf.close();
+    }
+
+    /// Writes an order and all that wait behind it, up to a bound.
+    fn write(&mut self, first: Order) {
+        let mut weight = first.changes.len();
+        let mut group = vec![first];
+        while group.len() < GROUP_MAX && weight < GROUP_CHANGES_MAX {
+            let Ok(next) = self.orders.try_recv() else { break };
+            weight = weight.saturating_add(next.changes.len());
+            group.push(next);
+        }
+        let answers = self.answers(&group);
+        for (order, answer) in group.into_iter().zip(answers) {
+            // Nobody there any more: it is written all the same.
+            let _ = order.ack.send(answer);
+        }
+    }
+
+    fn answers(&mut self, group: &[Order]) -> Vec<Answer> {
+        if self.rest_until.is_some_and(|until| Instant::now() < until) {
+            return outage(group);
+        }
+        self.shelf.reopen();
+        let shelf = Arc::clone(&self.shelf);
+        let done = catch_unwind(AssertUnwindSafe(|| commit(&shelf, group)));
+        match done.unwrap_or_else(|_| Err(Trouble::Disk(StoreError::Io("the database gave up in the middle of a write".into())))) {
+            Ok((answers, last)) => {
+                self.recovered();
+                if last.saturating_sub(self.marked) >= MARK_EVERY {
+                    self.mark(last);
+                }
+                answers
+            }
+            Err(trouble) => {
+                self.ill(&trouble);
+                outage(group)
+            }
+        }
+    }
+
+    fn ill(&mut self, trouble: &Trouble) {
+        if std::mem::replace(&mut self.well, false) {
+            let dir = self.shelf.dir().display();
+            match trouble {
+                Trouble::Full(free) => error!(%dir, free_bytes = free, "the disk is full: logins that must be noted are refused until there is space"),
+                Trouble::Disk(error) => error!(%dir, %error, "the store cannot write: logins that must be noted are refused until it can"),
+            }
+            metrics::healthy(ROOM, NAME, false);
+        }
+        if let Trouble::Disk(_) = trouble {
+            // Memory must not run ahead of the disk: after a write that failed, true is what the disk says when it is read anew. A code
+            // that was burnt in memory alone may come back, but it opened nothing: whoever brought it was told `Outage`.
+            self.shelf.close();
+            self.shelf.reopen();
+            self.rest_until = Some(Instant::now() + RECOVERY_EVERY);
+        }
+    }
+
+    /// Nobody orders, perhaps because nothing can be read: finds out whether the disk is back.
+    fn recover(&mut self) {
+        self.shelf.reopen();
+        let shelf = Arc::clone(&self.shelf);
+        if catch_unwind(AssertUnwindSafe(|| probe(&shelf))).is_ok_and(|done| done.is_ok()) {
+            self.recovered();
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.rest_until = None;
+        if !std::mem::replace(&mut self.well, true) {
+            info!(dir = %self.shelf.dir().display(), "the store can write again");
+            metrics::healthy(ROOM, NAME, true);
+        }
+    }
+
+    /// Notes the end of the log, or asks the database for it first when `last` is 0.
+    fn mark(&mut self, last: u64) {
+        let noted = self.shelf.disk().and_then(|disk| {
+            let last = if last > 0 { last } else { disk.head()?.last };
+            disk.mark(last).map(|()| last).map_err(|error| StoreError::Io(error.to_string()))
+        });
+        match noted {
+            Ok(last) => self.marked = last,
+            // The next one will do: the note is a second net.
+            Err(error) => warn!(%error, "the end of the log of changes could not be noted"),
+        }
+    }
+}
+
+/// Decides on every order and writes what is to be written. Returns the answers and the end of the log.
+fn commit(shelf: &Shelf, group: &[Order]) -> Result<(Vec<Answer>, u64), Trouble> {
+    let disk = shelf.disk().map_err(Trouble::Disk)?;
+    let mut draft = Draft::new(&disk, shelf.seal()).map_err(Trouble::Disk)?;
+    let answers: Vec<Answer> = group.iter().map(|order| answer(draft.take(&order.changes))).collect();
+    let last = draft.last();
+    let writes = draft.finish(shelf.log_max()).map_err(Trouble::Disk)?;
+    if writes.is_empty() {
+        return Ok((answers, last));
+    }
+    let free = disk.space().map_err(Trouble::Disk)?;
+    if free < SPACE_BYTES_MIN {
+        return Err(Trouble::Full(free));
+    }
+    disk.write(&writes).map_err(Trouble::Disk)?;
+    Ok((answers, last))
+}
+
+/// Writes the head once more as it is.
+fn probe(shelf: &Shelf) -> Result<(), Trouble> {
+    let disk = shelf.disk().map_err(Trouble::Disk)?;
+    let free = disk.space().map_err(Trouble::Disk)?;
+    if free < SPACE_BYTES_MIN {
+        return Err(Trouble::Full(free));
+    }
+    disk.put_head(&disk.head().map_err(Trouble::Disk)?).map_err(Trouble::Disk)
+}
+
+fn outage(group: &[Order]) -> Vec<Answer> {
+    group.iter().map(|_| Err(CommitError::Outage)).collect()
+}
+
+fn answer(taken: Result<Lsn, Refusal>) -> Answer {
+    taken.map_err(|refusal| match refusal {
+        Refusal::Spent => CommitError::Spent,
+        Refusal::Fault(error) => {
+            error!(%error, "a change cannot be made");
+            CommitError::Outage
+        }
+    })
+}
+
+/// Orders in one flush.
+const GROUP_MAX: usize = 256;
+/// Changes in one flush, save for one order that alone has more.
+const GROUP_CHANGES_MAX: usize = 4_096;
+/// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
+const SPACE_BYTES_MIN: u64 = 16 << 20;
+/// Between two tries while ill.
+const RECOVERY_EVERY: Duration = Duration::from_secs(1);
+/// Changes between two notes of the end of the log.
+const MARK_EVERY: u64 = 1_024;
+const ROOM: &str = "store";
+const NAME: &str = "disk";

@@ -1,0 +1,250 @@
+"""What must hold in front of real directories with real clients. A case is a function; its name says what it shows."""
+
+import ldap3
+
+import peers
+from clients import MESSAGE_AUTHENTICATOR
+from clients import Capture
+from clients import Ldap
+from clients import Radius
+from peers import PASSWORD
+
+ACCEPT, CHALLENGE, REJECT = 2, 11, 3
+INVALID_CREDENTIALS, UNAVAILABLE = 49, 52
+FAILURES_MAX = 4
+AD_BASE = peers.ActiveDirectory.BASE
+LAB_BASE = peers.OpenLdap.BASE
+
+
+def same(found, wanted, what=""):
+    assert found == wanted, f"{what} {found!r}, not {wanted!r}".strip()
+
+
+def says(server, text, seconds=10):
+    peers.until(f"{text!r} in the log", lambda: text in server.log.read_text(), seconds)
+
+
+# RADIUS
+
+def radius_challenge_then_the_right_code_then_the_same_code_again(world):
+    code = world.alice.code()
+    first = world.nas.ask("alice", PASSWORD)
+    same(first.kind, "Access-Challenge")
+    assert "Enter your code:" in first.attributes["Reply-Message"], first
+    same(world.nas.ask("alice", code, state=first.attributes["State"]).kind, "Access-Accept")
+    same(world.nas.log_in("alice", code).kind, "Access-Reject", "the same code again:")
+
+
+def radius_a_state_is_good_once(world):
+    state = world.nas.ask("alice", PASSWORD).attributes["State"]
+    same(world.nas.ask("alice", world.alice.code(), state=state).kind, "Access-Accept")
+    same(world.nas.ask("alice", world.alice.code(), state=state).kind, "Access-Reject")
+    same(world.nas.ask("alice", world.alice.code(), state="0x" + "00" * 32).kind, "Access-Reject", "a forged one:")
+
+
+def radius_a_code_behind_the_password(world):
+    same(world.appending_nas.ask("alice", f"{PASSWORD},{world.alice.code()}").kind, "Access-Accept")
+    same(world.appending_nas.ask("alice", PASSWORD).kind, "Access-Reject", "without a code:")
+
+
+def radius_over_ipv6(world):
+    same(Radius(world.server.ready["radius"][1]).log_in("alice", world.alice.code()).kind, "Access-Accept")
+
+
+def radius_a_wrong_password_is_refused_without_a_challenge(world):
+    same(world.nas.ask("frida", "wrong").kind, "Access-Reject")
+    same(world.nas.ask("nosuchperson", PASSWORD).kind, "Access-Reject")
+
+
+def radius_a_wrong_code_is_refused(world):
+    same(world.nas.log_in("frida", "000000").kind, "Access-Reject")
+    same(world.nas.log_in("frida", world.frida.code()).kind, "Access-Accept", "the right one afterwards:")
+
+
+def radius_somebody_not_enrolled_is_refused(world):
+    same(world.nas.ask("erik", PASSWORD).kind, "Access-Reject")
+
+
+def radius_unsigned_or_with_a_wrong_secret_is_silence(world):
+    address = world.server.ready["radius"][0]
+    same(Radius(address, patience=2).ask("alice", PASSWORD, signed=False).kind, "silence", "unsigned:")
+    same(Radius(address, secret="not-the-secret", patience=2).ask("alice", PASSWORD).kind, "silence", "wrong secret:")
+    same(Radius(address, source="127.0.0.77", patience=2).ask("alice", PASSWORD).kind, "silence", "unknown client:")
+
+
+def radius_every_reply_begins_with_the_message_authenticator(world):
+    port = int(world.server.ready["radius"][0].rsplit(":", 1)[1])
+    with Capture(world.folder / "replies.pcap", port) as capture:
+        same(world.nas.log_in("alice", world.alice.code()).kind, "Access-Accept")
+        same(world.nas.ask("alice", "wrong").kind, "Access-Reject")
+        peers.until("three captured replies", lambda: len(capture.first_attributes()) >= 3, 10)
+    same(capture.first_attributes(), [(code, MESSAGE_AUTHENTICATOR) for code in (CHALLENGE, ACCEPT, REJECT)])
+
+
+# Names and accounts
+
+def names_four_spellings_are_one_account_with_one_count(world):
+    spellings = ("bob@example.test", "EXAMPLE\\bob", "Bob@EXAMPLE.test", "bob ")
+    for spelling in spellings:
+        same(world.nas.ask(spelling, PASSWORD).kind, "Access-Challenge", f"{spelling!r}:")
+    for count, spelling in enumerate(spellings, 1):
+        same(world.nas.ask(spelling, "wrong").kind, "Access-Reject")
+        same(world.bob.standing()["failures"], count, f"failures after {spelling!r}:")
+    names = [account["name"] for account in world.server.json("user", "list", "--search", "bob")]
+    same(names, ["bob"])
+
+
+def names_locked_after_so_many_failures_until_unlocked(world):
+    assert world.bob.standing()["locked"], world.bob.standing()
+    same(world.nas.ask("bob", PASSWORD).kind, "Access-Reject", "locked:")
+    same(world.ldap.search(AD_BASE, who="bob@example.test", password=f"{PASSWORD},{world.bob.code()}").code, INVALID_CREDENTIALS, "and over LDAP:")
+    world.server.command("user", "unlock", "bob")
+    same(world.nas.log_in("bob", world.bob.code()).kind, "Access-Accept", "unlocked:")
+    same(world.bob.standing()["failures"], 0)
+
+
+def names_beyond_ascii(world):
+    same(world.nas.log_in("jmueller", world.jmueller.code()).kind, "Access-Accept")
+    same(world.nas.log_in("CN=Jörg Müller,OU=Staff,DC=example,DC=test", world.jmueller.code()).kind, "Access-Accept")
+
+
+def names_a_disabled_account_stays_out(world):
+    world.server.command("user", "disable", "dora")
+    same(world.nas.ask("dora", PASSWORD).kind, "Access-Reject")
+    world.server.command("user", "enable", "dora")
+    same(world.nas.log_in("dora", world.dora.code()).kind, "Access-Accept")
+
+
+def names_what_the_directory_refuses_is_refused(world):
+    for name in ("gone", "mustchange", "acctexpired", "pwexpired", "lockedout"):
+        same(world.nas.ask(name, PASSWORD).kind, "Access-Reject", f"{name}:")
+        password = f"{PASSWORD},{getattr(world, name).code()}"
+        same(world.ldap.search(AD_BASE, who=f"{name}@example.test", password=password).code, INVALID_CREDENTIALS, f"{name} over LDAP:")
+
+
+def bypass_one_login_without_a_code(world):
+    world.server.command("bypass", "grant", "carol", "--for", "5m", "--reason", "lost phone")
+    same(world.nas.ask("carol", "wrong").kind, "Access-Reject", "the password is still asked for:")
+    same(world.nas.ask("carol", PASSWORD).kind, "Access-Accept")
+    same(world.nas.ask("carol", PASSWORD).kind, "Access-Challenge", "the second login:")
+
+
+# LDAP
+
+def ldap_plain_tls_and_starttls(world):
+    for door in (world.ldap, world.ldaps, world.ldap_starttls):
+        found = door.search(AD_BASE, "(sAMAccountName=alice)", "mail", who="alice@example.test", password=f"{PASSWORD},{world.alice.code()}")
+        same(found.code, 0, f"{door.url}: {found.text}")
+        assert "mail: alice@example.test" in found.text, found.text
+
+
+def ldap_starttls_door_takes_no_bind_in_clear_text(world):
+    clear = Ldap(world.ldap_starttls.url)
+    assert clear.search(AD_BASE, who="alice@example.test", password=f"{PASSWORD},{world.alice.code()}").code not in (0, INVALID_CREDENTIALS)
+
+
+def ldap_wrong_missing_and_used_codes_are_invalid_credentials(world):
+    code = world.dora.code()
+    for password in (f"{PASSWORD},000000", PASSWORD, f"wrong,{code}"):
+        same(world.ldap.search(AD_BASE, who="dora@example.test", password=password).code, INVALID_CREDENTIALS)
+    same(world.ldap.search(AD_BASE, who="dora@example.test", password=f"{PASSWORD},{code}").code, 0)
+    same(world.ldap.search(AD_BASE, who="dora@example.test", password=f"{PASSWORD},{code}").code, INVALID_CREDENTIALS, "used:")
+
+
+def ldap_nothing_is_read_before_a_bind(world):
+    assert world.ldap.search(AD_BASE, "(sAMAccountName=alice)").code != 0
+    unbound = ldap3.Connection(ldap3.Server(world.ldap.url, get_info=ldap3.NONE), receive_timeout=10)
+    unbound.open()
+    unbound.search(AD_BASE, "(sAMAccountName=alice)", attributes=["mail"])
+    same(unbound.entries, [])
+    assert unbound.result["result"] != 0, unbound.result
+
+
+def ldap_python_binds_and_pages(world):
+    server = ldap3.Server(world.ldap.url, get_info=ldap3.NONE)
+    bound = ldap3.Connection(server, "EXAMPLE\\alice", f"{PASSWORD},{world.alice.code()}", receive_timeout=10)
+    assert bound.bind(), bound.result
+    pages = bound.extend.standard.paged_search(AD_BASE, "(objectClass=user)", attributes=["sAMAccountName"], paged_size=3)
+    names = {name for entry in pages if entry["type"] == "searchResEntry" for name in entry["attributes"]["sAMAccountName"]}
+    assert {"alice", "bob", "jmueller", "svc-mfa"} <= names, names
+    assert bound.unbind()
+
+
+def ldap_a_second_bind_on_the_connection_needs_a_second_code(world):
+    server = ldap3.Server(world.ldap.url, get_info=ldap3.NONE)
+    code = world.alice.code()
+    bound = ldap3.Connection(server, "alice@example.test", f"{PASSWORD},{code}", receive_timeout=10)
+    assert bound.bind(), bound.result
+    assert not bound.rebind(user="alice@example.test", password=f"{PASSWORD},{code}"), bound.result
+    bound.search(AD_BASE, "(sAMAccountName=alice)", attributes=["mail"])
+    same(bound.entries, [], "after the refused bind:")
+
+
+def openldap_bind_search_and_whoami(world):
+    hanna = f"uid=hanna,ou=people,{LAB_BASE}"
+    told = world.lab_ldap.whoami(who=hanna, password=f"{PASSWORD},{world.hanna.code()}")
+    same((told.code, told.text.strip()), (0, f"dn:{hanna}"))
+    found = world.lab_ldap.search(LAB_BASE, "(uid=hanna)", "cn", who=hanna, password=f"{PASSWORD},{world.hanna.code()}")
+    assert found.code == 0 and "cn: Hanna Hill" in found.text, found
+    same(world.lab_ldap.whoami(who=hanna, password=PASSWORD).code, INVALID_CREDENTIALS, "without a code:")
+    same(world.lab_ldap.whoami(who=hanna, password=f"wrong,{world.hanna.code()}").code, INVALID_CREDENTIALS, "wrong password:")
+
+
+def openldap_behind_radius(world):
+    same(world.lab_nas.log_in("hanna", world.hanna.code()).kind, "Access-Accept")
+    same(world.lab_nas.ask("hanna", "wrong").kind, "Access-Reject")
+
+
+# The server's life
+
+def reload_takes_a_new_client(world):
+    late = Radius(world.server.ready["radius"][0], source="127.0.0.9", patience=2)
+    same(late.ask("alice", PASSWORD).kind, "silence", "before:")
+    world.add_client("latecomer", "127.0.0.9")
+    world.server.reload()
+    peers.until("an answer to the new client", lambda: late.ask("alice", PASSWORD).kind == "Access-Challenge", 20)
+    same(late.log_in("alice", world.alice.code()).kind, "Access-Accept", "after:")
+
+
+def reload_of_a_broken_file_changes_nothing(world):
+    whole = world.server.config.read_text()
+    world.server.config.write_text(whole + "\n[nonsense]\n")
+    world.server.reload()
+    says(world.server, "nonsense")
+    world.server.config.write_text(whole)
+    same(world.nas.log_in("alice", world.alice.code()).kind, "Access-Accept")
+
+
+def directory_away_is_silence_and_unavailable_and_it_comes_back_by_itself(world):
+    before = len(world.server.warnings())
+    world.directory.stop()
+    impatient = Radius(world.server.ready["radius"][0], patience=3)
+    for _ in range(2):
+        same(impatient.ask("alice", PASSWORD).kind, "silence")
+        same(world.ldap.search(AD_BASE, who="alice@example.test", password=f"{PASSWORD},000000").code, UNAVAILABLE)
+    told = [line for line in world.server.warnings()[before:] if "corp" in str(line)]
+    same(len(told), 1, f"warnings about it: {told}")
+    same(world.lab_nas.log_in("hanna", world.hanna.code()).kind, "Access-Accept", "the other directory:")
+    world.directory.start()
+    peers.until("a login after the directory came back", lambda: world.nas.ask("alice", PASSWORD).kind == "Access-Challenge", 60)
+    same(world.nas.log_in("alice", world.alice.code()).kind, "Access-Accept")
+    same(world.alice.standing()["failures"], 0, "what the outage cost her:")
+
+
+def a_used_code_stays_used_over_a_restart(world):
+    code = world.dora.code()
+    same(world.nas.log_in("dora", code).kind, "Access-Accept")
+    same(world.server.stop(), 0, "exit code after SIGTERM:")
+    world.server.start()
+    world.find_doors()
+    same(world.nas.log_in("dora", code).kind, "Access-Reject")
+    same(world.nas.log_in("dora", world.dora.code()).kind, "Access-Accept")
+
+
+def nothing_secret_is_in_the_log(world):
+    log = world.server.log.read_text()
+    for secret in (PASSWORD, *world.secrets):
+        assert secret not in log, "a secret stands in the log"
+
+
+ALL = [case for case in list(globals().values()) if callable(case) and getattr(case, "__code__", None) and case.__code__.co_varnames[:1] == ("world",)]

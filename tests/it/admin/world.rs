@@ -1,0 +1,327 @@
+//! A server with a store and directories of a few lines, on a socket in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::Once;
+
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusHandle;
+use reqwest::Method;
+use reqwest::StatusCode;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing_subscriber::fmt::MakeWriter;
+use vestibule::domain::Account;
+use vestibule::domain::Bypass;
+use vestibule::domain::Change;
+use vestibule::domain::CommitError;
+use vestibule::domain::Identity;
+use vestibule::domain::Lsn;
+use vestibule::domain::Outage;
+use vestibule::domain::PrimaryError;
+use vestibule::domain::Refused;
+use vestibule::domain::Secret;
+use vestibule::domain::Standing;
+use vestibule::domain::Timestamp;
+use vestibule::domain::Token;
+use vestibule::domain::TokenInfo;
+use vestibule::domain::Tries;
+use vestibule::front::http::Admin;
+use vestibule::front::http::Rooms;
+use vestibule::front::http::Settings;
+use vestibule::ports::Clock;
+use vestibule::ports::Directory;
+use vestibule::ports::Entry;
+use vestibule::ports::Proof;
+use vestibule::ports::Store;
+use vestibule::ports::StoreError;
+use vestibule::ports::Stream;
+
+/// Alice's identity in the directory `corp`.
+pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A running admin server.
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) socket: PathBuf,
+    pub(super) store: Arc<Memory>,
+    http: reqwest::Client,
+    running: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
+    _rooms: watch::Sender<Arc<Rooms>>,
+}
+
+impl World {
+    pub(super) fn new(directories: &[&'static str]) -> Self {
+        Self::counted(directories, None)
+    }
+
+    pub(super) fn counted(directories: &[&'static str], metrics: Option<PrometheusHandle>) -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("admin.sock");
+        let store = Arc::new(Memory::default());
+        let directories = directories.iter().map(|name| Arc::new(Lab(name)) as Arc<dyn Directory>).collect();
+        let (rooms, watched) = watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, metrics }));
+        let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
+        let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();
+        Self { folder, socket, store, http, running: Some((stop, running)), _rooms: rooms }
+    }
+
+    pub(super) async fn stop(&mut self) {
+        let (stop, running) = self.running.take().unwrap();
+        stop.send(()).unwrap();
+        running.await.unwrap().unwrap();
+    }
+
+    pub(super) async fn send(&self, method: Method, path: &str, body: String) -> (StatusCode, Value) {
+        let response = self.http.request(method, format!("http://vestibule/v1/{path}")).body(body).send().await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub(super) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.send(method, path, body.to_string()).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// Error and hint of a request that must be refused with this status.
+    pub(super) async fn refused(&self, method: Method, path: &str, body: Value, wanted: StatusCode) -> String {
+        let (status, answer) = self.send(method, path, body.to_string()).await;
+        assert_eq!(status, wanted, "{path} {body}: {answer}");
+        let text = |key: &str| answer[key].as_str().filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no {key} in {answer}")).to_owned();
+        format!("{} ({})", text("error"), text("hint"))
+    }
+
+    /// The real binary against this server.
+    pub(super) async fn run(&self, words: &[&str]) -> (i32, String, String) {
+        command(&[words, &["--socket", self.socket.to_str().unwrap()]].concat()).await
+    }
+}
+
+/// Exit code, standard output and standard error of the real binary.
+pub(super) async fn command(words: &[&str]) -> (i32, String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(words).env_remove("VESTIBULE_CONFIG");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Stands still.
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+/// A directory that knows alice, bob (disabled) and somebody with an odd name, and that is away for `away`.
+#[derive(Debug)]
+struct Lab(&'static str);
+
+#[async_trait]
+impl Directory for Lab {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
+        let (name, id, disabled) = match login.to_lowercase().trim_start_matches(&format!("{}\\", self.0)) {
+            "alice" => ("alice", 7, false),
+            "bob" => ("bob", 8, true),
+            "odd" => ("od\u{1b}[31md\nINFO forged", 9, false),
+            "away" => return Err(PrimaryError::Outage(Outage::Directory)),
+            _ => return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
+        };
+        Ok(Entry {
+            directory: self.0.to_owned(),
+            identity: Identity(format!("S-1-5-21-1-{}-{id}", self.0)),
+            dn: format!("CN={id},DC={}", self.0),
+            name: name.to_owned(),
+            mail: Some(format!("alice@{}.example", self.0)),
+            phone: Some("+49-30-7".to_owned()),
+            disabled,
+        })
+    }
+
+    async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
+        Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+        Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::OwnEntry("entryUUID")
+    }
+
+    fn refusal(&self, _result_code: u32, _diagnostic: &str) -> PrimaryError {
+        PrimaryError::Outage(Outage::Directory)
+    }
+}
+
+/// The store in a few maps.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: BTreeMap<Identity, Account>,
+    tokens: Vec<Token>,
+    tries: BTreeMap<Identity, Tries>,
+    bypasses: BTreeMap<Identity, Bypass>,
+    failing: bool,
+    changes: u64,
+}
+
+impl Memory {
+    pub(super) fn fail(&self) {
+        self.0.lock().unwrap().failing = true;
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().unwrap().accounts.len()
+    }
+
+    pub(super) fn lock(&self, who: &str) {
+        let tries = Tries { failures: 5, lock_until: Some(Timestamp(NOW.0 + 900_000)) };
+        self.0.lock().unwrap().tries.insert(Identity(who.into()), tries);
+    }
+
+    pub(super) fn rename(&self, who: &str, name: &str) {
+        self.0.lock().unwrap().accounts.get_mut(&Identity(who.into())).unwrap().name = name.into();
+    }
+
+    pub(super) fn seeds(&self, who: &str) -> Vec<Vec<u8>> {
+        self.tokens(&Identity(who.into())).unwrap().iter().map(|token| token.seed.expose().to_vec()).collect()
+    }
+
+    pub(super) fn account(&self, who: &Identity) -> Option<Account> {
+        self.0.lock().unwrap().accounts.get(who).cloned()
+    }
+
+    /// So many local accounts; all of the second hundred have one name.
+    pub(super) fn fill(&self, count: usize) {
+        let mut state = self.0.lock().unwrap();
+        for number in 0..count {
+            let identity = Identity(format!("local:{number:032}"));
+            let name = if (100..200).contains(&number) { "user-100".to_owned() } else { format!("user-{number:03}") };
+            let account = Account { identity: identity.clone(), name, directory: None, enabled: true, method: None, mail: None, phone: None, created_at: NOW };
+            state.accounts.insert(identity, account);
+        }
+    }
+}
+
+fn place(account: &Account) -> String {
+    format!("{}\0{}", account.name.to_lowercase(), account.identity.0)
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
+        let state = self.0.lock().unwrap();
+        Ok(Standing {
+            account: state.accounts.get(who).cloned(),
+            tries: state.tries.get(who).copied().unwrap_or_default(),
+            bypass: state.bypasses.get(who).cloned(),
+        })
+    }
+
+    fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
+        Ok(self.0.lock().unwrap().tokens.iter().filter(|token| token.info.owner == *who).cloned().collect())
+    }
+
+    fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError> {
+        let state = self.0.lock().unwrap();
+        let search = search.to_lowercase();
+        let mut found: Vec<_> = state.accounts.values().filter(|account| account.name.to_lowercase().contains(&search)).cloned().collect();
+        found.sort_by_key(place);
+        found.retain(|account| after.is_none_or(|after| place(account) > after.to_lowercase()));
+        found.truncate(count_max);
+        Ok(found)
+    }
+
+    fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError> {
+        Ok(self.0.lock().unwrap().accounts.values().filter(|account| account.name.to_lowercase() == name.to_lowercase()).cloned().collect())
+    }
+
+    fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
+        Ok(self.0.lock().unwrap().tokens.iter().take(count_max).map(|token| token.info.clone()).collect())
+    }
+
+    fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError> {
+        Ok(self.0.lock().unwrap().bypasses.iter().take(count_max).map(|(who, bypass)| (who.clone(), bypass.clone())).collect())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
+        let mut state = self.0.lock().unwrap();
+        if state.failing {
+            return Err(CommitError::Outage);
+        }
+        for change in changes {
+            state.changes += 1;
+            match change {
+                Change::PutAccount(account) => drop(state.accounts.insert(account.identity.clone(), account)),
+                Change::EnableAccount { who, enabled } => state.accounts.get_mut(&who).into_iter().for_each(|account| account.enabled = enabled),
+                Change::RemoveAccount(who) => drop(state.accounts.remove(&who)),
+                Change::PutToken(token) => state.tokens.push(token),
+                Change::RemoveToken { who, token } => state.tokens.retain(|kept| kept.info.owner != who || kept.info.id != token),
+                Change::GrantBypass { who, bypass } => drop(state.bypasses.insert(who, bypass)),
+                Change::RevokeBypass(who) => drop(state.bypasses.remove(&who)),
+                Change::Unlock(who) => drop(state.tries.remove(&who)),
+                other => panic!("administration does not {other:?}"),
+            }
+        }
+        Ok(Lsn(state.changes))
+    }
+}
+
+/// Lines of the log of this thread.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(super) fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        // Where nobody listens a line is switched off for all threads: somebody always listens.
+        static LISTENER: Once = Once::new();
+        LISTENER.call_once(|| drop(tracing::subscriber::set_global_default(tracing_subscriber::fmt().with_writer(io::sink).finish())));
+        tracing::subscriber::set_default(tracing_subscriber::fmt().with_ansi(false).with_writer(self.clone()).finish())
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
