@@ -478,6 +478,7 @@ fn what_broken_toml_hides_is_not_called_missing() {
         ("name = \"mfa1\"", "name \"mfa1\""),
         ("name = \"mfa1\"", "name : \"mfa1\""),
         ("name = \"mfa1\"", "name = mfa1"),
+        ("netbios = \"CORP\"", "netbios = \"CORP\"\npool_max = many"),
         ("[provider.tokens]", "[provider.tokens"),
         ("[provider.tokens]", "provider.tokens]"),
         ("[directory.corp]", "[directory corp]"),
