@@ -165,7 +165,8 @@ impl Engine {
                 let Some(flow) = self.unpark(&answer) else {
                     self.running.leave(&same);
                     let why = Denial::OutOfTurn.as_str();
-                    ::metrics::counter!(crate::metrics::LOGINS, "door" => "radius", "client" => answer.client.clone(), "decision" => "reject", "why" => why).increment(1);
+                    ::metrics::counter!(crate::metrics::LOGINS, "door" => "radius", "client" => answer.client.clone(), "decision" => "reject", "why" => why)
+                        .increment(1);
                     tracing::info!(client = answer.client, login = ?answer.login, "a challenge was answered that is not open: it ran out, was answered already, or was never this client's");
                     return Login::over(Decision::Reject(Denial::OutOfTurn));
                 };
