@@ -259,6 +259,8 @@ pub enum FactorError {
     BadCode,
     /// Nobody answered in time.
     Expired,
+    /// A request failed, and nobody knows yet whether the provider is away: one slow answer is never a reason to let anybody in (M-14).
+    Faltering,
     /// The provider has locked this person out.
     Locked,
     /// Our key, host or account there is wrong: never a reason to let anybody in (M-14).
@@ -267,7 +269,7 @@ pub enum FactorError {
     NotEnrolled,
     /// Too many requests: somebody may be causing it, so never a reason to let anybody in.
     Throttled,
-    /// Nothing answers there.
+    /// Nothing answers there, after several requests.
     Unreachable,
 }
 
@@ -278,6 +280,7 @@ impl FactorError {
         match self {
             Self::BadCode => "bad_code",
             Self::Expired => "expired",
+            Self::Faltering => "faltering",
             Self::Locked => "locked",
             Self::Misconfigured => "misconfigured",
             Self::NotEnrolled => "not_enrolled",

@@ -20,6 +20,7 @@ use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
 use super::request::AuthRequest;
+use super::request::Primary;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Method;
@@ -100,9 +101,11 @@ pub struct Flow {
 #[derive(Debug)]
 enum Stage {
     Check,
-    Done,
     /// The changes decide: on disk, the decision is spoken.
     Commit(Decision),
+    /// The factor passed after a wait; is the account still what it was?
+    Confirm(Second, Option<Change>),
+    Done,
     Find(Passed),
     Hint,
     New,
@@ -131,7 +134,7 @@ struct Second {
 struct Heard {
     code_needed: bool,
     misconfigured: bool,
-    throttled: bool,
+    doubtful: bool,
     unreachable: bool,
 }
 
@@ -161,9 +164,12 @@ impl Flow {
     pub fn proven(&self) -> Option<&Identity> {
         match &self.stage {
             Stage::Find(first) => Some(&first.0),
-            Stage::Parked(second, _) | Stage::Refind(second, _, _) | Stage::Start(second) | Stage::Verify(second) | Stage::Wait(second) => {
-                Some(&second.first.0)
-            }
+            Stage::Confirm(second, _)
+            | Stage::Parked(second, _)
+            | Stage::Refind(second, _, _)
+            | Stage::Start(second)
+            | Stage::Verify(second)
+            | Stage::Wait(second) => Some(&second.first.0),
             Stage::Commit(Decision::Accept(permit)) => Some(permit.identity()),
             Stage::Check | Stage::Commit(_) | Stage::Done | Stage::Hint | Stage::New => None,
         }
@@ -173,6 +179,10 @@ impl Flow {
     pub fn next(&mut self, now: Timestamp, event: Event) -> Action {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
         let (stage, action) = self.step(now, stage, event);
+        if matches!(stage, Stage::Parked(..)) {
+            // The password has done its work and does not wait in memory for a person.
+            self.request.primary = Primary::Password(Secret::new(Vec::new()));
+        }
         self.stage = stage;
         action
     }
@@ -187,9 +197,14 @@ impl Flow {
             }
             (Stage::Check, Event::Checked(Err(error))) => self.refused(now, error),
             (Stage::Find(first), Event::Found(Ok(standing))) => self.found(now, first, standing),
-            (Stage::Find(_) | Stage::Refind(..), Event::Found(Err(outage))) => drop_for(outage),
+            (Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..), Event::Found(Err(outage))) => drop_for(outage),
             // A code that is answered with "I need a code" would go round for ever.
             (Stage::Verify(_), Event::Progress(Ok(Progress::CodeNeeded { .. }))) => drop_for(Outage::Fault),
+            (Stage::Wait(second), Event::Progress(Ok(Progress::Allowed { spend }))) => {
+                let who = second.first.0.clone();
+                (Stage::Confirm(second, spend), Action::Find(who))
+            }
+            (Stage::Confirm(second, spend), Event::Found(Ok(standing))) => confirm(now, second, spend, &standing),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Ok(progress))) => self.progressed(second, progress),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Err(error))) => self.failed(now, second, error),
             (Stage::Parked(second, ticket), Event::Answer(code)) => {
@@ -198,7 +213,7 @@ impl Flow {
             }
             (Stage::Refind(second, ticket, code), Event::Found(Ok(standing))) => self.found_again(now, second, ticket, code, &standing),
             (Stage::Commit(decision), Event::Committed(outcome)) => self.committed(now, decision, outcome),
-            (Stage::Find(_) | Stage::Hint | Stage::Refind(..), Event::OutOfTurn) => reject(Denial::OutOfTurn),
+            (Stage::Confirm(..) | Stage::Find(_) | Stage::Hint | Stage::Refind(..), Event::OutOfTurn) => reject(Denial::OutOfTurn),
             (stage, Event::Expired) => expired(&stage),
             _ => drop_for(Outage::Fault),
         }
@@ -235,11 +250,12 @@ impl Flow {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
         if self.request.source.is_some_and(|source| self.rules.trusted.iter().any(|network| network.contains(source))) {
-            return accept(Grant::TrustedNetwork, first, owes, Vec::new());
+            // A password alone forgives no wrong codes: whoever stole it could guess on for ever, a trusted login in between (M-05).
+            return accept(Grant::TrustedNetwork, first, owes && standing.account.is_none(), Vec::new());
         }
         if standing.bypass.as_ref().is_some_and(|bypass| now < bypass.until) {
             let spend = Change::SpendBypass { who: first.0.clone(), at: now };
-            return accept(Grant::Bypass, first, owes, vec![spend]);
+            return accept(Grant::Bypass, first, false, vec![spend]);
         }
         let Some(account) = standing.account else {
             return match self.rules.unenrolled {
@@ -253,17 +269,11 @@ impl Flow {
 
     /// Back from parking: what may have happened to the account meanwhile counts (M-19), and so does every other try (M-05).
     fn found_again(&self, now: Timestamp, mut second: Second, ticket: Option<Ticket>, code: Secret, standing: &Standing) -> Next {
-        if standing.tries.locked(now) {
-            return reject(Denial::Locked);
+        if let Some(denial) = gone(now, standing) {
+            return reject(denial);
         }
-        match &standing.account {
-            None => reject(Denial::Unenrolled),
-            Some(account) if !account.enabled => reject(Denial::Disabled),
-            Some(_) => {
-                second.owes = standing.tries.failures > 0;
-                self.verify(second, ticket, code)
-            }
-        }
+        second.owes = standing.tries.failures > 0;
+        self.verify(second, ticket, code)
     }
 
     /// Locked or disabled: refused before anything is asked.
@@ -342,7 +352,7 @@ impl Flow {
             FactorError::Locked => return reject(Denial::Locked),
             FactorError::Misconfigured => second.heard.misconfigured = true,
             FactorError::NotEnrolled => {}
-            FactorError::Throttled => second.heard.throttled = true,
+            FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
             FactorError::Unreachable => second.heard.unreachable = true,
         }
         self.start_next(second)
@@ -356,7 +366,7 @@ impl Flow {
     /// No method is left. Open in an outage means: unreachable was all we heard (M-14).
     fn exhausted(&self, second: Second) -> Next {
         let heard = &second.heard;
-        if heard.misconfigured || heard.throttled {
+        if heard.misconfigured || heard.doubtful {
             return reject(Denial::FactorUnavailable);
         }
         if heard.code_needed {
@@ -384,11 +394,30 @@ impl Flow {
     }
 }
 
+/// What has become of the account while a person took their time (M-19): locked, removed or disabled, it opens nothing.
+fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
+    if standing.tries.locked(now) {
+        return Some(Denial::Locked);
+    }
+    match &standing.account {
+        None => Some(Denial::Unenrolled),
+        Some(account) if !account.enabled => Some(Denial::Disabled),
+        Some(_) => None,
+    }
+}
+
+fn confirm(now: Timestamp, second: Second, spend: Option<Change>, standing: &Standing) -> Next {
+    match gone(now, standing) {
+        Some(denial) => reject(denial),
+        None => accept(Grant::Factor, second.first, standing.tries.failures > 0, spend.into_iter().collect()),
+    }
+}
+
 /// Out of time: before the first factor passed it is the directory that is away, later it is the person.
 fn expired(stage: &Stage) -> Next {
     match stage {
         Stage::Check | Stage::Hint => drop_for(Outage::Directory),
-        Stage::Commit(_) | Stage::Find(_) | Stage::Refind(..) => drop_for(Outage::Store),
+        Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..) => drop_for(Outage::Store),
         Stage::Parked(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(_) => reject(Denial::NoAnswer),
         Stage::Done | Stage::New => drop_for(Outage::Fault),
     }

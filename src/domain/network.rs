@@ -21,12 +21,6 @@ impl Network {
     pub fn prefix_bits(&self) -> u8 {
         self.0.prefix_len()
     }
-
-    /// Whether the two share an address.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.contains(&other.0.network()) || other.0.contains(&self.0.network())
-    }
 }
 
 impl FromStr for Network {

@@ -23,6 +23,8 @@ pub struct AuthRequest {
     pub source: Option<IpAddr>,
     /// What else must be the same when this login is repeated or answered: the door's own bytes, never looked into.
     pub seat: Vec<u8>,
+    /// What else must be the same when this login is repeated, and may be another when it is answered: who asks, where the seat does not tell.
+    pub asker: Vec<u8>,
 }
 
 /// The kind of door.

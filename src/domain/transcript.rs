@@ -124,6 +124,7 @@ fn scene_request(words: &[&str]) -> AuthRequest {
         prompt: None,
         source: None,
         seat: Vec::new(),
+        asker: Vec::new(),
     };
     for word in words {
         match word.split_once('=').unwrap_or((word, "")) {
@@ -192,6 +193,7 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
         ["expired"] => Err(FactorError::Expired),
         ["misconfigured"] => Err(FactorError::Misconfigured),
         ["not_enrolled"] => Err(FactorError::NotEnrolled),
+        ["faltering"] => Err(FactorError::Faltering),
         ["throttled"] => Err(FactorError::Throttled),
         ["unreachable"] => Err(FactorError::Unreachable),
         other => panic!("no progress: {other:?}"),

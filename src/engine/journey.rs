@@ -1,15 +1,19 @@
 //! One login on its way: does what the flow asks for and brings back what came of it.
 
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Engine;
 use super::Outcome;
+use super::Providers;
+use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
+use crate::domain::Change;
 use crate::domain::CommitError;
 use crate::domain::Decision;
 use crate::domain::Event;
@@ -38,6 +42,7 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Journey {
     engine: Arc<Engine>,
     flow: Flow,
+    providers: Arc<Providers>,
     check: Option<Arc<dyn PrimaryCheck>>,
     began: Instant,
     deadline: Instant,
@@ -60,18 +65,22 @@ struct Told {
 #[derive(Debug)]
 pub(super) enum Ended {
     Decided(Decision),
+    /// Nobody listens any more.
+    GivenUp,
     Parked(String),
 }
 
 impl Journey {
-    pub(super) fn new(engine: Arc<Engine>, flow: Flow, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, check, began, deadline, entry: None, turn: None, open: None, told: Told::default() }
+        Self { engine, flow, providers, check, began, deadline, entry: None, turn: None, open: None, told: Told::default() }
     }
 
-    /// Goes on until the flow is decided or parked. Every wait ends at the deadline.
-    pub(super) async fn travel(&mut self, first: Event) -> Ended {
+    /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
+    ///
+    /// A password that the directory may have heard is followed to its end, and so is a write: else whoever asks and leaves could guess uncounted (M-06).
+    pub(super) async fn travel(&mut self, first: Event, seat: &Seat) -> Ended {
         let mut event = first;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
@@ -82,8 +91,16 @@ impl Journey {
                     return Ended::Parked(prompt);
                 }
                 action => {
-                    let deadline = self.deadline;
-                    tokio::time::timeout_at(deadline, self.act(action)).await.unwrap_or(Event::Expired)
+                    let committed = matches!(action, Action::Check | Action::Commit(_));
+                    let acted = tokio::time::timeout_at(self.deadline, self.act(action));
+                    if committed {
+                        acted.await.unwrap_or(Event::Expired)
+                    } else {
+                        tokio::select! {
+                            event = acted => event.unwrap_or(Event::Expired),
+                            () = seat.alone() => return Ended::GivenUp,
+                        }
+                    }
                 }
             };
         }
@@ -94,7 +111,7 @@ impl Journey {
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
             Action::Find(who) => self.find(&who).await,
-            Action::Commit(changes) => Event::Committed(self.engine.store.commit(changes).await.map(|_| ()).inspect_err(note_commit)),
+            Action::Commit(changes) => Event::Committed(self.commit(changes).await),
             Action::Start(asking) => self.start(asking).await,
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
             Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
@@ -107,6 +124,11 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
+        // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else.
+        let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
+        if !self.take_turn(&typed).await {
+            return Event::OutOfTurn;
+        }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(entry) => entry,
             Err(error) => return Event::Hinted(Err(self.refused(error))),
@@ -126,6 +148,12 @@ impl Journey {
         };
         let checked = check.check(self.flow.request(), entry).await;
         checked.map_err(|error| self.refused(error))
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
+        let outcome = self.engine.store.commit(changes.clone()).await.map(|_| ());
+        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome);
+        outcome.inspect_err(note_commit)
     }
 
     async fn find(&mut self, who: &Identity) -> Event {
@@ -178,7 +206,7 @@ impl Journey {
 
     fn provider(&mut self, asking: &Asking) -> Option<Arc<dyn Provider>> {
         self.told.asked = Some(asking.clone());
-        let provider = self.engine.provider(&asking.choice.provider);
+        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone);
         if provider.is_none() {
             tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
         }
@@ -190,12 +218,14 @@ impl Journey {
             return true;
         }
         self.turn = None;
-        self.turn = self.engine.turns.take(who).await;
+        // A line that does not move is no outage: whoever waits in it too long is out of turn.
+        self.turn = tokio::time::timeout_at(self.deadline, self.engine.turns.take(who)).await.ok().flatten();
         self.turn.is_some()
     }
 
     fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
-        self.engine.store.standing(who).map_err(|error| note_store(&error))
+        let standing = self.engine.store.standing(who).map_err(|error| note_store(&error))?;
+        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(who, standing).ok_or(Outage::Store)
     }
 
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
@@ -218,8 +248,8 @@ impl Journey {
         }
     }
 
-    pub(super) fn into_flow(self) -> Flow {
-        self.flow
+    pub(super) fn into_parts(self) -> (Flow, Arc<Providers>) {
+        (self.flow, self.providers)
     }
 
     pub(super) fn drop_for(self, outage: Outage) -> Outcome {

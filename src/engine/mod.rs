@@ -3,6 +3,7 @@
 mod journey;
 mod parked;
 mod turnstile;
+mod uncounted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
+use journey::Ended;
 use journey::Journey;
 use parked::Parked;
 use parked::STATE_LEN;
@@ -36,8 +38,9 @@ use turnstile::Entered;
 use turnstile::Place;
 use turnstile::Running;
 use turnstile::Sameness;
-use turnstile::Shared;
+use turnstile::Seat;
 use turnstile::Turns;
+use uncounted::Uncounted;
 
 /// How much may go on at once, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +59,10 @@ pub struct Engine {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     providers: RwLock<Arc<Providers>>,
-    running: Running,
+    running: Arc<Running>,
     turns: Arc<Turns>,
     parked: Mutex<Parked>,
+    uncounted: Mutex<Uncounted>,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
 }
@@ -69,7 +73,7 @@ type Providers = HashMap<String, Arc<dyn Provider>>;
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The State that came back.
-    pub state: Vec<u8>,
+    pub state: Secret,
     /// The client's name in the configuration.
     pub client: String,
     /// The name as typed.
@@ -98,7 +102,7 @@ pub enum Outcome {
     /// Ask the person `prompt`; whoever answers must bring `state`.
     Challenge {
         /// 32 random bytes.
-        state: Vec<u8>,
+        state: Secret,
         /// What to ask.
         prompt: String,
     },
@@ -118,9 +122,10 @@ impl Engine {
             store,
             clock,
             providers: RwLock::default(),
-            running: Running::new(limits.logins_max),
+            running: Arc::new(Running::new(limits.logins_max)),
             turns: Arc::default(),
             parked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
+            uncounted: Mutex::default(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
         }))
     }
@@ -141,6 +146,7 @@ impl Engine {
             request.client.as_bytes(),
             request.login.as_bytes(),
             &request.seat,
+            &request.asker,
             source.as_bytes(),
             password.expose(),
             passcode,
@@ -148,8 +154,9 @@ impl Engine {
         match self.running.enter(same) {
             Entered::Full => Login::over(Decision::Drop(Outage::Full)),
             Entered::Joined(place) => Login(Begun::Under(place)),
-            Entered::First(shared, place) => {
-                self.set_out(same, shared, Journey::new(Arc::clone(self), Flow::new(request, rules), Some(check), within), Event::Begin);
+            Entered::First(seat, place) => {
+                let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
+                self.set_out(seat, journey, Event::Begin);
                 Login(Begun::Under(place))
             }
         }
@@ -157,20 +164,20 @@ impl Engine {
 
     /// Takes a parked login up again. A State is good once, for the client, name and seat it was given to.
     pub fn answer(self: &Arc<Self>, answer: Answer, within: Duration) -> Login {
-        let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, &answer.state, answer.code.expose()]);
+        let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, answer.state.expose(), answer.code.expose()]);
         match self.running.enter(same) {
             Entered::Full => Login::over(Decision::Drop(Outage::Full)),
             Entered::Joined(place) => Login(Begun::Under(place)),
-            Entered::First(shared, place) => {
-                let Some(flow) = self.unpark(&answer) else {
-                    self.running.leave(&same);
+            Entered::First(seat, place) => {
+                let Some((flow, providers)) = self.unpark(&answer) else {
                     let why = Denial::OutOfTurn.as_str();
                     ::metrics::counter!(crate::metrics::LOGINS, "door" => "radius", "client" => answer.client.clone(), "decision" => "reject", "why" => why)
                         .increment(1);
-                    tracing::info!(client = answer.client, login = ?answer.login, "a challenge was answered that is not open: it ran out, was answered already, or was never this client's");
-                    return Login::over(Decision::Reject(Denial::OutOfTurn));
+                    tracing::info!(door = "radius", client = answer.client, login = ?answer.login, decision = "reject", why, detail = "no such challenge is open: it ran out, was answered, or was never this client's", "login");
+                    seat.say(Outcome::Decided(Arc::new(Decision::Reject(Denial::OutOfTurn))));
+                    return Login(Begun::Under(place));
                 };
-                self.set_out(same, shared, Journey::new(Arc::clone(self), flow, None, within), Event::Answer(answer.code));
+                self.set_out(seat, Journey::new(Arc::clone(self), flow, providers, None, within), Event::Answer(answer.code));
                 Login(Begun::Under(place))
             }
         }
@@ -183,42 +190,26 @@ impl Engine {
     }
 
     /// Runs a login in a task of its own, for as long as anybody listens.
-    fn set_out(self: &Arc<Self>, same: Sameness, shared: Arc<Shared>, mut journey: Journey, first: Event) {
+    fn set_out(self: &Arc<Self>, seat: Seat, mut journey: Journey, first: Event) {
         let engine = Arc::clone(self);
         ::metrics::gauge!(crate::metrics::RUNNING).set(count(self.running()));
         tokio::spawn(async move {
-            let ended = {
-                let mut travelling = std::pin::pin!(journey.travel(first));
-                loop {
-                    tokio::select! {
-                        ended = &mut travelling => break Some(ended),
-                        () = shared.said.closed() => {
-                            if engine.running.leave_if_alone(&same, &shared) {
-                                break None;
-                            }
-                        }
-                    }
-                }
-            };
-            match ended {
-                Some(ended) => {
-                    let outcome = engine.conclude(journey, ended);
-                    engine.running.leave(&same);
-                    shared.said.send_replace(Some(outcome));
-                }
-                None => journey.give_up(),
+            match journey.travel(first, &seat).await {
+                Ended::GivenUp => journey.give_up(),
+                ended => seat.say(engine.conclude(journey, ended)),
             }
             ::metrics::gauge!(crate::metrics::RUNNING).set(count(engine.running()));
         });
     }
 
-    fn conclude(&self, journey: Journey, ended: journey::Ended) -> Outcome {
+    fn conclude(&self, journey: Journey, ended: Ended) -> Outcome {
         match ended {
-            journey::Ended::Decided(decision) => {
+            Ended::Decided(decision) => {
                 journey.log(&decision);
                 Outcome::Decided(Arc::new(decision))
             }
-            journey::Ended::Parked(prompt) => self.park(journey, prompt),
+            Ended::GivenUp => journey.drop_for(Outage::Fault),
+            Ended::Parked(prompt) => self.park(journey, prompt),
         }
     }
 
@@ -227,22 +218,28 @@ impl Engine {
             return journey.drop_for(Outage::Fault);
         };
         let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = parked.put(Instant::now(), state, journey.into_flow());
+        let (flow, providers) = journey.into_parts();
+        let request = flow.request();
+        tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, a code is awaited");
+        let kept = parked.put(Instant::now(), state, flow, providers);
         ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
         if kept {
-            Outcome::Challenge { state: state.to_vec(), prompt }
+            Outcome::Challenge { state: Secret::new(state.to_vec()), prompt }
         } else {
             tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
             Outcome::Decided(Arc::new(Decision::Drop(Outage::Full)))
         }
     }
 
-    fn unpark(&self, answer: &Answer) -> Option<Flow> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), answer)
+    fn unpark(&self, answer: &Answer) -> Option<(Flow, Arc<Providers>)> {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = parked.take(Instant::now(), answer);
+        ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
+        taken
     }
 
-    fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
-        self.providers.read().unwrap_or_else(PoisonError::into_inner).get(name).map(Arc::clone)
+    fn providers(&self) -> Arc<Providers> {
+        Arc::clone(&self.providers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn sameness(&self, fields: &[&[u8]]) -> Sameness {

@@ -25,6 +25,7 @@ struct World {
     burnt: Mutex<HashSet<(String, u64)>>,
     committed: Mutex<Vec<Change>>,
     store_away: AtomicBool,
+    commits_fail: AtomicBool,
     checks: AtomicUsize,
     starts: AtomicUsize,
     verifies: AtomicUsize,
@@ -63,7 +64,7 @@ impl Store for World {
         Ok(Vec::new())
     }
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
-        if self.store_away.load(Ordering::SeqCst) {
+        if self.store_away.load(Ordering::SeqCst) || self.commits_fail.load(Ordering::SeqCst) {
             return Err(CommitError::Outage);
         }
         for change in &changes {
@@ -99,6 +100,12 @@ impl PrimaryCheck for World {
         match password.expose() {
             b"right" => Ok(entry.identity.clone()),
             b"slow" => std::future::pending().await,
+            b"panic" => panic!("a check that panics, on purpose"),
+            b"held" => {
+                self.asked.notify_one();
+                self.released.notified().await;
+                Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword })
+            }
             _ => Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword }),
         }
     }
@@ -181,6 +188,7 @@ fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {
         prompt: Some("Code:".into()),
         source: None,
         seat: vec![seat],
+        asker: Vec::new(),
     }
 }
 
@@ -188,11 +196,11 @@ fn begin(world: &Arc<World>, engine: &Arc<Engine>, method: Method, request: Auth
     engine.login(request, rules(method), Arc::<World>::clone(world), MINUTE)
 }
 
-fn claim(state: Vec<u8>, code: &str) -> Answer {
+fn claim(state: Secret, code: &str) -> Answer {
     Answer { state, client: "fw".into(), login: "alice".into(), seat: vec![1], code: code.into() }
 }
 
-async fn challenged(world: &Arc<World>, engine: &Arc<Engine>) -> Vec<u8> {
+async fn challenged(world: &Arc<World>, engine: &Arc<Engine>) -> Secret {
     match begin(world, engine, Method::Oath, asked("alice", "right", 1)).outcome().await {
         Outcome::Challenge { state, prompt } => {
             assert_eq!(prompt, "Code:");
@@ -214,7 +222,7 @@ fn decided(outcome: &Outcome, want: &Decision) -> bool {
 async fn a_challenge_is_answered_and_its_code_burnt_before_the_accept() {
     let (world, engine) = world();
     let state = challenged(&world, &engine).await;
-    assert_eq!(state.len(), 32);
+    assert_eq!(state.len(), 32, "R-043: 128 random bits or more");
     let outcome = engine.answer(claim(state, "123456"), MINUTE).outcome().await;
     assert!(accepted(&outcome), "{outcome:?}");
     assert!(matches!(world.committed.lock().unwrap().as_slice(), [Change::UseOtp { step: 7, .. }]));
@@ -237,8 +245,12 @@ async fn r_043_r_044_a_state_is_good_once_and_for_whom_it_was_given() {
     let state = challenged(&world, &engine).await;
     assert!(decided(&engine.answer(claim(state.clone(), "000000"), MINUTE).outcome().await, &Decision::Reject(Denial::BadCode)));
     assert!(decided(&engine.answer(claim(state, "123456"), MINUTE).outcome().await, &refused));
-    let spoilt: [fn(&mut Answer); 4] =
-        [|answer| answer.client = "other".into(), |answer| answer.login = "bob".into(), |answer| answer.seat = vec![2], |answer| answer.state[0] ^= 1];
+    let spoilt: [fn(&mut Answer); 4] = [
+        |answer| answer.client = "other".into(),
+        |answer| answer.login = "bob".into(),
+        |answer| answer.seat = vec![2],
+        |answer| answer.state = Secret::new(answer.state.expose().iter().map(|byte| !byte).collect()),
+    ];
     for spoil in spoilt {
         let mut answer = claim(challenged(&world, &engine).await, "123456");
         spoil(&mut answer);
@@ -390,4 +402,88 @@ async fn full_tables_make_silence() {
     challenged(&world, &engine).await;
     let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;
     assert!(decided(&outcome, &Decision::Drop(Outage::Full)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_06_a_login_given_up_while_the_directory_has_the_password_is_counted_all_the_same() {
+    let (world, engine) = world();
+    let login = begin(&world, &engine, Method::Push, asked("alice", "held", 1));
+    world.asked.notified().await;
+    drop(login);
+    tokio::task::yield_now().await;
+    world.released.notify_one();
+    while !engine.turns.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.standing(&alice()).unwrap().tries.failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_panics_is_silence_for_who_asked_and_leaves_no_trace() {
+    let (world, engine) = world();
+    let outcome = begin(&world, &engine, Method::Oath, asked("alice", "panic", 1)).outcome().await;
+    assert!(decided(&outcome, &Decision::Drop(Outage::Fault)), "{outcome:?}");
+    assert_eq!(engine.running(), 0);
+    challenged(&world, &engine).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_05_a_store_that_cannot_write_is_no_leave_to_guess() {
+    let (world, engine) = world();
+    world.commits_fail.store(true, Ordering::SeqCst);
+    for seat in 0..20 {
+        assert!(!accepted(&begin(&world, &engine, Method::Oath, asked("alice", "wrong", seat)).outcome().await));
+    }
+    assert_eq!(world.checks.load(Ordering::SeqCst), 5);
+    let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;
+    assert!(decided(&outcome, &Decision::Reject(Denial::Locked)), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_identity_holds_eight_challenges_and_the_ninth_throws_out_the_first() {
+    let (world, engine) = world();
+    let first = challenged(&world, &engine).await;
+    let second = challenged(&world, &engine).await;
+    for _ in 0..7 {
+        challenged(&world, &engine).await;
+    }
+    assert!(decided(&engine.answer(claim(first, "123456"), MINUTE).outcome().await, &Decision::Reject(Denial::OutOfTurn)));
+    assert!(accepted(&engine.answer(claim(second, "123456"), MINUTE).outcome().await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_is_answered_by_the_providers_it_began_with() {
+    let (world, engine) = world();
+    let state = challenged(&world, &engine).await;
+    engine.equip(HashMap::new());
+    assert!(accepted(&engine.answer(claim(state, "123456"), MINUTE).outcome().await));
+    let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;
+    assert!(decided(&outcome, &Decision::Reject(Denial::FactorUnavailable)), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_055_who_asks_from_elsewhere_does_not_take_anothers_approval() {
+    let (world, engine) = world();
+    let first = begin(&world, &engine, Method::Push, asked("alice", "right", 1));
+    world.asked.notified().await;
+    let other = begin(&world, &engine, Method::Push, AuthRequest { asker: b"elsewhere".to_vec(), ..asked("alice", "right", 1) });
+    *world.verdict.lock().unwrap() = Some(Ok(Progress::Allowed { spend: None }));
+    world.released.notify_one();
+    assert!(accepted(&first.outcome().await));
+    world.asked.notified().await;
+    assert_eq!(world.starts.load(Ordering::SeqCst), 2, "the other has a push of its own");
+    drop(other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_19_an_account_disabled_while_the_phone_asks_stays_out() {
+    let (world, engine) = world();
+    let login = begin(&world, &engine, Method::Push, asked("alice", "right", 1));
+    world.asked.notified().await;
+    for standing in world.standings.lock().unwrap().values_mut() {
+        standing.account.as_mut().unwrap().enabled = false;
+    }
+    *world.verdict.lock().unwrap() = Some(Ok(Progress::Allowed { spend: None }));
+    world.released.notify_one();
+    assert!(decided(&login.outcome().await, &Decision::Reject(Denial::Disabled)));
 }

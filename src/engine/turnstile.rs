@@ -104,22 +104,63 @@ pub(super) struct Running {
 /// What all who asked the same share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) said: watch::Sender<Option<Outcome>>,
-    pub(super) latest: AtomicU64,
+    said: watch::Sender<Option<Outcome>>,
+    latest: Arc<AtomicU64>,
 }
 
 /// A new login, or one that runs already.
 #[derive(Debug)]
 pub(super) enum Entered {
-    First(Arc<Shared>, Place),
+    First(Seat, Place),
     Full,
     Joined(Place),
 }
 
-/// One asker's place in a login.
+/// Where the login itself sits. It leaves the list when this is dropped, whatever became of it, a panic included.
+#[derive(Debug)]
+pub(super) struct Seat {
+    running: Arc<Running>,
+    same: Sameness,
+    shared: Arc<Shared>,
+}
+
+impl Seat {
+    /// Waits until nobody listens any more, and then takes the login off the list so that nobody can join it.
+    pub(super) async fn alone(&self) {
+        loop {
+            self.shared.said.closed().await;
+            let mut logins = self.running.lock();
+            if self.shared.said.receiver_count() == 0 {
+                self.strike(&mut logins);
+                return;
+            }
+        }
+    }
+
+    /// Tells all who listen; who asks the same from now on begins anew.
+    pub(super) fn say(self, outcome: Outcome) {
+        self.strike(&mut self.running.lock());
+        self.shared.said.send_replace(Some(outcome));
+    }
+
+    /// Off the list, unless another login sits there by now.
+    fn strike(&self, logins: &mut HashMap<Sameness, Arc<Shared>>) {
+        if logins.get(&self.same).is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
+            logins.remove(&self.same);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.strike(&mut self.running.lock());
+    }
+}
+
+/// One asker's place in a login. Holds nothing that could speak: where the login breaks off, all places hear that it did.
 #[derive(Debug)]
 pub(super) struct Place {
-    shared: Arc<Shared>,
+    latest: Arc<AtomicU64>,
     heard: watch::Receiver<Option<Outcome>>,
     number: u64,
 }
@@ -133,33 +174,20 @@ impl Running {
         self.lock().len()
     }
 
-    pub(super) fn enter(&self, same: Sameness) -> Entered {
+    pub(super) fn enter(self: &Arc<Self>, same: Sameness) -> Entered {
         let mut logins = self.lock();
         if let Some(shared) = logins.get(&same) {
             let number = shared.latest.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-            return Entered::Joined(Place { heard: shared.said.subscribe(), shared: Arc::clone(shared), number });
+            return Entered::Joined(Place { latest: Arc::clone(&shared.latest), heard: shared.said.subscribe(), number });
         }
         if logins.len() >= self.logins_max {
             return Entered::Full;
         }
         let (said, heard) = watch::channel(None);
-        let shared = Arc::new(Shared { said, latest: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { said, latest: Arc::default() });
         logins.insert(same, Arc::clone(&shared));
-        Entered::First(Arc::clone(&shared), Place { shared, heard, number: 0 })
-    }
-
-    /// Takes the login off the list when nobody listens any more; says whether it did.
-    pub(super) fn leave_if_alone(&self, same: &Sameness, shared: &Shared) -> bool {
-        let mut logins = self.lock();
-        let alone = shared.said.receiver_count() == 0;
-        if alone {
-            logins.remove(same);
-        }
-        alone
-    }
-
-    pub(super) fn leave(&self, same: &Sameness) {
-        self.lock().remove(same);
+        let place = Place { latest: Arc::clone(&shared.latest), heard, number: 0 };
+        Entered::First(Seat { running: Arc::clone(self), same, shared }, place)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Sameness, Arc<Shared>>> {
@@ -171,7 +199,7 @@ impl Place {
     /// Waits for the end; only the last who asked hears it. `None` when the login broke off.
     pub(super) async fn outcome(mut self) -> Option<Outcome> {
         let outcome = self.heard.wait_for(Option::is_some).await.ok()?.clone()?;
-        let latest = self.shared.latest.load(Ordering::Acquire);
+        let latest = self.latest.load(Ordering::Acquire);
         Some(if self.number < latest { Outcome::Superseded } else { outcome })
     }
 }

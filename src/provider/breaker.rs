@@ -75,6 +75,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the server failed often enough to be called away.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The server answered.
     pub(super) fn succeeded(&mut self) -> Turn {
         self.open = None;

@@ -135,7 +135,7 @@ impl Duo {
             Err(Trouble::Refused(POLL_RAN_OUT)) => Ok(Progress::Pending(ticket.clone())),
             // A poll that broke off proves nothing: somebody who just does not answer his phone makes polls run out, here or in a box between. Only a
             // server that does not answer a ping either is unreachable.
-            Err(Trouble::Factor(FactorError::Unreachable)) => self.ping().await.map(|()| Progress::Pending(ticket.clone())),
+            Err(Trouble::Factor(FactorError::Faltering | FactorError::Unreachable)) => self.ping().await.map(|()| Progress::Pending(ticket.clone())),
             Err(trouble) => Err(self.blame(&trouble)),
         }
     }

@@ -19,6 +19,7 @@ use reqwest::redirect;
 use reqwest::retry;
 use tokio::time::Instant;
 use tracing::debug;
+use tracing::info;
 use tracing::warn;
 
 use super::breaker::Breaker;
@@ -74,11 +75,13 @@ pub struct Answer {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// As `Unreachable`, but for the first time or two: nobody knows yet (M-14).
+    Faltering,
     /// The answer is too long.
     Garbled,
     /// The server asked to be left alone (429), now or a while ago.
     Throttled,
-    /// No connection, no answer in time, an answer cut off, or 5xx; or it was so three times and the next try is not due.
+    /// No connection, no answer in time, an answer cut off, or 5xx, three times in a row; or it was so and the next try is not due.
     Unreachable,
     /// Whoever answers there cannot prove to be the one we mean (TLS).
     Untrusted,
@@ -89,6 +92,7 @@ impl Failure {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Faltering => "faltering",
             Self::Garbled => "garbled",
             Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
@@ -101,6 +105,7 @@ impl Failure {
 impl From<Failure> for FactorError {
     fn from(failure: Failure) -> Self {
         match failure {
+            Failure::Faltering => Self::Faltering,
             Failure::Garbled | Failure::Untrusted => Self::Misconfigured,
             Failure::Throttled => Self::Throttled,
             Failure::Unreachable => Self::Unreachable,
@@ -199,7 +204,10 @@ impl Http {
             debug!(provider = %self.name, wait_s = wait.as_secs(), "the provider asks to be left alone for a while");
             self.guard(|breaker| breaker.hush(Instant::now(), *wait));
         }
-        outcome.map_err(|trouble| trouble.failure())
+        outcome.map_err(|trouble| match trouble.failure() {
+            Failure::Faltering if self.guard(|breaker| breaker.is_open()) => Failure::Unreachable,
+            failure => failure,
+        })
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, Trouble> {
@@ -228,7 +236,7 @@ impl Http {
                 metrics::healthy(ROOM, &self.name, false);
             }
             Turn::Back => {
-                warn!(provider = %self.name, "the provider is well again");
+                info!(provider = %self.name, "the provider is well again");
                 metrics::healthy(ROOM, &self.name, true);
             }
             Turn::None => debug!(provider = %self.name, why, "no change of the provider's health"),
@@ -255,7 +263,7 @@ enum Trouble {
 impl Trouble {
     fn failure(&self) -> Failure {
         match self {
-            Self::Broken(_) | Self::Down(_) => Failure::Unreachable,
+            Self::Broken(_) | Self::Down(_) => Failure::Faltering,
             Self::Throttled(_) => Failure::Throttled,
             Self::Tls(_) => Failure::Untrusted,
             Self::TooLong => Failure::Garbled,
@@ -396,7 +404,7 @@ mod tests {
 
     #[test]
     fn m_14_only_an_unreachable_server_counts_as_unreachable() {
-        let all = [Failure::Garbled, Failure::Throttled, Failure::Unreachable, Failure::Untrusted];
+        let all = [Failure::Faltering, Failure::Garbled, Failure::Throttled, Failure::Unreachable, Failure::Untrusted];
         let open: Vec<_> = all.into_iter().filter(|failure| FactorError::from(*failure) == FactorError::Unreachable).collect();
         assert_eq!(open, [Failure::Unreachable]);
     }

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::fs::OpenOptions;
 use std::fs::Permissions;
 use std::io;
-use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -113,14 +112,15 @@ impl Disk {
         Ok(found.blocks_available().saturating_mul(found.fragment_size()))
     }
 
-    /// Notes outside of sled that the log reaches `last`: a store that comes back shorter has lost its end and says so (sled itself would not).
+    /// Notes outside of sled, and on disk, that the log reaches `last`: a store that comes back shorter has lost its end and says so (sled itself would not).
     pub(super) fn mark(&self, last: u64) -> io::Result<()> {
-        let temporary = self.dir.join("mark.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        writeln!(file, "{last}")?;
+        let path = self.dir.join("mark");
+        let new = !path.exists();
+        // Always as long, always in the one sector that a disk writes whole: the old number or the new one, never half of each.
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        file.write_all_at(format!("{last:020}\n").as_bytes(), 0)?;
         file.sync_data()?;
-        std::fs::rename(&temporary, self.dir.join("mark"))?;
-        File::open(&self.dir)?.sync_all()
+        if new { File::open(&self.dir)?.sync_all() } else { Ok(()) }
     }
 
     /// What was noted last; `None` where nothing ever was.

@@ -368,12 +368,13 @@ async fn the_log_keeps_its_newest_entries_and_no_gap() {
 async fn a_store_that_lost_its_end_says_so() {
     let (dir, vault) = fresh();
     vault.commit(vec![fail("S-1"), fail("S-1")]).await.unwrap();
-    vault.shelf.disk().unwrap().mark(3).unwrap();
-    // A copy of the open store: closing it would note the true end again.
     let store = dir.path().join("data/store");
-    let copy = TempDir::new().unwrap();
-    copy_dir(&store, &copy.path().join("data/store"));
-    let error = open(&settings(&copy)).unwrap_err();
+    let older = TempDir::new().unwrap();
+    copy_dir(&store, &older.path().join("data/store"));
+    vault.commit(vec![fail("S-1")]).await.unwrap();
+    // The database as it was before the last acknowledged change: an older file put back, or an end that was cut off.
+    std::fs::copy(store.join("mark"), older.path().join("data/store/mark")).unwrap();
+    let error = open(&settings(&older)).unwrap_err();
     assert!(error.to_string().contains("changes 3 to 3 are missing"), "{error}");
 }
 

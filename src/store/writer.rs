@@ -11,7 +11,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::error;
 use tracing::info;
-use tracing::warn;
 
 use crate::domain::Change;
 use crate::domain::CommitError;
@@ -41,8 +40,6 @@ pub(super) struct Writer {
     well: bool,
     /// After a failure the disk is left alone until then: reading everything anew for each login would take it down for good.
     rest_until: Option<Instant>,
-    /// End of the log as noted outside of the database.
-    marked: u64,
 }
 
 /// Why nothing of a group is on disk for certain.
@@ -56,7 +53,7 @@ enum Trouble {
 
 impl Writer {
     pub(super) fn new(shelf: Arc<Shelf>, orders: Receiver<Order>) -> Self {
-        Self { shelf, orders, well: true, rest_until: None, marked: 0 }
+        Self { shelf, orders, well: true, rest_until: None }
     }
 
     /// Runs until all who could order are gone, then closes the database.
@@ -69,7 +66,6 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.mark(0);
         self.shelf.close();
     }
 
@@ -97,11 +93,8 @@ impl Writer {
         let shelf = Arc::clone(&self.shelf);
         let done = catch_unwind(AssertUnwindSafe(|| commit(&shelf, group)));
         match done.unwrap_or_else(|_| Err(Trouble::Disk(StoreError::Io("the database gave up in the middle of a write".into())))) {
-            Ok((answers, last)) => {
+            Ok(answers) => {
                 self.recovered();
-                if last.saturating_sub(self.marked) >= MARK_EVERY {
-                    self.mark(last);
-                }
                 answers
             }
             Err(trouble) => {
@@ -145,37 +138,25 @@ impl Writer {
             metrics::healthy(ROOM, NAME, true);
         }
     }
-
-    /// Notes the end of the log, or asks the database for it first when `last` is 0.
-    fn mark(&mut self, last: u64) {
-        let noted = self.shelf.disk().and_then(|disk| {
-            let last = if last > 0 { last } else { disk.head()?.last };
-            disk.mark(last).map(|()| last).map_err(|error| StoreError::Io(error.to_string()))
-        });
-        match noted {
-            Ok(last) => self.marked = last,
-            // The next one will do: the note is a second net.
-            Err(error) => warn!(%error, "the end of the log of changes could not be noted"),
-        }
-    }
 }
 
-/// Decides on every order and writes what is to be written. Returns the answers and the end of the log.
-fn commit(shelf: &Shelf, group: &[Order]) -> Result<(Vec<Answer>, u64), Trouble> {
+/// Decides on every order, writes what is to be written, and notes where the log ends now: all of it on disk before anybody is told.
+fn commit(shelf: &Shelf, group: &[Order]) -> Result<Vec<Answer>, Trouble> {
     let disk = shelf.disk().map_err(Trouble::Disk)?;
     let mut draft = Draft::new(&disk, shelf.seal()).map_err(Trouble::Disk)?;
     let answers: Vec<Answer> = group.iter().map(|order| answer(draft.take(&order.changes))).collect();
     let last = draft.last();
     let writes = draft.finish(shelf.log_max()).map_err(Trouble::Disk)?;
     if writes.is_empty() {
-        return Ok((answers, last));
+        return Ok(answers);
     }
     let free = disk.space().map_err(Trouble::Disk)?;
     if free < SPACE_BYTES_MIN {
         return Err(Trouble::Full(free));
     }
     disk.write(&writes).map_err(Trouble::Disk)?;
-    Ok((answers, last))
+    disk.mark(last).map_err(|error| Trouble::Disk(StoreError::Io(error.to_string())))?;
+    Ok(answers)
 }
 
 /// Writes the head once more as it is.
@@ -210,7 +191,5 @@ const GROUP_CHANGES_MAX: usize = 4_096;
 const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.
 const RECOVERY_EVERY: Duration = Duration::from_secs(1);
-/// Changes between two notes of the end of the log.
-const MARK_EVERY: u64 = 1_024;
 const ROOM: &str = "store";
 const NAME: &str = "disk";

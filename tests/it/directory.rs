@@ -230,6 +230,7 @@ async fn a_door_that_hands_us_a_password_asks_the_directory_once() {
         prompt: None,
         source: None,
         seat: Vec::new(),
+        asker: Vec::new(),
     };
     let entry = check.resolve(&request).await.unwrap();
     assert_eq!(check.check(&request, &entry).await, Ok(entry.identity));

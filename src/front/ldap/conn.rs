@@ -370,6 +370,7 @@ impl Connection {
             source: Some(self.peer.ip().to_canonical()),
             // No two binds are one login: each has a connection of its own that is proven or not.
             seat: [self.number.to_be_bytes(), self.binds.to_be_bytes()].concat(),
+            asker: Vec::new(),
         }
     }
 

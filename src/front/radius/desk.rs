@@ -52,7 +52,7 @@ pub(super) struct Desk {
     status: Pace<IpAddr>,
     /// Lines in the log by reason.
     lines: Pace<&'static str>,
-    /// Lines about a client that is not set up right, by its name.
+    /// Lines about a client that is not set up right, by its name; nameless: about strangers, all of them together.
     warnings: Pace<String>,
 }
 
@@ -103,6 +103,9 @@ impl Desk {
     fn take(&mut self, datagram: &[u8], path: Path, arrived: Instant) {
         let settings = Arc::clone(&self.settings.borrow());
         let Some(client) = settings.client(path.peer.ip()) else {
+            if self.warnings.allows(arrived, String::new()) {
+                tracing::warn!(door = "radius", source = %path.peer, "a packet from nobody we know: no [[radius.client]] has this address in its networks");
+            }
             return self.discard(arrived, path, None, "unknown_client", &"no [[radius.client]] has this address in its networks");
         };
         let request = match Request::verify(datagram, client.secret.expose(), client.integrity) {
@@ -136,6 +139,7 @@ impl Desk {
         let (guard, given_up) = oneshot::channel();
         let seen = self.seen.lock().admit(arrived, key, &bounds, guard);
         match seen {
+            seen::Seen::Answered(bytes) if bytes.is_empty() => metrics::discard("radius", "superseded"),
             seen::Seen::Answered(bytes) => send(&self.socket, &path, &bytes),
             seen::Seen::Full => {
                 self.discard(arrived, path, Some(client), "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
@@ -161,7 +165,7 @@ impl Desk {
     /// The login that the request asks for; none where it is to be rejected as it is.
     fn begin(&self, request: &Request<'_>, client: &Client, settings: &Settings, path: Path) -> Option<Login> {
         let within = settings.within(client);
-        match map::read(request, client) {
+        match map::read(request, client, path.peer) {
             Errand::Answer(answer) => Some(self.engine.answer(answer, within)),
             Errand::Begin(login) => Some(self.engine.login(*login, Arc::clone(&client.rules), Arc::clone(&client.check), within)),
             Errand::Refuse(unfit) => {
@@ -248,6 +252,8 @@ impl Work {
                 Some(bytes)
             }
             Ok(Reply::Silence) => None,
+            // Kept as answered with nothing: a copy of it that comes late must not begin a second login.
+            Ok(Reply::Superseded) => Some(Vec::new()),
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
                 tracing::warn!(door = "radius", source = %self.path.peer, %error, "the reply leaves no room beside the request's Proxy-States");
@@ -272,7 +278,9 @@ impl Held {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
             }
-            send(socket, path, bytes);
+            if !bytes.is_empty() {
+                send(socket, path, bytes);
+            }
         }
     }
 }

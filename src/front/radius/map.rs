@@ -1,6 +1,7 @@
 //! A request as a login, and a login's end as a reply.
 
 use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use super::Client;
 use crate::domain::AuthRequest;
@@ -62,11 +63,11 @@ impl Unfit {
 }
 
 /// Reads an Access-Request of this client.
-pub(super) fn read(request: &Request<'_>, client: &Client) -> Errand {
-    errand(request, client).unwrap_or_else(Errand::Refuse)
+pub(super) fn read(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Errand {
+    errand(request, client, peer).unwrap_or_else(Errand::Refuse)
 }
 
-fn errand(request: &Request<'_>, client: &Client) -> Result<Errand, Unfit> {
+fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Errand, Unfit> {
     if ONCE.into_iter().any(|kind| request.attributes().all(kind).nth(1).is_some()) {
         return Err(Unfit::Ambiguous);
     }
@@ -78,7 +79,7 @@ fn errand(request: &Request<'_>, client: &Client) -> Result<Errand, Unfit> {
     let seat = seat(request);
     if let Some(state) = request.state() {
         let code = Secret::new(typed.expose().trim_ascii().to_vec());
-        return Ok(Errand::Answer(Answer { state: state.to_vec(), client: client.name.clone(), login, seat, code }));
+        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, code }));
     }
     if typed.is_empty() {
         return Err(Unfit::EmptyPassword);
@@ -97,6 +98,7 @@ fn errand(request: &Request<'_>, client: &Client) -> Result<Errand, Unfit> {
         prompt,
         source: source(request, client),
         seat,
+        asker: asker(request, peer),
     })))
 }
 
@@ -114,12 +116,18 @@ fn password(request: &Request<'_>, client: &Client) -> Result<Secret, Unfit> {
 /// Where the person sits: what must be the same when a login is answered or repeated.
 fn seat(request: &Request<'_>) -> Vec<u8> {
     let mut seat = Vec::new();
-    for kind in [attr::NAS_IDENTIFIER, attr::NAS_IP_ADDRESS, attr::CALLING_STATION_ID] {
+    for kind in [attr::NAS_IDENTIFIER, attr::NAS_IP_ADDRESS, attr::NAS_IPV6_ADDRESS, attr::CALLING_STATION_ID] {
         let value = request.first(kind).map_or(&[][..], |attribute| attribute.value);
         seat.push(u8::try_from(value.len()).unwrap_or(u8::MAX));
         seat.extend_from_slice(value);
     }
     seat
+}
+
+/// Who asks. Without Calling-Station-Id all people of a NAS look alike, and one who knows another's password could join that one's login and take
+/// its approval; so there it must come from the same port.
+fn asker(request: &Request<'_>, peer: SocketAddr) -> Vec<u8> {
+    if request.first(attr::CALLING_STATION_ID).is_some() { Vec::new() } else { peer.to_string().into_bytes() }
 }
 
 /// Where the person is, as the client's chosen attribute tells; nothing where it tells no address, or two.
@@ -149,20 +157,22 @@ pub(super) enum Reply {
     Delayed(Vec<u8>),
     /// At once.
     AtOnce(Vec<u8>),
-    /// Nothing.
+    /// Nothing now; asked again it may be tried again.
     Silence,
+    /// Nothing, now or later: somebody who asked the same later has the answer.
+    Superseded,
 }
 
 /// The table from a login's end to a reply.
 pub(super) fn reply(outcome: &Outcome, asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
     match outcome {
-        Outcome::Challenge { state, prompt } => reply::challenge(asked, secret.expose(), state, prompt, None).map(Reply::AtOnce),
+        Outcome::Challenge { state, prompt } => reply::challenge(asked, secret.expose(), state.expose(), prompt).map(Reply::AtOnce),
         Outcome::Decided(decision) => match &**decision {
             Decision::Accept(permit) => admitted(permit, asked, secret).map(Reply::AtOnce),
             Decision::Drop(_) => Ok(Reply::Silence),
             Decision::Reject(_) => refused(asked, secret),
         },
-        Outcome::Superseded => Ok(Reply::Silence),
+        Outcome::Superseded => Ok(Reply::Superseded),
     }
 }
 
@@ -177,5 +187,6 @@ fn admitted(_permit: &Permit, asked: &Asked, secret: &Secret) -> Result<Vec<u8>,
 }
 
 /// Attributes that stand in a request once or not at all (RFC 2865 §5.44).
-const ONCE: [u8; 6] = [attr::USER_NAME, attr::USER_PASSWORD, attr::STATE, attr::NAS_IDENTIFIER, attr::NAS_IP_ADDRESS, attr::CALLING_STATION_ID];
+const ONCE: [u8; 7] =
+    [attr::USER_NAME, attr::USER_PASSWORD, attr::STATE, attr::NAS_IDENTIFIER, attr::NAS_IP_ADDRESS, attr::NAS_IPV6_ADDRESS, attr::CALLING_STATION_ID];
 const REFUSED: &str = "Access denied.";

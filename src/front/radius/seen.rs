@@ -91,7 +91,9 @@ struct Entry<G> {
 enum Stage<G> {
     Answered(Arc<[u8]>),
     /// The guard is held and never looked at.
-    Running(#[allow(dead_code)] G),
+    Running {
+        _guard: G,
+    },
 }
 
 impl<G> Window<G> {
@@ -105,7 +107,7 @@ impl<G> Window<G> {
         match self.entries.get(&key.slot) {
             Some(Entry { authenticator, stage, .. }) if *authenticator == key.authenticator => match stage {
                 Stage::Answered(bytes) => return Seen::Answered(Arc::clone(bytes)),
-                Stage::Running(_) => return Seen::Running,
+                Stage::Running { .. } => return Seen::Running,
             },
             _ => self.remove(key.slot),
         }
@@ -114,7 +116,7 @@ impl<G> Window<G> {
         }
         self.number = self.number.wrapping_add(1);
         self.running = self.running.saturating_add(1);
-        self.entries.insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, stage: Stage::Running(guard) });
+        self.entries.insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, stage: Stage::Running { _guard: guard } });
         Seen::New(Turn { slot: key.slot, number: self.number })
     }
 
@@ -166,7 +168,7 @@ impl<G> Window<G> {
     fn remove(&mut self, slot: Slot) {
         match self.entries.remove(&slot).map(|entry| entry.stage) {
             Some(Stage::Answered(bytes)) => self.bytes = self.bytes.saturating_sub(bytes.len()),
-            Some(Stage::Running(_)) => self.running = self.running.saturating_sub(1),
+            Some(Stage::Running { .. }) => self.running = self.running.saturating_sub(1),
             None => {}
         }
     }
@@ -174,7 +176,7 @@ impl<G> Window<G> {
 
 impl<G> Entry<G> {
     fn runs(&self, turn: Turn) -> bool {
-        self.number == turn.number && matches!(self.stage, Stage::Running(_))
+        self.number == turn.number && matches!(self.stage, Stage::Running { .. })
     }
 }
 

@@ -44,21 +44,18 @@ pub fn accept(asked: &Asked, secret: &[u8]) -> Result<Vec<u8>, TooLong> {
     seal(Draft::new(Code::AccessAccept, asked.identifier), asked, secret)
 }
 
-/// Access-Challenge: one State (1..=253 octets), what to ask the person, and the seconds there are to answer.
+/// Access-Challenge: one State (1..=253 octets) and what to ask the person.
 ///
 /// The text is cut to what fits.
 ///
 /// # Errors
 /// State is empty or does not fit.
-pub fn challenge(asked: &Asked, secret: &[u8], state: &[u8], message: &str, timeout_s: Option<u32>) -> Result<Vec<u8>, TooLong> {
+pub fn challenge(asked: &Asked, secret: &[u8], state: &[u8], message: &str) -> Result<Vec<u8>, TooLong> {
     if state.is_empty() {
         return Err(TooLong);
     }
     let mut draft = Draft::new(Code::AccessChallenge, asked.identifier);
     draft.push(attr::STATE, state)?;
-    if let Some(seconds) = timeout_s {
-        draft.push(attr::SESSION_TIMEOUT, &seconds.to_be_bytes())?;
-    }
     tell(&mut draft, asked, message)?;
     seal(draft, asked, secret)
 }

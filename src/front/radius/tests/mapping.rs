@@ -17,7 +17,7 @@ use crate::wire::radius::upstream::AccessRequest;
 
 fn errand(request: &AccessRequest, client: &Client) -> Errand {
     let bytes = request.signed(SECRET).unwrap();
-    map::read(&Request::verify(&bytes, SECRET, client.integrity).unwrap(), client)
+    map::read(&Request::verify(&bytes, SECRET, client.integrity).unwrap(), client, "192.0.2.9:1000".parse().unwrap())
 }
 
 fn fixture() -> Client {
@@ -112,7 +112,10 @@ fn what_may_be_there_once_is_not_guessed_at_when_it_is_there_twice() {
 #[test]
 fn an_answer_brings_its_state_and_a_code_without_the_blanks_around_it() {
     let Errand::Answer(answer) = errand(&request().with(attr::STATE, &[7; 32]).password(b" 123456 "), &fixture()) else { panic!("no answer") };
-    assert_eq!((answer.state, answer.client.as_str(), answer.login.as_str(), answer.code.expose()), (vec![7; 32], "fortigate", "alice", &b"123456"[..]));
+    assert_eq!(
+        (answer.state.expose().to_vec(), answer.client.as_str(), answer.login.as_str(), answer.code.expose()),
+        (vec![7; 32], "fortigate", "alice", &b"123456"[..])
+    );
 }
 
 #[test]
@@ -126,6 +129,7 @@ fn r_043_the_seat_tells_every_attribute_apart() {
         seat(&[(attr::NAS_IDENTIFIER, b"nas")]),
         seat(&[(attr::CALLING_STATION_ID, b"nas")]),
         seat(&[(attr::NAS_IP_ADDRESS, &[10, 0, 0, 1])]),
+        seat(&[(attr::NAS_IPV6_ADDRESS, &[10; 16])]),
         seat(&[(attr::NAS_IDENTIFIER, b"na"), (attr::CALLING_STATION_ID, b"s")]),
         seat(&[(attr::NAS_IDENTIFIER, b"nas"), (attr::CALLING_STATION_ID, b"192.0.2.1")]),
     ];

@@ -45,7 +45,7 @@ proptest! {
     fn the_oracle_takes_our_replies_for_authentic(message in "[ -~]{1,253}", state in proptest::collection::vec(any::<u8>(), 1..=253)) {
         let sent = AccessRequest::new(4, [3; 16]).with(33, b"proxy").password(b"open").signed(SECRET).unwrap();
         let asked = Asked::of(&Request::verify(&sent, SECRET, Integrity::Require).unwrap());
-        let challenge = reply::challenge(&asked, SECRET, &state, &message, None).unwrap();
+        let challenge = reply::challenge(&asked, SECRET, &state, &message).unwrap();
         let all = [reply::accept(&asked, SECRET).unwrap(), reply::reject(&asked, SECRET, &message).unwrap(), challenge.clone()];
         for bytes in all {
             prop_assert!(Packet::is_authentic_response(&bytes, &sent, SECRET));

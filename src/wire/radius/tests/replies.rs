@@ -43,7 +43,7 @@ fn r_030_r_040_message_authenticator_is_first_and_proxy_states_are_last_in_order
     let replies = [
         (Code::AccessAccept, reply::accept(&asked, SECRET).unwrap(), vec![80, 33, 33, 33]),
         (Code::AccessReject, reply::reject(&asked, SECRET, "No.").unwrap(), vec![80, 18, 33, 33, 33]),
-        (Code::AccessChallenge, reply::challenge(&asked, SECRET, b"state", "Code:", None).unwrap(), vec![80, 24, 18, 33, 33, 33]),
+        (Code::AccessChallenge, reply::challenge(&asked, SECRET, b"state", "Code:").unwrap(), vec![80, 24, 18, 33, 33, 33]),
     ];
     for (code, bytes, order) in replies {
         assert_eq!(kinds(&bytes), order, "{code:?}");
@@ -57,14 +57,13 @@ fn r_030_r_040_message_authenticator_is_first_and_proxy_states_are_last_in_order
 #[test]
 fn r_042_a_challenge_carries_exactly_one_state() {
     let sent = question(&[]);
-    let bytes = reply::challenge(&asked(&sent), SECRET, &[7; 32], "Code:", Some(120)).unwrap();
+    let bytes = reply::challenge(&asked(&sent), SECRET, &[7; 32], "Code:").unwrap();
     let reply = verify_reply(&bytes, &sent, SECRET).unwrap();
     assert_eq!(reply.attributes().all(attr::STATE).count(), 1);
     assert_eq!(reply.state(), Some(&[7; 32][..]));
     assert_eq!(reply.message(), "Code:");
-    assert_eq!(reply.attributes().first(attr::SESSION_TIMEOUT).unwrap().integer(), Some(120));
-    assert_eq!(reply::challenge(&asked(&sent), SECRET, b"", "Code:", None), Err(TooLong));
-    assert_eq!(reply::challenge(&asked(&sent), SECRET, &[7; 254], "Code:", None), Err(TooLong));
+    assert_eq!(reply::challenge(&asked(&sent), SECRET, b"", "Code:"), Err(TooLong));
+    assert_eq!(reply::challenge(&asked(&sent), SECRET, &[7; 254], "Code:"), Err(TooLong));
 }
 
 #[test]
@@ -90,7 +89,7 @@ fn r_070_control_characters_are_taken_out() {
 fn r_070_no_reply_is_longer_than_4096_octets_and_the_text_gives_way() {
     let proxy_state = [5; 253];
     let sent = question(&[&proxy_state[..]; 15]);
-    let bytes = reply::challenge(&asked(&sent), SECRET, &[7; 32], &"long".repeat(300), None).unwrap();
+    let bytes = reply::challenge(&asked(&sent), SECRET, &[7; 32], &"long".repeat(300)).unwrap();
     assert!(bytes.len() <= 4096, "{}", bytes.len());
     let reply = verify_reply(&bytes, &sent, SECRET).unwrap();
     assert_eq!(reply.attributes().all(attr::PROXY_STATE).count(), 15);
@@ -114,7 +113,7 @@ fn r_105_an_accept_authorizes_nothing_beyond_itself() {
 #[test]
 fn r_039_every_flipped_bit_and_truncation_of_a_reply_is_refused() {
     let sent = question(&[b"p"]);
-    let good = reply::challenge(&asked(&sent), SECRET, b"state", "Code:", None).unwrap();
+    let good = reply::challenge(&asked(&sent), SECRET, b"state", "Code:").unwrap();
     for at in 0..good.len() {
         assert!(verify_reply(&good[..at], &sent, SECRET).is_err());
         for bit in 0..8 {
@@ -165,7 +164,7 @@ proptest! {
     #[test]
     fn r_070_any_text_makes_a_reply_that_a_client_reads(text in "\\PC{0,2000}", state in proptest::collection::vec(any::<u8>(), 1..=253)) {
         let sent = question(&[b"one", b"two"]);
-        let bytes = reply::challenge(&asked(&sent), SECRET, &state, &text, None).unwrap();
+        let bytes = reply::challenge(&asked(&sent), SECRET, &state, &text).unwrap();
         prop_assert!(bytes.len() <= 4096);
         let reply = verify_reply(&bytes, &sent, SECRET).unwrap();
         prop_assert_eq!(reply.state(), Some(&state[..]));
