@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::BuildError;
+use nix::sys::resource::Resource;
+use nix::sys::resource::setrlimit;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -52,6 +54,7 @@ pub async fn serve(path: &Path) -> Result<(), ServeError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    keep_memory_private();
     let counters = metrics::install()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -70,6 +73,14 @@ pub async fn serve(path: &Path) -> Result<(), ServeError> {
     server.drain().await;
     tracing::info!("closed");
     Ok(())
+}
+
+/// No core dump and no debugger of the same user: passwords and keys are in this memory (O-05).
+fn keep_memory_private() {
+    let done = nix::sys::prctl::set_dumpable(false).and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    if let Err(error) = done {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
 }
 
 /// A wrong file changes nothing and says so.

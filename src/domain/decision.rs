@@ -54,6 +54,8 @@ pub enum Grant {
     Factor,
     /// No provider could be reached and the policy is open in an outage.
     FailOpen,
+    /// The provider's own rules ask this person for nothing.
+    ProviderBypass,
     /// The person is in a trusted network.
     TrustedNetwork,
     /// The person has no account and the policy lets such people in by the first factor alone.
@@ -69,6 +71,7 @@ impl Grant {
             Self::Disabled => "disabled",
             Self::Factor => "factor",
             Self::FailOpen => "fail_open",
+            Self::ProviderBypass => "provider_bypass",
             Self::TrustedNetwork => "trusted_network",
             Self::Unenrolled => "unenrolled",
         }
@@ -250,6 +253,8 @@ pub enum Progress {
     },
     /// The question is out; ask again with the ticket.
     Pending(Ticket),
+    /// The provider's own rules let this person in without a factor: its administrator said so, not this login's person.
+    Waived,
 }
 
 /// Why a second factor could not be asked or did not pass.

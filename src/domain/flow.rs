@@ -104,7 +104,7 @@ enum Stage {
     /// The changes decide: on disk, the decision is spoken.
     Commit(Decision),
     /// The factor passed after a wait; is the account still what it was?
-    Confirm(Second, Option<Change>),
+    Confirm(Second, Grant, Option<Change>),
     Done,
     Find(Passed),
     Hint,
@@ -164,7 +164,7 @@ impl Flow {
     pub fn proven(&self) -> Option<&Identity> {
         match &self.stage {
             Stage::Find(first) => Some(&first.0),
-            Stage::Confirm(second, _)
+            Stage::Confirm(second, _, _)
             | Stage::Parked(second, _)
             | Stage::Refind(second, _, _)
             | Stage::Start(second)
@@ -200,11 +200,9 @@ impl Flow {
             (Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..), Event::Found(Err(outage))) => drop_for(outage),
             // A code that is answered with "I need a code" would go round for ever.
             (Stage::Verify(_), Event::Progress(Ok(Progress::CodeNeeded { .. }))) => drop_for(Outage::Fault),
-            (Stage::Wait(second), Event::Progress(Ok(Progress::Allowed { spend }))) => {
-                let who = second.first.0.clone();
-                (Stage::Confirm(second, spend), Action::Find(who))
-            }
-            (Stage::Confirm(second, spend), Event::Found(Ok(standing))) => confirm(now, second, spend, &standing),
+            (Stage::Wait(second), Event::Progress(Ok(Progress::Allowed { spend }))) => look_again(second, Grant::Factor, spend),
+            (Stage::Wait(second), Event::Progress(Ok(Progress::Waived))) => look_again(second, Grant::ProviderBypass, None),
+            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => confirm(now, second, why, spend, &standing),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Ok(progress))) => self.progressed(second, progress),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Err(error))) => self.failed(now, second, error),
             (Stage::Parked(second, ticket), Event::Answer(code)) => {
@@ -329,6 +327,8 @@ impl Flow {
                 Some(asking) => (Stage::Wait(second), Action::Wait(asking, ticket)),
                 None => drop_for(Outage::Fault),
             },
+            // No factor passed, so it forgives no wrong codes.
+            Progress::Waived => accept(Grant::ProviderBypass, second.first, false, Vec::new()),
         }
     }
 
@@ -406,10 +406,16 @@ fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
     }
 }
 
-fn confirm(now: Timestamp, second: Second, spend: Option<Change>, standing: &Standing) -> Next {
+/// The person took their time: what has become of the account meanwhile?
+fn look_again(second: Second, why: Grant, spend: Option<Change>) -> Next {
+    let who = second.first.0.clone();
+    (Stage::Confirm(second, why, spend), Action::Find(who))
+}
+
+fn confirm(now: Timestamp, second: Second, why: Grant, spend: Option<Change>, standing: &Standing) -> Next {
     match gone(now, standing) {
         Some(denial) => reject(denial),
-        None => accept(Grant::Factor, second.first, standing.tries.failures > 0, spend.into_iter().collect()),
+        None => accept(why, second.first, why == Grant::Factor && standing.tries.failures > 0, spend.into_iter().collect()),
     }
 }
 

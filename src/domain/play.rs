@@ -160,6 +160,7 @@ fn alphabet() -> Vec<Event> {
         Progress::Denied { fraud: false },
         Progress::Denied { fraud: true },
         Progress::Pending(Ticket("q1".into())),
+        Progress::Waived,
     ];
     events.extend(progress.map(|progress| Event::Progress(Ok(progress))));
     let errors = [
@@ -198,6 +199,7 @@ fn letter(event: &Event) -> char {
         Event::Progress(Ok(Progress::CodeNeeded { .. })) => 'p',
         Event::Progress(Ok(Progress::Denied { .. })) => 'q',
         Event::Progress(Ok(Progress::Pending(_))) => 'r',
+        Event::Progress(Ok(Progress::Waived)) => '|',
         Event::Progress(Err(FactorError::BadCode)) => 's',
         Event::Progress(Err(FactorError::Expired)) => 't',
         Event::Progress(Err(FactorError::Faltering)) => '{',
@@ -414,6 +416,9 @@ fn allows(scene: &Scene, story: &Story, why: Grant) -> bool {
         Grant::Disabled => asked == 0 && scene.rules.disabled == FirstAlone::Accept && account.is_some_and(|account| !account.enabled),
         Grant::Factor => account.is_some_and(|account| account.enabled) && factor_passed(story),
         Grant::FailOpen => account.is_some_and(|account| account.enabled) && scene.rules.outage == OnOutage::Open && all_away(scene, story),
+        Grant::ProviderBypass => {
+            account.is_some_and(|account| account.enabled) && story.iter().any(|(event, _)| matches!(event, Event::Progress(Ok(Progress::Waived))))
+        }
         Grant::TrustedNetwork => asked == 0 && scene.is_trusted(),
         Grant::Unenrolled => asked == 0 && scene.rules.unenrolled == FirstAlone::Accept && account.is_none(),
     }
@@ -466,7 +471,7 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
     if scene.is_trusted() {
         grants.insert(Grant::TrustedNetwork.as_str());
     } else {
-        grants.extend([Grant::Bypass.as_str(), Grant::Factor.as_str()]);
+        grants.extend([Grant::Bypass.as_str(), Grant::Factor.as_str(), Grant::ProviderBypass.as_str()]);
         grants.extend((scene.rules.unenrolled == FirstAlone::Accept).then_some(Grant::Unenrolled.as_str()));
         grants.extend((scene.rules.outage == OnOutage::Open).then_some(Grant::FailOpen.as_str()));
     }
@@ -477,7 +482,7 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
 /// Every order of events from nothing, seven deep. Says how many plays there were.
 fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
     let alphabet = alphabet();
-    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('a'..='{').collect());
+    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('a'..='|').collect());
     let mut plays = 0;
     for rules in every_rule_set(failures_max) {
         for shape in shapes {

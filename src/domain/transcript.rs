@@ -193,6 +193,7 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
         ["expired"] => Err(FactorError::Expired),
         ["misconfigured"] => Err(FactorError::Misconfigured),
         ["not_enrolled"] => Err(FactorError::NotEnrolled),
+        ["waived"] => Ok(Progress::Waived),
         ["faltering"] => Err(FactorError::Faltering),
         ["throttled"] => Err(FactorError::Throttled),
         ["unreachable"] => Err(FactorError::Unreachable),

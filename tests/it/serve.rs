@@ -17,6 +17,8 @@ use vestibule::domain::Secret;
 use vestibule::domain::otp;
 use vestibule::ports::Clock;
 use vestibule::wire::radius::Code;
+use vestibule::wire::radius::attr;
+use vestibule::wire::radius::upstream::AccessRequest;
 
 use crate::lab;
 use crate::lab::House;
@@ -75,7 +77,16 @@ fn a_code_opens_once_whatever_the_spelling_of_the_name() {
 }
 
 #[test]
-fn r_020_r_025_strangers_and_wrong_secrets_hear_nothing_and_are_counted() {
+fn o_05_the_memory_of_the_server_is_nobody_elses_to_read() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", house.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}
+
+#[test]
+fn r_017_r_020_r_025_strangers_and_wrong_secrets_hear_nothing_and_are_counted_and_logged() {
     let directory = people(anywhere());
     let house = House::open(furnish(directory.address(), ""));
     let forged = {
@@ -92,10 +103,38 @@ fn r_020_r_025_strangers_and_wrong_secrets_hear_nothing_and_are_counted() {
     for why in ["wrong_signature", "unknown_client"] {
         assert!(counted(&house, &format!(r#"vestibule_discards_total{{door="radius",why="{why}"}} 1"#)), "{why}");
     }
+    let told = house.until("no [[radius.client]] has this address").join("\n");
+    assert!(told.contains("check the shared secret") && told.contains("127.0.0.9"), "{told}");
     for silent in [socket, stranger] {
         silent.set_nonblocking(true).unwrap();
         assert!(silent.recv(&mut [0; 4096]).is_err());
     }
+}
+
+#[test]
+fn r_031_a_client_that_says_nothing_about_it_must_sign() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let unsigned = [&[1, 7, 0, 45][..], &[9; 16], &[1, 7], b"alice", &[2, 18], &[5; 16]].concat();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(&unsigned, house.radius()).unwrap();
+    assert_eq!(ask(house.radius(), 3, "nobody", PASSWORD, b"", PATIENCE).unwrap().code, Code::AccessReject);
+    socket.set_nonblocking(true).unwrap();
+    assert!(socket.recv(&mut [0; 4096]).is_err());
+    assert!(counted(&house, r#"vestibule_discards_total{door="radius",why="unsigned"} 1"#));
+}
+
+#[test]
+fn r_061_a_password_that_is_no_utf8_is_refused_and_never_guessed_at() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let request = AccessRequest::new(1, *b"random, no doubt").with(attr::USER_NAME, b"alice").password(b"Stra\xdfe-1");
+    let sent = request.signed(lab::SECRET.as_bytes()).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(house.radius()).unwrap();
+    socket.send(&sent).unwrap();
+    assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
+    assert_eq!(directory.binds_of("alice"), 0);
 }
 
 #[test]

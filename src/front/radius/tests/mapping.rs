@@ -4,15 +4,22 @@ use super::SECRET;
 use super::World;
 use super::client;
 use crate::domain::CodeEntry;
+use crate::domain::Decision;
+use crate::domain::Denial;
 use crate::domain::Door;
 use crate::domain::Method;
+use crate::domain::Outage;
 use crate::domain::Primary;
+use crate::domain::Secret;
+use crate::engine::Outcome;
 use crate::front::radius::Client;
 use crate::front::radius::map;
 use crate::front::radius::map::Errand;
+use crate::front::radius::map::Reply;
 use crate::front::radius::map::Unfit;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
+use crate::wire::radius::reply::Asked;
 use crate::wire::radius::upstream::AccessRequest;
 
 fn errand(request: &AccessRequest, client: &Client) -> Errand {
@@ -162,4 +169,51 @@ fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
     assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"\x01192.0.2.7"]).as_deref(), Some("192.0.2.7"));
     assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"192.0.2.7"]).as_deref(), Some("192.0.2.7"));
     assert_eq!(told(attr::TUNNEL_CLIENT_ENDPOINT, &[b"192.0.2.7", b"192.0.2.8"]), None);
+}
+
+#[test]
+fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
+    let bytes = request().password(b"x").signed(SECRET).unwrap();
+    let asked = Asked::of(&Request::verify(&bytes, SECRET, fixture().integrity).unwrap());
+    let reply = |outcome: &Outcome| map::reply(outcome, &asked, &Secret::new(SECRET.to_vec())).unwrap();
+    let decided = |decision| Outcome::Decided(std::sync::Arc::new(decision));
+    let denials = [
+        Denial::BadCode,
+        Denial::BadCredential,
+        Denial::CodeNeeded,
+        Denial::Disabled,
+        Denial::FactorDenied,
+        Denial::FactorUnavailable,
+        Denial::FraudReported,
+        Denial::Locked,
+        Denial::NoAnswer,
+        Denial::NoMethod,
+        Denial::NotPermitted,
+        Denial::OutOfTurn,
+        Denial::Unenrolled,
+    ];
+    let refusals = denials.map(|denial| reply(&decided(Decision::Reject(denial))));
+    assert!(matches!(&refusals[0], Reply::Delayed(bytes) if bytes[0] == 3));
+    assert!(refusals.iter().all(|refusal| *refusal == refusals[0]), "every refusal sounds alike");
+    for outage in [Outage::Directory, Outage::Fault, Outage::Full, Outage::Store] {
+        assert_eq!(reply(&decided(Decision::Drop(outage))), Reply::Silence);
+    }
+    let challenge = Outcome::Challenge { state: Secret::from("state"), prompt: "Code:".into() };
+    assert!(matches!(reply(&challenge), Reply::AtOnce(bytes) if bytes[0] == 11));
+    assert_eq!(reply(&Outcome::Superseded), Reply::Superseded);
+}
+
+#[test]
+fn r_055_without_a_calling_station_the_port_tells_who_asks() {
+    let at = |port: u16, request: &AccessRequest| {
+        let bytes = request.signed(SECRET).unwrap();
+        match map::read(&Request::verify(&bytes, SECRET, fixture().integrity).unwrap(), &fixture(), ([192, 0, 2, 9], port).into()) {
+            Errand::Begin(login) => login.asker,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (bare, stationed) = (request().password(b"x"), request().password(b"x").with(attr::CALLING_STATION_ID, b"192.0.2.77"));
+    assert_ne!(at(1000, &bare), at(1001, &bare));
+    assert_eq!(at(1000, &bare), at(1000, &bare));
+    assert_eq!(at(1000, &stationed), at(1001, &stationed));
 }
