@@ -1,5 +1,6 @@
 //! The server: every door over the rooms behind it, exchanged as a whole on reload.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,6 +111,31 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+}
+
+impl ServerError {
+    /// What to do about it; may be empty.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Listen { kind, error, .. } => listen_hint(kind, error.kind()),
+            Self::Admin { path, error } if error.kind() == ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("its folder is not there: RuntimeDirectory=vestibule in the unit makes it; by hand type: install -d -m 750 {folder}")
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn listen_hint(kind: &str, error: ErrorKind) -> String {
+    let listing = if kind.starts_with("radius") { "ss -lunp" } else { "ss -ltnp" };
+    match error {
+        ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
+        ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 need root or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit".to_owned(),
+        _ => String::new(),
+    }
 }
 
 impl Server {

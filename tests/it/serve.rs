@@ -186,7 +186,9 @@ fn a_reload_takes_a_new_client_and_a_wrong_file_changes_nothing() {
 /// Two listeners on port 0, told apart by name alone: one refuses who has no account, the other lets them in by their password.
 fn two_ldap_doors(policy: &str) -> String {
     let door = |name: &str, policy: &str| {
-        format!("[[ldap.listen]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\ncode = \"none\"\npolicy = \"{policy}\"\n")
+        format!(
+            "[[ldap.listen]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\ncode = \"none\"\npolicy = \"{policy}\"\n"
+        )
     };
     let [strict, lenient] = ["strict", "lenient"].map(|name| format!("[policy.{name}]\nmethods = [{{ push = \"cloud\" }}]\n"));
     let provider = "[provider.cloud]\nkind = \"duo\"\nhost = \"api-lab.duosecurity.com\"\nkey_id = \"DI\"\nkey = { file = \"duo\" }\n";
@@ -264,6 +266,26 @@ fn a_wrong_configuration_is_3_with_every_mistake() {
         let told = String::from_utf8(output.stderr).unwrap();
         assert!(told.contains("nonsense") && told.contains("policy.empty"), "{told}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_door_that_cannot_be_opened_says_once_which_and_what_to_do() {
+    let directory = people(anywhere());
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken_at = taken.local_addr().unwrap().to_string();
+    for (from, to, wanted) in [
+        ("127.0.0.1:0", taken_at.as_str(), "ss -lunp"),
+        ("127.0.0.1:0", "192.0.2.1:1812", "not an address of this machine"),
+        ("admin.sock", "away/admin.sock", "install -d -m 750"),
+    ] {
+        let folder = furnish(directory.address(), "");
+        let file = folder.path().join("vestibule.toml");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace(from, to)).unwrap();
+        let output = lab::vestibule(&["serve", "--config"], &file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.matches("admin.sock: ").count()), (Some(1), usize::from(to.contains("away"))), "{told}");
+        assert!(told.contains(wanted), "{told}");
     }
 }
 
