@@ -92,7 +92,7 @@ async fn reload(server: &mut Server, path: &Path) {
             }
             match server.reload(config).await {
                 Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
-                Err(error) => tracing::error!(%error, "not reloaded: everything stays as it was"),
+                Err(error) => tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was"),
             }
         }
         Err(problems) => {

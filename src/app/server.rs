@@ -1,5 +1,6 @@
 //! The server: every door over the rooms behind it, exchanged as a whole on reload.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ struct RadiusDoor {
 
 #[derive(Debug)]
 struct LdapDoor {
+    name: String,
     wanted: SocketAddr,
     settings: watch::Sender<Arc<ldap::Settings>>,
     door: ldap::Door,
@@ -109,6 +111,31 @@ pub enum ServerError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
+}
+
+impl ServerError {
+    /// What to do about it; may be empty.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Listen { kind, error, .. } => listen_hint(kind, error.kind()),
+            Self::Admin { path, error } if error.kind() == ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("its folder is not there: RuntimeDirectory=vestibule in the unit makes it; by hand type: install -d -m 750 {folder}")
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+fn listen_hint(kind: &str, error: ErrorKind) -> String {
+    let listing = if kind.starts_with("radius") { "ss -lunp" } else { "ss -ltnp" };
+    match error {
+        ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
+        ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 need root or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit".to_owned(),
+        _ => String::new(),
+    }
 }
 
 impl Server {
@@ -170,22 +197,26 @@ impl Server {
 
         // New doors open before anything old is touched: what can fail has failed by here.
         let mut radius = Vec::new();
-        for &wanted in config.radius_listen.iter().filter(|wanted| !self.radius.iter().any(|open| open.wanted == **wanted)) {
+        for &wanted in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
             radius.push(RadiusDoor::open(wanted, &self.radius_settings, &self.engine)?);
         }
         let mut ldap = Vec::new();
-        for (listen, settings) in config.ldap_listen.iter().zip(&ldap_settings) {
-            if !self.ldap.iter().any(|open| open.wanted == listen.address) {
-                ldap.push(LdapDoor::open(listen, settings.clone(), &self.engine).await?);
-            }
+        for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
+            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &self.engine).await?);
         }
 
         self.engine.equip(rooms.providers.clone());
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref())));
-        self.radius = settle(std::mem::take(&mut self.radius), radius, &config.radius_listen, |open| open.wanted, |open| retire_radius(open, &config.limits));
-        let addresses: Vec<SocketAddr> = config.ldap_listen.iter().map(|listen| listen.address).collect();
-        self.ldap = settle(std::mem::take(&mut self.ldap), ldap, &addresses, |open| open.wanted, |open| retire_ldap(open, &config.limits));
+        self.radius.append(&mut radius);
+        for gone in settle(&mut self.radius, &config.radius_listen, RadiusDoor::is_at) {
+            tokio::spawn(gone.door.drain(config.limits.login_deadline));
+        }
+        self.ldap.append(&mut ldap);
+        for gone in settle(&mut self.ldap, &config.ldap_listen, LdapDoor::is_of) {
+            tokio::spawn(gone.door.drain(config.limits.login_deadline));
+        }
+        // As many doors as listeners, in their order.
         for (open, settings) in self.ldap.iter().zip(ldap_settings) {
             open.settings.send_replace(Arc::new(settings));
         }
@@ -204,6 +235,9 @@ impl Server {
         }
         if old.admin != config.admin {
             return Err(ServerError::Restart("[admin]"));
+        }
+        if old.log != config.log {
+            return Err(ServerError::Restart("[log]"));
         }
         if engine_limits(&old.limits) != engine_limits(&config.limits) {
             return Err(ServerError::Restart("limits.radius_inflight_max or limits.challenge_keep"));
@@ -260,6 +294,10 @@ impl RadiusDoor {
         let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
         Ok(Self { wanted, door })
     }
+
+    fn is_at(&self, wanted: &SocketAddr) -> bool {
+        self.wanted == *wanted
+    }
 }
 
 impl LdapDoor {
@@ -267,24 +305,29 @@ impl LdapDoor {
         let (settings, seen) = watch::channel(Arc::new(settings));
         let door = ldap::Door::open(listen.address, seen, Arc::clone(engine)).await;
         let door = door.map_err(|error| ServerError::Listen { kind: "ldap.listen", address: listen.address, error })?;
-        Ok(Self { wanted: listen.address, settings, door })
+        Ok(Self { name: listen.name.clone(), wanted: listen.address, settings, door })
+    }
+
+    /// An address says which listener it is, whatever its name has become; port 0 says nothing, so there the name does.
+    fn is_of(&self, listen: &LdapListen) -> bool {
+        self.wanted == listen.address && (self.wanted.port() != 0 || self.name == listen.name)
     }
 }
 
-/// Doors in the order wanted, old ones kept, those nobody wants any more retired.
-fn settle<D>(old: Vec<D>, new: Vec<D>, wanted: &[SocketAddr], at: impl Fn(&D) -> SocketAddr, retire: impl Fn(D)) -> Vec<D> {
-    let (mut kept, gone): (Vec<D>, Vec<D>) = old.into_iter().chain(new).partition(|open| wanted.contains(&at(open)));
-    gone.into_iter().for_each(retire);
-    kept.sort_by_key(|open| wanted.iter().position(|address| *address == at(open)));
-    kept
+/// What is wanted and has no door yet. A door answers one wish: who wants port 0 twice wants two.
+fn without_door<'w, D, W>(doors: &[D], wanted: &'w [W], fits: impl Fn(&D, &W) -> bool) -> Vec<&'w W> {
+    let mut free: Vec<&D> = doors.iter().collect();
+    let met = |wish: &W, free: &mut Vec<&D>| free.iter().position(|door| fits(door, wish)).map(|at| free.remove(at)).is_some();
+    wanted.iter().filter(|wish| !met(wish, &mut free)).collect()
 }
 
-fn retire_radius(open: RadiusDoor, limits: &Limits) {
-    tokio::spawn(open.door.drain(limits.login_deadline));
-}
-
-fn retire_ldap(open: LdapDoor, limits: &Limits) {
-    tokio::spawn(open.door.drain(limits.login_deadline));
+/// Puts doors in the order wanted, one a wish, and gives back those that nobody wants any more.
+fn settle<D, W>(doors: &mut Vec<D>, wanted: &[W], fits: impl Fn(&D, &W) -> bool) -> Vec<D> {
+    let mut rest = std::mem::take(doors);
+    for wish in wanted {
+        doors.extend(rest.iter().position(|door| fits(door, wish)).map(|at| rest.remove(at)));
+    }
+    rest
 }
 
 fn behind_admin(rooms: &Rooms, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, counters: Option<&PrometheusHandle>) -> http::Rooms {
@@ -309,4 +352,34 @@ fn connections_max(limits: &Limits) -> usize {
         tracing::warn!(room, wanted = limits.ldap_connections_max, "fewer LDAP connections than limits.ldap_connections_max: raise LimitNOFILE");
     }
     limits.ldap_connections_max.min(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which door, and what it was opened for.
+    type Door = (u8, char);
+
+    fn after_reload(mut doors: Vec<Door>, wanted: &[char]) -> (Vec<Door>, Vec<Door>) {
+        let fits = |door: &Door, wish: &char| door.1 == *wish;
+        let opened: Vec<Door> = without_door(&doors, wanted, fits).into_iter().zip(9..).map(|(wish, number)| (number, *wish)).collect();
+        doors.extend(opened);
+        let gone = settle(&mut doors, wanted, fits);
+        (doors, gone)
+    }
+
+    #[test]
+    fn doors_follow_the_order_of_the_file_and_each_wish_has_one() {
+        let open = vec![(1, 'a'), (2, 'b')];
+        assert_eq!(after_reload(open.clone(), &['b', 'a']), (vec![(2, 'b'), (1, 'a')], vec![]));
+        assert_eq!(after_reload(open.clone(), &['c', 'b']), (vec![(9, 'c'), (2, 'b')], vec![(1, 'a')]));
+        assert_eq!(after_reload(open, &[]), (vec![], vec![(1, 'a'), (2, 'b')]));
+    }
+
+    #[test]
+    fn two_listeners_at_the_same_port_0_are_two_doors() {
+        assert_eq!(after_reload(vec![(1, 'a')], &['a', 'a']), (vec![(1, 'a'), (9, 'a')], vec![]));
+        assert_eq!(after_reload(vec![(1, 'a'), (2, 'a')], &['a']), (vec![(1, 'a')], vec![(2, 'a')]));
+    }
 }

@@ -159,7 +159,7 @@ fn unreachable(socket: &Path, error: &reqwest::Error) -> Failure {
     match kind {
         Some(ErrorKind::PermissionDenied) => Failure::failed(
             format!("you may not speak to the vestibule at {path}"),
-            "only root and the group vestibule may: sudo, or `usermod -aG vestibule NAME` and log in again",
+            "only root and its admin group may (admin.group, usually vestibule): sudo, or `usermod -aG GROUP NAME` and log in again",
         ),
         Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Failure::failed(
             format!("no vestibule answers at {path}: is it running?"),

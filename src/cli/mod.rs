@@ -116,6 +116,8 @@ mod tests {
             "vestibule bypass grant alice --for 25h",
             "vestibule bypass grant alice --for 0s",
             "vestibule check --config f.toml",
+            "vestibule demo --port-base 65535",
+            "vestibule user add alice --mail foo",
             "vestibule user",
         ] {
             assert_eq!(exit_code(line), 2, "{line}");

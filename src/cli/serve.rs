@@ -23,6 +23,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     app::serve(&options.config).await.map_err(|error| match error {
         ServeError::Config(problems) => Failure::Config(problems.iter().map(ToString::to_string).collect()),
+        ServeError::Server(error) => Failure::failed(error.to_string(), &error.hint()),
         error => Failure::failed(error.to_string(), ""),
     })
 }

@@ -108,6 +108,8 @@ impl From<Hash> for Algorithm {
     }
 }
 
+const STILL: &str = "the token is enrolled all the same: its otpauth:// line is above";
+
 /// Does it.
 ///
 /// # Errors
@@ -150,28 +152,43 @@ async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
     if let (Err(_), Some(path)) = (&enrolled, &enrolment.svg) {
         let _ = fs::remove_file(path);
     }
-    tell(enrolment, &enrolled?, file)
+    let enrolled = enrolled?;
+    // The token is made: whatever fails from here on, its line is out first, and one failure hides no other part.
+    let told = tell(enrolment, &enrolled);
+    let drawn = enrolment.svg.as_deref().zip(file).map_or(Ok(()), |(path, file)| draw(path, file, &enrolled));
+    told.and(drawn)
 }
 
-fn tell(enrolment: &Enrolment, enrolled: &Enrolled, file: Option<File>) -> Result<(), Failure> {
-    let uri = enrolled.uri.expose();
-    let code = QrCode::new(uri).map_err(|error| Failure::failed(format!("no QR code can be made: {error}"), ""));
-    if let Some(mut file) = file {
-        let drawn = code.as_ref().map_err(Clone::clone)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
-        file.write_all(drawn.as_bytes())?;
-    }
+fn tell(enrolment: &Enrolment, enrolled: &Enrolled) -> Result<(), Failure> {
     if enrolment.reach.json {
         return say_json(enrolled);
     }
-    if enrolment.qr || io::stdout().is_terminal() {
-        // Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
-        let drawn = code?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-        say(&drawn)?;
-    }
-    say(uri)?;
+    say(enrolled.uri.expose())?;
     let owner = or_dash(enrolled.token.account.as_deref());
     complain(&[format!("token {} ({}) is enrolled for {owner}; it is shown this once", enrolled.token.id, kind(&enrolled.token))]);
+    if enrolment.qr || io::stdout().is_terminal() {
+        // Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
+        let drawn = qr_code(enrolled)?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+        say(&drawn)?;
+    }
     Ok(())
+}
+
+/// Writes the SVG file and says so.
+fn draw(path: &Path, mut file: File, enrolled: &Enrolled) -> Result<(), Failure> {
+    let drawn = qr_code(enrolled)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
+    let broken = |error: io::Error| {
+        // Half a QR code is none.
+        let _ = fs::remove_file(path);
+        Failure::failed(format!("the QR code cannot be written to {}: {error}", path.display()), STILL)
+    };
+    file.write_all(drawn.as_bytes()).map_err(broken)?;
+    complain(&[format!("its QR code is in {}: remove that file once it is scanned", path.display())]);
+    Ok(())
+}
+
+fn qr_code(enrolled: &Enrolled) -> Result<QrCode, Failure> {
+    QrCode::new(enrolled.uri.expose()).map_err(|error| Failure::failed(format!("no QR code can be made: {error}"), STILL))
 }
 
 /// A new file for its owner alone; one that is there stays as it is.

@@ -34,7 +34,7 @@ pub(super) enum Verb {
         #[arg(long)]
         method: Option<Way>,
         /// The mail address, in place of the directory's
-        #[arg(long)]
+        #[arg(long, value_parser = mail)]
         mail: Option<String>,
         /// The telephone number, in place of the directory's
         #[arg(long)]
@@ -106,6 +106,11 @@ impl From<Way> for domain::Method {
             Way::Push => Self::Push,
         }
     }
+}
+
+/// What is plainly no mail address is a slip of the keyboard; the server looks closer.
+fn mail(text: &str) -> Result<String, String> {
+    if text.contains('@') { Ok(text.to_owned()) } else { Err("write it as name@example.org".to_owned()) }
 }
 
 /// Does it.

@@ -1,14 +1,18 @@
 //! The house of the demo: three people, a lab directory, a lab cloud, and the real server built from a real configuration file.
 
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::Group;
+use nix::unistd::getegid;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tempfile::TempDir;
@@ -69,7 +73,13 @@ impl Guest {
 
 impl House {
     pub(super) async fn open(port_base: Option<u16>, clock: Arc<dyn Clock>) -> Result<Self, DemoError> {
-        let folder = tempfile::Builder::new().prefix("vestibule-demo-").tempdir().map_err(|error| DemoError::new("making a temporary folder", error))?;
+        // The secrets in it are nobody else's, whatever the umask.
+        let alone = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new()
+            .prefix("vestibule-demo-")
+            .permissions(alone)
+            .tempdir()
+            .map_err(|error| DemoError::new("making a temporary folder", error))?;
         let people = vec![
             Guest { name: "alice", password: "Wonder-Land-1", habit: "types codes from an app", seed: None },
             Guest { name: "bob", password: "Builder-Can-2", habit: "approves every push after a second", seed: None },
@@ -141,11 +151,13 @@ impl House {
              a lab cloud that answers pushes, and the real server between them and you.\n\n\
              \x20 RADIUS  {radius}   shared secret {RADIUS_SECRET}\n\
              \x20 LDAP    {ldap}   base {}\n\
-             \x20 admin   {}\n\n\
+             \x20 admin   {}\n\
+             \x20 file    {}\n\n\
              \x20 name    password        second factor\n",
             env!("CARGO_PKG_VERSION"),
             Lab::BASE,
             self.ready().admin.display(),
+            self.config_file().display(),
         );
         for guest in &self.people {
             let secret = guest.totp_secret().map(|secret| format!(": {secret}")).unwrap_or_default();
@@ -160,14 +172,15 @@ impl House {
         if let (Ok(alice), Ok(bob)) = (self.guest("alice"), self.guest("bob")) {
             let request = format!("radclient -x -t 60 {radius} auth {RADIUS_SECRET}");
             let _ = writeln!(text, "  printf 'User-Name=alice\\nUser-Password={}\\nMessage-Authenticator=0x00\\n' | {request}", alice.password);
-            let _ = writeln!(text, "    then, with the State of the Access-Challenge and a code:");
+            let _ = writeln!(text, "    then, with the State of the Access-Challenge and a code; each code works once: wait for the next");
             let _ = writeln!(text, "  printf 'User-Name=alice\\nUser-Password=CODE\\nState=0xSTATE\\nMessage-Authenticator=0x00\\n' | {request}");
             if let Some(secret) = alice.totp_secret() {
                 let _ = writeln!(text, "  oathtool --totp -b {secret}");
             }
             let _ = writeln!(text, "  ldapwhoami -x -H ldap://{ldap} -D bob@{} -w {}", Lab::DOMAIN, bob.password);
             let _ = writeln!(text, "  ldapwhoami -x -H ldap://{ldap} -D alice@{} -w {},CODE", Lab::DOMAIN, alice.password);
-            let _ = write!(text, "  vestibule user list --socket {}", self.ready().admin.display());
+            let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("vestibule"));
+            let _ = write!(text, "  {} user list --socket {}", own.display(), self.ready().admin.display());
         }
         text
     }
@@ -256,7 +269,9 @@ policy = "demo"
 
 [admin]
 socket = "admin.sock"
+group = "{group}"
 "#,
+        group = own_group(),
         directory = directory.address(),
         base = Lab::BASE,
         netbios = Lab::NETBIOS,
@@ -268,6 +283,12 @@ socket = "admin.sock"
     let file = folder.join("vestibule.toml");
     write_private(&file, &text)?;
     Ok(file)
+}
+
+/// A group that is there; the folder is closed to it anyway.
+fn own_group() -> String {
+    let group = Group::from_gid(getegid()).ok().flatten();
+    group.map_or_else(|| "root".to_owned(), |group| group.name)
 }
 
 fn write_private(path: &Path, text: &str) -> Result<(), DemoError> {

@@ -11,6 +11,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::json;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 
 use crate::app::clock::WallClock;
 use house::House;
@@ -38,11 +41,24 @@ impl DemoError {
     }
 }
 
-/// Shows the demo; says whether every login went as it must.
+/// How the demo ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Every login of the tour went as it must.
+    AsItMust,
+    /// One did not.
+    Otherwise,
+    /// Somebody ended it before the tour was over.
+    Stopped,
+}
+
+/// Shows the demo until it is over or somebody ends it, and puts everything away.
 ///
 /// # Errors
 /// What kept the house from being opened.
-pub async fn run(options: Options) -> Result<bool, DemoError> {
+pub async fn run(options: Options) -> Result<Shown, DemoError> {
+    // Before there is anything to put away.
+    let mut bell = Bell::new().map_err(|error| DemoError::new("waiting for signals", error))?;
     let house = House::open(options.port_base, Arc::new(WallClock)).await?;
     if options.json {
         say(&ready_line(&house))?;
@@ -50,15 +66,38 @@ pub async fn run(options: Options) -> Result<bool, DemoError> {
         say(&house.welcome())?;
     }
     let mut tour = Tour::new(options.json);
-    let as_it_must = tour.walk(&house).await;
-    if !options.once {
+    let shown = tokio::select! {
+        as_it_must = tour.walk(&house) => if as_it_must { Shown::AsItMust } else { Shown::Otherwise },
+        () = bell.rings() => Shown::Stopped,
+    };
+    if !options.once && shown != Shown::Stopped {
         if !options.json {
             say("\nThe house stays open for you: paste a line from above, or press Ctrl-C to close it.")?;
         }
-        tokio::signal::ctrl_c().await.map_err(|error| DemoError::new("waiting for Ctrl-C", error))?;
+        bell.rings().await;
     }
     house.close().await;
-    Ok(as_it_must)
+    Ok(shown)
+}
+
+/// Ctrl-C and SIGTERM.
+#[derive(Debug)]
+struct Bell {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Bell {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn rings(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// The server's own ready line, and what one needs to log in.

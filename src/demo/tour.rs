@@ -109,8 +109,8 @@ impl Tour {
         let heard = clients::nas(server, name, password, state).await?;
         let (code, after) = (rfc_name(heard.code), began.elapsed().as_secs_f64());
         let extra = if heard.state.is_some() { ", State" } else { "" };
-        let message = if heard.message.is_empty() { String::new() } else { format!("Reply-Message {:?}{extra}", heard.message) };
-        self.line(&format!("     ← {code:<18} {message}   ({after:.1} s)"));
+        let message = if heard.message.is_empty() { String::new() } else { format!("Reply-Message {:?}{extra}   ", heard.message) };
+        self.line(&format!("     ← {code:<18} {message}({after:.1} s)"));
         Ok(heard)
     }
 

@@ -268,11 +268,12 @@ async fn a_token_is_enrolled_at_the_terminal() {
     assert!(out.starts_with("otpauth://totp/Vestibule:alice?secret=") && out.lines().count() == 1, "{out}");
     assert!(err.contains("alice") && !err.contains("otpauth"), "{err}");
     let svg = world.folder.path().join("code.svg");
-    let (_, out, _) = world.run(&["token", "enrol", "alice", "--qr", "--svg", svg.to_str().unwrap()]).await;
+    let (_, out, err) = world.run(&["token", "enrol", "alice", "--qr", "--svg", svg.to_str().unwrap()]).await;
     assert_eq!(out.lines().filter(|line| line.starts_with("otpauth://")).count(), 1);
     assert!(out.contains('█'), "{out}");
     assert_eq!(fs::metadata(&svg).unwrap().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(&svg).unwrap().contains("<svg"));
+    assert!(err.contains("code.svg"), "{err}");
     // A file that is there is kept, and no token is made that nobody would see.
     assert_eq!(world.run(&["token", "enrol", "alice", "--svg", svg.to_str().unwrap()]).await.0, 1);
     let (_, listed, _) = world.run(&["token", "list", "alice", "--json"]).await;
@@ -281,6 +282,24 @@ async fn a_token_is_enrolled_at_the_terminal() {
     assert_eq!(world.run(&["token", "remove", listed[0]["id"].as_str().unwrap()]).await.0, 0);
     let (_, json, _) = world.run(&["token", "enrol", "alice", "--json", "--hotp"]).await;
     assert!(serde_json::from_str::<Value>(&json).unwrap()["uri"].as_str().unwrap().starts_with("otpauth://hotp/"));
+}
+
+#[tokio::test]
+async fn a_token_whose_qr_code_cannot_be_written_is_still_shown() {
+    let world = World::new(&["corp"]);
+    world.run(&["user", "add", "alice"]).await;
+    for json in [false, true] {
+        let svg = world.folder.path().join("code.svg");
+        // A file that may not grow fails as a full disk does.
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" token enrol alice \"$@\"", env!("CARGO_BIN_EXE_vestibule")]);
+        command.arg("--socket").arg(&world.socket).arg("--svg").arg(&svg).args(json.then_some("--json")).env_remove("VESTIBULE_CONFIG");
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(out.contains("otpauth://totp/") && err.contains("cannot be written") && !err.contains("otpauth://totp"), "{out}{err}");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!svg.exists(), "half a QR code is none");
+    }
 }
 
 #[tokio::test]

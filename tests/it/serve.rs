@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,17 @@ fn the_ready_line_is_as_the_contract_says() {
     assert!(ready["radius"][0].as_str().unwrap().starts_with("127.0.0.1:") && ready["radius"][1].as_str().unwrap().starts_with("[::1]:"));
     assert_eq!([&ready["ldap"], &ready["portal"], &ready["metrics"]], [&json!([]), &json!(null), &json!(null)]);
     assert!(ready["admin"].as_str().unwrap().ends_with("/admin.sock"));
+}
+
+#[test]
+fn the_ready_line_leads_to_the_admin_socket_from_everywhere() {
+    let directory = people(anywhere());
+    let folder = furnish(directory.address(), "");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(["serve", "--config", "vestibule.toml"]).current_dir(folder.path());
+    let house = House::of(command, folder);
+    let admin = std::path::Path::new(house.ready["admin"].as_str().unwrap());
+    assert!(admin.is_absolute() && admin.exists(), "{admin:?}");
 }
 
 #[test]
@@ -210,6 +222,63 @@ fn a_reload_takes_a_new_client_and_a_wrong_file_changes_nothing() {
     assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
 }
 
+/// Two listeners on port 0, told apart by name alone: one refuses who has no account, the other lets them in by their password.
+fn two_ldap_doors(policy: &str) -> String {
+    let door = |name: &str, policy: &str| {
+        format!(
+            "[[ldap.listen]]\nname = \"{name}\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\ncode = \"none\"\npolicy = \"{policy}\"\n"
+        )
+    };
+    let [strict, lenient] = ["strict", "lenient"].map(|name| format!("[policy.{name}]\nmethods = [{{ push = \"cloud\" }}]\n"));
+    let provider = "[provider.cloud]\nkind = \"duo\"\nhost = \"api-lab.duosecurity.com\"\nkey_id = \"DI\"\nkey = { file = \"duo\" }\n";
+    format!("{provider}{strict}{lenient}unenrolled = \"accept\"\n{}{}", door("one", "strict"), door("two", policy))
+}
+
+/// What a simple bind as bob is answered; `None` where nobody listens.
+fn bind(door: std::net::SocketAddr) -> Option<u32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (connection, mut ldap) = ldap3::LdapConnAsync::new(&format!("ldap://{door}")).await.ok()?;
+        ldap3::drive!(connection);
+        Some(ldap.simple_bind("bob@example.test", "Builder-Can-2").await.unwrap().rc)
+    })
+}
+
+#[test]
+fn a_reload_that_removes_one_of_two_ldap_doors_at_port_0_leaves_the_other_its_settings() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), &two_ldap_doors("lenient")));
+    let [one, two] = [0, 1].map(|at: usize| house.ready["ldap"][at].as_str().unwrap().parse().unwrap());
+    assert_eq!((bind(one), bind(two)), (Some(49), Some(0)));
+    let whole = fs::read_to_string(house.config()).unwrap();
+    let (before, doors) = whole.split_once("[[ldap.listen]]").unwrap();
+    let (_, second) = doors.split_once("[[ldap.listen]]").unwrap();
+    let rest = format!("{before}[[ldap.listen]]{second}");
+    fs::write(house.config(), &rest).unwrap();
+    house.signal(Signal::SIGHUP);
+    house.until("reloaded");
+    assert_eq!(bind(two), Some(0));
+    assert!((0..1_000).any(|_| std::net::TcpStream::connect(one).is_err()), "the door that is not in the file is closed");
+    // And what the file says of it from now on is said to this door.
+    fs::write(house.config(), rest.replace("policy = \"lenient\"", "policy = \"strict\"")).unwrap();
+    house.signal(Signal::SIGHUP);
+    house.until("reloaded");
+    assert_eq!(bind(two), Some(49));
+}
+
+#[test]
+fn what_a_reload_cannot_change_is_said_and_not_ignored() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let good = fs::read_to_string(house.config()).unwrap();
+    for (more, what) in [("[log]\nlevel = \"debug\"\n", "[log]"), ("[limits]\nchallenge_keep = \"60s\"\n", "limits.challenge_keep")] {
+        fs::write(house.config(), format!("{good}{more}")).unwrap();
+        house.signal(Signal::SIGHUP);
+        let told = house.until("not reloaded").pop().unwrap();
+        assert!(told.contains(what) && told.contains("restart"), "{told}");
+    }
+}
+
 #[test]
 fn sigterm_lets_a_login_finish_and_ends_with_0() {
     let directory = people(anywhere());
@@ -240,6 +309,26 @@ fn a_wrong_configuration_is_3_with_every_mistake() {
 }
 
 #[test]
+fn a_door_that_cannot_be_opened_says_once_which_and_what_to_do() {
+    let directory = people(anywhere());
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken_at = taken.local_addr().unwrap().to_string();
+    for (from, to, wanted) in [
+        ("127.0.0.1:0", taken_at.as_str(), "ss -lunp"),
+        ("127.0.0.1:0", "192.0.2.1:1812", "not an address of this machine"),
+        ("admin.sock", "away/admin.sock", "install -d -m 750"),
+    ] {
+        let folder = furnish(directory.address(), "");
+        let file = folder.path().join("vestibule.toml");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace(from, to)).unwrap();
+        let output = lab::vestibule(&["serve", "--config"], &file).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.matches("admin.sock: ").count()), (Some(1), usize::from(to.contains("away"))), "{told}");
+        assert!(told.contains(wanted), "{told}");
+    }
+}
+
+#[test]
 fn the_demo_goes_as_it_must_and_prints_lines_to_paste() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["demo", "--once", "--port-base", "0"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -247,6 +336,19 @@ fn the_demo_goes_as_it_must_and_prints_lines_to_paste() {
     for word in ["Access-Challenge", "Access-Accept", "Access-Reject", "success (0)", "invalidCredentials (49)", "radclient", "ldapwhoami", Lab::BASE] {
         assert!(text.contains(word), "no {word} in {text}");
     }
+}
+
+#[test]
+fn the_demo_puts_everything_away_at_sigterm_and_shows_its_folder_to_nobody_else() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.args(["demo", "--json", "--port-base", "0"]);
+    let house = House::of(command, tempfile::tempdir().unwrap());
+    let file = std::path::PathBuf::from(house.ready["demo"]["config"].as_str().unwrap());
+    let folder = file.parent().unwrap();
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    house.signal(Signal::SIGTERM);
+    assert_eq!(house.ended().code(), Some(0));
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -91,12 +91,25 @@ fn no_test_sleeps() {
     for (path, text) in sources("src") {
         // Where time is paused a sleep takes none.
         let paused = text.contains("start_paused") || text.contains("time::pause()");
-        if let Some(at) = text.find("#[cfg(test)]\nmod tests {").filter(|_| !paused) {
+        if path.ends_with("/tests.rs") || path.contains("/tests/") {
+            let all = if paused { "" } else { text.as_str() };
+            wrong.extend(found(&path, all, &words, "wait for what is to happen"));
+        } else if let Some(at) = text.find("#[cfg(test)]\nmod tests {").filter(|_| !paused) {
             let before = text[..at].lines().count();
             wrong.extend(lines_with(&text[at..], &words).map(|(number, word)| format!("{path}:{}: `{word}`: wait for what is to happen", before + number)));
         }
     }
     report(wrong);
+}
+
+#[test]
+fn r_074_an_accept_is_written_at_two_places_alone() {
+    let call = concat!("reply::", "accept(");
+    let count = |(path, text): (String, String)| (path, text.lines().filter(|line| code_of(line).contains(call)).count());
+    let mut doors: Vec<_> = sources("src").into_iter().map(count).filter(|(path, count)| path.starts_with("src/front/") && *count > 0).collect();
+    doors.sort();
+    // The answer to a login, and the one to Status-Server.
+    assert_eq!(doors, [("src/front/radius/desk.rs".to_owned(), 1), ("src/front/radius/map.rs".to_owned(), 1)]);
 }
 
 #[test]

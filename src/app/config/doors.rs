@@ -221,8 +221,10 @@ impl Builder<'_, '_> {
         let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
         let path = cert_file.as_ref().and_then(|value| self.behind.sources.path(value));
         let key = section.need("key", "{ credential = \"tls-key\" }");
-        let pem = key.as_ref().and_then(|value| self.behind.sources.secret(value));
-        tls::server(&cert_file?, &path?, &key?, &pem?)
+        // Both are looked at before either may be the reason to give up.
+        let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| tls::certificates(value, path));
+        let private = key.as_ref().and_then(|value| tls::private_key(value, &self.behind.sources.secret(value)?));
+        tls::server(tls::Identity { chain: chain?, private: private? }, &cert_file?, &path?, &key?)
     }
 }
 

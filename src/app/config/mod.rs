@@ -263,9 +263,10 @@ fn read<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<
     made.map(|made| (made, warnings)).ok_or_else(|| alone("could not be understood".to_owned()))
 }
 
-/// The folder that holds `path`.
+/// The folder that holds `path`, from the root on: whoever reads the ready line stands somewhere else.
 fn folder(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_path_buf).unwrap_or_default()
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    whole.parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
@@ -60,8 +61,23 @@ impl Sources {
 
     fn in_file(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(place)?;
-        let told = |error: io::Error| place.error(&format!("{} cannot be read: {error}", path.display()), None);
-        let mode = fs::metadata(&path).map_err(told).ok()?.permissions().mode();
+        let told = |error: io::Error| {
+            let way = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    Some(format!("make it: install -m 600 /dev/null {0}; then write it there, or a new one: openssl rand -hex 32 > {0}", path.display()))
+                }
+                io::ErrorKind::PermissionDenied => Some("it must belong to the user that runs this".to_owned()),
+                _ => None,
+            };
+            place.error(&format!("{} cannot be read: {error}", path.display()), way.as_deref());
+        };
+        let found = fs::metadata(&path).map_err(told).ok()?;
+        let (mode, own) = (found.mode(), geteuid().as_raw());
+        if is_strange(found.uid(), own) {
+            let message = format!("{} belongs to another user (uid {}), who can read and change it", path.display(), found.uid());
+            place.error(&message, Some(&format!("type: chown {own} {}; or run this as the user it belongs to", path.display())));
+            return None;
+        }
         if mode & OTHERS != 0 {
             let message = format!("{} can be read or changed by others than its owner (mode {:04o})", path.display(), mode & 0o7777);
             place.error(&message, Some(&format!("type: chmod 600 {}", path.display())));
@@ -69,6 +85,11 @@ impl Sources {
         }
         read(&path).map_err(told).ok()
     }
+}
+
+/// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03).
+fn is_strange(owner: u32, own: u32) -> bool {
+    owner != own && owner != 0
 }
 
 /// A small ordinary file. What could block (a pipe) or never end (a device) is none.
@@ -111,6 +132,12 @@ mod tests {
         assert_eq!(without_newline(b"abc\n\n"), b"abc\n");
         assert_eq!(without_newline(b" a b "), b" a b ");
         assert_eq!(without_newline(b"\n"), b"");
+    }
+
+    #[test]
+    fn o_03_a_file_is_ours_or_roots_or_strange() {
+        assert!(!is_strange(7, 7) && !is_strange(0, 7));
+        assert!(is_strange(8, 7) && is_strange(8, 0));
     }
 
     #[test]

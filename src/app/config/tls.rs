@@ -14,11 +14,23 @@ use crate::domain::Secret;
 use super::reader::Value;
 use super::secret::read;
 
-/// What a TLS listener presents: at least TLS 1.2, no ALPN (L-088).
-pub(super) fn server(cert_file: &Value<'_>, path: &Path, key: &Value<'_>, pem: &Secret) -> Option<Arc<ServerConfig>> {
-    let chain = certificates(cert_file, path);
-    let private = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|error| key.error(&format!("is no private key in PEM: {error}"), None)).ok();
-    let (chain, private) = (chain?, private?);
+/// What a TLS listener presents.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The certificate and those between it and its authority.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// The key of the first of them.
+    pub(super) private: PrivateKeyDer<'static>,
+}
+
+/// A private key; notes why it is none.
+pub(super) fn private_key(key: &Value<'_>, pem: &Secret) -> Option<PrivateKeyDer<'static>> {
+    let none = |error| key.error(&format!("is no private key in PEM: {error}"), Some("expected -----BEGIN PRIVATE KEY-----"));
+    PrivateKeyDer::from_pem_slice(pem.expose()).map_err(none).ok()
+}
+
+/// TLS with `identity`: at least TLS 1.2, no ALPN (L-088).
+pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<Arc<ServerConfig>> {
     let refused = |error: rustls::Error| match error {
         rustls::Error::InconsistentKeys(_) => key.error(&format!("does not belong to the certificate in {}", path.display()), None),
         rustls::Error::InvalidCertificate(_) => cert_file.error(&format!("{}: {error}", path.display()), None),
@@ -26,7 +38,7 @@ pub(super) fn server(cert_file: &Value<'_>, path: &Path, key: &Value<'_>, pem: &
     };
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(identity.chain, identity.private))
         .map_err(refused)
         .map(Arc::new)
         .ok()
@@ -41,7 +53,8 @@ pub(super) fn check_authorities(value: &Value<'_>, path: &Path) {
     }
 }
 
-fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {
+/// The certificates in `path`, at least one; notes why there is none.
+pub(super) fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = read(path).map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), None)).ok()?;
     match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => return Some(found),

@@ -96,6 +96,9 @@ impl Admin {
     /// The socket cannot be made safely, or another server answers there.
     pub fn open(settings: Settings, rooms: watch::Receiver<Arc<Rooms>>) -> io::Result<Self> {
         let group = Group::from_name(&settings.group)?.map(|group| group.gid);
+        if group.is_none() {
+            warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
+        }
         let doorway = Doorway::open(&settings.socket, group)?;
         let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())) };
         Ok(Self { doorway, desk, socket: settings.socket })
@@ -234,7 +237,7 @@ async fn admit(State(desk): State<Desk>, ConnectInfo(peer): ConnectInfo<Peer>, m
         let Ok(Some(operator)) = operator.await else {
             warn!(uid = peer.uid, gid = peer.gid, "somebody who may not administrate was refused");
             let error = format!("user {} may not administrate this server", peer.uid);
-            return Refusal::new(StatusCode::FORBIDDEN, error, "be root, or a member of the server's group (vestibule)").into_response();
+            return Refusal::new(StatusCode::FORBIDDEN, error, "be root, or a member of the server's admin group (admin.group)").into_response();
         };
         request.extensions_mut().insert(operator);
         next.run(request).await

@@ -48,7 +48,7 @@ impl Refusal {
     pub(super) fn of_directory(directory: &str, login: &str, error: &PrimaryError) -> Self {
         match error {
             PrimaryError::Outage(_) => {
-                Self::unavailable(format!("the directory {directory:?} does not answer"), "the server's log says why; try again when it is back")
+                Self::unavailable(format!("the directory {directory:?} cannot be asked"), "the server's log says why; ask again when it can")
             }
             PrimaryError::Refused { why: Refused::UnknownName, .. } => Self::absent(
                 format!("nobody in the directory {directory:?} has the name {login:?}, or more than one has"),

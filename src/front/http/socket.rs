@@ -59,11 +59,10 @@ impl Doorway {
     /// # Errors
     /// The folder can be written by anybody, another server answers there, something else lies there, or the system refuses.
     pub(super) fn open(path: &Path, group: Option<Gid>) -> io::Result<Self> {
-        let told = |error: io::Error| io::Error::new(error.kind(), format!("admin socket {}: {error}", path.display()));
-        check_folder(path).map_err(told)?;
-        make_room(path).map_err(told)?;
-        let (socket, place) = bind(path, group).map_err(told)?;
-        let listener = UnixListener::from_std(socket.into()).map_err(told)?;
+        check_folder(path)?;
+        make_room(path)?;
+        let (socket, place) = bind(path, group)?;
+        let listener = UnixListener::from_std(socket.into())?;
         Ok(Self { listener, slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)), _place: place })
     }
 }

@@ -97,7 +97,12 @@ policy = "codes"
 
 impl House {
     pub(crate) fn open(folder: TempDir) -> Self {
-        let mut child = vestibule(&["serve", "--config"], &folder.path().join("vestibule.toml")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::of(vestibule(&["serve", "--config"], &folder.path().join("vestibule.toml")), folder)
+    }
+
+    /// What `command` serves from `folder`.
+    pub(crate) fn of(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let ready = lines(child.stdout.take().unwrap()).recv_timeout(LONG).expect("a ready line");
         let log = lines(child.stderr.take().unwrap());
         Self { ready: serde_json::from_str(&ready).unwrap(), folder, child, log }
