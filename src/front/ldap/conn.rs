@@ -121,8 +121,8 @@ enum End {
 enum Meanwhile {
     /// It gives the bind up: by Abandon, or by another Bind that waits now.
     GaveUp,
-    /// Nothing that matters; whether more may wait.
-    Nothing { room: bool },
+    /// Nothing that matters.
+    Nothing,
 }
 
 impl Connection {
@@ -373,24 +373,22 @@ impl Connection {
         }
     }
 
-    /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024).
+    /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024). We never stop looking: a
+    /// client that could fill our memory until we do could never take its bind back.
     async fn await_verdict(&mut self, id: u32, verdict: impl Future<Output = Verdict>) -> Result<(), End> {
         let mut verdict = pin!(verdict);
         loop {
-            let room = match meanwhile(self.client.unread(), id)? {
-                Meanwhile::GaveUp => {
-                    self.discard("bind_given_up");
-                    return Ok(());
-                }
-                Meanwhile::Nothing { room } => room,
-            };
+            if meanwhile(self.client.unread(), id)? == Meanwhile::GaveUp {
+                self.discard("bind_given_up");
+                return Ok(());
+            }
             if self.client.ended() {
                 return Err(End::Gone);
             }
             // The client first: what it has said before the decision counts.
             tokio::select! {
                 biased;
-                moved = self.client.moved(room) => moved.map_err(|_| End::Gone)?,
+                moved = self.client.moved(true) => moved.map_err(|_| End::Gone)?,
                 verdict = &mut verdict => return self.conclude(id, verdict),
             }
         }
@@ -519,7 +517,10 @@ fn meanwhile(unread: &[u8], id: u32) -> Result<Meanwhile, End> {
         rest = rest.get(frame.bytes.len()..).unwrap_or_default();
         count = count.saturating_add(1);
     }
-    Ok(Meanwhile::Nothing { room: count < WAITING_BEFORE_MAX && unread.len() < PDU_BEFORE_MAX })
+    if count > WAITING_BEFORE_MAX || unread.len() > PDU_BEFORE_MAX {
+        return Err(End::Notice(Code::Busy, "too much waits behind a bind", "waiting"));
+    }
+    Ok(Meanwhile::Nothing)
 }
 
 #[cfg(test)]
@@ -535,20 +536,21 @@ mod tests {
 
     #[test]
     fn l_021_l_041_what_waits_behind_a_bind_is_bounded_in_number_and_bytes() {
-        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(99, ""), 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing { room: false });
+        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing);
+        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing);
+        assert!(matches!(meanwhile(&reads(101, ""), 1), Err(End::Notice(Code::Busy, ..))));
         let long = "x".repeat(4_000);
-        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(70, &long), 1).unwrap(), Meanwhile::Nothing { room: false });
+        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing);
+        assert!(matches!(meanwhile(&reads(70, &long), 1), Err(End::Notice(Code::Busy, ..))));
     }
 
     #[test]
     fn l_022_l_024_what_gives_a_bind_up_is_seen_behind_other_requests() {
         let behind = |last: &[u8]| meanwhile(&[reads(3, ""), last.to_vec()].concat(), 9);
         assert_eq!(behind(&abandon(20, 9)).unwrap(), Meanwhile::GaveUp);
-        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing);
         assert_eq!(behind(&bind_request(20, "alice", b"pass")).unwrap(), Meanwhile::GaveUp);
+        assert_eq!(meanwhile(&[reads(200, ""), abandon(500, 1)].concat(), 1).unwrap(), Meanwhile::GaveUp, "even behind what is too much");
         assert!(matches!(behind(&unbind_request(20)), Err(End::Goodbye)));
         assert!(matches!(behind(&read_request(9, "", &[])), Err(End::Notice(Code::ProtocolError, ..))));
         assert!(matches!(behind(&[0x31]), Err(End::Notice(Code::ProtocolError, ..))));
