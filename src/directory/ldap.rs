@@ -1,5 +1,6 @@
 //! A directory that speaks LDAP: whom a name means, whether a password is theirs, and the proof of it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use crate::domain::Outage;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::Proof;
-use crate::ports::Stream;
 use crate::wire::ldap::sid_text;
 
 use super::Kind;
@@ -251,17 +252,23 @@ impl Directory for LdapDirectory {
         }
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         for watched in self.servers.in_order() {
             match self.servers.connect(watched).await {
                 Ok(stream) => {
                     self.servers.worked(watched);
-                    return Ok(stream);
+                    return Ok(Connected { stream, server: watched.rank });
                 }
                 Err(why) => self.servers.failed(watched, &why),
             }
         }
         Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    fn broke(&self, server: usize, why: &dyn Display) {
+        if let Some(watched) = self.servers.of_rank(server) {
+            self.servers.failed(watched, why);
+        }
     }
 
     fn proof(&self) -> Proof {

@@ -283,6 +283,20 @@ async fn o_21_the_next_server_is_asked_and_the_first_again_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn o_21_a_server_that_broke_under_a_door_is_left_until_it_answers_again() {
+    let (first, second) = (Scripted::open(|_| None), lab());
+    let corp = hasty(&[first.address(), second.address()]);
+    for _ in 0..2 {
+        assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(0));
+    }
+    corp.broke(0, &"no answer to a bind");
+    corp.broke(7, &"there is no such server");
+    for _ in 0..2 {
+        assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(1));
+    }
+}
+
+#[tokio::test]
 async fn o_21_no_server_is_an_outage_and_never_a_refusal() {
     let lab = lab();
     let alice = corp(&[lab.address()]).resolve("alice").await.unwrap();

@@ -1,6 +1,7 @@
 //! A server with a store and directories of a few lines, on a socket in a folder of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,12 +37,12 @@ use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
 use vestibule::ports::Clock;
+use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::Proof;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
-use vestibule::ports::Stream;
 
 /// Alice's identity in the directory `corp`.
 pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
@@ -161,9 +162,11 @@ impl Directory for Lab {
         Err(PrimaryError::Outage(Outage::Directory))
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         Err(PrimaryError::Outage(Outage::Directory))
     }
+
+    fn broke(&self, _server: usize, _why: &dyn Display) {}
 
     fn proof(&self) -> Proof {
         Proof::OwnEntry("entryUUID")

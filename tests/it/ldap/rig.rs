@@ -1,6 +1,7 @@
 //! A door with nothing real behind it: a directory that speaks just enough LDAP, a phone that answers when told, a diary of all that happened.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,13 +45,13 @@ use vestibule::front::ldap::Door;
 use vestibule::front::ldap::Settings;
 use vestibule::front::ldap::Transport;
 use vestibule::ports::Clock;
+use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::Proof;
 use vestibule::ports::Provider;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
-use vestibule::ports::Stream;
 use vestibule::wire::ldap;
 use vestibule::wire::ldap::Choice;
 use vestibule::wire::ldap::Code;
@@ -132,14 +133,18 @@ impl Directory for LabDirectory {
         panic!("the LDAP door binds on the client's own connection");
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         if self.away {
             return Err(PrimaryError::Outage(Outage::Directory));
         }
         let (near, far) = tokio::io::duplex(16_384);
         self.diary.note("connect");
         tokio::spawn(LabServer { diary: self.diary.clone(), stream: far, bound: None, tells_sid: self.tells_sid }.serve());
-        Ok(Box::new(near))
+        Ok(Connected { stream: Box::new(near), server: 0 })
+    }
+
+    fn broke(&self, _server: usize, why: &dyn Display) {
+        self.diary.note(format!("broke: {why}"));
     }
 
     fn proof(&self) -> Proof {
