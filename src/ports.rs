@@ -56,8 +56,6 @@ pub struct Entry {
     pub mail: Option<String>,
     /// Its mobile or telephone number.
     pub phone: Option<String>,
-    /// Whether the directory has disabled it.
-    pub disabled: bool,
 }
 
 /// A directory.

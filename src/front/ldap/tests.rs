@@ -102,7 +102,7 @@ impl Directory for Pair {
     }
     async fn resolve(&self, _login: &str) -> Result<Entry, PrimaryError> {
         let identity = Identity("S-1-5-18".into());
-        Ok(Entry { directory: "pair".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None, disabled: false })
+        Ok(Entry { directory: "pair".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None })
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await

@@ -129,7 +129,7 @@ impl Clock for Still {
     }
 }
 
-/// A directory that knows alice, bob (disabled) and somebody with an odd name, and that is away for `away`.
+/// A directory that knows alice, bob and somebody with an odd name, and that is away for `away`.
 #[derive(Debug)]
 struct Lab(&'static str);
 
@@ -140,10 +140,10 @@ impl Directory for Lab {
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
-        let (name, id, disabled) = match login.to_lowercase().trim_start_matches(&format!("{}\\", self.0)) {
-            "alice" => ("alice", 7, false),
-            "bob" => ("bob", 8, true),
-            "odd" => ("od\u{1b}[31md\nINFO forged", 9, false),
+        let (name, id) = match login.to_lowercase().trim_start_matches(&format!("{}\\", self.0)) {
+            "alice" => ("alice", 7),
+            "bob" => ("bob", 8),
+            "odd" => ("od\u{1b}[31md\nINFO forged", 9),
             "away" => return Err(PrimaryError::Outage(Outage::Directory)),
             _ => return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         };
@@ -154,7 +154,6 @@ impl Directory for Lab {
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
             phone: Some("+49-30-7".to_owned()),
-            disabled,
         })
     }
 
