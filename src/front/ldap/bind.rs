@@ -282,3 +282,62 @@ fn owned(error: PrimaryError, entry: &Entry) -> PrimaryError {
         error => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::side::Side;
+    use super::*;
+    use crate::domain::Action;
+    use crate::domain::Door;
+    use crate::domain::Event;
+    use crate::domain::FirstAlone;
+    use crate::domain::Flow;
+    use crate::domain::Lock;
+    use crate::domain::OnOutage;
+    use crate::domain::Rules;
+    use crate::domain::Standing;
+    use crate::domain::Timestamp;
+
+    /// A permit as the domain gives it to whoever passed the first factor under a policy that asks for no more.
+    fn permit(who: &str) -> Arc<Decision> {
+        let request = AuthRequest {
+            door: Door::Ldap,
+            client: "wiki".into(),
+            login: "alice".into(),
+            primary: Primary::Password(Secret::from("pass")),
+            passcode: None,
+            prompt: None,
+            source: None,
+            seat: Vec::new(),
+        };
+        let rules = Rules {
+            name: "staff".into(),
+            methods: Vec::new(),
+            trusted: Vec::new(),
+            unenrolled: FirstAlone::Accept,
+            disabled: FirstAlone::Reject,
+            outage: OnOutage::Closed,
+            lock: Lock { failures_max: 5, wait_ms: 1_000 },
+        };
+        let mut flow = Flow::new(request, Arc::new(rules));
+        let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Identity(who.into()))), Event::Found(Ok(Standing::default()))];
+        let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
+        let Some(Action::Finish(decision)) = last else { panic!("{last:?}") };
+        Arc::new(decision)
+    }
+
+    #[tokio::test]
+    async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
+        for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
+            let upstream = Upstream { side: Side::new(Box::new(tokio::io::empty())), server: 0, controls: HashSet::new() };
+            let identity = Identity("S-1-5-18".into());
+            let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
+            let held = Held { upstream, response: Vec::new(), entry };
+            let decision = permit(who);
+            let Decision::Accept(permit) = &*decision else { panic!("{decision:?}") };
+            assert_eq!(matches!(held.grant(permit), Verdict::Granted(_)), lets_go, "{who:?}");
+        }
+    }
+}
