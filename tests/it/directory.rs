@@ -336,13 +336,13 @@ async fn m_15_a_search_that_fails_is_never_a_name_that_is_unknown() {
 async fn an_object_whose_id_we_may_not_read_is_our_fault_and_no_unknown_name() {
     let sid: &[u8] = &[1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0];
     let uuid: &[u8] = b"f7d2a5b0-0000-0000-0000-000000000000";
-    let cases: [(Kind, &str, Vec<&[u8]>, Result<(), PrimaryError>); 7] = [
+    let cases = [
         (Kind::Ad, "objectSid", vec![sid], Ok(())),
-        (Kind::Ad, "cn", vec![b"alice"], Err(FAULT)),
+        (Kind::Ad, "cn", vec![&b"alice"[..]], Err(FAULT)),
         (Kind::Ad, "objectSid", vec![sid, sid], Err(FAULT)),
-        (Kind::Ad, "objectSid", vec![b"S-1-5-18"], Err(FAULT)),
+        (Kind::Ad, "objectSid", vec![&b"S-1-5-18"[..]], Err(FAULT)),
         (Kind::Ldap, "entryUUID", vec![uuid], Ok(())),
-        (Kind::Ldap, "cn", vec![b"alice"], Err(FAULT)),
+        (Kind::Ldap, "cn", vec![&b"alice"[..]], Err(FAULT)),
         (Kind::Ldap, "entryUUID", vec![sid], Err(FAULT)),
     ];
     for (kind, attribute, values, resolved) in cases {
