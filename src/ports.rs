@@ -1,6 +1,7 @@
 //! The seams: what the engine and the doors ask of the rooms behind them.
 
 use std::fmt::Debug;
+use std::fmt::Display;
 
 use async_trait::async_trait;
 use tokio::io::AsyncRead;
@@ -55,8 +56,6 @@ pub struct Entry {
     pub mail: Option<String>,
     /// Its mobile or telephone number.
     pub phone: Option<String>,
-    /// Whether the directory has disabled it.
-    pub disabled: bool,
 }
 
 /// A directory.
@@ -81,13 +80,26 @@ pub trait Directory: Debug + Send + Sync {
     ///
     /// # Errors
     /// `Outage` when no server answers.
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError>;
+    async fn connect(&self) -> Result<Connected, PrimaryError>;
+
+    /// The server of a connection made by [`Directory::connect`] did not answer there as it should: it broke off, was silent, or said that it is away. The next
+    /// connection is to another server, until this one is well again.
+    fn broke(&self, server: usize, why: &dyn Display);
 
     /// How one reads on a connection bound through [`Directory::connect`] whom the directory took us for.
     fn proof(&self) -> Proof;
 
     /// Where a bind refused with this LDAP result code and diagnostic message stands.
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// A fresh connection, and to which of a directory's servers.
+#[derive(Debug)]
+pub struct Connected {
+    /// The connection.
+    pub stream: Box<dyn Stream>,
+    /// The server's place in the directory's order of preference.
+    pub server: usize,
 }
 
 /// A byte stream both ways.

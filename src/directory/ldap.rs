@@ -1,6 +1,9 @@
 //! A directory that speaks LDAP: whom a name means, whether a password is theirs, and the proof of it.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,10 +16,10 @@ use crate::domain::Outage;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::Proof;
-use crate::ports::Stream;
 use crate::wire::ldap::sid_text;
 
 use super::Kind;
@@ -51,6 +54,8 @@ pub(super) struct LdapDirectory {
     servers: Arc<Servers>,
     pool: Pool,
     binds: Gate,
+    /// We have told that objects come without their ids.
+    told_of_ids: AtomicBool,
 }
 
 impl LdapDirectory {
@@ -65,7 +70,18 @@ impl LdapDirectory {
         let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
         let servers = Servers::new(&name, servers, tls, within);
         let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
-        Ok(Self { name, kind, base: base_dn, base_text: base, netbios, within, servers, pool, binds: Gate::new(BINDS_MAX, within) })
+        Ok(Self {
+            name,
+            kind,
+            base: base_dn,
+            base_text: base,
+            netbios,
+            within,
+            servers,
+            pool,
+            binds: Gate::new(BINDS_MAX, within),
+            told_of_ids: AtomicBool::new(false),
+        })
     }
 
     /// What to ask about a typed name; `None`: nothing, it is nobody's.
@@ -85,7 +101,7 @@ impl LdapDirectory {
             Kind::Ldap => who,
         };
         let attributes = match self.kind {
-            Kind::Ad => vec!["objectSid", "sAMAccountName", "userAccountControl", "mail", "mobile", "telephoneNumber"],
+            Kind::Ad => vec!["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
             Kind::Ldap => vec!["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
         };
         Some(Question { base, scope, filter, attributes })
@@ -109,32 +125,41 @@ impl LdapDirectory {
         }
     }
 
-    /// The one object found; `None` where it has no identity, or is a machine.
-    fn entry(&self, found: &Found) -> Option<Entry> {
-        let (identity, disabled) = match self.kind {
-            Kind::Ad => {
-                let [sid] = found.values("objectSid") else { return None };
-                let control: u32 = found.text("userAccountControl")?.parse().ok()?;
-                (sid_text(sid)?, control & ACCOUNT_DISABLED != 0)
-            }
-            Kind::Ldap => {
-                let [_] = found.values("entryUUID") else { return None };
-                (found.text("entryUUID").filter(|uuid| is_uuid(uuid))?.to_owned(), false)
-            }
-        };
+    /// The one object found. A machine is nobody; an object without an id is our fault, for every object has one: we may not read it.
+    fn entry(&self, found: &Found) -> Result<Entry, PrimaryError> {
         let name = found.text(self.short_name()).unwrap_or(&found.dn);
         if self.kind == Kind::Ad && name.ends_with('$') {
-            return None;
+            return Err(NOBODY);
         }
-        Some(Entry {
+        let id = self.id_attribute();
+        let identity = match (self.kind, found.values(id)) {
+            (Kind::Ad, [sid]) => sid_text(sid),
+            (Kind::Ldap, [_]) => found.text(id).filter(|uuid| is_uuid(uuid)).map(str::to_owned),
+            _ => None,
+        };
+        let Some(identity) = identity else {
+            if !self.told_of_ids.swap(true, Ordering::Relaxed) {
+                error!(directory = self.name, dn = ?found.dn, "bind_name may not read {id}: nobody whose {id} it cannot read can log in");
+            }
+            return Err(PrimaryError::Outage(Outage::Fault));
+        };
+        self.told_of_ids.store(false, Ordering::Relaxed);
+        Ok(Entry {
             directory: self.name.clone(),
             identity: Identity(identity),
             dn: found.dn.clone(),
             name: name.to_owned(),
             mail: found.text("mail").map(str::to_owned),
             phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
-            disabled,
         })
+    }
+
+    /// The attribute that holds an object's unchangeable id.
+    fn id_attribute(&self) -> &'static str {
+        match self.kind {
+            Kind::Ad => "objectSid",
+            Kind::Ldap => "entryUUID",
+        }
     }
 
     /// A fresh connection for one bind, to the first server that takes one.
@@ -197,14 +222,13 @@ impl Directory for LdapDirectory {
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
-        let nobody = PrimaryError::Refused { who: None, why: Refused::UnknownName };
-        let Some(question) = self.question(login) else { return Err(nobody) };
+        let Some(question) = self.question(login) else { return Err(NOBODY) };
         let (found, answer) = self.pool.search(&question).await.map_err(PrimaryError::Outage)?;
         match (answer.code, found.as_slice()) {
-            (0, [one]) => self.entry(one).ok_or(nobody),
+            (0, [one]) => self.entry(one),
             // More than one is nobody: whose password would it be?
-            (0 | SIZE_LIMIT_EXCEEDED, _) => Err(nobody),
-            (NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Err(nobody),
+            (0 | SIZE_LIMIT_EXCEEDED, _) => Err(NOBODY),
+            (NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Err(NOBODY),
             (code, _) => {
                 error!(directory = self.name, code, text = ?answer.text, "a look-up was refused: check base and the rights of bind_name");
                 Err(PrimaryError::Outage(Outage::Fault))
@@ -251,17 +275,23 @@ impl Directory for LdapDirectory {
         }
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         for watched in self.servers.in_order() {
             match self.servers.connect(watched).await {
                 Ok(stream) => {
                     self.servers.worked(watched);
-                    return Ok(stream);
+                    return Ok(Connected { stream, server: watched.rank });
                 }
                 Err(why) => self.servers.failed(watched, &why),
             }
         }
         Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    fn broke(&self, server: usize, why: &dyn Display) {
+        if let Some(watched) = self.servers.of_rank(server) {
+            self.servers.failed(watched, why);
+        }
     }
 
     fn proof(&self) -> Proof {
@@ -282,8 +312,8 @@ fn is_uuid(text: &str) -> bool {
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| group.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-/// ADS_UF_ACCOUNTDISABLE.
-const ACCOUNT_DISABLED: u32 = 2;
+/// What a name that is nobody's comes to.
+const NOBODY: PrimaryError = PrimaryError::Refused { who: None, why: Refused::UnknownName };
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_DN_SYNTAX: u32 = 34;

@@ -1,5 +1,6 @@
 //! Which of a directory's servers is asked: the first that is well. One that fails is left alone until it answers again (O-21).
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -67,6 +68,11 @@ impl Servers {
         self.watched.iter().filter(|watched| watched.may_be_asked())
     }
 
+    /// The one of that rank.
+    pub(super) fn of_rank(&self, rank: usize) -> Option<&Arc<Watched>> {
+        self.watched.get(rank)
+    }
+
     /// A fresh connection to this one.
     pub(super) async fn connect(&self, watched: &Watched) -> Result<Box<dyn Stream>, Broken> {
         let connecting = stream::connect(&watched.server, self.tls.as_ref(), self.within);
@@ -89,7 +95,7 @@ impl Servers {
     }
 
     /// It did not: nobody asks it until it has answered our own question.
-    pub(super) fn failed(self: &Arc<Self>, watched: &Arc<Watched>, why: &Broken) {
+    pub(super) fn failed(self: &Arc<Self>, watched: &Arc<Watched>, why: &dyn Display) {
         if std::mem::replace(&mut *watched.health(), Health::Down) == Health::Down {
             return;
         }

@@ -49,7 +49,7 @@ async fn m_22_a_lock_is_shown_and_ended() {
 }
 
 #[tokio::test]
-async fn whom_a_directory_has_disabled_can_be_added_and_nobody_twice() {
+async fn whom_a_directory_knows_can_be_added_and_nobody_twice() {
     let world = World::new(&["corp"]);
     world.ok(Method::POST, "accounts", json!({"name": "bob"})).await;
     let error = world.refused(Method::POST, "accounts", json!({"name": r"CORP\bob"}), StatusCode::CONFLICT).await;

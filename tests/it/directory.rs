@@ -97,7 +97,7 @@ async fn b2_the_accepted_forms_of_a_name_are_one_identity() {
     let corp = corp(&[lab.address()]);
     let alice = corp.resolve("alice").await.unwrap();
     assert_eq!(alice.identity.0, lab.sid("alice").unwrap());
-    assert_eq!((alice.directory.as_str(), alice.name.as_str(), alice.disabled), ("corp", "alice", false));
+    assert_eq!((alice.directory.as_str(), alice.name.as_str()), ("corp", "alice"));
     assert_eq!((alice.mail.as_deref(), alice.phone.as_deref()), (Some("alice@example.test"), Some("+49 151 5550101")));
     assert_eq!(Some(&alice.dn), lab.dn("alice").as_ref());
     for login in [
@@ -115,7 +115,7 @@ async fn b2_the_accepted_forms_of_a_name_are_one_identity() {
         assert_eq!(corp.resolve(login).await.as_ref(), Ok(&alice), "{login:?}");
     }
     let dora = corp.resolve(r"CN=Dora Smith\, Jr,CN=Users,DC=example,DC=test").await.unwrap();
-    assert_eq!((dora.name.as_str(), dora.disabled), ("dora", true));
+    assert_eq!(dora.name, "dora");
 }
 
 #[tokio::test]
@@ -284,6 +284,20 @@ async fn o_21_the_next_server_is_asked_and_the_first_again_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn o_21_a_server_that_broke_under_a_door_is_left_until_it_answers_again() {
+    let (first, second) = (Scripted::open(|_| None), lab());
+    let corp = hasty(&[first.address(), second.address()]);
+    for _ in 0..2 {
+        assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(0));
+    }
+    corp.broke(0, &"no answer to a bind");
+    corp.broke(7, &"there is no such server");
+    for _ in 0..2 {
+        assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(1));
+    }
+}
+
+#[tokio::test]
 async fn o_21_no_server_is_an_outage_and_never_a_refusal() {
     let lab = lab();
     let alice = corp(&[lab.address()]).resolve("alice").await.unwrap();
@@ -316,6 +330,31 @@ async fn m_15_a_search_that_fails_is_never_a_name_that_is_unknown() {
             _ => Some(ldap::answer(Op::Search, frame.id, code, "")),
         });
         assert_eq!(corp(&[server.address()]).resolve("alice").await, Err(outage), "{code:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_id_we_may_not_read_is_our_fault_and_no_unknown_name() {
+    let sid: &[u8] = &[1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0];
+    let uuid: &[u8] = b"f7d2a5b0-0000-0000-0000-000000000000";
+    let cases = [
+        (Kind::Ad, "objectSid", vec![sid], Ok(())),
+        (Kind::Ad, "cn", vec![&b"alice"[..]], Err(FAULT)),
+        (Kind::Ad, "objectSid", vec![sid, sid], Err(FAULT)),
+        (Kind::Ad, "objectSid", vec![&b"S-1-5-18"[..]], Err(FAULT)),
+        (Kind::Ldap, "entryUUID", vec![uuid], Ok(())),
+        (Kind::Ldap, "cn", vec![&b"alice"[..]], Err(FAULT)),
+        (Kind::Ldap, "entryUUID", vec![sid], Err(FAULT)),
+    ];
+    for (kind, attribute, values, resolved) in cases {
+        let attributes = vec![(attribute.to_owned(), values.iter().map(|value| value.to_vec()).collect())];
+        let found = ldap::Entry { dn: "CN=alice".to_owned(), attributes };
+        let server = Scripted::open(move |frame| match Op::of(frame.op) {
+            Some(Op::Bind) => Some(ldap::answer(Op::Bind, frame.id, Code::Success, "")),
+            _ => Some([ldap::entry(frame.id, &found), ldap::answer(Op::Search, frame.id, Code::Success, "")].concat()),
+        });
+        let corp = directory::open(Settings { kind, ..settings(&[format!("ldap://{}", server.address())]) }).unwrap();
+        assert_eq!(corp.resolve("alice").await.map(|_| ()), resolved, "{kind:?} {attribute} {values:?}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! One bind: what is wrong with it at first sight, whom it is for, and the directory's answer held until the engine has decided.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,16 +13,15 @@ use tokio::time::sleep_until;
 use super::upstream::Upstream;
 use super::upstream::ask;
 use super::upstream::away;
-use super::upstream::connect;
 use super::upstream::controls;
 use super::upstream::read;
+use super::upstream::well;
 use super::upstream::whole;
 use crate::domain::AuthRequest;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Grant;
 use crate::domain::Identity;
-use crate::domain::Outage;
 use crate::domain::Permit;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
@@ -187,6 +185,14 @@ struct Held {
     entry: Entry,
 }
 
+/// How the directory answered a bind.
+struct Bound {
+    /// Why not; `None`: it took us for somebody.
+    refusal: Option<PrimaryError>,
+    /// Its answer, as it came.
+    response: Vec<u8>,
+}
+
 impl Held {
     /// Lets go of it, for a permit of that very identity.
     fn grant(self, permit: &Permit) -> Verdict {
@@ -205,10 +211,6 @@ impl Check {
 
     fn release(&self) -> Option<Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn away(&self, error: &io::Error) -> PrimaryError {
-        away(self.directory.as_ref(), error)
     }
 
     /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
@@ -234,7 +236,19 @@ impl Check {
     }
 
     async fn read(&self, upstream: &mut Upstream, dn: &str, attributes: &[&str]) -> Result<Option<crate::wire::ldap::Entry>, PrimaryError> {
-        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| self.away(&error))
+        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| away(self.directory.as_ref(), upstream.server, &error))
+    }
+
+    /// Binds. From here on no other server is asked: a second bind would count as a second wrong password.
+    async fn bind(&self, upstream: &mut Upstream, entry: &Entry, password: &Secret) -> io::Result<Bound> {
+        let response = ask(&mut upstream.side, &bind_request(self.id, &entry.dn, password.expose()), self.pdu_max).await?;
+        let frame = whole(&response)?;
+        if (frame.id, frame.op) != (self.id, 0x61) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let result = well(&frame)?;
+        let refusal = (result.code != 0).then(|| self.directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)));
+        Ok(Bound { refusal, response })
     }
 }
 
@@ -249,18 +263,13 @@ impl PrimaryCheck for Check {
         if password.is_empty() || entry.dn.is_empty() {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
-        let mut side = connect(self.directory.as_ref()).await?;
-        let question = bind_request(self.id, &entry.dn, password.expose());
-        let response = ask(&mut side, &question, self.pdu_max).await.map_err(|error| self.away(&error))?;
-        let frame = whole(&response).map_err(|error| self.away(&error))?;
-        let result = match (frame.id, frame.op) {
-            (id, 0x61) if id == self.id => frame.result().map_err(|refusal| self.away(&io::Error::new(io::ErrorKind::InvalidData, refusal)))?,
-            _ => return Err(PrimaryError::Outage(Outage::Directory)),
-        };
-        if result.code != 0 {
-            return Err(owned(self.directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)), entry));
+        let mut upstream = Upstream::connect(self.directory.as_ref()).await?;
+        let bound = self.bind(&mut upstream, entry, password).await;
+        let Bound { refusal, response } = bound.map_err(|error| away(self.directory.as_ref(), upstream.server, &error))?;
+        if let Some(refusal) = refusal {
+            return Err(owned(refusal, entry));
         }
-        let upstream = self.prove(Upstream { side, controls: HashSet::new() }, entry).await?;
+        let upstream = self.prove(upstream, entry).await?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
         Ok(entry.identity.clone())
     }
@@ -271,5 +280,64 @@ fn owned(error: PrimaryError, entry: &Entry) -> PrimaryError {
     match error {
         PrimaryError::Refused { who: None, why } => PrimaryError::Refused { who: Some(entry.identity.clone()), why },
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::super::side::Side;
+    use super::*;
+    use crate::domain::Action;
+    use crate::domain::Door;
+    use crate::domain::Event;
+    use crate::domain::FirstAlone;
+    use crate::domain::Flow;
+    use crate::domain::Lock;
+    use crate::domain::OnOutage;
+    use crate::domain::Rules;
+    use crate::domain::Standing;
+    use crate::domain::Timestamp;
+
+    /// A permit as the domain gives it to whoever passed the first factor under a policy that asks for no more.
+    fn permit(who: &str) -> Arc<Decision> {
+        let request = AuthRequest {
+            door: Door::Ldap,
+            client: "wiki".into(),
+            login: "alice".into(),
+            primary: Primary::Password(Secret::from("pass")),
+            passcode: None,
+            prompt: None,
+            source: None,
+            seat: Vec::new(),
+        };
+        let rules = Rules {
+            name: "staff".into(),
+            methods: Vec::new(),
+            trusted: Vec::new(),
+            unenrolled: FirstAlone::Accept,
+            disabled: FirstAlone::Reject,
+            outage: OnOutage::Closed,
+            lock: Lock { failures_max: 5, wait_ms: 1_000 },
+        };
+        let mut flow = Flow::new(request, Arc::new(rules));
+        let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Identity(who.into()))), Event::Found(Ok(Standing::default()))];
+        let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
+        let Some(Action::Finish(decision)) = last else { panic!("{last:?}") };
+        Arc::new(decision)
+    }
+
+    #[tokio::test]
+    async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
+        for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
+            let upstream = Upstream { side: Side::new(Box::new(tokio::io::empty())), server: 0, controls: HashSet::new() };
+            let identity = Identity("S-1-5-18".into());
+            let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
+            let held = Held { upstream, response: Vec::new(), entry };
+            let decision = permit(who);
+            let Decision::Accept(permit) = &*decision else { panic!("{decision:?}") };
+            assert_eq!(matches!(held.grant(permit), Verdict::Granted(_)), lets_go, "{who:?}");
+        }
     }
 }

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio::time::sleep_until;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::HANDSHAKE_WITHIN;
@@ -28,6 +27,7 @@ use super::gate::START_TLS;
 use super::gate::controls_pass;
 use super::root;
 use super::root::Offer;
+use super::shake;
 use super::side::Side;
 use super::upstream::Upstream;
 use crate::domain::AuthRequest;
@@ -61,6 +61,10 @@ const WAITING_AFTER_MAX: usize = 1_000;
 const IDLE_BEFORE: Duration = Duration::from_secs(60);
 /// How long nothing may move for one that has.
 const IDLE_AFTER: Duration = Duration::from_secs(3_600);
+/// How long a connection may be open without ever being somebody's (L-026); a denied bind and an anonymous one buy no time.
+const AGE_BEFORE: Duration = Duration::from_secs(300);
+/// How long after the bind that was granted a connection ends, whatever moves on it (L-026).
+const AGE_AFTER: Duration = Duration::from_secs(43_200);
 /// The one text of all denials.
 const DENIED: &str = "the credentials are not accepted";
 /// The text of all outages.
@@ -89,6 +93,7 @@ pub(super) struct Connection {
     upstream: Option<Upstream>,
     waiting: HashMap<u32, Waiting>,
     idle_at: Instant,
+    old_at: Instant,
 }
 
 /// Whose a connection is.
@@ -121,17 +126,15 @@ enum End {
 enum Meanwhile {
     /// It gives the bind up: by Abandon, or by another Bind that waits now.
     GaveUp,
-    /// Nothing that matters; whether more may wait.
-    Nothing { room: bool },
+    /// Nothing that matters.
+    Nothing,
 }
 
 impl Connection {
     pub(super) fn new(house: House, client: Side, peer: SocketAddr, number: u64, secure: bool) -> Self {
-        let idle_at = Instant::now();
-        let mut connection =
-            Self { house, client, peer, number, binds: 0, secure, standing: Standing::Anonymous, upstream: None, waiting: HashMap::new(), idle_at };
-        connection.touch();
-        connection
+        let (standing, upstream, waiting) = (Standing::Anonymous, None, HashMap::new());
+        let (idle_at, old_at) = (after(IDLE_BEFORE), after(AGE_BEFORE));
+        Self { house, client, peer, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at }
     }
 
     /// Serves the client until one of the two leaves.
@@ -157,6 +160,9 @@ impl Connection {
     async fn turn(&mut self) -> Result<(), End> {
         self.pass_answers()?;
         while self.client.has_room() && self.upstream.as_ref().is_none_or(|upstream| upstream.side.has_room()) {
+            if self.old_at <= Instant::now() {
+                return Err(self.over());
+            }
             let Some(frame) = self.client.frame(self.pdu_max()).map_err(unreadable)? else { break };
             let bytes = Zeroizing::new(frame.bytes.to_vec());
             if Op::of(frame.op) == Some(Op::Bind) {
@@ -178,6 +184,7 @@ impl Connection {
             return Err(End::Gone);
         }
         let pdu_max = self.settings().pdu_bytes_max;
+        let (over_at, over) = (self.idle_at.min(self.old_at), self.over());
         let upstream_moved = async {
             match &mut self.upstream {
                 None => std::future::pending().await,
@@ -191,7 +198,7 @@ impl Connection {
             moved = self.client.moved(client_reads) => return moved.map_err(|_| End::Gone),
             moved = upstream_moved => moved,
             _ = self.house.closing.wait_for(|closing| *closing) => return Err(End::Notice(Code::Unavailable, "the server stops", "closing")),
-            () = sleep_until(self.idle_at) => return Err(End::Notice(Code::Unavailable, "nothing was asked for too long", "idle")),
+            () = sleep_until(over_at) => return Err(over),
         };
         if upstream_moved.is_err() { self.upstream_left() } else { Ok(()) }
     }
@@ -374,24 +381,22 @@ impl Connection {
         }
     }
 
-    /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024).
+    /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024). We never stop looking: a
+    /// client that could fill our memory until we do could never take its bind back.
     async fn await_verdict(&mut self, id: u32, verdict: impl Future<Output = Verdict>) -> Result<(), End> {
         let mut verdict = pin!(verdict);
         loop {
-            let room = match meanwhile(self.client.unread(), id)? {
-                Meanwhile::GaveUp => {
-                    self.discard("bind_given_up");
-                    return Ok(());
-                }
-                Meanwhile::Nothing { room } => room,
-            };
+            if meanwhile(self.client.unread(), id)? == Meanwhile::GaveUp {
+                self.discard("bind_given_up");
+                return Ok(());
+            }
             if self.client.ended() {
                 return Err(End::Gone);
             }
             // The client first: what it has said before the decision counts.
             tokio::select! {
                 biased;
-                moved = self.client.moved(room) => moved.map_err(|_| End::Gone)?,
+                moved = self.client.moved(true) => moved.map_err(|_| End::Gone)?,
                 verdict = &mut verdict => return self.conclude(id, verdict),
             }
         }
@@ -403,6 +408,7 @@ impl Connection {
                 self.client.put(&granted.response);
                 self.upstream = Some(granted.upstream);
                 self.standing = Standing::Bound { dn: granted.dn, why: granted.why };
+                self.old_at = after(AGE_AFTER);
                 Ok(())
             }
             Verdict::Denied => {
@@ -437,10 +443,12 @@ impl Connection {
         timeout(HANDSHAKE_WITHIN, self.client.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
         let clear = std::mem::replace(&mut self.client, Side::new(Box::new(tokio::io::empty())));
         let stream = clear.into_stream().ok_or(End::Gone)?;
-        let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)).await else {
+        let shaken = shake(config, stream).await.map_err(|error| {
             self.discard("handshake");
-            return Err(End::Gone);
-        };
+            tracing::debug!(client = settings.name, peer = %self.peer, %error, "the TLS handshake failed");
+            End::Gone
+        });
+        let stream = shaken?;
         self.client = Side::new(Box::new(stream));
         self.secure = true;
         self.standing = Standing::Anonymous;
@@ -495,10 +503,22 @@ impl Connection {
     }
 
     fn touch(&mut self) {
-        let idle = if self.bound().is_some() { IDLE_AFTER } else { IDLE_BEFORE };
-        let now = Instant::now();
-        self.idle_at = now.checked_add(idle).unwrap_or(now);
+        self.idle_at = after(if self.bound().is_some() { IDLE_AFTER } else { IDLE_BEFORE });
     }
+
+    /// Its time is over.
+    fn over(&self) -> End {
+        if self.old_at <= self.idle_at {
+            End::Notice(Code::Unavailable, "this connection was open for too long", "old")
+        } else {
+            End::Notice(Code::Unavailable, "nothing was asked for too long", "idle")
+        }
+    }
+}
+
+fn after(wait: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(wait).unwrap_or(now)
 }
 
 fn unreadable(refusal: Refusal) -> End {
@@ -520,7 +540,10 @@ fn meanwhile(unread: &[u8], id: u32) -> Result<Meanwhile, End> {
         rest = rest.get(frame.bytes.len()..).unwrap_or_default();
         count = count.saturating_add(1);
     }
-    Ok(Meanwhile::Nothing { room: count < WAITING_BEFORE_MAX && unread.len() < PDU_BEFORE_MAX })
+    if count > WAITING_BEFORE_MAX || unread.len() > PDU_BEFORE_MAX {
+        return Err(End::Notice(Code::Busy, "too much waits behind a bind", "waiting"));
+    }
+    Ok(Meanwhile::Nothing)
 }
 
 #[cfg(test)]
@@ -536,20 +559,21 @@ mod tests {
 
     #[test]
     fn l_021_l_041_what_waits_behind_a_bind_is_bounded_in_number_and_bytes() {
-        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(99, ""), 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing { room: false });
+        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing);
+        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing);
+        assert!(matches!(meanwhile(&reads(101, ""), 1), Err(End::Notice(Code::Busy, ..))));
         let long = "x".repeat(4_000);
-        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing { room: true });
-        assert_eq!(meanwhile(&reads(70, &long), 1).unwrap(), Meanwhile::Nothing { room: false });
+        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing);
+        assert!(matches!(meanwhile(&reads(70, &long), 1), Err(End::Notice(Code::Busy, ..))));
     }
 
     #[test]
     fn l_022_l_024_what_gives_a_bind_up_is_seen_behind_other_requests() {
         let behind = |last: &[u8]| meanwhile(&[reads(3, ""), last.to_vec()].concat(), 9);
         assert_eq!(behind(&abandon(20, 9)).unwrap(), Meanwhile::GaveUp);
-        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing { room: true });
+        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing);
         assert_eq!(behind(&bind_request(20, "alice", b"pass")).unwrap(), Meanwhile::GaveUp);
+        assert_eq!(meanwhile(&[reads(200, ""), abandon(500, 1)].concat(), 1).unwrap(), Meanwhile::GaveUp, "even behind what is too much");
         assert!(matches!(behind(&unbind_request(20)), Err(End::Goodbye)));
         assert!(matches!(behind(&read_request(9, "", &[])), Err(End::Notice(Code::ProtocolError, ..))));
         assert!(matches!(behind(&[0x31]), Err(End::Notice(Code::ProtocolError, ..))));

@@ -26,8 +26,8 @@ pub(super) const CONTROLS_REFUSED: &[&str] = &[
     "2.16.840.1.113730.3.4.16",
     "2.16.840.1.113730.3.4.18",
 ];
-/// Attributes that are passwords, by name and by OID (L-066).
-const PASSWORDS: &[&str] = &["unicodePwd", "userPassword", "dBCSPwd", "1.2.840.113556.1.4.90", "2.5.4.35", "1.2.840.113556.1.4.55"];
+/// Attributes that are passwords, by name and by OID (L-066); `clearTextPassword` is Samba's own.
+const PASSWORDS: &[&str] = &["unicodePwd", "userPassword", "dBCSPwd", "clearTextPassword", "1.2.840.113556.1.4.90", "2.5.4.35", "1.2.840.113556.1.4.55"];
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,7 @@ impl May {
     pub(super) fn judge(self, request: &Request<'_>) -> Gate {
         match request {
             Request::Extended { name, valued } => match *name {
+                name if !is_oid(name) => Gate::Answer(Code::ProtocolError, "the name of this extended operation is no OID"),
                 name if name == START_TLS.as_bytes() => Gate::StartTls { valued: *valued },
                 name if name == WHO_AM_I.as_bytes() => Gate::WhoAmI,
                 name if listed(EXTENSIONS_REFUSED, name) => Gate::Answer(Code::ProtocolError, "this extended operation is not supported"),
@@ -102,14 +103,21 @@ impl May {
 
 /// Whether these controls let the operation be done by a server that knows `known` (L-050, L-051, L-064).
 pub(super) fn controls_pass(controls: &[Control<'_>], known: &HashSet<Vec<u8>>) -> bool {
-    controls.iter().all(|control| !listed(CONTROLS_REFUSED, control.oid) && (!control.critical || known.contains(control.oid)))
+    let passes = |control: &Control<'_>| is_oid(control.oid) && !listed(CONTROLS_REFUSED, control.oid) && (!control.critical || known.contains(control.oid));
+    controls.iter().all(passes)
 }
 
-/// Spaces around a name and the `OID.` of RFC 1779 before a dotted one hide nothing.
+/// What is no name of RFC 4512 may be one to a directory: Samba reads up to the first NUL, others leave spaces out. So it counts as a password. The `OID.` of
+/// RFC 1779 before a dotted name hides nothing.
 fn is_password(attribute: &[u8]) -> bool {
-    let name = attribute.trim_ascii();
-    let name = name.split_at_checked(4).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"OID.")).map_or(name, |(_, dotted)| dotted);
-    PASSWORDS.iter().any(|password| password.as_bytes().eq_ignore_ascii_case(name))
+    let name = attribute.split_at_checked(4).filter(|(prefix, _)| prefix.eq_ignore_ascii_case(b"OID.")).map_or(attribute, |(_, dotted)| dotted);
+    let is_descriptor = name.first().is_some_and(u8::is_ascii_alphabetic) && name.iter().all(|sign| sign.is_ascii_alphanumeric() || b"-.".contains(sign));
+    !(is_descriptor || is_oid(name)) || PASSWORDS.iter().any(|password| password.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// RFC 4512 §1.4, `numericoid`, in the one spelling it has: what is listed above is found in no other.
+fn is_oid(name: &[u8]) -> bool {
+    name.split(|sign| *sign == b'.').all(|arc| !arc.is_empty() && arc.iter().all(u8::is_ascii_digit) && (arc.len() == 1 || !arc.starts_with(b"0")))
 }
 
 fn listed(list: &[&str], oid: &[u8]) -> bool {
@@ -157,12 +165,28 @@ mod tests {
             let may = May { bound: Some(why), unheard: true };
             assert!(matches!(may.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
         }
-        assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && is_password(b" oid.1.2.840.113556.1.4.90 "));
-        assert!(!is_password(b"userPasswordHint") && !is_password(b"OID.2.5.4.3") && !is_password(b""));
+        assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && is_password(b" oid.1.2.840.113556.1.4.90 ") && is_password(b"ClearTextPassword"));
+        assert!(!is_password(b"userPasswordHint") && !is_password(b"OID.2.5.4.3") && !is_password(b"msDS-cloudExtensionAttribute1"));
     }
 
     #[test]
-    fn l_050_a_critical_control_must_be_one_the_directory_knows() {
+    fn l_063_l_064_l_066_a_name_that_ends_at_a_nul_for_samba_is_none() {
+        for name in [&b"unicodePwd\0x"[..], b"mail\0", b"\0", b"", b"mail ", b"2.5.4.035", b"2.5.4.", b"OID.", b"unicodePwd\xc2\xa0"] {
+            assert!(is_password(name), "{name:?}");
+        }
+        for name in ["1.2.840.113556.1.4.1781\0x", "1.2.840.113556.1.4.01781", "1.2.840.113556.1.4.1781.", " 1.2.3", "who", ""] {
+            assert!(matches!(FACTORED.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name:?}");
+        }
+        for oid in ["2.16.840.1.113730.3.4.18\0", "2.16.840.1.113730.3.4.018", "2.16.840.1.113730.3.4.18 ", "", "proxy"] {
+            let known: HashSet<Vec<u8>> = [oid.as_bytes().to_vec()].into();
+            for critical in [true, false] {
+                assert!(!controls_pass(&[Control { oid: oid.as_bytes(), critical }], &known), "{oid:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn l_050_l_064_a_critical_control_must_be_one_the_directory_knows() {
         let known: HashSet<Vec<u8>> = [b"1.1".to_vec(), b"2.16.840.1.113730.3.4.18".to_vec()].into();
         let control = |oid: &'static str, critical| Control { oid: oid.as_bytes(), critical };
         assert!(controls_pass(&[], &HashSet::new()));

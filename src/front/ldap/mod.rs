@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use self::conn::Connection;
 use self::conn::House;
@@ -119,6 +120,7 @@ impl Door {
 async fn listen(listener: TcpListener, mut house: House) {
     let mut connections = JoinSet::new();
     let mut closing = house.closing.clone();
+    let mut full = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -134,6 +136,7 @@ async fn listen(listener: TcpListener, mut house: House) {
         match accepted {
             Ok((stream, peer)) => match OPEN.take(settings.connections_max) {
                 Some(place) => {
+                    full = full && !OPEN.is_eased(settings.connections_max);
                     let house = house.clone();
                     connections.spawn(async move {
                         welcome(stream, peer, house).await;
@@ -142,7 +145,9 @@ async fn listen(listener: TcpListener, mut house: House) {
                 }
                 None => {
                     metrics::discard("ldap", "connections_max");
-                    tracing::warn!(client = settings.name, %peer, "all places for connections are taken: raise limits.ldap_connections_max or look for a flood");
+                    if !std::mem::replace(&mut full, true) {
+                        tracing::warn!(client = settings.name, %peer, "all places for connections are taken: raise limits.ldap_connections_max or look for a flood");
+                    }
                 }
             },
             Err(error) => {
@@ -165,19 +170,26 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
         Transport::Tls(config) => {
             let mut closing = house.closing.clone();
             let shaken = tokio::select! {
-                shaken = timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)) => shaken,
+                shaken = shake(config, stream) => shaken,
                 _ = closing.wait_for(|closing| *closing) => return,
             };
-            let Ok(Ok(stream)) = shaken else {
-                metrics::discard("ldap", "handshake");
-                tracing::debug!(%peer, "the TLS handshake failed");
-                return;
-            };
-            (Box::new(stream), true)
+            match shaken {
+                Ok(stream) => (Box::new(stream), true),
+                Err(error) => {
+                    metrics::discard("ldap", "handshake");
+                    tracing::debug!(%peer, %error, "the TLS handshake failed");
+                    return;
+                }
+            }
         }
     };
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     Connection::new(house, Side::new(stream), peer, number, secure).serve().await;
+}
+
+/// Brings TLS up.
+async fn shake<S: Stream>(config: Arc<rustls::ServerConfig>, stream: S) -> io::Result<TlsStream<S>> {
+    timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)).await?
 }
 
 /// Connections that are open now.
@@ -196,6 +208,11 @@ impl Places {
             Ok(_) => Some(Place(self)),
             Err(_) => None,
         }
+    }
+
+    /// Whether a tenth of all places is free: what was full before is not full any more, and may be told of again.
+    fn is_eased(&self, connections_max: usize) -> bool {
+        self.0.load(Ordering::Relaxed) <= connections_max.saturating_sub(connections_max.div_ceil(10))
     }
 }
 

@@ -31,21 +31,19 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Side {
     stream: Box<dyn Stream>,
     inbox: Inbox,
-    outbox: Vec<u8>,
-    /// How much of `outbox` is gone.
-    gone: usize,
+    outbox: Outbox,
     unflushed: bool,
     ended: bool,
 }
 
 impl Side {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, inbox: Inbox::default(), outbox: Vec::new(), gone: 0, unflushed: false, ended: false }
+        Self { stream, inbox: Inbox::default(), outbox: Outbox::default(), unflushed: false, ended: false }
     }
 
     /// Gives the stream back, to be wrapped into TLS; `None` when bytes are still owed either way.
     pub(super) fn into_stream(self) -> Option<Box<dyn Stream>> {
-        (self.inbox.unread().is_empty() && self.outbox.is_empty() && !self.unflushed).then_some(self.stream)
+        (self.inbox.unread().is_empty() && self.outbox.owed().is_empty() && !self.unflushed).then_some(self.stream)
     }
 
     /// What came in and is not taken yet.
@@ -70,12 +68,12 @@ impl Side {
 
     /// Puts bytes behind those that wait to go out. The caller asks [`Side::has_room`] before it reads what it will put here.
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        self.outbox.extend_from_slice(bytes);
+        self.outbox.put(bytes);
     }
 
     /// Whether more may be put.
     pub(super) fn has_room(&self) -> bool {
-        self.outbox.len().saturating_sub(self.gone) < OUT_MAX
+        self.outbox.owed().len() < OUT_MAX
     }
 
     /// Whether the other end has said that nothing more comes.
@@ -96,7 +94,7 @@ impl Side {
     /// # Errors
     /// The stream broke.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        while !self.outbox.is_empty() || self.unflushed {
+        while !self.outbox.owed().is_empty() || self.unflushed {
             self.moved(false).await?;
         }
         Ok(())
@@ -145,25 +143,20 @@ impl Side {
     /// Ready when anything went out.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut moved = false;
-        while let Some(owed) = self.outbox.get(self.gone..).filter(|owed| !owed.is_empty()) {
-            match Pin::new(&mut self.stream).poll_write(cx, owed)? {
+        while !self.outbox.owed().is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, self.outbox.owed())? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(len) => {
-                    self.gone = self.gone.saturating_add(len);
+                    self.outbox.sent(len);
                     self.unflushed = true;
                     moved = true;
                 }
                 Poll::Pending => break,
             }
         }
-        if self.gone == self.outbox.len() {
-            self.outbox.clear();
-            self.outbox.shrink_to(IDLE_LEN);
-            self.gone = 0;
-            if self.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
-                self.unflushed = false;
-                moved = true;
-            }
+        if self.outbox.owed().is_empty() && self.unflushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.unflushed = false;
+            moved = true;
         }
         if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
@@ -177,6 +170,61 @@ impl Side {
         }))?;
         self.ended = len == 0;
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Makes room for `more` bytes. A vector that grows by itself leaves what it held behind in the memory it gives back.
+fn make_room(bytes: &mut Vec<u8>, more: usize) {
+    let len = bytes.len().saturating_add(more);
+    if len > bytes.capacity() {
+        let mut larger = Vec::with_capacity(len.max(bytes.capacity().saturating_mul(2)));
+        larger.extend_from_slice(bytes);
+        bytes.zeroize();
+        *bytes = larger;
+    }
+}
+
+/// Bytes that must go out; wiped as soon as they are gone, for a bind's hold a password.
+#[derive(Default)]
+struct Outbox {
+    bytes: Vec<u8>,
+    gone: usize,
+}
+
+impl Outbox {
+    fn owed(&self) -> &[u8] {
+        self.bytes.get(self.gone..).unwrap_or_default()
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        make_room(&mut self.bytes, bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// So many of those owed are gone.
+    fn sent(&mut self, len: usize) {
+        let until = self.gone.saturating_add(len).min(self.bytes.len());
+        if let Some(sent) = self.bytes.get_mut(self.gone..until) {
+            sent.zeroize();
+        }
+        self.gone = until;
+        if self.gone == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(IDLE_LEN);
+            self.gone = 0;
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("owed_len", &self.owed().len()).finish_non_exhaustive()
     }
 }
 
@@ -208,15 +256,26 @@ impl Inbox {
     /// Has `read` fill some space behind what is there.
     fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.taken > self.bytes.len() / 2 {
-            self.bytes.drain(..self.taken);
+            self.bytes.copy_within(self.taken.., 0);
+            let unread_len = self.bytes.len().saturating_sub(self.taken);
+            self.cut(unread_len);
             self.taken = 0;
         }
         let there = self.bytes.len();
+        make_room(&mut self.bytes, CHUNK_LEN);
         self.bytes.resize(there.saturating_add(CHUNK_LEN), 0);
         let outcome = read(self.bytes.get_mut(there..).unwrap_or_default());
         let len = if let Poll::Ready(Ok(len)) = outcome { len } else { 0 };
         self.bytes.truncate(there.saturating_add(len));
         outcome
+    }
+
+    /// Wipes all behind the first `len` bytes and forgets it.
+    fn cut(&mut self, len: usize) {
+        if let Some(behind) = self.bytes.get_mut(len..) {
+            behind.zeroize();
+        }
+        self.bytes.truncate(len);
     }
 }
 
@@ -230,5 +289,48 @@ impl Drop for Inbox {
 impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inbox").field("unread_len", &self.unread().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_stay_in_what_has_been_sent() {
+        let mut outbox = Outbox::default();
+        outbox.put(b"binding with hunter2 and more");
+        outbox.sent(20);
+        assert_eq!(outbox.owed(), b" and more");
+        assert_eq!(outbox.bytes[..20], [0; 20]);
+        outbox.put(&[b'x'; 100_000]);
+        assert_eq!((outbox.owed().len(), outbox.gone), (100_009, 20));
+        outbox.sent(100_009);
+        assert!(outbox.owed().is_empty() && outbox.bytes.capacity() <= IDLE_LEN);
+        assert_eq!(format!("{outbox:?}"), "Outbox { owed_len: 0, .. }");
+    }
+
+    #[test]
+    fn what_came_in_is_whole_however_it_is_moved() {
+        let mut inbox = Inbox::default();
+        let mut next = 0_u8;
+        let mut expected = 0_u8;
+        for _ in 0..200 {
+            let filled = inbox.fill(|space| {
+                for byte in space.iter_mut().take(9_000) {
+                    *byte = next;
+                    next = next.wrapping_add(1);
+                }
+                Poll::Ready(Ok(9_000))
+            });
+            assert!(matches!(filled, Poll::Ready(Ok(9_000))));
+            for byte in inbox.unread().iter().take(8_500) {
+                assert_eq!(*byte, expected);
+                expected = expected.wrapping_add(1);
+            }
+            inbox.take(8_500, true);
+            assert!(inbox.bytes[..inbox.taken].iter().all(|byte| *byte == 0), "what was taken is wiped");
+        }
+        assert_eq!(inbox.unread().len(), 200 * 500);
     }
 }

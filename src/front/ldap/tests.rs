@@ -1,6 +1,8 @@
 //! Times of the door, on a clock that stands still while anything else can be done.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,12 +31,19 @@ use crate::domain::Token;
 use crate::domain::TokenInfo;
 use crate::engine::Limits;
 use crate::ports::Clock;
+use crate::ports::Connected;
 use crate::ports::Entry;
 use crate::ports::Proof;
 use crate::ports::Store;
 use crate::ports::StoreError;
+use crate::wire::ldap::Code;
+use crate::wire::ldap::Entry as Found;
 use crate::wire::ldap::Frame;
+use crate::wire::ldap::Op;
+use crate::wire::ldap::Request;
+use crate::wire::ldap::answer as wire_answer;
 use crate::wire::ldap::bind_request;
+use crate::wire::ldap::entry as wire_entry;
 use crate::wire::ldap::read_request;
 
 /// A world where nobody is known and no directory answers.
@@ -52,14 +61,89 @@ impl Directory for Void {
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
     }
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         std::future::pending().await
+    }
+    fn broke(&self, _server: usize, _why: &dyn Display) {}
+    fn proof(&self) -> Proof {
+        Proof::TokenGroups("tokenGroups")
+    }
+    fn refusal(&self, _result_code: u32, _diagnostic: &str) -> PrimaryError {
+        PrimaryError::Refused { who: None, why: Refused::WrongPassword }
+    }
+}
+
+/// How a server answers binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Busy,
+    Closes,
+    Silent,
+    Well,
+}
+
+/// A directory where everybody is one person and every password is theirs. It has two servers; the second is well.
+#[derive(Debug)]
+struct Pair {
+    first: Manner,
+    left: AtomicBool,
+}
+
+impl Pair {
+    fn whose_first_server(first: Manner) -> Arc<Self> {
+        Arc::new(Self { first, left: AtomicBool::new(false) })
+    }
+}
+
+#[async_trait]
+impl Directory for Pair {
+    fn name(&self) -> &str {
+        "pair"
+    }
+    async fn resolve(&self, _login: &str) -> Result<Entry, PrimaryError> {
+        let identity = Identity("S-1-5-18".into());
+        Ok(Entry { directory: "pair".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None })
+    }
+    async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
+        std::future::pending().await
+    }
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
+        let left = self.left.load(Ordering::SeqCst);
+        let (near, far) = tokio::io::duplex(4_096);
+        tokio::spawn(answer_all(far, if left { Manner::Well } else { self.first }));
+        Ok(Connected { stream: Box::new(near), server: usize::from(left) })
+    }
+    fn broke(&self, server: usize, why: &dyn Display) {
+        assert_eq!(server, 0, "{why}");
+        self.left.store(true, Ordering::SeqCst);
     }
     fn proof(&self) -> Proof {
         Proof::TokenGroups("tokenGroups")
     }
     fn refusal(&self, _result_code: u32, _diagnostic: &str) -> PrimaryError {
         PrimaryError::Refused { who: None, why: Refused::WrongPassword }
+    }
+}
+
+async fn answer_all(mut stream: DuplexStream, manner: Manner) {
+    let mut buffer = Vec::new();
+    while stream.read_buf(&mut buffer).await.is_ok_and(|len| len > 0) {
+        while let Some(frame) = Frame::split(&buffer, 1 << 20).unwrap() {
+            let answer = match (frame.request().unwrap(), manner) {
+                (Request::Bind(_), Manner::Silent) => Vec::new(),
+                (Request::Bind(_), Manner::Closes) => return,
+                (Request::Bind(_), Manner::Busy) => wire_answer(Op::Bind, frame.id, Code::Busy, ""),
+                (Request::Bind(_), Manner::Well) => wire_answer(Op::Bind, frame.id, Code::Success, ""),
+                _ => {
+                    let attributes = vec![("tokenGroups".to_owned(), vec![vec![1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0]])];
+                    let found = wire_entry(frame.id, &Found { dn: String::new(), attributes });
+                    [found, wire_answer(Op::Search, frame.id, Code::Success, "")].concat()
+                }
+            };
+            let len = frame.bytes.len();
+            buffer.drain(..len);
+            stream.write_all(&answer).await.unwrap();
+        }
     }
 }
 
@@ -103,11 +187,15 @@ struct Caller {
 
 impl Caller {
     fn at(peer: &str, reject_delay: Duration) -> Self {
+        Self::of(Arc::new(Void), peer, reject_delay)
+    }
+
+    fn of(directory: Arc<dyn Directory>, peer: &str, reject_delay: Duration) -> Self {
         let rules = Rules {
             name: "staff".into(),
             methods: Vec::new(),
             trusted: Vec::new(),
-            unenrolled: FirstAlone::Reject,
+            unenrolled: FirstAlone::Accept,
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
@@ -115,7 +203,7 @@ impl Caller {
         let (kept, settings) = watch::channel(Arc::new(Settings {
             name: "wiki".into(),
             transport: Transport::Plain { allow_plain: false },
-            directory: Arc::new(Void),
+            directory,
             code: CodeEntry::None,
             rules: Arc::new(rules),
             connections_max: 1,
@@ -132,14 +220,17 @@ impl Caller {
         Self { stream: near, buffer: Vec::new(), _kept: (kept, stop) }
     }
 
-    /// Id and result code of the next answer.
+    /// Id and result code of the next answer; entries are passed over.
     async fn hears(&mut self) -> (u32, u32) {
         loop {
             if let Some(frame) = Frame::split(&self.buffer, 1 << 20).unwrap() {
-                let told = (frame.id, frame.result().unwrap().code);
+                let told = (frame.op != 0x64).then(|| (frame.id, frame.result().unwrap().code));
                 let len = frame.bytes.len();
                 self.buffer.drain(..len);
-                return told;
+                if let Some(told) = told {
+                    return told;
+                }
+                continue;
             }
             assert_ne!(self.stream.read_buf(&mut self.buffer).await.unwrap(), 0, "closed without a word");
         }
@@ -159,6 +250,71 @@ async fn l_044_a_client_that_never_finishes_a_request_is_dismissed_after_a_minut
     assert_eq!(caller.hears().await, (0, 52));
     let waited = began.elapsed();
     assert!((60..62).contains(&waited.as_secs()), "{waited:?}: bytes that make no request buy no time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_026_who_never_binds_is_dismissed_after_five_minutes_however_busy() {
+    let mut caller = Caller::at(HERE, Duration::ZERO);
+    let began = Instant::now();
+    let asked = [read_request(1, "CN=one", &[]), bind_request(1, "nobody", b"pass").to_vec(), bind_request(1, "", b"").to_vec()];
+    let codes = [50, 49, 0];
+    let mut waited = Duration::ZERO;
+    for (request, code) in asked.iter().zip(codes).cycle() {
+        // When the time is over while we ask, the question is lost and the answer is the notice.
+        let _ = caller.stream.write_all(request).await;
+        let heard = caller.hears().await;
+        waited = began.elapsed();
+        if heard == (0, 52) {
+            break;
+        }
+        assert_eq!(heard, (1, code));
+        assert!(waited.as_secs() < 300, "{waited:?}");
+        tokio::time::advance(Duration::from_secs(20)).await;
+    }
+    assert!((300..321).contains(&waited.as_secs()), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_026_who_is_bound_and_says_nothing_is_dismissed_after_an_hour() {
+    let mut caller = Caller::of(Pair::whose_first_server(Manner::Well), HERE, Duration::ZERO);
+    caller.stream.write_all(&bind_request(1, "one", b"pass")).await.unwrap();
+    assert_eq!(caller.hears().await, (1, 0));
+    let began = Instant::now();
+    assert_eq!(caller.hears().await, (0, 52));
+    assert!((3_600..3_602).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_026_a_bind_lasts_twelve_hours_and_the_next_one_as_long() {
+    let mut caller = Caller::of(Pair::whose_first_server(Manner::Well), HERE, Duration::ZERO);
+    let mut began = Instant::now();
+    for half_hour in 0..36 {
+        if half_hour == 0 || half_hour == 12 {
+            caller.stream.write_all(&bind_request(1, "one", b"pass")).await.unwrap();
+            assert_eq!(caller.hears().await, (1, 0));
+            began = Instant::now();
+        }
+        caller.stream.write_all(&read_request(2, "CN=one", &[])).await.unwrap();
+        assert_eq!(caller.hears().await, (2, 0), "{half_hour}");
+        tokio::time::advance(Duration::from_secs(1_800)).await;
+    }
+    let _ = caller.stream.write_all(&read_request(2, "CN=one", &[])).await;
+    assert_eq!(caller.hears().await, (0, 52));
+    assert!((43_200..43_202).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_21_a_server_that_does_not_decide_a_bind_is_left_for_the_next_login() {
+    for (manner, seconds) in [(Manner::Silent, 10), (Manner::Closes, 0), (Manner::Busy, 0)] {
+        let pair = Pair::whose_first_server(manner);
+        let began = Instant::now();
+        for code in [52, 0, 0] {
+            let mut caller = Caller::of(Arc::clone(&pair) as _, HERE, Duration::ZERO);
+            caller.stream.write_all(&bind_request(1, "one", b"pass")).await.unwrap();
+            assert_eq!(caller.hears().await, (1, code), "{manner:?}");
+        }
+        assert_eq!(began.elapsed().as_secs(), seconds, "{manner:?}: only the first waits");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,6 +357,7 @@ fn a_connection_that_is_refused_a_place_gives_none_back() {
     drop(first);
     let third = HOUSE.take(2);
     assert!(third.is_some() && HOUSE.take(2).is_none());
+    assert!(HOUSE.is_eased(3) && !HOUSE.is_eased(2) && !HOUSE.is_eased(0));
     drop((second, third));
     assert_eq!(HOUSE.0.load(Ordering::Relaxed), 0);
 }

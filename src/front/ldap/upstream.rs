@@ -12,10 +12,13 @@ use crate::domain::PrimaryError;
 use crate::ports::Directory;
 use crate::wire::ldap::Entry;
 use crate::wire::ldap::Frame;
+use crate::wire::ldap::LdapResult;
 use crate::wire::ldap::read_request;
 
 /// How long a directory may take for one step of ours.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// busy, unavailable.
+const AWAY: [u32; 2] = [51, 52];
 /// References that may come with the one entry of a base search.
 const REFERENCES_MAX: usize = 16;
 /// The id of our own questions. Each is answered before the next is asked, and before any request of the client's.
@@ -26,6 +29,8 @@ const OWN_ID: u32 = 1;
 pub(super) struct Upstream {
     /// The connection.
     pub(super) side: Side,
+    /// Which of the directory's servers it is to.
+    pub(super) server: usize,
     /// The controls it knows, dotted.
     pub(super) controls: HashSet<Vec<u8>>,
 }
@@ -33,16 +38,17 @@ pub(super) struct Upstream {
 impl Upstream {
     /// A connection nobody is bound on.
     pub(super) async fn open(directory: &dyn Directory, pdu_max: usize) -> Result<Self, PrimaryError> {
-        let mut side = connect(directory).await?;
-        let read = read(&mut side, "", &["supportedControl"], pdu_max).await.map_err(|error| away(directory, &error))?;
-        Ok(Self { side, controls: read.map(|entry| controls(&entry)).unwrap_or_default() })
+        let mut upstream = Self::connect(directory).await?;
+        let read = read(&mut upstream.side, "", &["supportedControl"], pdu_max).await.map_err(|error| away(directory, upstream.server, &error))?;
+        upstream.controls = read.map(|entry| controls(&entry)).unwrap_or_default();
+        Ok(upstream)
     }
-}
 
-/// A fresh connection.
-pub(super) async fn connect(directory: &dyn Directory) -> Result<Side, PrimaryError> {
-    let stream = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
-    Ok(Side::new(stream))
+    /// The same, nothing asked yet.
+    pub(super) async fn connect(directory: &dyn Directory) -> Result<Self, PrimaryError> {
+        let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
+        Ok(Self { side: Side::new(connected.stream), server: connected.server, controls: HashSet::new() })
+    }
 }
 
 /// Sends a question of ours and waits for the next frame.
@@ -60,7 +66,7 @@ pub(super) async fn read(side: &mut Side, dn: &str, attributes: &[&str], pdu_max
         let frame = whole(&bytes)?;
         match (frame.id, frame.op) {
             (OWN_ID, 0x64) if found.is_none() => found = Some(frame.entry().ok_or(io::ErrorKind::InvalidData)?),
-            (OWN_ID, 0x65) => return Ok(found),
+            (OWN_ID, 0x65) => return well(&frame).map(|_| found),
             (OWN_ID, 0x73) => {}
             _ => break,
         }
@@ -78,9 +84,15 @@ pub(super) fn controls(root: &Entry) -> HashSet<Vec<u8>> {
     root.values("supportedControl").map(<[u8]>::to_vec).collect()
 }
 
-/// The directory did not answer as a directory does.
-pub(super) fn away(directory: &dyn Directory, error: &io::Error) -> PrimaryError {
-    tracing::warn!(directory = directory.name(), %error, "the directory broke a client's connection off or did not answer in time");
+/// The result of a server that is well, whatever it says.
+pub(super) fn well<'a>(frame: &Frame<'a>) -> io::Result<LdapResult<'a>> {
+    let result = frame.result().map_err(|refusal| io::Error::new(io::ErrorKind::InvalidData, refusal))?;
+    if AWAY.contains(&result.code) { Err(io::Error::other(format!("the server is busy or unavailable (code {})", result.code))) } else { Ok(result) }
+}
+
+/// The server did not answer as a directory does: the next connection goes to another. It is the directory that tells of it, once.
+pub(super) fn away(directory: &dyn Directory, server: usize, error: &io::Error) -> PrimaryError {
+    directory.broke(server, error);
     PrimaryError::Outage(Outage::Directory)
 }
 

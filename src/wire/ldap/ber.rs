@@ -3,7 +3,7 @@
 use super::frame::Refusal;
 
 /// Constructed elements inside each other, the message itself included (L-042).
-pub const DEPTH_MAX: usize = 64;
+const DEPTH_MAX: usize = 64;
 
 /// One element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +96,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether a parser that recurses may be given these bytes: they are whole elements, every length fits into what holds it, nothing lies deeper than
-/// [`DEPTH_MAX`], nothing is of indefinite length or a string in pieces (L-040, L-042). Walks without recursion, allocates nothing.
+/// Whether a parser that recurses may be given these bytes: they are whole elements, every length fits into what holds it, nothing lies more than
+/// 64 deep, nothing is of indefinite length or a string in pieces (L-040, L-042). Walks without recursion, allocates nothing.
 ///
 /// # Errors
 /// What is wrong first.

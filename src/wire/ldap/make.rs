@@ -27,7 +27,7 @@ use super::message::Entry;
 use super::message::Op;
 
 /// The name of the last message before a server closes (RFC 4511 §4.4.1).
-pub const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
+const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 
 /// The answer that ends `op`, of the type that belongs to it. Abandon and Unbind have none: no bytes.
 #[must_use]

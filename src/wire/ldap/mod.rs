@@ -9,13 +9,10 @@ mod make;
 mod message;
 mod sid;
 
-pub use ber::DEPTH_MAX;
 pub use ber::bounded;
 pub use frame::Frame;
-pub use frame::ID_MAX;
 pub use frame::Refusal;
 pub use make::Code;
-pub use make::NOTICE_OF_DISCONNECTION;
 pub use make::abandon;
 pub use make::answer;
 pub use make::bind_request;

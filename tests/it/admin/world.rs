@@ -1,6 +1,7 @@
 //! A server with a store and directories of a few lines, on a socket in a folder of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,12 +37,12 @@ use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
 use vestibule::ports::Clock;
+use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::Proof;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
-use vestibule::ports::Stream;
 
 /// Alice's identity in the directory `corp`.
 pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
@@ -128,7 +129,7 @@ impl Clock for Still {
     }
 }
 
-/// A directory that knows alice, bob (disabled) and somebody with an odd name, and that is away for `away`.
+/// A directory that knows alice, bob and somebody with an odd name, and that is away for `away`.
 #[derive(Debug)]
 struct Lab(&'static str);
 
@@ -139,10 +140,10 @@ impl Directory for Lab {
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
-        let (name, id, disabled) = match login.to_lowercase().trim_start_matches(&format!("{}\\", self.0)) {
-            "alice" => ("alice", 7, false),
-            "bob" => ("bob", 8, true),
-            "odd" => ("od\u{1b}[31md\nINFO forged", 9, false),
+        let (name, id) = match login.to_lowercase().trim_start_matches(&format!("{}\\", self.0)) {
+            "alice" => ("alice", 7),
+            "bob" => ("bob", 8),
+            "odd" => ("od\u{1b}[31md\nINFO forged", 9),
             "away" => return Err(PrimaryError::Outage(Outage::Directory)),
             _ => return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         };
@@ -153,7 +154,6 @@ impl Directory for Lab {
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
             phone: Some("+49-30-7".to_owned()),
-            disabled,
         })
     }
 
@@ -161,9 +161,11 @@ impl Directory for Lab {
         Err(PrimaryError::Outage(Outage::Directory))
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         Err(PrimaryError::Outage(Outage::Directory))
     }
+
+    fn broke(&self, _server: usize, _why: &dyn Display) {}
 
     fn proof(&self) -> Proof {
         Proof::OwnEntry("entryUUID")

@@ -304,11 +304,15 @@ async fn l_073_a_bind_that_turns_out_to_be_somebody_elses_opens_nothing() {
 async fn l_073_other_directories_prove_it_by_the_persons_own_entry() {
     let rig = Rig::open(Plan { proof: Proof::OwnEntry("entryUUID"), ..Plan::default() }).await;
     rig.bound().await;
-    let rig = Rig::open(Plan { proof: Proof::OwnEntry("nsUniqueId"), ..Plan::default() }).await;
-    rig.answer(true);
-    let mut client = rig.client().await;
-    client.send(&bind(1, "alice", "pass")).await;
-    assert_eq!(client.result().await, (1, 0x61, DENIED));
+    // Somebody else's, one that begins as hers, none at all.
+    for (attribute, tells_uuid) in [("entryUUID", "S-1-5-21-1-2-3-1002"), ("entryUUID", "S-1-5-21-1-2-3-10011"), ("nsUniqueId", ALICE_SID)] {
+        let rig = Rig::open(Plan { proof: Proof::OwnEntry(attribute), tells_uuid, ..Plan::default() }).await;
+        rig.answer(true);
+        let mut client = rig.client().await;
+        client.send(&bind(1, "alice", "pass")).await;
+        assert_eq!(client.result().await, (1, 0x61, DENIED), "{attribute} {tells_uuid}");
+        assert!(!rig.diary.lines().iter().any(|line| line.starts_with("push")));
+    }
 }
 
 #[tokio::test]

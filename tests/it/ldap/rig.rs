@@ -1,6 +1,7 @@
 //! A door with nothing real behind it: a directory that speaks just enough LDAP, a phone that answers when told, a diary of all that happened.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,13 +45,13 @@ use vestibule::front::ldap::Door;
 use vestibule::front::ldap::Settings;
 use vestibule::front::ldap::Transport;
 use vestibule::ports::Clock;
+use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::Proof;
 use vestibule::ports::Provider;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
-use vestibule::ports::Stream;
 use vestibule::wire::ldap;
 use vestibule::wire::ldap::Choice;
 use vestibule::wire::ldap::Code;
@@ -103,6 +104,8 @@ pub(super) struct LabDirectory {
     proof: Proof,
     /// The SID it tells of whoever is bound.
     tells_sid: &'static [u8],
+    /// The entryUUID of alice's entry.
+    tells_uuid: &'static str,
     away: bool,
 }
 
@@ -115,15 +118,9 @@ impl Directory for LabDirectory {
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         self.diary.note(format!("resolve {login}"));
         match login {
-            "alice" | ALICE => Ok(Entry {
-                directory: "corp".into(),
-                identity: Identity(ALICE_SID.into()),
-                dn: ALICE.into(),
-                name: "alice".into(),
-                mail: None,
-                phone: None,
-                disabled: false,
-            }),
+            "alice" | ALICE => {
+                Ok(Entry { directory: "corp".into(), identity: Identity(ALICE_SID.into()), dn: ALICE.into(), name: "alice".into(), mail: None, phone: None })
+            }
             _ => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         }
     }
@@ -132,14 +129,18 @@ impl Directory for LabDirectory {
         panic!("the LDAP door binds on the client's own connection");
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, PrimaryError> {
+    async fn connect(&self) -> Result<Connected, PrimaryError> {
         if self.away {
             return Err(PrimaryError::Outage(Outage::Directory));
         }
         let (near, far) = tokio::io::duplex(16_384);
         self.diary.note("connect");
-        tokio::spawn(LabServer { diary: self.diary.clone(), stream: far, bound: None, tells_sid: self.tells_sid }.serve());
-        Ok(Box::new(near))
+        tokio::spawn(LabServer { diary: self.diary.clone(), stream: far, bound: None, tells_sid: self.tells_sid, tells_uuid: self.tells_uuid }.serve());
+        Ok(Connected { stream: Box::new(near), server: 0 })
+    }
+
+    fn broke(&self, _server: usize, why: &dyn Display) {
+        self.diary.note(format!("broke: {why}"));
     }
 
     fn proof(&self) -> Proof {
@@ -159,6 +160,7 @@ struct LabServer {
     stream: DuplexStream,
     bound: Option<String>,
     tells_sid: &'static [u8],
+    tells_uuid: &'static str,
 }
 
 impl LabServer {
@@ -230,7 +232,7 @@ impl LabServer {
             "DC=notice" => ldap::notice(Code::Unavailable, "the directory goes"),
             "DC=many" => (0..400).flat_map(|_| ldap::entry(id, &entry(3_000))).chain(done).collect(),
             "CN=alice,DC=corp" => {
-                let own = ldap::Entry { dn: base.into(), attributes: vec![("entryUUID".into(), vec![ALICE_SID.as_bytes().to_vec()])] };
+                let own = ldap::Entry { dn: base.into(), attributes: vec![("entryUUID".into(), vec![self.tells_uuid.as_bytes().to_vec()])] };
                 [ldap::entry(id, &own), done].concat()
             }
             _ => [ldap::entry(id, &entry(1)), done].concat(),
@@ -369,6 +371,7 @@ pub(super) struct Plan {
     pub(super) proof: Proof,
     pub(super) reject_delay: Duration,
     pub(super) tells_sid: &'static [u8],
+    pub(super) tells_uuid: &'static str,
     pub(super) tls: Option<Tls>,
 }
 
@@ -393,6 +396,7 @@ impl Default for Plan {
             proof: Proof::TokenGroups("tokenGroups"),
             reject_delay: Duration::ZERO,
             tells_sid: ALICE_SID_BYTES,
+            tells_uuid: ALICE_SID,
             tls: None,
         }
     }
@@ -432,7 +436,7 @@ impl Rig {
             (Some(Tls::OnRequest), Some(config)) => Transport::StartTls(config),
             _ => Transport::Plain { allow_plain: false },
         };
-        let directory = LabDirectory { diary: diary.clone(), proof: plan.proof, tells_sid: plan.tells_sid, away: plan.away };
+        let directory = LabDirectory { diary: diary.clone(), proof: plan.proof, tells_sid: plan.tells_sid, tells_uuid: plan.tells_uuid, away: plan.away };
         let (settings, receiver) = watch::channel(Arc::new(Settings {
             name: "wiki".into(),
             transport,

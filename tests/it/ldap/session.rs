@@ -114,7 +114,7 @@ async fn l_050_a_critical_control_the_directory_does_not_know_is_refused_in_the_
 }
 
 #[tokio::test]
-async fn l_051_a_control_that_is_not_critical_passes_unless_it_makes_one_somebody_else() {
+async fn l_051_l_064_a_control_that_is_not_critical_passes_unless_it_makes_one_somebody_else() {
     let rig = Rig::pushing().await;
     let mut client = rig.bound().await;
     client.send(&with(&read(2, "DC=corp"), &control("1.2.3.4", false))).await;
@@ -142,6 +142,8 @@ async fn l_063_fast_bind_never_reaches_the_directory() {
     let mut client = rig.bound().await;
     client.send(&extended(2, "1.2.840.113556.1.4.1781", None)).await;
     assert_eq!(client.result().await, (2, 0x78, 2));
+    client.send(&extended(3, "1.2.840.113556.1.4.1781\0x", None)).await;
+    assert_eq!(client.result().await, (3, 0x78, 2));
     assert!(!rig.diary.lines().iter().any(|line| line.starts_with("extended")));
 }
 
@@ -169,7 +171,7 @@ async fn l_066_a_password_is_changed_after_a_second_factor_alone() {
 
     let rig = Rig::open(Plan { enrolled: false, ..Plan::default() }).await;
     let mut client = rig.bound().await;
-    for attribute in ["unicodePwd", "UserPassword;x-new", "2.5.4.35"] {
+    for attribute in ["unicodePwd", "UserPassword;x-new", "2.5.4.35", "unicodePwd\0x", "clearTextPassword"] {
         client.send(&modify(2, attribute)).await;
         assert_eq!(client.result().await, (2, 0x67, 50), "{attribute}");
     }

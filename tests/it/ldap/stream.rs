@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vestibule::wire::ldap;
+
 use super::client::bind;
 use super::client::element;
 use super::client::extended;
@@ -135,16 +137,43 @@ async fn draining_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn l_021_all_that_waits_behind_a_bind_is_done_after_it_however_much() {
+async fn l_021_all_that_waits_behind_a_bind_is_done_after_it() {
     let rig = Rig::pushing().await;
     let mut client = rig.client().await;
-    let many: Vec<u8> = (2..900).flat_map(|id| read(id, "DC=corp")).collect();
+    let many: Vec<u8> = (2..102).flat_map(|id| read(id, "DC=corp")).collect();
     client.send(&[bind(1, "alice", "pass"), many].concat()).await;
     rig.diary.wait_for("push to alice for wiki from 127.0.0.1").await;
     rig.answer(true);
     assert_eq!(client.result().await, (1, 0x61, 0));
-    for id in 2..900 {
+    for id in 2..102 {
         client.entry().await;
         assert_eq!(client.result().await, (id, 0x65, 0));
     }
+}
+
+#[tokio::test]
+async fn l_022_who_lets_too_much_wait_behind_a_bind_is_dismissed_and_a_late_yes_opens_nothing() {
+    let rig = Rig::pushing().await;
+    let mut client = rig.client().await;
+    client.send(&bind(1, "alice", "pass")).await;
+    rig.diary.wait_for("push to alice for wiki from 127.0.0.1").await;
+    client.send(&(2..103).flat_map(|id| read(id, "DC=corp")).collect::<Vec<u8>>()).await;
+    client.is_dismissed(51).await;
+    rig.diary.wait_for("cancelled").await;
+    rig.diary.wait_for("disconnect").await;
+    rig.answer(true);
+    assert!(!rig.diary.lines().iter().any(|line| line.starts_with("search")));
+}
+
+#[tokio::test]
+async fn l_022_an_abandon_behind_a_hundred_requests_is_seen() {
+    let rig = Rig::pushing().await;
+    let mut client = rig.client().await;
+    let many: Vec<u8> = (2..102).flat_map(|id| read(id, "DC=corp")).collect();
+    client.send(&[bind(1, "alice", "pass"), many].concat()).await;
+    rig.diary.wait_for("push to alice for wiki from 127.0.0.1").await;
+    client.send(&ldap::abandon(102, 1)).await;
+    rig.diary.wait_for("cancelled").await;
+    rig.answer(true);
+    assert_eq!(client.result().await, (2, 0x65, 50), "nobody is bound");
 }
