@@ -89,9 +89,7 @@ impl PrimaryCheck for World {
         match request.login.trim() {
             "nobody" => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
             "away" => Err(PrimaryError::Outage(Outage::Directory)),
-            _ => {
-                Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None, disabled: false })
-            }
+            _ => Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }),
         }
     }
     async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {

@@ -311,6 +311,7 @@ mod tests {
             prompt: None,
             source: None,
             seat: Vec::new(),
+            asker: Vec::new(),
         };
         let rules = Rules {
             name: "staff".into(),

@@ -130,7 +130,7 @@ impl PrimaryCheck for World {
         if request.login == "nobody" {
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
-        Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None, disabled: false })
+        Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None })
     }
     async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
