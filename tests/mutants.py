@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the decisions on purpose, four times, and demands that the domain's own tests notice each.
+"""Breaks the decisions on purpose, five times, and demands that the domain's own tests notice each.
 
 The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
 """
@@ -18,7 +18,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Name, file, the text as it is (exactly once in that file), the text that does harm.
 MUTANTS = [
-    ("skip the lock", "flow.rs", "return Some(Denial::Locked);", "let _ = Denial::Locked;"),
+    ("skip the lock", "flow.rs",
+     "return Some(Denial::Locked);\n        }\n        let disabled",
+     "let _ = Denial::Locked;\n        }\n        let disabled"),
+    ("skip the lock behind a challenge", "flow.rs",
+     "return Some(Denial::Locked);\n    }\n    match &standing.account",
+     "let _ = Denial::Locked;\n    }\n    match &standing.account"),
     ("fail open on a bad key", "flow.rs",
      "FactorError::Misconfigured => second.heard.misconfigured = true,",
      "FactorError::Misconfigured => second.heard.unreachable = true,"),
