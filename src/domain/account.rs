@@ -10,7 +10,7 @@ use super::secret::Secret;
 
 /// The only key to a person's state: the directory's own unchangeable id (objectSid, entryUUID), or `local:` and an id of ours.
 ///
-/// A typed name is never one: a directory binds one account under dozens of spellings (RULES B2, M-20).
+/// A typed name is never one: a directory binds one account under dozens of spellings (M-20).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(pub String);

@@ -34,7 +34,7 @@ pub(super) struct Disk {
     dir: PathBuf,
     db: sled::Db,
     trees: Vec<(Tree, sled::Tree)>,
-    /// Our own handle of sled's file: sled's `flush` writes but does not make the disk keep (CRATES §3.2).
+    /// Our own handle of sled's file: sled's `flush` writes but does not make the disk keep (it is `sync_file_range`, no fsync).
     file: File,
 }
 

@@ -277,7 +277,7 @@ fn an_unknown_key_names_the_nearest_known_one() {
 }
 
 #[test]
-fn keys_of_later_issues_are_unknown_and_not_ignored() {
+fn keys_that_are_not_there_yet_are_unknown_and_not_ignored() {
     let etc = Etc::new();
     for (line, other) in [
         ("kind = \"oath\"", "kind = \"oath\"\nsend = [\"name\"]"),

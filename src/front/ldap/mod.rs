@@ -1,4 +1,4 @@
-//! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (DESIGN §4, RFC 4511).
+//! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (RFC 4511).
 
 mod bind;
 mod conn;

@@ -59,7 +59,7 @@ pub(super) struct Ping {
 }
 
 impl Status {
-    /// How a question stands. Duo adds words over time: one that is not known here has not approved (PROVIDERS: enumerated answers may grow).
+    /// How a question stands. Duo adds words over time: one that is not known here has not approved.
     pub(super) fn of_question(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
         match (self.result.as_str(), self.status.as_deref()) {
             ("waiting", _) => Ok(Progress::Pending(ticket.clone())),
