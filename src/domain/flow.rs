@@ -373,7 +373,7 @@ impl Flow {
             return reject(Denial::CodeNeeded);
         }
         match (heard.unreachable, self.rules.outage) {
-            (true, OnOutage::Open) => finish(Decision::Accept(Permit::new(Grant::FailOpen, second.first))),
+            (true, OnOutage::Open) => look_again(second, Grant::FailOpen, None),
             (true, OnOutage::Closed) => reject(Denial::FactorUnavailable),
             (false, _) => reject(Denial::NoMethod),
         }

@@ -91,7 +91,8 @@ fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
     let heard = |error: FactorError| Event::Progress(Err(error));
     let accepts = |second| {
         let events = asked(enrolled(), [heard(FactorError::Unreachable), second]);
-        matches!(last(Arc::clone(&open), Shape::Bare, events), Action::Finish(Decision::Accept(_)))
+        let looked_at = [events.clone(), vec![Event::Found(Ok(enrolled()))]].concat();
+        [events, looked_at].into_iter().any(|events| matches!(last(Arc::clone(&open), Shape::Bare, events), Action::Finish(Decision::Accept(_))))
     };
     assert!(accepts(heard(FactorError::Unreachable)));
     assert!(accepts(heard(FactorError::NotEnrolled)));
@@ -100,6 +101,9 @@ fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
     assert!(!accepts(heard(FactorError::Faltering)));
     assert!(!accepts(heard(FactorError::Expired)));
     assert!(!accepts(CODE_NEEDED));
+    let unreachable = || heard(FactorError::Unreachable);
+    let disabled_meanwhile = asked(enrolled(), [unreachable(), unreachable(), Event::Found(Ok(disabled()))]);
+    assert_eq!(last(Arc::clone(&open), Shape::Bare, disabled_meanwhile), Action::Finish(Decision::Reject(Denial::Disabled)));
 }
 
 #[test]

@@ -151,8 +151,11 @@ impl Journey {
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
-        let outcome = self.engine.store.commit(changes.clone()).await.map(|_| ());
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome);
+        // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
+        let written = tokio::time::timeout_at(self.deadline, self.engine.store.commit(changes.clone())).await;
+        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
+        let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
+        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
         outcome.inspect_err(note_commit)
     }
 
@@ -225,7 +228,8 @@ impl Journey {
 
     fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
         let standing = self.engine.store.standing(who).map_err(|error| note_store(&error))?;
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(who, standing).ok_or(Outage::Store)
+        let now = self.engine.clock.now();
+        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
     }
 
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {

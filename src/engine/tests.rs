@@ -26,6 +26,7 @@ struct World {
     committed: Mutex<Vec<Change>>,
     store_away: AtomicBool,
     commits_fail: AtomicBool,
+    commits_hang: AtomicBool,
     checks: AtomicUsize,
     starts: AtomicUsize,
     verifies: AtomicUsize,
@@ -66,6 +67,9 @@ impl Store for World {
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
         if self.store_away.load(Ordering::SeqCst) || self.commits_fail.load(Ordering::SeqCst) {
             return Err(CommitError::Outage);
+        }
+        if self.commits_hang.load(Ordering::SeqCst) {
+            return std::future::pending().await;
         }
         for change in &changes {
             match change {
@@ -426,15 +430,18 @@ async fn a_login_that_panics_is_silence_for_who_asked_and_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn m_05_a_store_that_cannot_write_is_no_leave_to_guess() {
-    let (world, engine) = world();
-    world.commits_fail.store(true, Ordering::SeqCst);
-    for seat in 0..20 {
-        assert!(!accepted(&begin(&world, &engine, Method::Oath, asked("alice", "wrong", seat)).outcome().await));
+async fn m_05_a_store_that_cannot_write_or_hangs_is_no_leave_to_guess() {
+    for hangs in [false, true] {
+        let (world, engine) = world();
+        world.commits_hang.store(hangs, Ordering::SeqCst);
+        world.commits_fail.store(!hangs, Ordering::SeqCst);
+        for seat in 0..20 {
+            assert!(!accepted(&begin(&world, &engine, Method::Oath, asked("alice", "wrong", seat)).outcome().await));
+        }
+        assert_eq!(world.checks.load(Ordering::SeqCst), 5);
+        let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;
+        assert!(decided(&outcome, &Decision::Reject(Denial::Locked)), "{outcome:?}");
     }
-    assert_eq!(world.checks.load(Ordering::SeqCst), 5);
-    let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;
-    assert!(decided(&outcome, &Decision::Reject(Denial::Locked)), "{outcome:?}");
 }
 
 #[tokio::test(start_paused = true)]

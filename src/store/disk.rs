@@ -126,6 +126,8 @@ impl Disk {
     /// What was noted last; `None` where nothing ever was.
     pub(super) fn marked(&self) -> Result<Option<u64>, OpenError> {
         match std::fs::read_to_string(self.dir.join("mark")) {
+            // Made, and then the machine went away before the first number.
+            Ok(text) if text.is_empty() => Ok(None),
             Ok(text) => text.trim().parse().map(Some).map_err(|_| OpenError::damaged(&self.dir, "the file `mark` is no number")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpenError::io(&self.dir, &error)),

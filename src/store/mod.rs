@@ -279,6 +279,13 @@ fn intact(disk: &Disk, dir: &Path, head: &Head, marked: u64) -> Result<(), OpenE
     Ok(())
 }
 
+/// The database, if it holds all that was ever acknowledged.
+fn whole(dir: &Path, disk: Disk) -> Result<Disk, OpenError> {
+    let head = disk.head().map_err(|error| unusable(dir, &error))?;
+    intact(&disk, dir, &head, disk.marked()?.unwrap_or_default())?;
+    Ok(disk)
+}
+
 fn data_key(disk: &Disk, dir: &Path, master: &Seal) -> Result<Seal, OpenError> {
     let stored: Option<DataKey> = disk.read(Tree::Meta, keys::DATA_KEY).map_err(|error| unusable(dir, &error))?;
     let sealed = stored.ok_or_else(|| OpenError::damaged(dir, "its data key is missing"))?.sealed;

@@ -9,10 +9,12 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 
 use tracing::debug;
+use tracing::error;
 use tracing::info;
 
 use crate::ports::StoreError;
 
+use super::OpenError;
 use super::disk;
 use super::disk::Disk;
 use super::seal::Seal;
@@ -65,11 +67,12 @@ impl Shelf {
         if self.disk.read().unwrap_or_else(PoisonError::into_inner).is_some() {
             return;
         }
-        match disk::reopen(&self.dir, REOPEN_TRIES) {
+        match disk::reopen(&self.dir, REOPEN_TRIES).and_then(|disk| super::whole(&self.dir, disk)) {
             Ok(disk) => {
                 *self.disk.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(disk));
                 info!(dir = %self.dir.display(), "the store was read anew");
             }
+            Err(error @ OpenError::Damaged { .. }) => error!(%error, "the store came back with less than was written: nobody is let in on what it holds"),
             Err(error) => debug!(%error, "the store cannot be read"),
         }
     }
