@@ -1,5 +1,4 @@
 //! The whole thing with no set-up: lab directory, lab cloud, the real server, a scripted tour.
-#![allow(clippy::print_stdout, reason = "the tour is read by people")]
 
 mod clients;
 pub mod cloud;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::domain::AuthRequest;
 use crate::domain::Decision;
 use crate::domain::Denial;
+use crate::domain::Door;
 use crate::domain::Event;
 use crate::domain::Flow;
 use crate::domain::Outage;
@@ -130,7 +131,7 @@ impl Engine {
         }))
     }
 
-    /// Takes these providers from the next question on, by their names in the configuration.
+    /// Takes these providers for logins that begin from now on, by their names in the configuration.
     pub fn equip(&self, providers: HashMap<String, Arc<dyn Provider>>) {
         *self.providers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(providers);
     }
@@ -151,42 +152,38 @@ impl Engine {
             password.expose(),
             passcode,
         ]);
-        match self.running.enter(same) {
-            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
-            Entered::Joined(place) => Login(Begun::Under(place)),
-            Entered::First(seat, place) => {
-                let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
-                self.set_out(seat, journey, Event::Begin);
-                Login(Begun::Under(place))
-            }
-        }
+        self.enter(same, |seat| {
+            let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
+            self.set_out(seat, journey, Event::Begin);
+        })
     }
 
     /// Takes a parked login up again. A State is good once, for the client, name and seat it was given to.
     pub fn answer(self: &Arc<Self>, answer: Answer, within: Duration) -> Login {
         let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, answer.state.expose(), answer.code.expose()]);
-        match self.running.enter(same) {
-            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
-            Entered::Joined(place) => Login(Begun::Under(place)),
-            Entered::First(seat, place) => {
-                let Some((flow, providers)) = self.unpark(&answer) else {
-                    let why = Denial::OutOfTurn.as_str();
-                    ::metrics::counter!(crate::metrics::LOGINS, "door" => "radius", "client" => answer.client.clone(), "decision" => "reject", "why" => why)
-                        .increment(1);
-                    tracing::info!(door = "radius", client = answer.client, login = ?answer.login, decision = "reject", why, detail = "no such challenge is open: it ran out, was answered, or was never this client's", "login");
-                    seat.say(Outcome::Decided(Arc::new(Decision::Reject(Denial::OutOfTurn))));
-                    return Login(Begun::Under(place));
-                };
-                self.set_out(seat, Journey::new(Arc::clone(self), flow, providers, None, within), Event::Answer(answer.code));
-                Login(Begun::Under(place))
-            }
-        }
+        self.enter(same, |seat| match self.unpark(&answer) {
+            Some((flow, providers)) => self.set_out(seat, Journey::new(Arc::clone(self), flow, providers, None, within), Event::Answer(answer.code)),
+            None => seat.say(not_open(&answer)),
+        })
     }
 
     /// Logins running now.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.count()
+    }
+
+    /// Joins the login that is the same, or begins it. Where nobody can tell what is the same, nothing begins: two people must never share one login.
+    fn enter(&self, same: Option<Sameness>, begin: impl FnOnce(Seat)) -> Login {
+        let Some(same) = same else { return Login::over(Decision::Drop(Outage::Fault)) };
+        match self.running.enter(same) {
+            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
+            Entered::Joined(place) => Login(Begun::Under(place)),
+            Entered::First(seat, place) => {
+                begin(seat);
+                Login(Begun::Under(place))
+            }
+        }
     }
 
     /// Runs a login in a task of its own, for as long as anybody listens.
@@ -217,12 +214,13 @@ impl Engine {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         let (flow, providers) = journey.into_parts();
         let request = flow.request();
         tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, a code is awaited");
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = parked.put(Instant::now(), state, flow, providers);
         ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
+        drop(parked);
         if kept {
             Outcome::Challenge { state: Secret::new(state.to_vec()), prompt }
         } else {
@@ -242,15 +240,13 @@ impl Engine {
         Arc::clone(&self.providers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn sameness(&self, fields: &[&[u8]]) -> Sameness {
-        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(self.sameness_key.expose()) else {
-            return Sameness::default();
-        };
+    fn sameness(&self, fields: &[&[u8]]) -> Option<Sameness> {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.sameness_key.expose()).ok()?;
         for field in fields {
             mac.update(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
             mac.update(field);
         }
-        mac.finalize().into_bytes().into()
+        Some(mac.finalize().into_bytes().into())
     }
 }
 
@@ -266,6 +262,16 @@ impl Login {
     fn over(decision: Decision) -> Self {
         Self(Begun::Over(Outcome::Decided(Arc::new(decision))))
     }
+}
+
+/// The refusal of an answer that belongs to no open challenge.
+fn not_open(answer: &Answer) -> Outcome {
+    let why = Denial::OutOfTurn.as_str();
+    let door = Door::Radius.as_str();
+    ::metrics::counter!(crate::metrics::LOGINS, "door" => door, "client" => answer.client.clone(), "decision" => "reject", "why" => why).increment(1);
+    let detail = "no such challenge is open: it ran out, was answered, or was never this client's";
+    tracing::info!(door, client = answer.client, login = ?answer.login, decision = "reject", why, detail, "login");
+    Outcome::Decided(Arc::new(Decision::Reject(Denial::OutOfTurn)))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
