@@ -3,11 +3,13 @@
 mod ad;
 mod dn;
 mod ldap;
+mod password;
 mod pool;
 mod search;
 mod server;
 mod session;
 mod stream;
+pub mod winbind;
 
 use std::fmt;
 use std::net::IpAddr;
