@@ -186,6 +186,11 @@ impl<'a> Tlvs<'a> {
         }
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter(self.0)
+    }
+
     /// The values of this type, in order.
     pub fn all(&self, kind: u8) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         Iter(self.0).filter(move |attribute| attribute.kind == kind).map(|attribute| attribute.value)

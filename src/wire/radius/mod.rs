@@ -1,6 +1,7 @@
 //! RADIUS packets (RFC 2865): what has been verified is a [`Request`], and nothing else is one.
 
 pub mod attr;
+pub mod dictionary;
 mod draft;
 pub mod hide;
 pub mod reply;
