@@ -23,6 +23,13 @@ impl Dn {
         self.0.iter().skip(below).map(key).eq(base.0.iter().map(key))
     }
 
+    /// The `DC` steps at the end: the whole domain that this lies in; itself where there are none.
+    pub(super) fn domain(&self) -> Self {
+        let is_step = |rdn: &&Rdn| matches!(rdn.as_slice(), [(name, _)] if name.eq_ignore_ascii_case("DC"));
+        let others = self.0.len().saturating_sub(self.0.iter().rev().take_while(is_step).count());
+        Self(self.0.get(others..).filter(|steps| !steps.is_empty()).unwrap_or(&self.0).to_vec())
+    }
+
     /// The DNS name that the `DC` steps spell: `example.test` for `OU=Staff,DC=example,DC=test`; empty where there are none.
     pub(super) fn dns_domain(&self) -> String {
         let labels = self.0.iter().filter_map(|rdn| match rdn.as_slice() {

@@ -61,6 +61,9 @@ impl Directory for Void {
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
     }
+    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
+    }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         std::future::pending().await
     }
@@ -106,6 +109,9 @@ impl Directory for Pair {
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
+    }
+    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
     }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         let left = self.left.load(Ordering::SeqCst);

@@ -161,6 +161,10 @@ impl Directory for Lab {
         Err(PrimaryError::Outage(Outage::Directory))
     }
 
+    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
+    }
+
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         Err(PrimaryError::Outage(Outage::Directory))
     }
