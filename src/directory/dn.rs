@@ -223,4 +223,16 @@ mod tests {
         assert_eq!(Dn::parse("OU=Staff,DC=Example,DC=test").unwrap().dns_domain(), "example.test");
         assert_eq!(Dn::parse("o=Example").unwrap().dns_domain(), "");
     }
+
+    #[test]
+    fn the_domain_a_base_lies_in_is_its_last_dc_steps_or_itself() {
+        for (base, domain) in [
+            ("OU=Staff,DC=example,DC=test", "DC=example,DC=test"),
+            ("DC=example,DC=test", "DC=example,DC=test"),
+            ("DC=host,OU=Staff,DC=example,DC=test", "DC=example,DC=test"),
+            ("ou=people,o=Example", "ou=people,o=Example"),
+        ] {
+            assert_eq!(Dn::parse(base).unwrap().domain().to_string(), domain);
+        }
+    }
 }

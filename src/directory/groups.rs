@@ -91,10 +91,13 @@ impl Groups {
         if let Some(known) = before.as_ref().filter(|known| Instant::now() < known.until) {
             return Ok(known.group.clone());
         }
-        let group = self.look_up(pool, name).await?;
-        if group.is_none() && before.is_none_or(|known| known.group.is_some()) {
-            warn!(directory = self.directory, group = ?name, "there is no such group: nobody counts as in it until there is");
+        let looked_up = self.look_up(pool, name).await?;
+        if let Err(why) = looked_up
+            && before.is_none_or(|known| known.group.is_some())
+        {
+            warn!(directory = self.directory, group = ?name, "{why}: nobody counts as in it");
         }
+        let group = looked_up.ok();
         let mut known = self.known();
         if known.len() >= KNOWN_MAX && !known.contains_key(name) {
             known.clear();
@@ -103,7 +106,8 @@ impl Groups {
         Ok(group)
     }
 
-    async fn look_up(&self, pool: &Pool, name: &str) -> Result<Option<Group>, Outage> {
+    /// The group a name means now, or why it is none that anybody could be in.
+    async fn look_up(&self, pool: &Pool, name: &str) -> Result<Result<Group, &'static str>, Outage> {
         let (kinds, id): (&[&str], _) = match self.kind {
             Kind::Ad => (&["group"], "objectSid"),
             Kind::Ldap => (&["groupOfNames", "groupOfUniqueNames", "groupOfMembers", "groupOfEntries", "posixGroup", "group"], "cn"),
@@ -117,12 +121,13 @@ impl Groups {
             Some(dn) => (dn.to_string(), Scope::Base, is_group),
             None => (self.root.clone(), Scope::Subtree, Filter::And(vec![is_group, Filter::equal(by_name, name.trim())])),
         };
-        let question = Question { base, scope, filter, attributes: vec![id], count_max: 2 };
+        let question = Question { base, scope, filter, attributes: vec![id, "groupType"], count_max: 2 };
         let (found, answer) = pool.search(&question).await?;
         match (answer.code, found.as_slice()) {
-            (0, []) => Ok(None),
+            (0, []) => Ok(Err(NO_GROUP)),
+            (0, [one]) if self.kind == Kind::Ad && is_distribution(one) => Ok(Err(DISTRIBUTION)),
             (0, [one]) => match one.values(id).first() {
-                Some(value) => Ok(Some(Group { dn: one.dn.clone(), id: value.clone() })),
+                Some(value) => Ok(Ok(Group { dn: one.dn.clone(), id: value.clone() })),
                 None => {
                     error!(directory = self.directory, group = ?name, "bind_name may not read {id} of this group");
                     Err(Outage::Fault)
@@ -132,7 +137,7 @@ impl Groups {
                 error!(directory = self.directory, group = ?name, "more than one group has this name: write its DN");
                 Err(Outage::Fault)
             }
-            (REFERRAL | NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Ok(None),
+            (REFERRAL | NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Ok(Err(NO_GROUP)),
             (code, _) => Err(self.refused(code, &answer.text)),
         }
     }
@@ -201,6 +206,11 @@ impl Groups {
     }
 }
 
+/// Whether it is for mail alone: a security group has the highest bit, so its number is negative ([MS-ADTS] §2.2.12).
+fn is_distribution(group: &Found) -> bool {
+    group.text("groupType").and_then(|number| number.parse::<i32>().ok()).is_some_and(|number| number >= 0)
+}
+
 /// Whether two spellings are one DN.
 fn is_same(one: &str, other: &str) -> bool {
     match (Dn::parse(one), Dn::parse(other)) {
@@ -209,6 +219,8 @@ fn is_same(one: &str, other: &str) -> bool {
     }
 }
 
+const NO_GROUP: &str = "there is no such group";
+const DISTRIBUTION: &str = "this is a distribution group, which has no part in anybody's tokens (make it a security group)";
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const REFERRAL: u32 = 10;
 const NO_SUCH_OBJECT: u32 = 32;

@@ -1,12 +1,16 @@
 //! Which groups a person is in, and that nobody is left out of one because a read failed (M-47).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use vestibule::demo::directory::Lab;
 use vestibule::demo::directory::Person;
 use vestibule::directory;
 use vestibule::directory::Kind;
 use vestibule::directory::Settings;
+use vestibule::domain::Identity;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::wire::ldap;
@@ -26,7 +30,7 @@ fn lab() -> Lab {
     Lab::open("127.0.0.1:0".parse().unwrap(), vec![alice, bob]).unwrap()
 }
 
-fn of_kind(kind: Kind, servers: &[std::net::SocketAddr]) -> Arc<dyn Directory> {
+fn of_kind(kind: Kind, servers: &[SocketAddr]) -> Arc<dyn Directory> {
     let servers: Vec<_> = servers.iter().map(|address| format!("ldap://{address}")).collect();
     // Groups seldom lie where people do.
     directory::open(Settings { kind, base: format!("CN=Users,{}", Lab::BASE), ..settings(&servers) }).unwrap()
@@ -88,10 +92,10 @@ async fn m_47_whoever_cannot_be_asked_is_an_outage() {
 
 /// Binds succeed; searches are counted from 0.
 fn scripted(search: impl Fn(usize, &Frame<'_>) -> Vec<u8> + Send + Sync + 'static) -> Scripted {
-    let count = std::sync::atomic::AtomicUsize::new(0);
+    let count = AtomicUsize::new(0);
     Scripted::open(move |frame| match Op::of(frame.op) {
         Some(Op::Bind) => Some(ldap::answer(Op::Bind, frame.id, Code::Success, "")),
-        _ => Some(search(count.fetch_add(1, std::sync::atomic::Ordering::SeqCst), frame)),
+        _ => Some(search(count.fetch_add(1, Ordering::SeqCst), frame)),
     })
 }
 
@@ -112,11 +116,23 @@ fn sid(last: u8) -> Vec<u8> {
 async fn m_47_what_may_not_be_read_is_not_the_same_as_nothing() {
     let lab = lab();
     let real = of_kind(Kind::Ad, &[lab.address()]).resolve("alice").await.unwrap();
-    let alice = Entry { identity: vestibule::domain::Identity("S-1-5-7".to_owned()), ..real };
+    let alice = Entry { identity: Identity("S-1-5-7".to_owned()), ..real };
     let group = || vec![("objectSid", vec![sid(9)])];
     for (what, first, second, wanted) in [
         ("well", vec![group()], vec![vec![("objectSid", vec![sid(7)]), ("tokenGroups", vec![sid(8), sid(9)])]], Ok(names(&["VPN"]))),
         ("not in it", vec![group()], vec![vec![("objectSid", vec![sid(7)]), ("tokenGroups", vec![sid(8)])]], Ok(Vec::new())),
+        (
+            "a distribution group",
+            vec![vec![("objectSid", vec![sid(9)]), ("groupType", vec![b"2".to_vec()])]],
+            vec![vec![("objectSid", vec![sid(7)]), ("tokenGroups", vec![sid(9)])]],
+            Ok(Vec::new()),
+        ),
+        (
+            "a security group",
+            vec![vec![("objectSid", vec![sid(9)]), ("groupType", vec![b"-2147483646".to_vec()])]],
+            vec![vec![("objectSid", vec![sid(7)]), ("tokenGroups", vec![sid(9)])]],
+            Ok(names(&["VPN"])),
+        ),
         ("a group without SID", vec![vec![("cn", vec![b"VPN".to_vec()])]], vec![], Err(FAULT)),
         ("two groups", vec![group(), group()], vec![], Err(FAULT)),
         ("no tokenGroups", vec![group()], vec![vec![("objectSid", vec![sid(7)])]], Err(FAULT)),
