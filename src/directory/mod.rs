@@ -8,6 +8,7 @@ mod search;
 mod server;
 mod session;
 mod stream;
+pub mod upstream;
 
 use std::fmt;
 use std::net::IpAddr;
