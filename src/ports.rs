@@ -12,6 +12,7 @@ use crate::domain::Asking;
 use crate::domain::AuthRequest;
 use crate::domain::Bypass;
 use crate::domain::Change;
+use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::FactorError;
 use crate::domain::Identity;
@@ -28,17 +29,40 @@ use crate::domain::TokenInfo;
 /// The first factor of a door. One `check` asks the directory once: at most one bind.
 #[async_trait]
 pub trait PrimaryCheck: Debug + Send + Sync {
-    /// Whom the typed name means. No credential leaves us here, and what is found may only refuse.
+    /// Whom the typed name means; `None` where the name does not tell and the check will. No credential leaves us here, and what is found may only refuse.
     ///
     /// # Errors
     /// `Refused` with `UnknownName` for a name that is nobody's, more than one's, or no name; `Outage` when nobody could be asked.
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError>;
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError>;
 
-    /// Asks for the first factor of `entry`, the very object that `resolve` found, and proves whose it was.
+    /// Asks for the first factor, of `entry` where `resolve` found one, and proves whose it was. What else there is to tell goes into `aside`, which
+    /// is the same one in every round of a login.
     ///
     /// # Errors
-    /// `Refused` with the reason; `Outage` when the directory did not decide.
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError>;
+    /// `Refused` with the reason; `Outage` when nobody decided.
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
+}
+
+/// What a first factor says beside yes and no: for the door that asked, and for itself in the next round. The engine carries it and never looks.
+#[derive(Clone, Debug, Default)]
+pub struct Aside {
+    /// RADIUS attributes for the client in [`crate::wire::radius::carry::Carried`]'s form: of the last question, of the yes or of the no.
+    pub attributes: Secret,
+    /// The groups of the person, among those the client's rules name.
+    pub groups: Vec<String>,
+    /// Where a conversation with a server behind us stands.
+    pub conversation: Option<Conversation>,
+    /// The no was spoken by a server behind us, which has seen to its own delay.
+    pub refused_there: bool,
+}
+
+/// A server behind us waits for the answer to a question of its own.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The server's place in the configuration: it alone knows the question.
+    pub server: usize,
+    /// Its State.
+    pub state: Secret,
 }
 
 /// One object of a directory.

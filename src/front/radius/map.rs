@@ -78,8 +78,8 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
     let typed = password(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
-        let code = Secret::new(typed.expose().trim_ascii().to_vec());
-        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, code }));
+        let said = Primary::Password(Secret::new(typed.expose().trim_ascii().to_vec()));
+        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said }));
     }
     if typed.is_empty() {
         return Err(Unfit::EmptyPassword);
@@ -167,12 +167,12 @@ pub(super) enum Reply {
 pub(super) fn reply(outcome: &Outcome, asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
     match outcome {
         Outcome::Challenge { state, prompt } => reply::challenge(asked, secret.expose(), state.expose(), prompt).map(Reply::AtOnce),
-        Outcome::Decided(decision) => match &**decision {
+        Outcome::Decided { decision, .. } => match &**decision {
             Decision::Accept(permit) => admitted(permit, asked, secret).map(Reply::AtOnce),
             Decision::Drop(_) => Ok(Reply::Silence),
             Decision::Reject(_) => refused(asked, secret),
         },
-        Outcome::Superseded => Ok(Reply::Superseded),
+        Outcome::Relayed { .. } | Outcome::Superseded => Ok(Reply::Superseded),
     }
 }
 
