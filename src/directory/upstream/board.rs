@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::wire::radius::Refusal;
 
 use super::Answer;
+
+/// The bytes of a request. In RADIUS/1.1 a password stands in them as it is.
+pub(super) type Sent = Arc<Zeroizing<Vec<u8>>>;
 
 /// The 256 Identifiers of one socket or connection.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ enum Slot {
     Reserved,
     /// Somebody has sent and waits.
     Waiting {
-        sent: Arc<[u8]>,
+        sent: Sent,
         wake: oneshot::Sender<Answer>,
     },
 }
@@ -48,7 +52,7 @@ enum Slot {
 pub(super) struct Lease {
     board: Arc<Board>,
     identifier: u8,
-    sent: Option<Arc<[u8]>>,
+    sent: Option<Sent>,
 }
 
 /// Why bytes that arrived woke nobody.
@@ -93,9 +97,8 @@ impl Board {
         Some(Lease { board: Arc::clone(self), identifier, sent: None })
     }
 
-    /// Wakes who waits for these bytes, if `judge` finds them to be the authentic reply to what was sent. Nothing else about who waits is touched.
-    pub(super) fn deliver(&self, packet: &[u8], judge: impl FnOnce(&[u8]) -> Result<Answer, Refusal>) -> Result<(), Stray> {
-        let identifier = packet.get(1).copied().ok_or(Stray::Forged(Refusal::Short))?;
+    /// Wakes who waits for this Identifier, if `judge` finds that the authentic reply to what was sent is there. Else nothing is touched.
+    pub(super) fn deliver(&self, identifier: u8, judge: impl FnOnce(&[u8]) -> Result<Answer, Refusal>) -> Result<(), Stray> {
         let sent = match self.table().slots.get(usize::from(identifier)) {
             Some(Slot::Waiting { sent, .. }) => Arc::clone(sent),
             _ => return Err(Stray::Unexpected),
@@ -132,7 +135,7 @@ impl Board {
 
 impl Table {
     /// Takes out who waits for the answer to `sent`; the Identifier is free at once.
-    fn answered(&mut self, identifier: u8, asked: &Arc<[u8]>) -> Option<oneshot::Sender<Answer>> {
+    fn answered(&mut self, identifier: u8, asked: &Sent) -> Option<oneshot::Sender<Answer>> {
         let slot = self.slots.get_mut(usize::from(identifier))?;
         match std::mem::replace(slot, Slot::Free) {
             Slot::Waiting { sent, wake } if Arc::ptr_eq(&sent, asked) => {
@@ -149,7 +152,7 @@ impl Table {
     }
 
     /// The one who leased it is gone.
-    fn returned(&mut self, identifier: u8, asked: Option<&Arc<[u8]>>) {
+    fn returned(&mut self, identifier: u8, asked: Option<&Sent>) {
         let Some(slot) = self.slots.get_mut(usize::from(identifier)) else { return };
         let rests = match (&*slot, asked) {
             (Slot::Reserved, None) => false,
@@ -176,7 +179,7 @@ impl Lease {
     }
 
     /// From now on the answer to `sent` is waited for.
-    pub(super) fn expect(&mut self, sent: &Arc<[u8]>) -> oneshot::Receiver<Answer> {
+    pub(super) fn expect(&mut self, sent: &Sent) -> oneshot::Receiver<Answer> {
         let (wake, answer) = oneshot::channel();
         let mut table = self.board.table();
         // After a close the sender is dropped here, which is what the others were told too.

@@ -24,11 +24,14 @@ use tokio::time::Instant;
 
 use crate::domain::Secret;
 use crate::wire::radius::Code;
+use crate::wire::radius::Integrity;
+use crate::wire::radius::carry::Carried;
+use crate::wire::radius::forward::Forward;
 use crate::wire::radius::upstream::Unsendable;
 
 use self::health::Roll;
 use self::target::Failure;
-use self::target::Seal;
+use self::target::Question;
 use self::target::Target;
 
 pub use self::server::Server;
@@ -49,6 +52,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Transmissions of one request to one server over UDP, 1..10; more than six are never made (RFC 5080: MRC 5).
     pub tries: u32,
+    /// Whether replies over UDP must carry a Message-Authenticator (CVE-2024-3596); anything but `Require` takes unsigned ones.
+    pub integrity: Integrity,
     /// For servers over TLS: whom we trust there and who we are. Needed as soon as one is named.
     pub tls: Option<Tls>,
 }
@@ -130,8 +135,13 @@ impl Upstream {
         self.targets.iter().any(|target| target.is_well())
     }
 
-    /// Asks the servers in order of preference, those that are well, until one gives an authentic answer.
-    async fn relay(&self, seal: &Seal<'_>, stay: Option<usize>) -> Result<Answer, AskError> {
+    /// Asks the servers in order of preference, those that are well, until one gives an authentic answer. `stay` is the [`Answer::server`] that a
+    /// conversation began with: its State means nothing to any other. Each server has its own time; who has less drops the future.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(&self, forward: &Forward, code: Code, stay: Option<usize>) -> Result<Answer, AskError> {
+        let question = Question { forward, code };
         let _place = self.places.try_acquire().map_err(|_| AskError::Full)?;
         self.watchers.get_or_init(|| self.targets.iter().map(|target| Task::spawn(Arc::clone(target).watch())).collect());
         let mut last = AskError::Away;
@@ -143,7 +153,8 @@ impl Upstream {
             if !is_asked {
                 continue;
             }
-            match target.exchange(seal).await {
+            match target.exchange(question).await {
+                Ok(answer) if answer.code == Code::ProtocolError => last = AskError::Protocol,
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Chance) => return Err(AskError::Fault),
                 Err(Failure::Unsendable(why)) => return Err(AskError::Unsendable(why)),
@@ -168,16 +179,16 @@ impl fmt::Debug for Upstream {
 /// What an upstream decided. Authentic: its seals were checked against what was asked.
 #[derive(Debug)]
 pub struct Answer {
-    /// Accept, Challenge or Reject.
+    /// Accept, Challenge or Reject; of an Accounting-Request: Accounting-Response.
     pub code: Code,
     /// Who answered: with a challenge, whom to ask on.
     pub server: usize,
     /// The State to bring along with the answer to a challenge.
-    pub state: Option<Vec<u8>>,
+    pub state: Option<Secret>,
+    /// All that it says about the person, and to the person.
+    pub carried: Carried,
     /// Whom the server let in, by its own word.
     pub user_name: Option<String>,
-    /// What the person is told.
-    pub message: String,
 }
 
 /// Why there is no answer.
@@ -192,6 +203,9 @@ pub enum AskError {
     /// Too much is under way.
     #[error("too many requests are under way")]
     Full,
+    /// The server cannot say in RADIUS what it wants to say (RFC 7930).
+    #[error("the RADIUS server answered with Protocol-Error")]
+    Protocol,
     /// Nobody answered in time.
     #[error("no RADIUS server answered in time")]
     Silent,

@@ -8,13 +8,24 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
+use tracing::debug;
+use tracing::warn;
 
 use crate::domain::Secret;
 use crate::metrics;
+use crate::wire::radius::Code;
+use crate::wire::radius::Integrity;
+use crate::wire::radius::PACKET_LEN_MAX;
 use crate::wire::radius::Refusal;
+use crate::wire::radius::Version;
+use crate::wire::radius::attr;
+use crate::wire::radius::carry::Carried;
+use crate::wire::radius::forward::Forward;
+use crate::wire::radius::upstream::Reply;
 use crate::wire::radius::upstream::Unsendable;
-use crate::wire::radius::upstream::status_server;
 use crate::wire::radius::upstream::verify_reply;
+use crate::wire::radius::upstream::verify_reply_over_tls;
+use crate::wire::radius::upstream::verify_reply_over_tls_11;
 
 use super::Answer;
 use super::OpenError;
@@ -28,8 +39,24 @@ use super::retry::Schedule;
 use super::tls;
 use super::udp;
 
-/// Makes the bytes of a request of its Identifier, Request Authenticator and secret.
-pub(super) type Seal<'a> = dyn Fn(u8, &[u8; 16], &[u8]) -> Result<Vec<u8>, Unsendable> + Send + Sync + 'a;
+/// What is asked; each server gets bytes of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) forward: &'a Forward,
+    pub(super) code: Code,
+}
+
+impl Question<'_> {
+    /// For UDP, and for TLS where RADIUS/1.0 is spoken.
+    pub(super) fn signed(self, identifier: u8, authenticator: &[u8; 16], secret: &[u8]) -> Result<Vec<u8>, Unsendable> {
+        self.forward.signed(self.code, identifier, authenticator, secret)
+    }
+
+    /// For RADIUS/1.1.
+    pub(super) fn with_token(self, token: u32) -> Result<Vec<u8>, Unsendable> {
+        self.forward.over_tls_11(self.code, token, PACKET_LEN_MAX)
+    }
+}
 
 /// One server.
 #[derive(Debug)]
@@ -70,7 +97,7 @@ impl Target {
             Transport::Tls => Secret::from(SECRET_IN_TLS),
             Transport::Udp => settings.secret.clone(),
         };
-        let ear = Arc::new(Ear { rank, secret, health });
+        let ear = Arc::new(Ear { rank, secret, integrity: settings.integrity, health });
         let carrier = match server.transport {
             Transport::Tls => Carrier::Tls(tls::Links::new(server, config.ok_or(OpenError::NoTls)?, &ear)),
             Transport::Udp => Carrier::Udp(udp::Lines::new(server, &ear)),
@@ -87,11 +114,11 @@ impl Target {
     }
 
     /// Asks this server alone, and no longer than its time.
-    pub(super) async fn exchange(&self, seal: &Seal<'_>) -> Result<Answer, Failure> {
+    pub(super) async fn exchange(&self, question: Question<'_>) -> Result<Answer, Failure> {
         let begun_at = Instant::now();
         let result = match &self.carrier {
-            Carrier::Tls(links) => links.exchange(seal, self.schedule.timeout()).await,
-            Carrier::Udp(lines) => lines.exchange(seal, self.schedule).await,
+            Carrier::Tls(links) => links.exchange(question, self.schedule.timeout()).await,
+            Carrier::Udp(lines) => lines.exchange(question, self.schedule).await,
         };
         if let Err(why @ (Failure::Broken | Failure::Silent | Failure::Unreachable(_))) = &result {
             self.ear.health.missed(begun_at, Instant::now(), why);
@@ -118,11 +145,11 @@ impl Target {
 
     /// Whether a Status-Server is answered.
     async fn status(&self) -> bool {
-        let seal: &Seal<'_> = &|identifier, authenticator, secret| status_server(identifier, authenticator, secret);
+        let question = Question { forward: &Forward::default(), code: Code::StatusServer };
         let within = self.schedule.timeout().min(STATUS_WAIT_MAX);
         match &self.carrier {
-            Carrier::Tls(links) => links.status(seal, within).await.is_ok(),
-            Carrier::Udp(lines) => lines.status(seal, within).await.is_ok(),
+            Carrier::Tls(links) => links.status(question, within).await.is_ok(),
+            Carrier::Udp(lines) => lines.status(question, within).await.is_ok(),
         }
     }
 }
@@ -132,16 +159,34 @@ impl Target {
 pub(super) struct Ear {
     rank: usize,
     pub(super) secret: Secret,
+    integrity: Integrity,
     pub(super) health: Health,
 }
 
 impl Ear {
-    /// What `packet` says, if it is the authentic reply to `sent`.
-    pub(super) fn judge(&self, packet: &[u8], sent: &[u8]) -> Result<Answer, Refusal> {
-        let reply = verify_reply(packet, sent, self.secret.expose())?;
-        let user_name = reply.attributes().first(crate::wire::radius::attr::USER_NAME).and_then(|name| name.text()).map(str::to_owned);
+    /// What a datagram says, if it is the authentic reply to `sent`.
+    pub(super) fn judge_datagram(&self, datagram: &[u8], sent: &[u8]) -> Result<Answer, Refusal> {
+        verify_reply(datagram, sent, self.secret.expose(), self.integrity).map(|reply| self.answer(&reply, sent))
+    }
+
+    /// The same of a packet out of a TLS connection, whose own integrity serves for the Message-Authenticator that not all send there.
+    pub(super) fn judge_packet(&self, version: Version, packet: &[u8], sent: &[u8]) -> Result<Answer, Refusal> {
+        let reply = match version {
+            Version::V10 => verify_reply_over_tls(packet, sent, self.secret.expose(), Integrity::Optional, PACKET_LEN_MAX),
+            Version::V11 => verify_reply_over_tls_11(packet, sent, PACKET_LEN_MAX),
+        };
+        reply.map(|reply| self.answer(&reply, sent))
+    }
+
+    fn answer(&self, reply: &Reply<'_>, sent: &[u8]) -> Answer {
         self.health.heard(Instant::now());
-        Ok(Answer { code: reply.code(), server: self.rank, state: reply.state().map(<[u8]>::to_vec), user_name, message: reply.message() })
+        let authenticator = sent.get(AUTHENTICATOR_AT..).and_then(|behind| behind.first_chunk()).copied().unwrap_or_default();
+        let carried = Carried::of(reply, &authenticator, self.secret.expose());
+        if carried.unreadable() > 0 {
+            warn!(server = self.health.label(), count = carried.unreadable(), "left out attributes of a reply whose hidden value cannot be read");
+        }
+        let user_name = reply.attributes().first(attr::USER_NAME).and_then(|name| name.text()).map(str::to_owned);
+        Answer { code: reply.code(), server: self.rank, state: reply.state().map(|state| Secret::new(state.to_vec())), carried, user_name }
     }
 
     /// Counts what arrived and woke nobody.
@@ -151,7 +196,7 @@ impl Ear {
             Stray::Forged(refusal) => refusal.as_str(),
         };
         metrics::discard("upstream", why);
-        tracing::debug!(server = self.health.label(), why, "dropped what is no authentic reply to what was asked");
+        debug!(server = self.health.label(), why, "dropped what is no authentic reply to what was asked");
     }
 }
 
@@ -169,6 +214,8 @@ pub(super) fn spread() -> u16 {
     u16::from_be_bytes(bytes)
 }
 
+/// Where a packet's authenticator begins.
+const AUTHENTICATOR_AT: usize = 4;
 /// RFC 6614 §2.3.
 const SECRET_IN_TLS: &str = "radsec";
 /// Between two Status-Servers, and for one.

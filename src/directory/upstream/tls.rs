@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use rustls::ProtocolVersion;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -20,10 +24,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
+use zeroize::Zeroizing;
 
 use crate::directory::stream;
 use crate::wire::radius::HEADER_LEN;
 use crate::wire::radius::PACKET_LEN_MAX;
+use crate::wire::radius::Version;
 
 use super::Answer;
 use super::OpenError;
@@ -32,11 +38,13 @@ use super::Task;
 use super::Tls;
 use super::board::Board;
 use super::board::Lease;
+use super::board::Sent;
 use super::board::Stray;
 use super::target::Ear;
 use super::target::Failure;
-use super::target::Seal;
+use super::target::Question;
 use super::target::authenticator;
+use super::target::spread;
 
 /// TLS towards servers that the authorities vouch for, with our own certificate. No early data, nothing below TLS 1.2.
 pub(super) fn config(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
@@ -45,7 +53,9 @@ pub(super) fn config(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(OpenError::Identity)?;
     let identified = builder.with_root_certificates(roots).with_client_auth_cert(tls.chain.clone(), tls.private.clone_key());
     let mut config = identified.map_err(OpenError::Identity)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![ALPN_11.to_vec(), ALPN_10.to_vec()];
+    // A session taken up again would have to speak the version it began with, and shows nobody our certificate.
+    config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 
@@ -64,8 +74,24 @@ pub(super) struct Links {
 #[derive(Debug)]
 struct Link {
     board: Arc<Board>,
-    outbox: mpsc::Sender<Arc<[u8]>>,
+    way: Arc<Way>,
     _driver: Task,
+}
+
+/// How packets get onto a connection.
+#[derive(Debug)]
+struct Way {
+    version: Version,
+    outbox: mpsc::Sender<Sent>,
+    /// Requests so far, from some number on.
+    count: AtomicU32,
+}
+
+impl Way {
+    /// No two packets of a connection have the same one (RFC 9765 §4.1), and its last octet tells who waits.
+    fn token(&self, identifier: u8) -> u32 {
+        self.count.fetch_add(1, Ordering::Relaxed).wrapping_shl(8) | u32::from(identifier)
+    }
 }
 
 #[derive(Debug)]
@@ -76,7 +102,7 @@ struct Backoff {
 
 /// A free Identifier, and where what bears it is to be put.
 struct Place {
-    outbox: mpsc::Sender<Arc<[u8]>>,
+    way: Arc<Way>,
     lease: Lease,
 }
 
@@ -89,10 +115,10 @@ impl Links {
     }
 
     /// Sends the request once and waits for the authentic reply. If its connection breaks off, once more on a fresh one (RFC 6613 §2.6.1).
-    pub(super) async fn exchange(&self, seal: &Seal<'_>, within: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn exchange(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         let exchange = async {
-            match self.ask(seal, self.place(within).await?).await {
-                Err(Failure::Broken) => self.ask(seal, self.place(within).await?).await,
+            match self.ask(question, self.place(within).await?).await {
+                Err(Failure::Broken) => self.ask(question, self.place(within).await?).await,
                 result => result,
             }
         };
@@ -100,13 +126,13 @@ impl Links {
     }
 
     /// Asks once whether the server is there, by the Identifier that is kept for that. A connection on which it does not answer is closed.
-    pub(super) async fn status(&self, seal: &Seal<'_>, within: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn status(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         let connected = timeout(within, self.place(within)).await.map_err(|_| Failure::Silent)??;
         drop(connected);
-        let first = self.open().first().map(|link| (Arc::clone(&link.board), link.outbox.clone()));
-        let (board, outbox) = first.ok_or(Failure::Broken)?;
+        let first = self.open().first().map(|link| (Arc::clone(&link.board), Arc::clone(&link.way)));
+        let (board, way) = first.ok_or(Failure::Broken)?;
         let lease = board.lease_named(STATUS_IDENTIFIER).ok_or(Failure::Full)?;
-        let result = timeout(within, self.ask(seal, Place { outbox, lease })).await.unwrap_or(Err(Failure::Silent));
+        let result = timeout(within, self.ask(question, Place { way, lease })).await.unwrap_or(Err(Failure::Silent));
         if result.is_err() && !self.ear.health.is_well() {
             board.close();
             self.sweep(Instant::now());
@@ -120,11 +146,15 @@ impl Links {
         self.open().retain(|link| !link.board.is_closed() && !moment.is_some_and(|moment| link.board.is_idle_since(moment)));
     }
 
-    async fn ask(&self, seal: &Seal<'_>, place: Place) -> Result<Answer, Failure> {
-        let Place { outbox, mut lease } = place;
-        let sent: Arc<[u8]> = seal(lease.identifier(), &authenticator()?, self.ear.secret.expose())?.into();
+    async fn ask(&self, question: Question<'_>, place: Place) -> Result<Answer, Failure> {
+        let Place { way, mut lease } = place;
+        let bytes = match way.version {
+            Version::V10 => question.signed(lease.identifier(), &authenticator()?, self.ear.secret.expose())?,
+            Version::V11 => question.with_token(way.token(lease.identifier()))?,
+        };
+        let sent: Sent = Arc::new(bytes.into());
         let answer = lease.expect(&sent);
-        outbox.send(sent).await.map_err(|_| Failure::Broken)?;
+        way.outbox.send(sent).await.map_err(|_| Failure::Broken)?;
         answer.await.map_err(|_| Failure::Broken)
     }
 
@@ -152,9 +182,9 @@ impl Links {
             Ok(_) => *backoff = Backoff { until: None, pause: PAUSE_MIN },
             Err(_) => backoff.until = Some(Instant::now() + pause_before),
         }
-        let link = Link::over(dialed?, &self.ear);
+        let link = Link::over(dialed?, &self.ear)?;
         let lease = link.board.lease(Instant::now()).ok_or(Failure::Broken)?;
-        let place = Place { outbox: link.outbox.clone(), lease };
+        let place = Place { way: Arc::clone(&link.way), lease };
         self.open().push(link);
         Ok(place)
     }
@@ -163,7 +193,7 @@ impl Links {
         let now = Instant::now();
         let mut open = self.open();
         open.retain(|link| !link.board.is_closed());
-        open.iter().find_map(|link| link.board.lease(now).map(|lease| Place { outbox: link.outbox.clone(), lease }))
+        open.iter().find_map(|link| link.board.lease(now).map(|lease| Place { way: Arc::clone(&link.way), lease }))
     }
 
     async fn dial(&self, within: Duration) -> io::Result<TlsStream<TcpStream>> {
@@ -178,19 +208,26 @@ impl Links {
 }
 
 impl Link {
-    fn over(stream: TlsStream<TcpStream>, ear: &Arc<Ear>) -> Self {
+    fn over(stream: TlsStream<TcpStream>, ear: &Arc<Ear>) -> io::Result<Self> {
+        let session = stream.get_ref().1;
+        let version = match (session.alpn_protocol(), session.protocol_version()) {
+            (Some(ALPN_11), Some(ProtocolVersion::TLSv1_3)) => Version::V11,
+            (Some(ALPN_11), _) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the server speaks RADIUS/1.1 without TLS 1.3")),
+            _ => Version::V10,
+        };
         let board = Board::new(FIRST_IDENTIFIER, Instant::now());
         let (outbox, letters) = mpsc::channel(OUTBOX_MAX);
-        let driver = Task::spawn(drive(stream, letters, Arc::clone(&board), Arc::clone(ear)));
-        Self { board, outbox, _driver: driver }
+        let driver = Task::spawn(drive(stream, version, letters, Arc::clone(&board), Arc::clone(ear)));
+        let way = Way { version, outbox, count: AtomicU32::new(u32::from(spread())) };
+        Ok(Self { board, way: Arc::new(way), _driver: driver })
     }
 }
 
 /// Both ways until either fails; then all who wait are told.
-async fn drive(stream: TlsStream<TcpStream>, letters: mpsc::Receiver<Arc<[u8]>>, board: Arc<Board>, ear: Arc<Ear>) {
+async fn drive(stream: TlsStream<TcpStream>, version: Version, letters: mpsc::Receiver<Sent>, board: Arc<Board>, ear: Arc<Ear>) {
     let (reader, writer) = tokio::io::split(stream);
     let ended = tokio::select! {
-        ended = read(reader, &board, &ear) => ended,
+        ended = read(reader, version, &board, &ear) => ended,
         ended = write(writer, letters) => ended,
     };
     board.close();
@@ -199,21 +236,23 @@ async fn drive(stream: TlsStream<TcpStream>, letters: mpsc::Receiver<Arc<[u8]>>,
     }
 }
 
-async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, board: &Board, ear: &Ear) -> io::Result<()> {
-    let mut packet = Vec::new();
+async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, version: Version, board: &Board, ear: &Ear) -> io::Result<()> {
+    // In RADIUS/1.1 keys stand in it as they are.
+    let mut packet = Zeroizing::new(Vec::with_capacity(PACKET_LEN_MAX));
     loop {
-        let mut head = [0; 4];
+        let mut head = [0; HEADER_LEN];
         reader.read_exact(&mut head).await?;
-        let [_, _, high, low] = head;
+        let [_, identifier, high, low, _, _, _, last, ..] = head;
         let length = usize::from(u16::from_be_bytes([high, low]));
         if !(HEADER_LEN..=PACKET_LEN_MAX).contains(&length) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet's length field is below 20 or above 4096"));
         }
+        let identifier = if version == Version::V11 { last } else { identifier };
         packet.clear();
         packet.extend_from_slice(&head);
         packet.resize(length, 0);
         reader.read_exact(packet.get_mut(head.len()..).unwrap_or_default()).await?;
-        if let Err(stray) = board.deliver(&packet, |sent| ear.judge(&packet, sent)) {
+        if let Err(stray) = board.deliver(identifier, |sent| ear.judge_packet(version, &packet, sent)) {
             ear.count(stray);
             if let Stray::Forged(refusal) = stray {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
@@ -222,7 +261,7 @@ async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, board: &Board, ear: &E
     }
 }
 
-async fn write(mut writer: WriteHalf<TlsStream<TcpStream>>, mut letters: mpsc::Receiver<Arc<[u8]>>) -> io::Result<()> {
+async fn write(mut writer: WriteHalf<TlsStream<TcpStream>>, mut letters: mpsc::Receiver<Sent>) -> io::Result<()> {
     while let Some(letter) = letters.recv().await {
         writer.write_all(&letter).await?;
         while let Ok(letter) = letters.try_recv() {
@@ -234,7 +273,8 @@ async fn write(mut writer: WriteHalf<TlsStream<TcpStream>>, mut letters: mpsc::R
 }
 
 /// RFC 9765 §3.
-const ALPN: &[u8] = b"radius/1.0";
+const ALPN_10: &[u8] = b"radius/1.0";
+const ALPN_11: &[u8] = b"radius/1.1";
 /// Kept for Status-Server.
 const STATUS_IDENTIFIER: u8 = 0;
 const FIRST_IDENTIFIER: u8 = 1;

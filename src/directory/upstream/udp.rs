@@ -23,16 +23,19 @@ use tokio::time::timeout_at;
 use tracing::debug;
 
 use crate::wire::radius::PACKET_LEN_MAX;
+use crate::wire::radius::Refusal;
 
 use super::Answer;
 use super::Server;
 use super::Task;
 use super::board::Board;
 use super::board::Lease;
+use super::board::Sent;
+use super::board::Stray;
 use super::retry::Schedule;
 use super::target::Ear;
 use super::target::Failure;
-use super::target::Seal;
+use super::target::Question;
 use super::target::authenticator;
 use super::target::spread;
 
@@ -69,11 +72,11 @@ impl Lines {
     }
 
     /// Sends the request, and the same bytes again as the schedule says, until the authentic reply is there.
-    pub(super) async fn exchange(&self, seal: &Seal<'_>, schedule: Schedule) -> Result<Answer, Failure> {
+    pub(super) async fn exchange(&self, question: Question<'_>, schedule: Schedule) -> Result<Answer, Failure> {
         let deadline = Instant::now() + schedule.timeout();
         let address = timeout_at(deadline, self.address()).await.map_err(|_| Failure::Silent)??;
         let (socket, mut lease) = self.lease(address)?;
-        let sent: Arc<[u8]> = seal(lease.identifier(), &authenticator()?, self.ear.secret.expose())?.into();
+        let sent: Sent = Arc::new(question.signed(lease.identifier(), &authenticator()?, self.ear.secret.expose())?.into());
         let mut answer = lease.expect(&sent);
         let mut pace = schedule.begin();
         loop {
@@ -90,11 +93,11 @@ impl Lines {
     }
 
     /// Asks once whether the server is there. Where it has several addresses and was silent, another one from now on.
-    pub(super) async fn status(&self, seal: &Seal<'_>, within: Duration) -> Result<Answer, Failure> {
+    pub(super) async fn status(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         if !self.ear.health.is_well() {
             timeout(within, self.look_up(true)).await.map_err(|_| Failure::Silent)??;
         }
-        self.exchange(seal, Schedule::once(within)).await
+        self.exchange(question, Schedule::once(within)).await
     }
 
     /// Closes sockets that nobody has used for a while.
@@ -202,7 +205,11 @@ async fn read(socket: Arc<UdpSocket>, board: Arc<Board>, ear: Arc<Ear>) {
         match socket.recv(&mut buffer).await {
             Ok(length) => {
                 let datagram = buffer.get(..length).unwrap_or_default();
-                if let Err(stray) = board.deliver(datagram, |sent| ear.judge(datagram, sent)) {
+                let told = match datagram.get(1) {
+                    Some(identifier) => board.deliver(*identifier, |sent| ear.judge_datagram(datagram, sent)),
+                    None => Err(Stray::Forged(Refusal::Short)),
+                };
+                if let Err(stray) = told {
                     ear.count(stray);
                 }
             }

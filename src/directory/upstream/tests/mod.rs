@@ -1,1 +1,1 @@
-//! x
+//! The client of RADIUS servers, before scripted ones.
