@@ -46,8 +46,10 @@ pub trait PrimaryCheck: Debug + Send + Sync {
 /// What a first factor says beside yes and no: for the door that asked, and for itself in the next round. The engine carries it and never looks.
 #[derive(Clone, Debug, Default)]
 pub struct Aside {
-    /// RADIUS attributes for the client in [`crate::wire::radius::carry::Carried`]'s form: of the last question, of the yes or of the no.
+    /// RADIUS attributes for the client, in the form in which `wire` carries them: of the last question, or of the yes.
     pub attributes: Secret,
+    /// The same, of the no.
+    pub refusal: Secret,
     /// The groups of the person, among those the client's rules name.
     pub groups: Vec<String>,
     /// Where a conversation with a server behind us stands.
