@@ -10,6 +10,7 @@ mod search;
 mod server;
 mod session;
 mod stream;
+pub mod upstream;
 pub mod winbind;
 
 use std::fmt;

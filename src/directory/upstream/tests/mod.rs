@@ -1,0 +1,1 @@
+//! The client of RADIUS servers, before scripted ones.
