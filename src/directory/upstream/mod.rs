@@ -169,7 +169,7 @@ impl Upstream {
     }
 
     fn another_is_well(&self, rank: usize) -> bool {
-        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_well())
+        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_beyond_doubt())
     }
 }
 

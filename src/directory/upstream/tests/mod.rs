@@ -3,7 +3,6 @@
 mod datagrams;
 mod health;
 mod primary;
-mod rig;
 mod streams;
 
 use std::net::SocketAddr;

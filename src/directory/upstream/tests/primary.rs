@@ -22,7 +22,9 @@ impl Directory for People {
     }
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         match login {
-            "alice" | "CORP\\alice" => Ok(Entry { directory: "corp".into(), identity: alice(), dn: String::new(), name: "alice".into(), mail: None, phone: None }),
+            "alice" | "CORP\\alice" => {
+                Ok(Entry { directory: "corp".into(), identity: alice(), dn: String::new(), name: "alice".into(), mail: None, phone: None })
+            }
             _ => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         }
     }
