@@ -17,6 +17,7 @@ use crate::domain::CommitError;
 use crate::domain::FactorError;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Outage;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -102,6 +103,20 @@ pub trait Directory: Debug + Send + Sync {
     /// As [`PrimaryCheck::check`].
     async fn authenticate(&self, entry: &Entry, password: &Secret) -> Result<Identity, PrimaryError>;
 
+    /// Gives `entry` the password `new`, if `old` is the one it has. One try, on one server; a wrong `old` counts there as a failed login. That the person may do this
+    /// is settled before: a directory may change the password of an account that it lets nobody log in with.
+    ///
+    /// # Errors
+    /// Why the password is what it was; after an `Outage` nobody knows whether it is.
+    async fn change_password(&self, entry: &Entry, old: &Secret, new: &Secret) -> Result<(), PasswordError>;
+
+    /// Which of `wanted` the person is in, as they are written there: names or DNs of groups. Nested ones and the primary one count where the directory
+    /// tells. Nobody is in a group that does not exist, and of that a warning tells once.
+    ///
+    /// # Errors
+    /// `Outage` whenever it cannot be told: that is never "not in it" (M-47).
+    async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError>;
+
     /// A fresh, unbound connection to a server that is well, TLS already up as configured.
     ///
     /// # Errors
@@ -117,6 +132,23 @@ pub trait Directory: Debug + Send + Sync {
 
     /// Where a bind refused with this LDAP result code and diagnostic message stands.
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// Why a directory did not change a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nobody decided.
+    #[error("the directory did not decide ({})", .0.as_str())]
+    Outage(Outage),
+    /// The new password breaks a rule: too short, too simple, used before, changed too recently.
+    #[error("the directory does not take the new password: its rules for length, complexity, history or age are broken")]
+    Refused,
+    /// The directory has no such operation, or not over a connection that others can read.
+    #[error("the directory changes no passwords this way: it needs ldaps:// or ldap+starttls:// and a server that knows the operation")]
+    Unsupported,
+    /// The old password is not the one it has, or it would not say so.
+    #[error("the old password is wrong")]
+    WrongOld,
 }
 
 /// A fresh connection, and to which of a directory's servers.

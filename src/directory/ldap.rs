@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use ldap3::Scope;
 use tokio::time::timeout;
 use tracing::error;
+use tracing::warn;
 
 use crate::domain::Identity;
 use crate::domain::Outage;
@@ -19,6 +20,7 @@ use crate::domain::Secret;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
+use crate::ports::PasswordError;
 use crate::ports::Proof;
 use crate::wire::ldap::sid_text;
 
@@ -29,6 +31,8 @@ use super::Settings;
 use super::ad;
 use super::ad::Name;
 use super::dn::Dn;
+use super::groups::Groups;
+use super::password;
 use super::pool::Gate;
 use super::pool::Pool;
 use super::search::Filter;
@@ -53,6 +57,7 @@ pub(super) struct LdapDirectory {
     within: Duration,
     servers: Arc<Servers>,
     pool: Pool,
+    groups: Groups,
     binds: Gate,
     /// We have told that objects come without their ids.
     told_of_ids: AtomicBool,
@@ -70,6 +75,7 @@ impl LdapDirectory {
         let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
         let servers = Servers::new(&name, servers, tls, within);
         let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
+        let groups = Groups::new(&name, kind, &base_dn);
         Ok(Self {
             name,
             kind,
@@ -79,6 +85,7 @@ impl LdapDirectory {
             within,
             servers,
             pool,
+            groups,
             binds: Gate::new(BINDS_MAX, within),
             told_of_ids: AtomicBool::new(false),
         })
@@ -104,7 +111,7 @@ impl LdapDirectory {
             Kind::Ad => vec!["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
             Kind::Ldap => vec!["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
         };
-        Some(Question { base, scope, filter, attributes })
+        Some(Question { base, scope, filter, attributes, count_max: 2 })
     }
 
     fn principal(&self, whole: &str, front: &str, domain: &str) -> Filter {
@@ -131,7 +138,7 @@ impl LdapDirectory {
         if self.kind == Kind::Ad && name.ends_with('$') {
             return Err(NOBODY);
         }
-        let id = self.id_attribute();
+        let id = self.kind.id_attribute();
         let identity = match (self.kind, found.values(id)) {
             (Kind::Ad, [sid]) => sid_text(sid),
             (Kind::Ldap, [_]) => found.text(id).filter(|uuid| is_uuid(uuid)).map(str::to_owned),
@@ -152,14 +159,6 @@ impl LdapDirectory {
             mail: found.text("mail").map(str::to_owned),
             phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
         })
-    }
-
-    /// The attribute that holds an object's unchangeable id.
-    fn id_attribute(&self) -> &'static str {
-        match self.kind {
-            Kind::Ad => "objectSid",
-            Kind::Ldap => "entryUUID",
-        }
     }
 
     /// A fresh connection for one bind, to the first server that takes one.
@@ -185,10 +184,10 @@ impl LdapDirectory {
             Proof::OwnEntry(attribute) => (entry.dn.clone(), attribute),
             Proof::TokenGroups(attribute) => (String::new(), attribute),
         };
-        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute] };
+        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute], count_max: 2 };
         let (found, answer) = timeout(self.within, session.search(&question)).await.map_err(|_| Broken::Timeout)??;
         let taken_for: Vec<_> = found.iter().flat_map(|entry| entry.values(attribute)).collect();
-        let is_same = taken_for.iter().filter_map(|value| self.identity_text(value)).any(|text| text == entry.identity.0);
+        let is_same = taken_for.iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
         Ok(match answer.code {
             0 if is_same => Proven::Same,
             0 if !taken_for.is_empty() => Proven::Other,
@@ -197,11 +196,39 @@ impl LdapDirectory {
         })
     }
 
-    fn identity_text(&self, value: &[u8]) -> Option<String> {
-        match self.kind {
-            Kind::Ad => sid_text(value),
-            Kind::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
-        }
+    /// With our own account, since nobody can bind with an expired password; the old one is looked at all the same.
+    async fn change_by_service(&self, entry: &Entry, old: &Password, new: &Password) -> Result<(), PasswordError> {
+        let (old, new) = (password::unicode_pwd(old), password::unicode_pwd(new));
+        let changing = self.pool.once(async |session| match session.modify_password(&entry.dn, &old, &new).await? {
+            answer if AWAY.contains(&answer.code) => Err(Broken::Away(answer.code)),
+            answer => Ok(answer),
+        });
+        password::ad_verdict(&changing.await.map_err(PasswordError::Outage)?)
+    }
+
+    /// As the person: our own account may have rights with which some servers do not look at the old password.
+    async fn change_by_person(&self, entry: &Entry, old: &Password, new: &Password) -> Result<(), PasswordError> {
+        let outage = |why| match why {
+            PrimaryError::Outage(outage) => PasswordError::Outage(outage),
+            PrimaryError::Refused { .. } => PasswordError::WrongOld,
+        };
+        let _slot = self.binds.enter().await.map_err(PasswordError::Outage)?;
+        let (session, watched) = self.fresh().await.map_err(outage)?;
+        let changing = async {
+            match self.prove(&session, entry, old).await? {
+                Proven::Same => {}
+                Proven::Refused(why) => return Ok(Err(outage(why))),
+                Proven::Other | Proven::Untold(_) => return Ok(Err(PasswordError::Outage(Outage::Fault))),
+            }
+            match timeout(self.within, session.change_own_password(old, new)).await.map_err(|_| Broken::Timeout)?? {
+                answer if AWAY.contains(&answer.code) => Err(Broken::Away(answer.code)),
+                answer => Ok(password::verdict(&answer)),
+            }
+        };
+        changing.await.unwrap_or_else(|why| {
+            self.servers.failed(watched, &why);
+            Err(PasswordError::Outage(Outage::Directory))
+        })
     }
 }
 
@@ -273,6 +300,30 @@ impl Directory for LdapDirectory {
                 Err(PrimaryError::Outage(Outage::Directory))
             }
         }
+    }
+
+    async fn change_password(&self, entry: &Entry, old: &Secret, new: &Secret) -> Result<(), PasswordError> {
+        if entry.directory != self.name {
+            error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
+            return Err(PasswordError::Outage(Outage::Fault));
+        }
+        let (old, new) = password::acceptable(old, new)?;
+        let done = match self.kind {
+            Kind::Ad => self.change_by_service(entry, &old, &new).await,
+            Kind::Ldap => self.change_by_person(entry, &old, &new).await,
+        };
+        if let Err(why @ (PasswordError::Outage(_) | PasswordError::Unsupported)) = done {
+            warn!(directory = self.name, identity = entry.identity.0, error = %why, "a password was not changed");
+        }
+        done
+    }
+
+    async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        if entry.directory != self.name {
+            error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
+            return Err(PrimaryError::Outage(Outage::Fault));
+        }
+        self.groups.of(&self.pool, entry, wanted).await.map_err(PrimaryError::Outage)
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {
