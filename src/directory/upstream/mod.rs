@@ -2,6 +2,7 @@
 
 mod board;
 mod health;
+mod primary;
 mod retry;
 mod server;
 mod target;
@@ -34,6 +35,8 @@ use self::target::Failure;
 use self::target::Question;
 use self::target::Target;
 
+pub use self::primary::ByUpstream;
+pub use self::primary::Identify;
 pub use self::server::Server;
 pub use self::server::ServerError;
 pub use self::server::Transport;
@@ -166,7 +169,7 @@ impl Upstream {
     }
 
     fn another_is_well(&self, rank: usize) -> bool {
-        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_well())
+        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_beyond_doubt())
     }
 }
 

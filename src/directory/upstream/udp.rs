@@ -92,12 +92,12 @@ impl Lines {
         }
     }
 
-    /// Asks once whether the server is there. Where it has several addresses and was silent, another one from now on.
+    /// Asks whether the server is there. Where it has several addresses and was silent, another one from now on.
     pub(super) async fn status(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         if !self.ear.health.is_well() {
             timeout(within, self.look_up(true)).await.map_err(|_| Failure::Silent)??;
         }
-        self.exchange(question, Schedule::once(within)).await
+        self.exchange(question, Schedule::new(within, 2)).await
     }
 
     /// Closes sockets that nobody has used for a while.
