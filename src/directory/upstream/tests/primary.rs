@@ -31,6 +31,12 @@ impl Directory for People {
     async fn authenticate(&self, _: &Entry, _: &Secret) -> Result<Identity, PrimaryError> {
         unreachable!("the upstream knows passwords")
     }
+    async fn change_password(&self, _: &Entry, _: &Secret, _: &Secret) -> Result<(), PasswordError> {
+        unreachable!("the upstream knows passwords")
+    }
+    async fn groups(&self, _: &Entry, _: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
+    }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         unreachable!()
     }
