@@ -117,8 +117,8 @@ def names_a_disabled_account_stays_out(world):
 
 def names_what_the_directory_refuses_is_refused(world):
     for name in ("gone", "mustchange", "acctexpired", "pwexpired", "lockedout"):
-        same(world.nas.ask(name, PASSWORD).kind, "Access-Reject", f"{name}:")
         password = f"{PASSWORD},{getattr(world, name).code()}"
+        same(world.appending_nas.ask(name, password).kind, "Access-Reject", f"{name}:")
         same(world.ldap.search(AD_BASE, who=f"{name}@example.test", password=password).code, INVALID_CREDENTIALS, f"{name} over LDAP:")
 
 

@@ -14,7 +14,6 @@ from clients import quoted
 
 # What belongs to the exchange and not to the person.
 OF_THE_HOP = ("Message-Authenticator", "Proxy-State", "State")
-RAW = re.compile(r"0x[0-9a-f]*|\d+")
 
 
 @dataclass
@@ -56,11 +55,10 @@ class Nas:
             return Heard()
         raise RuntimeError(done.stdout + done.stderr)
 
-    def ask(self, name, *pairs, state=None, tries=1, **named):
-        """An Access-Request as a VPN sends it. Values of `named` are text; those of `pairs` stand as they are."""
-        wanted = [("User-Name", quoted(name)), ("NAS-Identifier", '"e2e"'), ("Calling-Station-Id", '"198.51.100.7"'), ("Message-Authenticator", "0x00")]
-        wanted += [(key.replace("_", "-"), quoted(value)) for key, value in named.items()] + list(pairs)
-        return self.send(*wanted, *([("State", state)] if state else []), tries=tries)
+    def ask(self, name, *pairs, state=None, tries=1, nas="e2e"):
+        """An Access-Request as a VPN sends it. Values of `pairs` stand as they are."""
+        wanted = [("User-Name", quoted(name)), ("NAS-Identifier", quoted(nas)), ("Calling-Station-Id", '"198.51.100.7"'), ("Message-Authenticator", "0x00")]
+        return self.send(*wanted, *pairs, *([("State", state)] if state else []), tries=tries)
 
     def pap(self, name, password=peers.PASSWORD, *pairs, **more):
         return self.ask(name, ("User-Password", quoted(password)), *pairs, **more)
