@@ -139,20 +139,22 @@ def frames(data):
     while len(data) >= at + 16:
         seconds, micros, size = (int.from_bytes(data[at + place:at + place + 4], "little") for place in (0, 4, 8))
         frame = data[at + 16:at + 16 + size]
+        if len(frame) < size:
+            return  # still being written
         at += 16 + size
         yield seconds + micros / 1e6, int.from_bytes(frame[34:36], "big"), frame[42:]
 
 
 class Flood:
-    """Nonsense from known and unknown addresses, as fast as a few threads can send it, while a case does something else."""
+    """Nonsense from each of `sources`, `rate_wanted` packets a second in all, while a case does something else."""
 
-    def __init__(self, address, sources, threads=3):
-        self.address, self.sources, self.threads = address, sources, threads
+    def __init__(self, address, sources, rate_wanted):
+        self.address, self.sources, self.pause = address, sources, len(sources) / rate_wanted
         self.over, self.sent = threading.Event(), 0
 
     def __enter__(self):
         self.begun = time.monotonic()
-        self.workers = [threading.Thread(target=self.pour, args=(self.sources[number % len(self.sources)],)) for number in range(self.threads)]
+        self.workers = [threading.Thread(target=self.pour, args=(source,)) for source in self.sources]
         for worker in self.workers:
             worker.start()
         return self
@@ -169,11 +171,11 @@ class Flood:
     def pour(self, source):
         nonsense = [b"", b"\x01" * 19, bytes(200), b"\x01\x07\x00\x26" + bytes(34), b"\x01\x08\xff\xff" + bytes(60), b"\x02\x09\x00\x14" + bytes(16),
                     b"\x01\x0a\x00\x18" + bytes(16) + b"\x01\x00aa", b"\x63\x0b\x00\x14" + bytes(16)]
+        begun, sent = time.monotonic(), 0
         with wire.Socket(self.address, source, clients.RADIUS_SECRET) as nas:
             while not self.over.is_set():
                 for packet in nonsense:
-                    try:
-                        nas.send(packet)
-                    except OSError:
-                        continue  # the server's buffer is full; that is the point
-                self.sent += len(nonsense)
+                    nas.send(packet)
+                sent += len(nonsense)
+                self.over.wait(max(0, begun + sent * self.pause - time.monotonic()))
+        self.sent += sent

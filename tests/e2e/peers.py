@@ -148,7 +148,7 @@ class ActiveDirectory:
             (self.folder / name).mkdir(exist_ok=True)
         settings = {
             "workgroup": "EXAMPLE", "realm": "EXAMPLE.TEST", "netbios name": "DC1", "server role": "active directory domain controller",
-            "server services": "ldap, winbindd", "ntlm auth": "mschapv2-and-ntlmv2-only", "interfaces": f"{self.ADDRESS}/8", "bind interfaces only": "yes", "disable netbios": "yes",
+            "server services": "ldap, rpc, winbindd", "ntlm auth": "mschapv2-and-ntlmv2-only", "interfaces": f"{self.ADDRESS}/8", "bind interfaces only": "yes", "disable netbios": "yes",
             "ldap server require strong auth": "no", "tls keyfile": self.key, "tls certfile": self.cert, "tls cafile": self.authority.cert,
             "log level": "1", "logging": "file", "log file": self.folder / "log.%m", "panic action": ""}
         settings |= {name: self.folder / folder for name, folder in folders.items()}
