@@ -12,10 +12,12 @@ use crate::domain::Asking;
 use crate::domain::AuthRequest;
 use crate::domain::Bypass;
 use crate::domain::Change;
+use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::FactorError;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Outage;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -28,17 +30,42 @@ use crate::domain::TokenInfo;
 /// The first factor of a door. One `check` asks the directory once: at most one bind.
 #[async_trait]
 pub trait PrimaryCheck: Debug + Send + Sync {
-    /// Whom the typed name means. No credential leaves us here, and what is found may only refuse.
+    /// Whom the typed name means; `None` where the name does not tell and the check will. No credential leaves us here, and what is found may only refuse.
     ///
     /// # Errors
     /// `Refused` with `UnknownName` for a name that is nobody's, more than one's, or no name; `Outage` when nobody could be asked.
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError>;
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError>;
 
-    /// Asks for the first factor of `entry`, the very object that `resolve` found, and proves whose it was.
+    /// Asks for the first factor, of `entry` where `resolve` found one, and proves whose it was. What else there is to tell goes into `aside`, which
+    /// is the same one in every round of a login.
     ///
     /// # Errors
-    /// `Refused` with the reason; `Outage` when the directory did not decide.
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError>;
+    /// `Refused` with the reason; `Outage` when nobody decided.
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
+}
+
+/// What a first factor says beside yes and no: for the door that asked, and for itself in the next round. The engine carries it and never looks.
+#[derive(Clone, Debug, Default)]
+pub struct Aside {
+    /// RADIUS attributes for the client, in the form in which `wire` carries them: of the last question, or of the yes.
+    pub attributes: Secret,
+    /// The same, of the no.
+    pub refusal: Secret,
+    /// The groups of the person, among those the client's rules name.
+    pub groups: Vec<String>,
+    /// Where a conversation with a server behind us stands.
+    pub conversation: Option<Conversation>,
+    /// The no was spoken by a server behind us, which has seen to its own delay.
+    pub refused_there: bool,
+}
+
+/// A server behind us waits for the answer to a question of its own.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The server's place in the configuration: it alone knows the question.
+    pub server: usize,
+    /// Its State.
+    pub state: Secret,
 }
 
 /// One object of a directory.
@@ -76,6 +103,13 @@ pub trait Directory: Debug + Send + Sync {
     /// As [`PrimaryCheck::check`].
     async fn authenticate(&self, entry: &Entry, password: &Secret) -> Result<Identity, PrimaryError>;
 
+    /// Gives `entry` the password `new`, if `old` is the one it has. One try, on one server; a wrong `old` counts there as a failed login. That the person may do this
+    /// is settled before: a directory may change the password of an account that it lets nobody log in with.
+    ///
+    /// # Errors
+    /// Why the password is what it was; after an `Outage` nobody knows whether it is.
+    async fn change_password(&self, entry: &Entry, old: &Secret, new: &Secret) -> Result<(), PasswordError>;
+
     /// A fresh, unbound connection to a server that is well, TLS already up as configured.
     ///
     /// # Errors
@@ -91,6 +125,23 @@ pub trait Directory: Debug + Send + Sync {
 
     /// Where a bind refused with this LDAP result code and diagnostic message stands.
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// Why a directory did not change a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nobody decided.
+    #[error("the directory did not decide ({})", .0.as_str())]
+    Outage(Outage),
+    /// The new password breaks a rule: too short, too simple, used before, changed too recently.
+    #[error("the directory does not take the new password: its rules for length, complexity, history or age are broken")]
+    Refused,
+    /// The directory has no such operation, or not over a connection that others can read.
+    #[error("the directory changes no passwords this way: it needs ldaps:// or ldap+starttls:// and a server that knows the operation")]
+    Unsupported,
+    /// The old password is not the one it has, or it would not say so.
+    #[error("the old password is wrong")]
+    WrongOld,
 }
 
 /// A fresh connection, and to which of a directory's servers.

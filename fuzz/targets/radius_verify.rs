@@ -3,13 +3,14 @@
 
 use vestibule_fuzz::wire::radius::Integrity;
 use vestibule_fuzz::wire::radius::Request;
+use vestibule_fuzz::wire::radius::carry::Carried;
 use vestibule_fuzz::wire::radius::reply;
 
 libfuzzer_sys::fuzz_target!(|datagram: &[u8]| {
     let Ok(request) = Request::verify(datagram, b"secret", Integrity::Observe) else { return };
     let _ = (request.user_password(b"secret"), request.attributes().extended().count());
     request.attributes().iter().for_each(|attribute| drop(attribute.vendor()));
-    if let Ok(answer) = reply::accept(&reply::Asked::of(&request), b"secret") {
+    if let Ok(answer) = reply::accept(&reply::Asked::of(&request), b"secret", &Carried::default(), [0; 2]) {
         assert!(answer.len() <= 4_096 && answer[20] == 80 && answer[1] == request.identifier());
     }
 });

@@ -16,6 +16,7 @@ use super::DemoError;
 use super::directory::Lab;
 use super::house::RADIUS_SECRET;
 use crate::wire::radius::Code;
+use crate::wire::radius::Integrity;
 use crate::wire::radius::attr;
 use crate::wire::radius::upstream::AccessRequest;
 use crate::wire::radius::upstream::verify_reply;
@@ -52,7 +53,7 @@ pub(super) async fn nas(server: SocketAddr, name: &str, password: &str, state: O
         loop {
             let length = socket.recv(&mut buffer).await.map_err(|error| failed(&error))?;
             let datagram = buffer.get(..length).unwrap_or_default();
-            if let Ok(reply) = verify_reply(datagram, &sent, RADIUS_SECRET.as_bytes()) {
+            if let Ok(reply) = verify_reply(datagram, &sent, RADIUS_SECRET.as_bytes(), Integrity::Require) {
                 let signed_first = reply.attributes().into_iter().next().is_some_and(|first| first.kind == attr::MESSAGE_AUTHENTICATOR);
                 return Ok(Heard { code: reply.code(), message: reply.message(), state: reply.state().map(<[u8]>::to_vec), signed_first });
             }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use ldap3::Scope;
 use tokio::time::timeout;
 use tracing::error;
+use tracing::warn;
 
 use crate::domain::Identity;
 use crate::domain::Outage;
@@ -19,6 +20,7 @@ use crate::domain::Secret;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
+use crate::ports::PasswordError;
 use crate::ports::Proof;
 use crate::wire::ldap::sid_text;
 
@@ -29,6 +31,7 @@ use super::Settings;
 use super::ad;
 use super::ad::Name;
 use super::dn::Dn;
+use super::password;
 use super::pool::Gate;
 use super::pool::Pool;
 use super::search::Filter;
@@ -197,6 +200,41 @@ impl LdapDirectory {
         })
     }
 
+    /// With our own account, since nobody can bind with an expired password; the old one is looked at all the same.
+    async fn change_by_service(&self, entry: &Entry, old: &Password, new: &Password) -> Result<(), PasswordError> {
+        let (old, new) = (password::unicode_pwd(old), password::unicode_pwd(new));
+        let changing = self.pool.once(async |session| match session.modify_password(&entry.dn, &old, &new).await? {
+            answer if AWAY.contains(&answer.code) => Err(Broken::Away(answer.code)),
+            answer => Ok(answer),
+        });
+        password::ad_verdict(&changing.await.map_err(PasswordError::Outage)?)
+    }
+
+    /// As the person: our own account may have rights with which some servers do not look at the old password.
+    async fn change_by_person(&self, entry: &Entry, old: &Password, new: &Password) -> Result<(), PasswordError> {
+        let outage = |why| match why {
+            PrimaryError::Outage(outage) => PasswordError::Outage(outage),
+            PrimaryError::Refused { .. } => PasswordError::WrongOld,
+        };
+        let _slot = self.binds.enter().await.map_err(PasswordError::Outage)?;
+        let (session, watched) = self.fresh().await.map_err(outage)?;
+        let changing = async {
+            match self.prove(&session, entry, old).await? {
+                Proven::Same => {}
+                Proven::Refused(why) => return Ok(Err(outage(why))),
+                Proven::Other | Proven::Untold(_) => return Ok(Err(PasswordError::Outage(Outage::Fault))),
+            }
+            match timeout(self.within, session.change_own_password(old, new)).await.map_err(|_| Broken::Timeout)?? {
+                answer if AWAY.contains(&answer.code) => Err(Broken::Away(answer.code)),
+                answer => Ok(password::verdict(&answer)),
+            }
+        };
+        changing.await.unwrap_or_else(|why| {
+            self.servers.failed(watched, &why);
+            Err(PasswordError::Outage(Outage::Directory))
+        })
+    }
+
     fn identity_text(&self, value: &[u8]) -> Option<String> {
         match self.kind {
             Kind::Ad => sid_text(value),
@@ -273,6 +311,22 @@ impl Directory for LdapDirectory {
                 Err(PrimaryError::Outage(Outage::Directory))
             }
         }
+    }
+
+    async fn change_password(&self, entry: &Entry, old: &Secret, new: &Secret) -> Result<(), PasswordError> {
+        if entry.directory != self.name {
+            error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
+            return Err(PasswordError::Outage(Outage::Fault));
+        }
+        let (old, new) = password::acceptable(old, new)?;
+        let done = match self.kind {
+            Kind::Ad => self.change_by_service(entry, &old, &new).await,
+            Kind::Ldap => self.change_by_person(entry, &old, &new).await,
+        };
+        if let Err(why @ (PasswordError::Outage(_) | PasswordError::Unsupported)) = done {
+            warn!(directory = self.name, identity = entry.identity.0, error = %why, "a password was not changed");
+        }
+        done
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {

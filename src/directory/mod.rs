@@ -3,11 +3,13 @@
 mod ad;
 mod dn;
 mod ldap;
+mod password;
 mod pool;
 mod search;
 mod server;
 mod session;
 mod stream;
+pub mod winbind;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,10 +23,12 @@ use async_trait::async_trait;
 use rustls::pki_types::ServerName;
 
 use crate::domain::AuthRequest;
-use crate::domain::Identity;
+use crate::domain::Checked;
+use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Secret;
+use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -62,13 +66,14 @@ pub struct ByDirectory(pub Arc<dyn Directory>);
 
 #[async_trait]
 impl PrimaryCheck for ByDirectory {
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
-        self.0.resolve(&request.login).await
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
+        self.0.resolve(&request.login).await.map(Some)
     }
 
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
-        match &request.primary {
-            Primary::Password(password) => self.0.authenticate(entry, password).await,
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _aside: &mut Aside) -> Result<Checked, PrimaryError> {
+        match (&request.primary, entry) {
+            (Primary::Password(password), Some(entry)) => self.0.authenticate(entry, password).await.map(Checked::Passed),
+            _ => Err(PrimaryError::Outage(Outage::Fault)),
         }
     }
 }

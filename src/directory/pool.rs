@@ -103,6 +103,27 @@ impl Pool {
         Err(Outage::Directory)
     }
 
+    /// Does something that must not be done twice, on a fresh connection: once a server took our bind, nobody else is asked.
+    pub(super) async fn once<T>(&self, work: impl AsyncFnOnce(&Session) -> Result<T, Broken>) -> Result<T, Outage> {
+        let _slot = self.gate.enter().await?;
+        for watched in self.servers.in_order() {
+            let idle = match timeout(self.within, self.fresh(watched)).await.unwrap_or(Err(Failure::Server(Broken::Timeout))) {
+                Ok(idle) => idle,
+                Err(Failure::Ours) => return Err(Outage::Fault),
+                Err(Failure::Server(why)) => {
+                    self.servers.failed(watched, &why);
+                    continue;
+                }
+            };
+            self.servers.worked(watched);
+            return timeout(self.within, work(&idle.session)).await.unwrap_or(Err(Broken::Timeout)).map_err(|why| {
+                self.servers.failed(watched, &why);
+                Outage::Directory
+            });
+        }
+        Err(Outage::Directory)
+    }
+
     async fn fresh(&self, watched: &Arc<Watched>) -> Result<Idle, Failure> {
         let session = self.servers.session(watched).await?;
         let mut refused_until = self.refused_until.lock().await;

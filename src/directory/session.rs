@@ -3,6 +3,7 @@
 //! The client's BER parser recurses and has no limit: a hostile or broken directory would overflow our stack. So the client never sees the server. It talks to one
 //! end of a socket pair; at the other end a task owns the real connection and passes on only what is measured (L-040, L-042).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -12,9 +13,12 @@ use ldap3::Ldap;
 use ldap3::LdapConnAsync;
 use ldap3::LdapConnSettings;
 use ldap3::LdapError;
+use ldap3::Mod;
 use ldap3::Scope;
 use ldap3::SearchOptions;
 use ldap3::StdStream;
+use ldap3::exop::PasswordModify;
+use ldap3::result::ExopResult;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -49,6 +53,11 @@ impl Password {
     pub(super) fn of(secret: &Secret) -> Option<Self> {
         let text = secret.expose_text().filter(|text| !text.is_empty() && !text.contains('\0'))?;
         Some(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The plain text.
+    pub(super) fn text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -133,6 +142,22 @@ impl Session {
     pub(super) async fn bind(&self, name: &str, password: &Password) -> Result<Answer, Broken> {
         let (mut ldap, name, password) = (self.ldap.clone(), name.to_owned(), password.clone());
         let result = contained(async move { ldap.simple_bind(&name, &password.0).await }).await?;
+        Ok(Answer { code: result.rc, text: result.text })
+    }
+
+    /// Changes `unicodePwd` of an object: takes the old value away and puts the new one in, in one operation, so that the old password must be right.
+    pub(super) async fn modify_password(&self, dn: &str, old: &[u8], new: &[u8]) -> Result<Answer, Broken> {
+        let (mut ldap, dn, name) = (self.ldap.clone(), dn.to_owned(), b"unicodePwd".to_vec());
+        let changes = vec![Mod::Delete(name.clone(), HashSet::from([old.to_vec()])), Mod::Add(name, HashSet::from([new.to_vec()]))];
+        let result = contained(async move { ldap.modify(&dn, changes).await }).await?;
+        Ok(Answer { code: result.rc, text: result.text })
+    }
+
+    /// Changes the password of whom this connection is bound as (RFC 3062).
+    pub(super) async fn change_own_password(&self, old: &Password, new: &Password) -> Result<Answer, Broken> {
+        let (mut ldap, old, new) = (self.ldap.clone(), old.clone(), new.clone());
+        let asked = contained(async move { ldap.extended(PasswordModify { user_id: None, old_pass: Some(&old.0), new_pass: Some(&new.0) }).await });
+        let ExopResult(_, result) = asked.await?;
         Ok(Answer { code: result.rc, text: result.text })
     }
 
@@ -228,8 +253,8 @@ impl Quota {
     }
 }
 
-/// BindResponse, SearchResultEntry, SearchResultDone, SearchResultReference.
-const ANSWER_TAGS: [u8; 4] = [0x61, 0x64, 0x65, 0x73];
+/// BindResponse, SearchResultEntry, SearchResultDone, ModifyResponse, SearchResultReference, ExtendedResponse.
+const ANSWER_TAGS: [u8; 6] = [0x61, 0x64, 0x65, 0x67, 0x73, 0x78];
 /// Answers to one request: the entries we ask for, and references a domain controller adds.
 const ANSWERS_MAX: usize = 64;
 /// Bytes of one answer, and of all to one request.

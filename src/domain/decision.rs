@@ -157,6 +157,15 @@ impl Outage {
     }
 }
 
+/// A first factor that was asked and did not say no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It has a question of its own for the person: nothing is proven yet.
+    More,
+    /// It passed, and this is whose it was.
+    Passed(Identity),
+}
+
 /// A first factor that did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrimaryError {

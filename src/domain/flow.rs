@@ -8,6 +8,7 @@ use super::account::Standing;
 use super::account::Timestamp;
 use super::change::Change;
 use super::change::CommitError;
+use super::decision::Checked;
 use super::decision::Decision;
 use super::decision::Denial;
 use super::decision::FactorError;
@@ -31,12 +32,12 @@ use super::secret::Secret;
 /// What came back from the world.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The person typed a code.
-    Answer(Secret),
+    /// The person answered a question, ours or that of a server behind us.
+    Answer(Primary),
     /// The login begins.
     Begin,
-    /// The first factor was asked; whose it is, if it passed.
-    Checked(Result<Identity, PrimaryError>),
+    /// The first factor was asked.
+    Checked(Result<Checked, PrimaryError>),
     /// The changes are on disk, or are not.
     Committed(Result<(), CommitError>),
     /// The login's time is over.
@@ -66,6 +67,8 @@ pub enum Action {
     Hint,
     /// Ask the person this, and keep the flow until [`Event::Answer`].
     Park(String),
+    /// Ask the person what the first factor wants to know, and keep the flow until [`Event::Answer`].
+    Relay,
     /// Ask for the second factor. Answered by [`Event::Progress`].
     Start(Asking),
     /// Have a code checked. Answered by [`Event::Progress`].
@@ -100,6 +103,8 @@ pub struct Flow {
 /// How far a login is. What later stages need, earlier ones have earned: none behind `Check` exists without a [`Passed`].
 #[derive(Debug)]
 enum Stage {
+    /// The first factor has asked a question of its own.
+    Asked,
     Check,
     /// The changes decide: on disk, the decision is spoken.
     Commit(Decision),
@@ -171,15 +176,21 @@ impl Flow {
             | Stage::Verify(second)
             | Stage::Wait(second) => Some(&second.first.0),
             Stage::Commit(Decision::Accept(permit)) => Some(permit.identity()),
-            Stage::Check | Stage::Commit(_) | Stage::Done | Stage::Hint | Stage::New => None,
+            Stage::Asked | Stage::Check | Stage::Commit(_) | Stage::Done | Stage::Hint | Stage::New => None,
         }
     }
 
     /// Takes what came back and says what to do next. An event that does not belong to the stage ends the login as a fault.
     pub fn next(&mut self, now: Timestamp, event: Event) -> Action {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
-        let (stage, action) = self.step(now, stage, event);
-        if matches!(stage, Stage::Parked(..)) {
+        let (stage, action) = match (stage, event) {
+            (Stage::Asked, Event::Answer(answer)) => {
+                self.request.primary = answer;
+                (Stage::Check, Action::Check)
+            }
+            (stage, event) => self.step(now, stage, event),
+        };
+        if matches!(stage, Stage::Asked | Stage::Parked(..)) {
             // The password has done its work and does not wait in memory for a person.
             self.request.primary = Primary::Password(Secret::new(Vec::new()));
         }
@@ -191,7 +202,8 @@ impl Flow {
         match (stage, event) {
             (Stage::New, Event::Begin) => (Stage::Hint, Action::Hint),
             (Stage::Hint, Event::Hinted(hint)) => self.hinted(now, hint),
-            (Stage::Check, Event::Checked(Ok(identity))) => {
+            (Stage::Check, Event::Checked(Ok(Checked::More))) => (Stage::Asked, Action::Relay),
+            (Stage::Check, Event::Checked(Ok(Checked::Passed(identity)))) => {
                 let first = Passed(identity.clone());
                 (Stage::Find(first), Action::Find(identity))
             }
@@ -205,10 +217,13 @@ impl Flow {
             (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => confirm(now, second, why, spend, &standing),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Ok(progress))) => self.progressed(second, progress),
             (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Err(error))) => self.failed(now, second, error),
-            (Stage::Parked(second, ticket), Event::Answer(code)) => {
-                let who = second.first.0.clone();
-                (Stage::Refind(second, ticket, code), Action::Find(who))
-            }
+            (Stage::Parked(second, ticket), Event::Answer(answer)) => match answer.typed() {
+                Some(code) => {
+                    let who = second.first.0.clone();
+                    (Stage::Refind(second, ticket, code.clone()), Action::Find(who))
+                }
+                None => reject(Denial::CodeNeeded),
+            },
             (Stage::Refind(second, ticket, code), Event::Found(Ok(standing))) => self.found_again(now, second, ticket, code, &standing),
             (Stage::Commit(decision), Event::Committed(outcome)) => self.committed(now, decision, outcome),
             (Stage::Confirm(..) | Stage::Find(_) | Stage::Hint | Stage::Refind(..), Event::OutOfTurn) => reject(Denial::OutOfTurn),
@@ -424,7 +439,7 @@ fn expired(stage: &Stage) -> Next {
     match stage {
         Stage::Check | Stage::Hint => drop_for(Outage::Directory),
         Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..) => drop_for(Outage::Store),
-        Stage::Parked(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(_) => reject(Denial::NoAnswer),
+        Stage::Asked | Stage::Parked(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(_) => reject(Denial::NoAnswer),
         Stage::Done | Stage::New => drop_for(Outage::Fault),
     }
 }

@@ -47,11 +47,66 @@ impl Door {
     }
 }
 
+impl AuthRequest {
+    /// Whether the name typed is said to be the person's own. An outer EAP identity is none: whose login it is tells the first factor alone.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        !matches!(&self.primary, Primary::Relayed(Relayed { named: false, .. }))
+    }
+}
+
 /// The first factor, as given.
 #[derive(Clone, Debug)]
 pub enum Primary {
+    /// The answer to a challenge of ours, MS-CHAPv2 (RFC 2759).
+    MsChap2 {
+        /// MS-CHAP-Challenge.
+        challenge: [u8; 16],
+        /// MS-CHAP2-Response.
+        response: Box<[u8; 50]>,
+    },
     /// A password in clear, the code already cut off.
     Password(Secret),
+    /// Whatever there is goes to a server behind us, which knows what to make of it.
+    Relayed(Relayed),
+    /// No first factor is asked for here: the client has seen to it.
+    Waived,
+}
+
+/// A request for a server behind us.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    /// The door's own bytes, never looked into.
+    pub packet: Secret,
+    /// The credential in it: what must be the same when the request is repeated.
+    pub proof: Secret,
+    /// What was typed in clear, where it was: it may be the answer to a challenge of our own.
+    pub typed: Option<Secret>,
+    /// Whether the name in it is the person's own.
+    pub named: bool,
+}
+
+impl Primary {
+    /// What makes two requests carry the same first factor.
+    #[must_use]
+    pub fn proof(&self) -> [&[u8]; 2] {
+        match self {
+            Self::MsChap2 { challenge, response } => [challenge, response.as_slice()],
+            Self::Password(password) => [b"password", password.expose()],
+            Self::Relayed(relayed) => [b"relayed", relayed.proof.expose()],
+            Self::Waived => [b"waived", &[]],
+        }
+    }
+
+    /// What was typed in clear.
+    #[must_use]
+    pub fn typed(&self) -> Option<&Secret> {
+        match self {
+            Self::Password(typed) => Some(typed),
+            Self::Relayed(relayed) => relayed.typed.as_ref(),
+            Self::MsChap2 { .. } | Self::Waived => None,
+        }
+    }
 }
 
 /// How a client hands over a code.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::account::Standing;
 use super::change::Change;
 use super::change::CommitError;
+use super::decision::Checked;
 use super::decision::Decision;
 use super::decision::Denial;
 use super::decision::FactorError;
@@ -28,6 +29,7 @@ use super::play::owing;
 use super::play::refusal;
 use super::play::request;
 use super::play::rules;
+use super::request::Primary;
 use super::rules::FirstAlone;
 use super::rules::OnOutage;
 use super::rules::Rules;
@@ -49,7 +51,7 @@ fn last(rules: Arc<Rules>, shape: Shape, events: Vec<Event>) -> Action {
 
 /// The events up to the question for the second factor, then `more`.
 fn asked(standing: Standing, more: impl IntoIterator<Item = Event>) -> Vec<Event> {
-    let opening = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(alice())), Event::Found(Ok(standing))];
+    let opening = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Ok(standing))];
     opening.into_iter().chain(more).collect()
 }
 
@@ -62,7 +64,7 @@ fn m_05_a_wrong_password_and_a_wrong_code_count_against_the_same_identity() {
     let wrong_password = Event::Checked(Err(refusal(Some(alice()), Refused::WrongPassword)));
     assert_eq!(last(strict(), Shape::Asks, vec![Event::Begin, Event::Hinted(Ok(None)), wrong_password]), failed());
     assert_eq!(last(strict(), Shape::Appended, asked(enrolled(), [CODE_NEEDED, BAD_CODE])), failed());
-    let answer = [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(enrolled())), BAD_CODE];
+    let answer = [CODE_NEEDED, Event::Answer(Primary::Password(Secret::from(TYPED))), Event::Found(Ok(enrolled())), BAD_CODE];
     assert_eq!(last(strict(), Shape::Asks, asked(enrolled(), answer)), failed());
 }
 
@@ -75,7 +77,7 @@ fn m_03_a_code_spent_by_somebody_quicker_is_a_wrong_code() {
 
 #[test]
 fn m_05_a_new_challenge_is_no_way_around_the_lock() {
-    let events = asked(enrolled(), [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(locked()))]);
+    let events = asked(enrolled(), [CODE_NEEDED, Event::Answer(Primary::Password(Secret::from(TYPED))), Event::Found(Ok(locked()))]);
     assert_eq!(last(strict(), Shape::Asks, events), Action::Finish(Decision::Reject(Denial::Locked)));
 }
 
@@ -113,9 +115,9 @@ fn m_15_a_directory_that_does_not_answer_is_not_a_person_without_an_account() {
     let ends = |event| last(Arc::clone(&lenient), Shape::Asks, opening.iter().cloned().chain(event).collect());
     let away = Event::Checked(Err(PrimaryError::Outage(Outage::Directory)));
     assert_eq!(ends(vec![away]), Action::Finish(Decision::Drop(Outage::Directory)));
-    let unread = vec![Event::Checked(Ok(alice())), Event::Found(Err(Outage::Store))];
+    let unread = vec![Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Err(Outage::Store))];
     assert_eq!(ends(unread), Action::Finish(Decision::Drop(Outage::Store)));
-    let nobody = vec![Event::Checked(Ok(alice())), Event::Found(Ok(Standing::default()))];
+    let nobody = vec![Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Ok(Standing::default()))];
     assert!(matches!(ends(nobody), Action::Finish(Decision::Accept(permit)) if permit.why() == Grant::Unenrolled));
 }
 
@@ -133,7 +135,7 @@ fn m_18_no_error_is_ever_a_pass() {
 
 #[test]
 fn m_19_an_account_disabled_while_the_question_was_open_stays_out() {
-    let answered = |standing| asked(enrolled(), [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(standing))]);
+    let answered = |standing| asked(enrolled(), [CODE_NEEDED, Event::Answer(Primary::Password(Secret::from(TYPED))), Event::Found(Ok(standing))]);
     assert_eq!(last(strict(), Shape::Asks, answered(disabled())), Action::Finish(Decision::Reject(Denial::Disabled)));
     assert_eq!(last(strict(), Shape::Asks, answered(Standing::default())), Action::Finish(Decision::Reject(Denial::Unenrolled)));
 }
@@ -146,9 +148,9 @@ fn m_23_a_code_is_not_looked_at_before_the_password_passed() {
 
 #[test]
 fn r_044_a_wrong_answer_uses_the_challenge_up() {
-    let wrong = [CODE_NEEDED, Event::Answer(Secret::from(TYPED)), Event::Found(Ok(enrolled())), BAD_CODE, Event::Committed(Ok(()))];
+    let wrong = [CODE_NEEDED, Event::Answer(Primary::Password(Secret::from(TYPED))), Event::Found(Ok(enrolled())), BAD_CODE, Event::Committed(Ok(()))];
     let events = asked(enrolled(), wrong);
     assert_eq!(last(strict(), Shape::Asks, events.clone()), Action::Finish(Decision::Reject(Denial::BadCode)));
-    let again = events.into_iter().chain([Event::Answer(Secret::from(TYPED))]).collect();
+    let again = events.into_iter().chain([Event::Answer(Primary::Password(Secret::from(TYPED)))]).collect();
     assert_eq!(last(strict(), Shape::Asks, again), Action::Finish(Decision::Drop(Outage::Fault)));
 }

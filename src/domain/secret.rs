@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 /// Bytes nobody may see: a password, a code, a shared secret, a token's seed.
 ///
 /// `Debug` prints `Secret(..)`; the plain bytes come out through [`Secret::expose`] alone, a word one can search for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {

@@ -12,6 +12,7 @@ use super::account::Timestamp;
 use super::account::Tries;
 use super::change::Change;
 use super::change::CommitError;
+use super::decision::Checked;
 use super::decision::Decision;
 use super::decision::FactorError;
 use super::decision::Outage;
@@ -141,11 +142,12 @@ fn scene_request(words: &[&str]) -> AuthRequest {
 
 fn event(words: &[&str]) -> Event {
     match words {
-        ["answer", code] => Event::Answer(Secret::from(*code)),
+        ["answer", code] => Event::Answer(Primary::Password(Secret::from(*code))),
         ["begin"] => Event::Begin,
         ["checked", "away"] => Event::Checked(Err(PrimaryError::Outage(Outage::Directory))),
         ["checked", "refused", why, "of", who] => Event::Checked(Err(PrimaryError::Refused { who: Some(Identity((*who).into())), why: refused(why) })),
-        ["checked", who] => Event::Checked(Ok(Identity((*who).into()))),
+        ["checked", "more"] => Event::Checked(Ok(Checked::More)),
+        ["checked", who] => Event::Checked(Ok(Checked::Passed(Identity((*who).into())))),
         ["committed"] => Event::Committed(Ok(())),
         ["committed", "away"] => Event::Committed(Err(CommitError::Outage)),
         ["committed", "spent"] => Event::Committed(Err(CommitError::Spent)),
@@ -211,6 +213,7 @@ fn said(action: &Action) -> String {
         Action::Finish(Decision::Reject(denial)) => format!("reject {}", denial.as_str()),
         Action::Hint => "hint".into(),
         Action::Park(prompt) => format!("park {prompt}"),
+        Action::Relay => "relay".into(),
         Action::Start(asking) => format!("start {}", way(asking)),
         Action::Verify(asking, ticket, code) => {
             let ticket = ticket.as_ref().map(|ticket| format!(" {}", ticket.0)).unwrap_or_default();

@@ -9,11 +9,13 @@ use tokio::time::Instant;
 use super::Engine;
 use super::Outcome;
 use super::Providers;
+use super::parked::Car;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
 use crate::domain::Change;
+use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::Decision;
 use crate::domain::Event;
@@ -27,6 +29,7 @@ use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
 use crate::metrics;
+use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
@@ -47,6 +50,7 @@ pub(super) struct Journey {
     began: Instant,
     deadline: Instant,
     entry: Option<Entry>,
+    aside: Aside,
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<(Arc<dyn Provider>, Ticket)>,
@@ -68,13 +72,23 @@ pub(super) enum Ended {
     /// Nobody listens any more.
     GivenUp,
     Parked(String),
+    /// The first factor has a question for the person.
+    Relayed,
 }
 
 impl Journey {
     pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, providers, check, began, deadline, entry: None, turn: None, open: None, told: Told::default() }
+        Self { engine, flow, providers, check, began, deadline, entry: None, aside: Aside::default(), turn: None, open: None, told: Told::default() }
+    }
+
+    /// Goes on with what was parked.
+    pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
+        let Car { flow, providers, check, entry, aside, .. } = car;
+        let mut journey = Self::new(engine, flow, providers, check, within);
+        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
+        Self { entry, aside, ..journey }
     }
 
     /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
@@ -89,6 +103,10 @@ impl Journey {
                 Action::Park(prompt) => {
                     self.turn = None;
                     return Ended::Parked(prompt);
+                }
+                Action::Relay => {
+                    self.turn = None;
+                    return Ended::Relayed;
                 }
                 action => {
                     let committed = matches!(action, Action::Check | Action::Commit(_));
@@ -115,7 +133,7 @@ impl Journey {
             Action::Start(asking) => self.start(asking).await,
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
             Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
-            Action::Finish(_) | Action::Park(_) => Event::Expired,
+            Action::Finish(_) | Action::Park(_) | Action::Relay => Event::Expired,
         }
     }
 
@@ -124,13 +142,16 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
-        // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else.
-        let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
-        if !self.take_turn(&typed).await {
-            return Event::OutOfTurn;
+        // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else. A name that many share is no name.
+        if self.flow.request().is_named() {
+            let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
+            if !self.take_turn(&typed).await {
+                return Event::OutOfTurn;
+            }
         }
         let entry = match check.resolve(self.flow.request()).await {
-            Ok(entry) => entry,
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Event::Hinted(Ok(None)),
             Err(error) => return Event::Hinted(Err(self.refused(error))),
         };
         if !self.take_turn(&entry.identity).await {
@@ -142,11 +163,11 @@ impl Journey {
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
     }
 
-    async fn check(&mut self) -> Result<Identity, PrimaryError> {
-        let (Some(check), Some(entry)) = (&self.check, &self.entry) else {
+    async fn check(&mut self) -> Result<Checked, PrimaryError> {
+        let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
-        let checked = check.check(self.flow.request(), entry).await;
+        let checked = check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
         checked.map_err(|error| self.refused(error))
     }
 
@@ -252,19 +273,31 @@ impl Journey {
         }
     }
 
-    pub(super) fn into_parts(self) -> (Flow, Arc<Providers>) {
-        (self.flow, self.providers)
+    /// What is kept of a login that waits for a person until `until`.
+    pub(super) fn into_car(self, until: Instant) -> Car {
+        Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, until }
+    }
+
+    pub(super) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    pub(super) fn aside(&self) -> &Aside {
+        &self.aside
     }
 
     pub(super) fn drop_for(self, outage: Outage) -> Outcome {
-        let decision = Decision::Drop(outage);
-        self.log(&decision);
-        Outcome::Decided(Arc::new(decision))
+        self.conclude(Decision::Drop(outage))
     }
 
-    /// The one line a login leaves, and its count.
-    pub(super) fn log(mut self, decision: &Decision) {
+    /// The end: the one line a login leaves, its count, and what the door is told.
+    pub(super) fn conclude(mut self, decision: Decision) -> Outcome {
         self.take_back();
+        self.log(&decision);
+        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
+    }
+
+    fn log(&self, decision: &Decision) {
         let (spoken, why) = match decision {
             Decision::Accept(permit) => ("accept", permit.why().as_str()),
             Decision::Drop(outage) => ("drop", outage.as_str()),

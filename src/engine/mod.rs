@@ -27,12 +27,14 @@ use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::ports::Aside;
 use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use journey::Ended;
 use journey::Journey;
+use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
 use turnstile::Entered;
@@ -63,6 +65,8 @@ pub struct Engine {
     running: Arc<Running>,
     turns: Arc<Turns>,
     parked: Mutex<Parked>,
+    /// Those of whom nothing is proven yet have a place of their own: they cannot crowd out the others.
+    asked: Mutex<Parked>,
     uncounted: Mutex<Uncounted>,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
@@ -81,8 +85,8 @@ pub struct Answer {
     pub login: String,
     /// As in [`AuthRequest::seat`].
     pub seat: Vec<u8>,
-    /// What the person typed.
-    pub code: Secret,
+    /// What came back.
+    pub said: Primary,
 }
 
 /// A login under way. When the last asker drops it the login is given up: a question to the person is taken back and a late approval
@@ -108,7 +112,19 @@ pub enum Outcome {
         prompt: String,
     },
     /// Decided.
-    Decided(Arc<Decision>),
+    Decided {
+        /// The end.
+        decision: Arc<Decision>,
+        /// What the first factor said beside.
+        aside: Arc<Aside>,
+    },
+    /// Ask the person what the first factor wants to know, as it stands in `aside`; whoever answers must bring `state`.
+    Relayed {
+        /// 32 random bytes.
+        state: Secret,
+        /// The question.
+        aside: Arc<Aside>,
+    },
     /// The same login was asked again and the later asker gets the answer: say nothing.
     Superseded,
 }
@@ -126,6 +142,7 @@ impl Engine {
             running: Arc::new(Running::new(limits.logins_max)),
             turns: Arc::default(),
             parked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
+            asked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
             uncounted: Mutex::default(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
         }))
@@ -138,7 +155,7 @@ impl Engine {
 
     /// Begins a login that must end `within` that time. The same request while it runs joins it: one login, one push.
     pub fn login(self: &Arc<Self>, request: AuthRequest, rules: Arc<Rules>, check: Arc<dyn PrimaryCheck>, within: Duration) -> Login {
-        let Primary::Password(password) = &request.primary;
+        let [kind, proof] = request.primary.proof();
         let passcode = request.passcode.as_ref().map_or(&[][..], Secret::expose);
         let source = request.source.map(|source| source.to_string()).unwrap_or_default();
         let same = self.sameness(&[
@@ -149,7 +166,8 @@ impl Engine {
             &request.seat,
             &request.asker,
             source.as_bytes(),
-            password.expose(),
+            kind,
+            proof,
             passcode,
         ]);
         self.enter(same, |seat| {
@@ -160,9 +178,10 @@ impl Engine {
 
     /// Takes a parked login up again. A State is good once, for the client, name and seat it was given to.
     pub fn answer(self: &Arc<Self>, answer: Answer, within: Duration) -> Login {
-        let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, answer.state.expose(), answer.code.expose()]);
+        let [kind, proof] = answer.said.proof();
+        let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, answer.state.expose(), kind, proof]);
         self.enter(same, |seat| match self.unpark(&answer) {
-            Some((flow, providers)) => self.set_out(seat, Journey::new(Arc::clone(self), flow, providers, None, within), Event::Answer(answer.code)),
+            Some(car) => self.set_out(seat, Journey::resumed(Arc::clone(self), car, within), Event::Answer(answer.said)),
             None => seat.say(not_open(&answer)),
         })
     }
@@ -175,9 +194,9 @@ impl Engine {
 
     /// Joins the login that is the same, or begins it. Where nobody can tell what is the same, nothing begins: two people must never share one login.
     fn enter(&self, same: Option<Sameness>, begin: impl FnOnce(Seat)) -> Login {
-        let Some(same) = same else { return Login::over(Decision::Drop(Outage::Fault)) };
+        let Some(same) = same else { return Login::over(Outage::Fault) };
         match self.running.enter(same) {
-            Entered::Full => Login::over(Decision::Drop(Outage::Full)),
+            Entered::Full => Login::over(Outage::Full),
             Entered::Joined(place) => Login(Begun::Under(place)),
             Entered::First(seat, place) => {
                 begin(seat);
@@ -201,39 +220,46 @@ impl Engine {
 
     fn conclude(&self, journey: Journey, ended: Ended) -> Outcome {
         match ended {
-            Ended::Decided(decision) => {
-                journey.log(&decision);
-                Outcome::Decided(Arc::new(decision))
-            }
+            Ended::Decided(decision) => journey.conclude(decision),
             Ended::GivenUp => journey.drop_for(Outage::Fault),
-            Ended::Parked(prompt) => self.park(journey, prompt),
+            Ended::Parked(prompt) => {
+                let request = journey.flow().request();
+                tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, a code is awaited");
+                self.park(journey, &self.parked, |state, _| Outcome::Challenge { state, prompt })
+            }
+            Ended::Relayed => self.park(journey, &self.asked, |state, aside| Outcome::Relayed { state, aside }),
         }
     }
 
-    fn park(&self, journey: Journey, prompt: String) -> Outcome {
+    fn park(&self, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
-        let (flow, providers) = journey.into_parts();
-        let request = flow.request();
-        tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, a code is awaited");
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = parked.put(Instant::now(), state, flow, providers);
-        ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
+        let aside = Arc::new(journey.aside().clone());
+        let now = Instant::now();
+        let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let car = journey.into_car(parked.until(now));
+        let kept = parked.put(now, state, car);
         drop(parked);
+        self.count_parked();
         if kept {
-            Outcome::Challenge { state: Secret::new(state.to_vec()), prompt }
+            told(Secret::new(state.to_vec()), aside)
         } else {
             tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
-            Outcome::Decided(Arc::new(Decision::Drop(Outage::Full)))
+            Outcome::dropped(Outage::Full)
         }
     }
 
-    fn unpark(&self, answer: &Answer) -> Option<(Flow, Arc<Providers>)> {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = parked.take(Instant::now(), answer);
-        ::metrics::gauge!(crate::metrics::PARKED).set(count(parked.count()));
+    fn unpark(&self, answer: &Answer) -> Option<Car> {
+        let take = |place: &Mutex<Parked>| place.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), answer);
+        let taken = take(&self.parked).or_else(|| take(&self.asked));
+        self.count_parked();
         taken
+    }
+
+    fn count_parked(&self) {
+        let held = |place: &Mutex<Parked>| place.lock().unwrap_or_else(PoisonError::into_inner).count();
+        ::metrics::gauge!(crate::metrics::PARKED).set(count(held(&self.parked).saturating_add(held(&self.asked))));
     }
 
     fn providers(&self) -> Arc<Providers> {
@@ -255,12 +281,18 @@ impl Login {
     pub async fn outcome(self) -> Outcome {
         match self.0 {
             Begun::Over(outcome) => outcome,
-            Begun::Under(place) => place.outcome().await.unwrap_or_else(|| Outcome::Decided(Arc::new(Decision::Drop(Outage::Fault)))),
+            Begun::Under(place) => place.outcome().await.unwrap_or_else(|| Outcome::dropped(Outage::Fault)),
         }
     }
 
-    fn over(decision: Decision) -> Self {
-        Self(Begun::Over(Outcome::Decided(Arc::new(decision))))
+    fn over(outage: Outage) -> Self {
+        Self(Begun::Over(Outcome::dropped(outage)))
+    }
+}
+
+impl Outcome {
+    fn dropped(outage: Outage) -> Self {
+        Self::Decided { decision: Arc::new(Decision::Drop(outage)), aside: Arc::default() }
     }
 }
 
@@ -271,7 +303,7 @@ fn not_open(answer: &Answer) -> Outcome {
     ::metrics::counter!(crate::metrics::LOGINS, "door" => door, "client" => answer.client.clone(), "decision" => "reject", "why" => why).increment(1);
     let detail = "no such challenge is open: it ran out, was answered, or was never this client's";
     tracing::info!(door, client = answer.client, login = ?answer.login, decision = "reject", why, detail, "login");
-    Outcome::Decided(Arc::new(Decision::Reject(Denial::OutOfTurn)))
+    Outcome::Decided { decision: Arc::new(Decision::Reject(Denial::OutOfTurn)), aside: Arc::default() }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {

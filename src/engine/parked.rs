@@ -11,6 +11,9 @@ use super::Answer;
 use super::Providers;
 use crate::domain::Flow;
 use crate::domain::Identity;
+use crate::ports::Aside;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
 
 /// Open challenges of one identity; one more throws out its oldest, so that a stolen password cannot fill the table.
 const PER_IDENTITY_MAX: usize = 8;
@@ -29,12 +32,17 @@ pub(super) struct Parked {
     keep: Duration,
 }
 
+/// A flow and all it goes on with.
 #[derive(Debug)]
-struct Car {
-    flow: Flow,
+pub(super) struct Car {
+    pub(super) flow: Flow,
     /// Those it began with: a reload is for logins that begin after it.
-    providers: Arc<Providers>,
-    until: Instant,
+    pub(super) providers: Arc<Providers>,
+    /// The first factor, where it may be asked again.
+    pub(super) check: Option<Arc<dyn PrimaryCheck>>,
+    pub(super) entry: Option<Entry>,
+    pub(super) aside: Aside,
+    pub(super) until: Instant,
 }
 
 impl Parked {
@@ -46,36 +54,51 @@ impl Parked {
         self.flows.len()
     }
 
+    /// How long a flow put in now is kept.
+    pub(super) fn until(&self, now: Instant) -> Instant {
+        now.checked_add(self.keep).unwrap_or(now)
+    }
+
     /// Keeps a flow under a State that nobody can guess; `false` when all places are taken.
-    pub(super) fn put(&mut self, now: Instant, state: State, flow: Flow, providers: Arc<Providers>) -> bool {
+    ///
+    /// A flow in which nothing is proven yet anybody can make: where all places are taken by such, the oldest goes.
+    pub(super) fn put(&mut self, now: Instant, state: State, car: Car) -> bool {
         self.sweep(now);
-        let Some(who) = flow.proven().cloned() else { return false };
-        if let Some(states) = self.by_identity.get(&who).filter(|states| states.len() >= PER_IDENTITY_MAX)
+        let who = car.flow.proven().cloned();
+        if let Some(who) = &who
+            && let Some(states) = self.by_identity.get(who).filter(|states| states.len() >= PER_IDENTITY_MAX)
             && let Some(first) = states.front().copied()
         {
             self.remove(&first);
         }
         if self.flows.len() >= self.count_max {
-            return false;
+            if who.is_some() {
+                return false;
+            }
+            while self.flows.len() >= self.count_max {
+                let Some((_, oldest)) = self.oldest.pop_front() else { return false };
+                self.remove(&oldest);
+            }
         }
-        let until = now.checked_add(self.keep).unwrap_or(now);
         if self.oldest.len() >= self.count_max.saturating_mul(2) {
             self.oldest.retain(|(_, state)| self.flows.contains_key(state));
         }
-        self.oldest.push_back((until, state));
-        self.by_identity.entry(who).or_default().push_back(state);
-        self.flows.insert(state, Car { flow, providers, until });
+        self.oldest.push_back((car.until, state));
+        if let Some(who) = who {
+            self.by_identity.entry(who).or_default().push_back(state);
+        }
+        self.flows.insert(state, car);
         true
     }
 
     /// Takes the flow out, for whoever was asked and in time. A State that was shown is used up whatever comes of it.
-    pub(super) fn take(&mut self, now: Instant, answer: &Answer) -> Option<(Flow, Arc<Providers>)> {
+    pub(super) fn take(&mut self, now: Instant, answer: &Answer) -> Option<Car> {
         self.sweep(now);
         let state: State = answer.state.expose().try_into().ok()?;
         let car = self.remove(&state)?;
         let request = car.flow.request();
         let theirs = request.client == answer.client && request.seat == answer.seat && spelled_alike(&request.login, &answer.login);
-        (theirs && now < car.until).then_some((car.flow, car.providers))
+        (theirs && now < car.until).then_some(car)
     }
 
     fn remove(&mut self, state: &State) -> Option<Car> {

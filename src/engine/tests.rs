@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::domain::*;
+use crate::ports::Conversation;
 use crate::ports::Entry;
 use crate::ports::StoreError;
 
@@ -89,20 +90,25 @@ impl Store for World {
 
 #[async_trait]
 impl PrimaryCheck for World {
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
         match request.login.trim() {
             "nobody" => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
             "away" => Err(PrimaryError::Outage(Outage::Directory)),
-            _ => Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }),
+            _ => Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None })),
         }
     }
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
-        let Primary::Password(password) = &request.primary;
-        match password.expose() {
-            b"right" => Ok(entry.identity.clone()),
+        let entry = entry.unwrap();
+        match request.primary.typed().unwrap().expose() {
+            b"right" => Ok(Checked::Passed(entry.identity.clone())),
             b"slow" => std::future::pending().await,
             b"panic" => panic!("a check that panics, on purpose"),
+            b"asks" => {
+                aside.conversation = Some(Conversation { server: 1, state: "theirs".into() });
+                Ok(Checked::More)
+            }
+            b"told" if aside.conversation.as_ref().is_some_and(|talk| talk.server == 1) => Ok(Checked::Passed(entry.identity.clone())),
             b"held" => {
                 self.asked.notify_one();
                 self.released.notified().await;
@@ -199,7 +205,7 @@ fn begin(world: &Arc<World>, engine: &Arc<Engine>, method: Method, request: Auth
 }
 
 fn claim(state: Secret, code: &str) -> Answer {
-    Answer { state, client: "fw".into(), login: "alice".into(), seat: vec![1], code: code.into() }
+    Answer { state, client: "fw".into(), login: "alice".into(), seat: vec![1], said: Primary::Password(code.into()) }
 }
 
 async fn challenged(world: &Arc<World>, engine: &Arc<Engine>) -> Secret {
@@ -213,11 +219,11 @@ async fn challenged(world: &Arc<World>, engine: &Arc<Engine>) -> Secret {
 }
 
 fn accepted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Decided(decision) if matches!(&**decision, Decision::Accept(permit) if *permit.identity() == alice()))
+    matches!(outcome, Outcome::Decided { decision, .. } if matches!(&**decision, Decision::Accept(permit) if *permit.identity() == alice()))
 }
 
 fn decided(outcome: &Outcome, want: &Decision) -> bool {
-    matches!(outcome, Outcome::Decided(decision) if **decision == *want)
+    matches!(outcome, Outcome::Decided { decision, .. } if **decision == *want)
 }
 
 #[tokio::test(start_paused = true)]
@@ -491,4 +497,24 @@ async fn m_19_an_account_disabled_while_the_phone_asks_stays_out() {
     *world.verdict.lock().unwrap() = Some(Ok(Progress::Allowed { spend: None }));
     world.released.notify_one();
     assert!(decided(&login.outcome().await, &Decision::Reject(Denial::Disabled)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_042_the_first_factors_own_question_is_parked_and_its_answer_finds_the_conversation() {
+    let (world, engine) = world();
+    let outcome = begin(&world, &engine, Method::Oath, asked("alice", "asks", 1)).outcome().await;
+    let Outcome::Relayed { state, aside } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(aside.conversation.as_ref().unwrap().state, "theirs".into());
+    let next = engine.answer(claim(state.clone(), "told"), MINUTE).outcome().await;
+    assert!(matches!(next, Outcome::Challenge { .. }), "{next:?}");
+    let again = engine.answer(claim(state, "told"), MINUTE).outcome().await;
+    assert!(decided(&again, &Decision::Reject(Denial::OutOfTurn)), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_043_a_question_of_the_first_factor_is_answered_from_its_own_seat_alone() {
+    let (world, engine) = world();
+    let Outcome::Relayed { state, .. } = begin(&world, &engine, Method::Oath, asked("alice", "asks", 1)).outcome().await else { panic!() };
+    let elsewhere = engine.answer(Answer { seat: vec![2], ..claim(state, "told") }, MINUTE).outcome().await;
+    assert!(decided(&elsewhere, &Decision::Reject(Denial::OutOfTurn)), "{elsewhere:?}");
 }

@@ -1,4 +1,5 @@
 //! Bytes: packets and frames in and out, nothing decided.
 
 pub mod ldap;
+pub mod mschap;
 pub mod radius;

@@ -17,12 +17,14 @@ use vestibule::directory::OpenError;
 use vestibule::directory::Settings;
 use vestibule::directory::TlsError;
 use vestibule::domain::AuthRequest;
+use vestibule::domain::Checked;
 use vestibule::domain::Door;
 use vestibule::domain::Outage;
 use vestibule::domain::Primary;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Refused;
 use vestibule::domain::Secret;
+use vestibule::ports::Aside;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::PrimaryCheck;
@@ -232,8 +234,8 @@ async fn a_door_that_hands_us_a_password_asks_the_directory_once() {
         seat: Vec::new(),
         asker: Vec::new(),
     };
-    let entry = check.resolve(&request).await.unwrap();
-    assert_eq!(check.check(&request, &entry).await, Ok(entry.identity));
+    let entry = check.resolve(&request).await.unwrap().unwrap();
+    assert_eq!(check.check(&request, Some(&entry), &mut Aside::default()).await, Ok(Checked::Passed(entry.identity)));
     assert_eq!(lab.binds_of("alice"), 1);
 }
 

@@ -18,10 +18,11 @@ use super::upstream::read;
 use super::upstream::well;
 use super::upstream::whole;
 use crate::domain::AuthRequest;
+use crate::domain::Checked;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Grant;
-use crate::domain::Identity;
+use crate::domain::Outage;
 use crate::domain::Permit;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
@@ -29,6 +30,7 @@ use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::engine::Login;
 use crate::engine::Outcome;
+use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -147,7 +149,7 @@ pub(super) async fn decide(login: Login, check: Arc<Check>, denied_at: Instant) 
     let outcome = login.outcome().await;
     let held = check.release();
     match outcome {
-        Outcome::Decided(decision) => match (&*decision, held) {
+        Outcome::Decided { decision, .. } => match (&*decision, held) {
             (Decision::Accept(permit), Some(held)) => held.grant(permit),
             (Decision::Accept(_), None) => {
                 tracing::error!("a bind was accepted that no directory answered: refused");
@@ -160,7 +162,7 @@ pub(super) async fn decide(login: Login, check: Arc<Check>, denied_at: Instant) 
                 deny(denied_at).await
             }
         },
-        Outcome::Challenge { .. } | Outcome::Superseded => {
+        Outcome::Challenge { .. } | Outcome::Relayed { .. } | Outcome::Superseded => {
             drop(held);
             deny(denied_at).await
         }
@@ -254,12 +256,14 @@ impl Check {
 
 #[async_trait]
 impl PrimaryCheck for Check {
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
-        self.directory.resolve(&request.login).await
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
+        self.directory.resolve(&request.login).await.map(Some)
     }
 
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
-        let Primary::Password(password) = &request.primary;
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _aside: &mut Aside) -> Result<Checked, PrimaryError> {
+        let (Primary::Password(password), Some(entry)) = (&request.primary, entry) else {
+            return Err(PrimaryError::Outage(Outage::Fault));
+        };
         if password.is_empty() || entry.dn.is_empty() {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
@@ -271,7 +275,7 @@ impl PrimaryCheck for Check {
         }
         let upstream = self.prove(upstream, entry).await?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
-        Ok(entry.identity.clone())
+        Ok(Checked::Passed(entry.identity.clone()))
     }
 }
 
@@ -294,6 +298,7 @@ mod tests {
     use crate::domain::Event;
     use crate::domain::FirstAlone;
     use crate::domain::Flow;
+    use crate::domain::Identity;
     use crate::domain::Lock;
     use crate::domain::OnOutage;
     use crate::domain::Rules;
@@ -323,7 +328,7 @@ mod tests {
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
         };
         let mut flow = Flow::new(request, Arc::new(rules));
-        let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Identity(who.into()))), Event::Found(Ok(Standing::default()))];
+        let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];
         let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
         let Some(Action::Finish(decision)) = last else { panic!("{last:?}") };
         Arc::new(decision)

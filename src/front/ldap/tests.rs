@@ -33,6 +33,7 @@ use crate::engine::Limits;
 use crate::ports::Clock;
 use crate::ports::Connected;
 use crate::ports::Entry;
+use crate::ports::PasswordError;
 use crate::ports::Proof;
 use crate::ports::Store;
 use crate::ports::StoreError;
@@ -60,6 +61,9 @@ impl Directory for Void {
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
+    }
+    async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
+        Err(PasswordError::Unsupported)
     }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         std::future::pending().await
@@ -106,6 +110,9 @@ impl Directory for Pair {
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
+    }
+    async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
+        Err(PasswordError::Unsupported)
     }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         let left = self.left.load(Ordering::SeqCst);

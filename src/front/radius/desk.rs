@@ -36,6 +36,7 @@ use crate::metrics;
 use crate::wire::radius::Code;
 use crate::wire::radius::Refusal;
 use crate::wire::radius::Request;
+use crate::wire::radius::carry::Carried;
 use crate::wire::radius::reply;
 use crate::wire::radius::reply::Asked;
 
@@ -126,7 +127,7 @@ impl Desk {
         if !self.status.allows(arrived, path.peer.ip()) {
             return self.discard(arrived, path, Some(client), "status_too_often", &"Status-Server comes more than five times a second");
         }
-        match reply::accept(&Asked::of(request), client.secret.expose()) {
+        match reply::accept(&Asked::of(request), client.secret.expose(), &Carried::default(), [0; 2]) {
             Ok(bytes) => send(&self.socket, &path, &bytes),
             Err(error) => self.discard(arrived, path, Some(client), "reply_too_long", &error),
         }

@@ -16,6 +16,7 @@ use crate::engine::Outcome;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
 use crate::wire::radius::attr::Attribute;
+use crate::wire::radius::carry::Carried;
 use crate::wire::radius::reply;
 use crate::wire::radius::reply::Asked;
 use crate::wire::radius::reply::TooLong;
@@ -78,8 +79,8 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
     let typed = password(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
-        let code = Secret::new(typed.expose().trim_ascii().to_vec());
-        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, code }));
+        let said = Primary::Password(Secret::new(typed.expose().trim_ascii().to_vec()));
+        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said }));
     }
     if typed.is_empty() {
         return Err(Unfit::EmptyPassword);
@@ -166,24 +167,26 @@ pub(super) enum Reply {
 /// The table from a login's end to a reply.
 pub(super) fn reply(outcome: &Outcome, asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
     match outcome {
-        Outcome::Challenge { state, prompt } => reply::challenge(asked, secret.expose(), state.expose(), prompt).map(Reply::AtOnce),
-        Outcome::Decided(decision) => match &**decision {
+        Outcome::Challenge { state, prompt } => {
+            reply::challenge(asked, secret.expose(), state.expose(), Some(prompt), &Carried::default(), [0; 2]).map(Reply::AtOnce)
+        }
+        Outcome::Decided { decision, .. } => match &**decision {
             Decision::Accept(permit) => admitted(permit, asked, secret).map(Reply::AtOnce),
             Decision::Drop(_) => Ok(Reply::Silence),
             Decision::Reject(_) => refused(asked, secret),
         },
-        Outcome::Superseded => Ok(Reply::Superseded),
+        Outcome::Relayed { .. } | Outcome::Superseded => Ok(Reply::Superseded),
     }
 }
 
 /// The reply to whoever is refused, for whatever reason: the same text and the same delay.
 pub(super) fn refused(asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
-    reply::reject(asked, secret.expose(), REFUSED).map(Reply::Delayed)
+    reply::reject(asked, secret.expose(), Some(REFUSED), &Carried::default()).map(Reply::Delayed)
 }
 
 /// The one way to an Access-Accept for a person: with the flow's permit in hand.
 fn admitted(_permit: &Permit, asked: &Asked, secret: &Secret) -> Result<Vec<u8>, TooLong> {
-    reply::accept(asked, secret.expose())
+    reply::accept(asked, secret.expose(), &Carried::default(), [0; 2])
 }
 
 /// Attributes that stand in a request once or not at all (RFC 2865 §5.44).

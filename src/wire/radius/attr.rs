@@ -13,11 +13,11 @@ use super::Refusal;
 pub struct Attributes<'a>(&'a [u8]);
 
 impl<'a> Attributes<'a> {
-    /// Takes the bytes behind a packet's header. At most [`COUNT_MAX`] attributes.
+    /// Takes the bytes behind a packet's header, at most `count_max` attributes.
     ///
     /// # Errors
     /// [`Refusal::Attribute`] where the framing is lost, [`Refusal::TooMany`].
-    pub(super) fn framed(bytes: &'a [u8]) -> Result<Self, Refusal> {
+    pub(super) fn framed(bytes: &'a [u8], count_max: usize) -> Result<Self, Refusal> {
         let mut rest = bytes;
         let mut count = 0_usize;
         while !rest.is_empty() {
@@ -26,12 +26,17 @@ impl<'a> Attributes<'a> {
                 return Err(Refusal::Attribute);
             }
             count = count.saturating_add(1);
-            if count > COUNT_MAX {
+            if count > count_max {
                 return Err(Refusal::TooMany);
             }
             rest = behind;
         }
         Ok(Self(bytes))
+    }
+
+    /// Bytes that have been framed, or been written by us.
+    pub(super) fn known(bytes: &'a [u8]) -> Self {
+        Self(bytes)
     }
 
     /// All of them, in order.
@@ -186,9 +191,14 @@ impl<'a> Tlvs<'a> {
         }
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter(self.0)
+    }
+
     /// The values of this type, in order.
     pub fn all(&self, kind: u8) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        Iter(self.0).filter(move |attribute| attribute.kind == kind).map(|attribute| attribute.value)
+        self.iter().filter(move |attribute| attribute.kind == kind).map(|attribute| attribute.value)
     }
 
     /// The value at the end of a path of types through nested containers: at most [`DEPTH_MAX`] deep, and nothing where one on the way is invalid.
@@ -289,7 +299,7 @@ fn split_tlv(bytes: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
     Some((Attribute { kind: *kind, value: attribute.get(2..)? }, behind))
 }
 
-/// Attributes of one packet.
+/// Attributes of one packet of 4096 octets.
 pub const COUNT_MAX: usize = 200;
 /// Octets of one value.
 pub const VALUE_LEN_MAX: usize = 253;
@@ -318,6 +328,8 @@ pub const STATE: u8 = 24;
 pub const VENDOR_SPECIFIC: u8 = 26;
 /// Session-Timeout: in an Access-Challenge the seconds there are to answer (RFC 2865 §5.27).
 pub const SESSION_TIMEOUT: u8 = 27;
+/// Idle-Timeout (RFC 2865 §5.28).
+pub const IDLE_TIMEOUT: u8 = 28;
 /// Called-Station-Id (RFC 2865 §5.30).
 pub const CALLED_STATION_ID: u8 = 30;
 /// Calling-Station-Id (RFC 2865 §5.31).
@@ -328,18 +340,30 @@ pub const NAS_IDENTIFIER: u8 = 32;
 pub const PROXY_STATE: u8 = 33;
 /// CHAP-Challenge (RFC 2865 §5.40).
 pub const CHAP_CHALLENGE: u8 = 60;
+/// Framed-MTU (RFC 2865 §5.12).
+pub const FRAMED_MTU: u8 = 12;
 /// Tunnel-Client-Endpoint, text behind an optional tag (RFC 2868 §3.3).
 pub const TUNNEL_CLIENT_ENDPOINT: u8 = 66;
+/// Tunnel-Password, a tag and what is hidden with a salt (RFC 2868 §3.5).
+pub const TUNNEL_PASSWORD: u8 = 69;
 /// ARAP-Password (RFC 2869 §5.4).
 pub const ARAP_PASSWORD: u8 = 70;
+/// Prompt: whether what is typed may be shown (RFC 2869 §5.10).
+pub const PROMPT: u8 = 76;
 /// EAP-Message (RFC 3579 §3.1).
 pub const EAP_MESSAGE: u8 = 79;
 /// Message-Authenticator (RFC 3579 §3.2).
 pub const MESSAGE_AUTHENTICATOR: u8 = 80;
 /// NAS-IPv6-Address (RFC 3162 §2.1).
 pub const NAS_IPV6_ADDRESS: u8 = 95;
+/// Error-Cause (RFC 5176 §3.6).
+pub const ERROR_CAUSE: u8 = 101;
 /// Framed-IPv6-Address (RFC 6911 §3.1).
 pub const FRAMED_IPV6_ADDRESS: u8 = 168;
+/// Ascend-Send-Secret, both as that vendor's attribute and, from old equipment, among the standard ones.
+pub const ASCEND_SEND_SECRET: u8 = 214;
+/// Ascend-Receive-Secret of that vendor.
+pub const ASCEND_RECEIVE_SECRET: u8 = 215;
 /// Extended-Type-1 (RFC 6929 §3.1).
 pub const EXTENDED_1: u8 = 241;
 /// Extended-Type-4 (RFC 6929 §3.4).
@@ -349,9 +373,25 @@ pub const LONG_EXTENDED_1: u8 = 245;
 /// Long-Extended-Type-2 (RFC 6929 §3.6).
 pub const LONG_EXTENDED_2: u8 = 246;
 
+/// Ascend's enterprise number.
+pub const VENDOR_ASCEND: u32 = 529;
 /// Microsoft's enterprise number (RFC 2548).
 pub const VENDOR_MICROSOFT: u32 = 311;
 /// MS-CHAP-Response of that vendor (RFC 2548 §2.1.3).
 pub const MS_CHAP_RESPONSE: u8 = 1;
+/// MS-CHAP-Error of that vendor (RFC 2548 §2.1.5).
+pub const MS_CHAP_ERROR: u8 = 2;
+/// MS-CHAP-NT-Enc-PW of that vendor: a piece of a new password (RFC 2548 §2.1.6).
+pub const MS_CHAP_NT_ENC_PW: u8 = 6;
+/// MS-CHAP-Challenge of that vendor (RFC 2548 §2.1.2).
+pub const MS_CHAP_CHALLENGE: u8 = 11;
+/// MS-CHAP-MPPE-Keys of that vendor (RFC 2548 §2.4.1).
+pub const MS_CHAP_MPPE_KEYS: u8 = 12;
+/// MS-MPPE-Send-Key of that vendor (RFC 2548 §2.4.2).
+pub const MS_MPPE_SEND_KEY: u8 = 16;
+/// MS-MPPE-Recv-Key of that vendor (RFC 2548 §2.4.3).
+pub const MS_MPPE_RECV_KEY: u8 = 17;
 /// MS-CHAP2-Response of that vendor (RFC 2548 §2.3.2).
 pub const MS_CHAP2_RESPONSE: u8 = 25;
+/// MS-CHAP2-CPW of that vendor: a password is changed (RFC 2548 §2.3.4).
+pub const MS_CHAP2_CPW: u8 = 27;

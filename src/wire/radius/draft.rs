@@ -1,9 +1,8 @@
-//! A packet being written: Message-Authenticator first, whatever follows, sealed at the end, never above 4096 octets.
+//! A packet being written: Message-Authenticator first, whatever follows, sealed at the end, never above its bound.
 
 use super::AUTHENTICATOR_AT;
 use super::Code;
 use super::HEADER_LEN;
-use super::PACKET_LEN_MAX;
 use super::attr::MESSAGE_AUTHENTICATOR;
 use super::attr::VALUE_LEN_MAX;
 use super::sign;
@@ -15,63 +14,122 @@ use super::sign::SEAL_LEN;
 #[error("does not fit: an attribute holds 253 octets and a packet 4096")]
 pub struct TooLong;
 
+/// How a packet begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Head {
+    /// With an identifier and no Message-Authenticator: accounting.
+    Bare(u8),
+    /// With an identifier, and Message-Authenticator as the first attribute.
+    Signed(u8),
+    /// With a token: RADIUS/1.1 (RFC 9765 §4.1).
+    Token(u32),
+}
+
 /// Header, blank Message-Authenticator and the attributes so far.
-pub(super) struct Draft(Vec<u8>);
+pub(super) struct Draft {
+    bytes: Vec<u8>,
+    len_max: usize,
+}
 
 impl Draft {
-    pub(super) fn new(code: Code, identifier: u8) -> Self {
+    pub(super) fn new(code: Code, head: Head, len_max: usize) -> Self {
+        let identifier = match head {
+            Head::Bare(identifier) | Head::Signed(identifier) => identifier,
+            Head::Token(_) => 0,
+        };
         let mut bytes = vec![code.octet(), identifier, 0, 0];
-        bytes.extend_from_slice(&BLANK);
-        // First in every packet: the chosen-prefix collision of CVE-2024-3596 then has nowhere to begin.
-        bytes.extend_from_slice(&[MESSAGE_AUTHENTICATOR, 18]);
-        bytes.extend_from_slice(&BLANK);
-        Self(bytes)
+        match head {
+            Head::Bare(_) => bytes.extend_from_slice(&BLANK),
+            Head::Signed(_) => {
+                bytes.extend_from_slice(&BLANK);
+                // First in every packet: the chosen-prefix collision of CVE-2024-3596 then has nowhere to begin.
+                bytes.extend_from_slice(&[MESSAGE_AUTHENTICATOR, 18]);
+                bytes.extend_from_slice(&BLANK);
+            }
+            Head::Token(token) => {
+                bytes.extend_from_slice(&token.to_be_bytes());
+                bytes.extend_from_slice(&[0; 12]);
+            }
+        }
+        Self { bytes, len_max }
     }
 
     /// Octets of attributes that still fit.
     pub(super) fn room(&self) -> usize {
-        PACKET_LEN_MAX.saturating_sub(self.0.len())
+        self.len_max.saturating_sub(self.bytes.len())
     }
 
     /// One attribute more. An empty value is left out.
     pub(super) fn push(&mut self, kind: u8, value: &[u8]) -> Result<(), TooLong> {
-        if value.is_empty() {
-            return Ok(());
-        }
+        if value.is_empty() { Ok(()) } else { self.push_even_empty(kind, value) }
+    }
+
+    /// One attribute more, be it empty: an EAP-Start is (RFC 3579 §2.1).
+    pub(super) fn push_even_empty(&mut self, kind: u8, value: &[u8]) -> Result<(), TooLong> {
         let length = framed_len(value);
         let octet = u8::try_from(length).map_err(|_| TooLong)?;
         if value.len() > VALUE_LEN_MAX || length > self.room() {
             return Err(TooLong);
         }
-        self.0.extend_from_slice(&[kind, octet]);
-        self.0.extend_from_slice(value);
+        self.bytes.extend_from_slice(&[kind, octet]);
+        self.bytes.extend_from_slice(value);
+        Ok(())
+    }
+
+    /// Attributes that are framed already.
+    pub(super) fn push_raw(&mut self, attributes: &[u8]) -> Result<(), TooLong> {
+        if attributes.len() > self.room() {
+            return Err(TooLong);
+        }
+        self.bytes.extend_from_slice(attributes);
         Ok(())
     }
 
     /// Seals a request: Message-Authenticator over its own, random authenticator.
     pub(super) fn into_request(mut self, authenticator: &[u8; SEAL_LEN], secret: &[u8]) -> Result<Vec<u8>, TooLong> {
+        self.write_length()?;
         self.sign(authenticator, secret)?;
         self.write(AUTHENTICATOR_AT, authenticator)?;
-        Ok(self.0)
+        Ok(self.bytes)
+    }
+
+    /// Seals an Accounting-Request: its authenticator is the digest over itself (RFC 2866 §3).
+    pub(super) fn into_accounting(mut self, secret: &[u8]) -> Result<Vec<u8>, TooLong> {
+        self.write_length()?;
+        let seal = sign::accounting_authenticator(&self.bytes, secret).ok_or(TooLong)?;
+        self.write(AUTHENTICATOR_AT, &seal)?;
+        Ok(self.bytes)
     }
 
     /// Seals a reply to the request of that authenticator: Message-Authenticator, and over it the Response Authenticator.
     pub(super) fn into_reply(mut self, asked: &[u8; SEAL_LEN], secret: &[u8]) -> Result<Vec<u8>, TooLong> {
-        self.sign(asked, secret)?;
-        let seal = sign::response_authenticator(&self.0, asked, secret).ok_or(TooLong)?;
+        self.write_length()?;
+        if self.bytes.get(HEADER_LEN) == Some(&MESSAGE_AUTHENTICATOR) {
+            self.sign(asked, secret)?;
+        }
+        let seal = sign::response_authenticator(&self.bytes, asked, secret).ok_or(TooLong)?;
         self.write(AUTHENTICATOR_AT, &seal)?;
-        Ok(self.0)
+        Ok(self.bytes)
+    }
+
+    /// Ends a packet of RADIUS/1.1, which has no seal.
+    pub(super) fn into_plain(mut self) -> Result<Vec<u8>, TooLong> {
+        self.write_length()?;
+        Ok(self.bytes)
+    }
+
+    fn write_length(&mut self) -> Result<(), TooLong> {
+        let length = u16::try_from(self.bytes.len()).map_err(|_| TooLong)?;
+        self.write(LENGTH_AT, &length.to_be_bytes())
     }
 
     fn sign(&mut self, authenticator: &[u8; SEAL_LEN], secret: &[u8]) -> Result<(), TooLong> {
-        let length = u16::try_from(self.0.len()).map_err(|_| TooLong)?;
-        self.write(LENGTH_AT, &length.to_be_bytes())?;
-        let seal = sign::message_authenticator(&self.0, authenticator, SIGNATURE_AT, secret).ok_or(TooLong)?;
+        let seal = sign::message_authenticator(&self.bytes, authenticator, SIGNATURE_AT, secret).ok_or(TooLong)?;
         self.write(SIGNATURE_AT, &seal)
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), TooLong> {
-        let place = self.0.get_mut(at..).and_then(|behind| behind.get_mut(..bytes.len())).ok_or(TooLong)?;
+        let place = self.bytes.get_mut(at..).and_then(|behind| behind.get_mut(..bytes.len())).ok_or(TooLong)?;
         place.copy_from_slice(bytes);
         Ok(())
     }

@@ -17,17 +17,10 @@ pub fn hide(password: &[u8], secret: &[u8], authenticator: &[u8; BLOCK_LEN]) -> 
     if password.len() > PASSWORD_LEN_MAX {
         return Err(BadLength);
     }
-    let mut padded = Zeroizing::new(password.to_vec());
+    let mut padded = Zeroizing::new(Vec::with_capacity(PASSWORD_LEN_MAX));
+    padded.extend_from_slice(password);
     padded.resize(password.len().max(1).next_multiple_of(BLOCK_LEN), 0);
-    let mut hidden: Vec<u8> = Vec::with_capacity(padded.len());
-    let mut chain: &[u8] = authenticator;
-    let mut last;
-    for block in padded.chunks(BLOCK_LEN) {
-        last = mask(secret, chain, block);
-        hidden.extend_from_slice(&last);
-        chain = &*last;
-    }
-    Ok(hidden)
+    Ok(conceal(&padded, secret, authenticator))
 }
 
 /// The password, trailing NULs taken off.
@@ -38,15 +31,34 @@ pub fn reveal(hidden: &[u8], secret: &[u8], authenticator: &[u8; BLOCK_LEN]) -> 
     if hidden.is_empty() || hidden.len() > PASSWORD_LEN_MAX || !hidden.len().is_multiple_of(BLOCK_LEN) {
         return Err(BadLength);
     }
-    let mut password = Zeroizing::new(Vec::with_capacity(hidden.len()));
-    let mut chain: &[u8] = authenticator;
-    for block in hidden.chunks(BLOCK_LEN) {
-        password.extend_from_slice(&mask(secret, chain, block));
-        chain = block;
-    }
+    let mut password = uncover(hidden, secret, authenticator);
     let end = password.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
     password.truncate(end);
     Ok(password)
+}
+
+/// Hides whole blocks: each under the digest of the secret and the hidden block before it, the first one under `start`.
+pub(super) fn conceal(blocks: &[u8], secret: &[u8], start: &[u8]) -> Vec<u8> {
+    let mut hidden: Vec<u8> = Vec::with_capacity(blocks.len());
+    let mut chain: &[u8] = start;
+    let mut last;
+    for block in blocks.chunks(BLOCK_LEN) {
+        last = mask(secret, chain, block);
+        hidden.extend_from_slice(&last);
+        chain = &*last;
+    }
+    hidden
+}
+
+/// What [`conceal`] hid.
+pub(super) fn uncover(hidden: &[u8], secret: &[u8], start: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut blocks = Zeroizing::new(Vec::with_capacity(hidden.len()));
+    let mut chain: &[u8] = start;
+    for block in hidden.chunks(BLOCK_LEN) {
+        blocks.extend_from_slice(&mask(secret, chain, block));
+        chain = block;
+    }
+    blocks
 }
 
 /// One block under the digest of the secret and what came before it. Its own inverse.
@@ -57,4 +69,4 @@ fn mask(secret: &[u8], chain: &[u8], block: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// Octets of a password.
 pub const PASSWORD_LEN_MAX: usize = 128;
-const BLOCK_LEN: usize = 16;
+pub(super) const BLOCK_LEN: usize = 16;

@@ -1,9 +1,14 @@
 //! RADIUS packets (RFC 2865): what has been verified is a [`Request`], and nothing else is one.
 
 pub mod attr;
+pub mod carry;
+pub mod credential;
 mod draft;
+pub mod forward;
 pub mod hide;
+mod hop;
 pub mod reply;
+pub mod salt;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -14,16 +19,20 @@ use zeroize::Zeroizing;
 use self::attr::Attribute;
 use self::attr::Attributes;
 use self::hide::BadLength;
+use self::sign::BLANK;
 use self::sign::Found;
 
-/// A request that is well framed, of a kind that servers get, and as authentic as the client's [`Integrity`] demands. Made by [`Request::verify`] alone.
+/// A request that is well framed, of a kind that servers get, and as authentic as the client's [`Integrity`] demands. Made by [`Request::verify`],
+/// [`Request::verify_accounting`], and behind TLS by [`Request::over_tls`] and [`Request::over_tls_11`] alone.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
+    version: Version,
     code: Code,
     identifier: u8,
     authenticator: &'a [u8; 16],
     attributes: Attributes<'a>,
     signed: bool,
+    len_max: usize,
 }
 
 impl<'a> Request<'a> {
@@ -34,22 +43,72 @@ impl<'a> Request<'a> {
     /// # Errors
     /// Why the datagram must be dropped without a word.
     pub fn verify(datagram: &'a [u8], secret: &[u8], integrity: Integrity) -> Result<Self, Refusal> {
-        let Packet { code, identifier, authenticator, attributes, bytes } = Packet::framed(datagram)?;
-        if !matches!(code, Code::AccessRequest | Code::StatusServer) {
+        let packet = Packet::framed(datagram, PACKET_LEN_MAX)?;
+        if !matches!(packet.code, Code::AccessRequest | Code::StatusServer) {
             return Err(Refusal::Code);
         }
+        Self::of(&packet, secret, integrity, PACKET_LEN_MAX)
+    }
+
+    /// Takes one datagram at a port for accounting: Accounting-Request, whose own authenticator must be right and which needs no
+    /// Message-Authenticator, and signed Status-Server.
+    ///
+    /// # Errors
+    /// Why the datagram must be dropped without a word.
+    pub fn verify_accounting(datagram: &'a [u8], secret: &[u8]) -> Result<Self, Refusal> {
+        let packet = Packet::framed(datagram, PACKET_LEN_MAX)?;
+        if !matches!(packet.code, Code::AccountingRequest | Code::StatusServer) {
+            return Err(Refusal::Code);
+        }
+        Self::of(&packet, secret, Integrity::Require, PACKET_LEN_MAX)
+    }
+
+    /// Takes one packet out of a TLS connection that speaks RADIUS/1.0 (RFC 6614), where all kinds of requests come in at one port. `len_max` is 4096, or
+    /// up to 65,535 where configured; a reply may be as long.
+    ///
+    /// # Errors
+    /// Why the connection must be closed.
+    pub fn over_tls(packet: &'a [u8], secret: &[u8], integrity: Integrity, len_max: usize) -> Result<Self, Refusal> {
+        Self::of(&Packet::framed(packet, len_max)?, secret, integrity, len_max)
+    }
+
+    /// Takes one packet out of a TLS connection that speaks RADIUS/1.1 (RFC 9765): TLS alone makes it authentic, and nothing in it is hidden. A
+    /// Message-Authenticator in it means nothing.
+    ///
+    /// # Errors
+    /// Why the connection must be closed.
+    pub fn over_tls_11(packet: &'a [u8], len_max: usize) -> Result<Self, Refusal> {
+        let Packet { code, identifier, authenticator, attributes, .. } = Packet::framed(packet, len_max)?;
+        if !matches!(code, Code::AccessRequest | Code::AccountingRequest | Code::StatusServer) {
+            return Err(Refusal::Code);
+        }
+        Ok(Self { version: Version::V11, code, identifier, authenticator, attributes, signed: true, len_max })
+    }
+
+    fn of(packet: &Packet<'a>, secret: &[u8], integrity: Integrity, len_max: usize) -> Result<Self, Refusal> {
+        let Packet { code, identifier, authenticator, attributes, bytes } = *packet;
+        let accounting = match code {
+            Code::AccessRequest | Code::StatusServer => false,
+            Code::AccountingRequest => true,
+            _ => return Err(Refusal::Code),
+        };
+        // An Accounting-Request's authenticator is made over the rest, so a Message-Authenticator cannot be made over it (as RFC 5176 §2.3 says of CoA).
+        let over = if accounting { &BLANK } else { authenticator };
         let signed = match sign::find(attributes) {
             Found::Broken => return Err(Refusal::BrokenSignature),
             Found::None => false,
             Found::One(given, at) => {
-                if !sign::same(sign::message_authenticator(bytes, authenticator, at, secret), given) {
+                if !sign::same(sign::message_authenticator(bytes, over, at, secret), given) {
                     return Err(Refusal::WrongSignature);
                 }
                 true
             }
         };
-        let request = Self { code, identifier, authenticator, attributes, signed };
-        if !signed {
+        if accounting && !sign::same(sign::accounting_authenticator(bytes, secret), authenticator) {
+            return Err(Refusal::WrongAuthenticator);
+        }
+        let request = Self { version: Version::V10, code, identifier, authenticator, attributes, signed: signed || accounting, len_max };
+        if !request.signed {
             request.may_be_unsigned(integrity)?;
         }
         Ok(request)
@@ -84,19 +143,31 @@ impl<'a> Request<'a> {
         self.code
     }
 
-    /// The octet that tells a client's requests apart.
+    /// Which RADIUS it was asked in.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The octet that tells a client's requests apart; in RADIUS/1.1 it means nothing.
     #[must_use]
     pub fn identifier(&self) -> u8 {
         self.identifier
     }
 
-    /// The Request Authenticator.
+    /// The Request Authenticator; in RADIUS/1.1 the token and twelve octets that mean nothing.
     #[must_use]
     pub fn authenticator(&self) -> &'a [u8; 16] {
         self.authenticator
     }
 
-    /// Whether it carries a Message-Authenticator, which then was right.
+    /// What tells a connection's requests apart in RADIUS/1.1 (RFC 9765 §4.2).
+    #[must_use]
+    pub fn token(&self) -> Option<u32> {
+        (self.version == Version::V11).then(|| token_of(self.authenticator))
+    }
+
+    /// Whether it is authentic as it stands: by Message-Authenticator, by an Accounting-Request's authenticator, or by RADIUS/1.1.
     #[must_use]
     pub fn signed(&self) -> bool {
         self.signed
@@ -137,7 +208,17 @@ impl<'a> Request<'a> {
     /// The hidden password has a length that cannot be.
     pub fn user_password(&self, secret: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, BadLength> {
         let Some(hidden) = self.attributes.iter().find(|attribute| attribute.kind == attr::USER_PASSWORD) else { return Ok(None) };
-        hide::reveal(hidden.value, secret, self.authenticator).map(Some)
+        self.password_of(hidden.value, secret).map(Some)
+    }
+
+    /// A User-Password in clear.
+    fn password_of(&self, value: &[u8], secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, BadLength> {
+        match self.version {
+            Version::V10 => hide::reveal(value, secret, self.authenticator),
+            // RFC 9765 §5.1.1
+            Version::V11 if (1..=hide::PASSWORD_LEN_MAX).contains(&value.len()) => Ok(Zeroizing::new(value.to_vec())),
+            Version::V11 => Err(BadLength),
+        }
     }
 
     /// Whether there is a credential other than User-Password: CHAP, MS-CHAP, ARAP or EAP.
@@ -151,6 +232,15 @@ impl<'a> Request<'a> {
     fn has_credential(&self) -> bool {
         self.attributes.contains(attr::USER_PASSWORD) || self.has_other_credential()
     }
+}
+
+/// Which RADIUS a packet is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// As RFC 2865 has it: secrets, authenticators, MD5.
+    V10,
+    /// As RFC 9765 has it: TLS 1.3 alone.
+    V11,
 }
 
 /// Whether a client's requests must carry a Message-Authenticator (CVE-2024-3596).
@@ -175,6 +265,12 @@ pub enum Code {
     AccessReject,
     /// May they come in?
     AccessRequest,
+    /// This is who is on.
+    AccountingRequest,
+    /// It is written down.
+    AccountingResponse,
+    /// It cannot be answered, and why (RFC 7930 §4).
+    ProtocolError,
     /// Are you there?
     StatusServer,
 }
@@ -188,6 +284,9 @@ impl Code {
             Self::AccessChallenge => "Access-Challenge",
             Self::AccessReject => "Access-Reject",
             Self::AccessRequest => "Access-Request",
+            Self::AccountingRequest => "Accounting-Request",
+            Self::AccountingResponse => "Accounting-Response",
+            Self::ProtocolError => "Protocol-Error",
             Self::StatusServer => "Status-Server",
         }
     }
@@ -198,12 +297,15 @@ impl Code {
             Self::AccessAccept => 2,
             Self::AccessReject => 3,
             Self::AccessChallenge => 11,
+            Self::AccountingRequest => 4,
+            Self::AccountingResponse => 5,
             Self::StatusServer => 12,
+            Self::ProtocolError => 52,
         }
     }
 
     fn of(octet: u8) -> Option<Self> {
-        [Self::AccessAccept, Self::AccessChallenge, Self::AccessReject, Self::AccessRequest, Self::StatusServer].into_iter().find(|code| code.octet() == octet)
+        ALL_CODES.into_iter().find(|code| code.octet() == octet)
     }
 }
 
@@ -220,7 +322,7 @@ pub enum Refusal {
     #[error("packets of this code are not taken here")]
     Code,
     /// A reply to another request.
-    #[error("the reply's identifier is not that of the request")]
+    #[error("the reply's identifier or token is not that of the request")]
     Identifier,
     /// The Length field is below 20 or above 4096.
     #[error("the packet's length field is below 20 or above 4096")]
@@ -249,8 +351,8 @@ pub enum Refusal {
     /// No Message-Authenticator in Status-Server.
     #[error("Message-Authenticator is missing from Status-Server")]
     UnsignedStatus,
-    /// The Response Authenticator is wrong.
-    #[error("the Response Authenticator is wrong: check the shared secret")]
+    /// The authenticator of a reply or of an Accounting-Request is wrong.
+    #[error("the authenticator is wrong: check the shared secret")]
     WrongAuthenticator,
     /// Message-Authenticator is wrong.
     #[error("Message-Authenticator is wrong: check the shared secret")]
@@ -292,23 +394,43 @@ struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    fn framed(datagram: &'a [u8]) -> Result<Self, Refusal> {
+    fn framed(datagram: &'a [u8], len_max: usize) -> Result<Self, Refusal> {
         let (head, _) = datagram.split_first_chunk::<HEADER_LEN>().ok_or(Refusal::Short)?;
         let [octet, identifier, high, low, ..] = *head;
         let length = usize::from(u16::from_be_bytes([high, low]));
-        if !(HEADER_LEN..=PACKET_LEN_MAX).contains(&length) {
+        if !(HEADER_LEN..=len_max).contains(&length) {
             return Err(Refusal::Length);
         }
         let bytes = datagram.get(..length).ok_or(Refusal::Truncated)?;
         let code = Code::of(octet).ok_or(Refusal::Code)?;
         let (_, behind) = bytes.split_at_checked(AUTHENTICATOR_AT).ok_or(Refusal::Short)?;
         let (authenticator, behind) = behind.split_first_chunk().ok_or(Refusal::Short)?;
-        Ok(Self { code, identifier, authenticator, attributes: Attributes::framed(behind)?, bytes })
+        let attributes = Attributes::framed(behind, attr::COUNT_MAX.max(len_max / COUNTED_LEN))?;
+        Ok(Self { code, identifier, authenticator, attributes, bytes })
     }
 }
+
+/// RADIUS/1.1 has its token where the authenticator begins (RFC 9765 §4.1).
+fn token_of(authenticator: &[u8; 16]) -> u32 {
+    let [first, second, third, fourth, ..] = *authenticator;
+    u32::from_be_bytes([first, second, third, fourth])
+}
+
+const ALL_CODES: [Code; 8] = [
+    Code::AccessAccept,
+    Code::AccessChallenge,
+    Code::AccessReject,
+    Code::AccessRequest,
+    Code::AccountingRequest,
+    Code::AccountingResponse,
+    Code::ProtocolError,
+    Code::StatusServer,
+];
 
 /// Octets before the attributes.
 pub const HEADER_LEN: usize = 20;
 /// Octets of a packet (RFC 2865 §3).
 pub const PACKET_LEN_MAX: usize = 4096;
+/// A larger packet may have one attribute more for each so many octets.
+const COUNTED_LEN: usize = 21;
 const AUTHENTICATOR_AT: usize = 4;

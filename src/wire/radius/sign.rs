@@ -1,4 +1,4 @@
-//! The two seals: Message-Authenticator (RFC 3579 §3.2) and Response Authenticator (RFC 2865 §3).
+//! The seals: Message-Authenticator (RFC 3579 §3.2), Response Authenticator (RFC 2865 §3) and that of an Accounting-Request (RFC 2866 §3).
 
 use hmac::Hmac;
 use hmac::KeyInit;
@@ -12,7 +12,7 @@ use super::HEADER_LEN;
 use super::attr::Attributes;
 use super::attr::MESSAGE_AUTHENTICATOR;
 
-/// Octets of both seals.
+/// Octets of each seal.
 pub(super) const SEAL_LEN: usize = 16;
 /// A seal not yet made: what the digest sees in its place.
 pub(super) const BLANK: [u8; SEAL_LEN] = [0; SEAL_LEN];
@@ -60,6 +60,11 @@ pub(super) fn response_authenticator(packet: &[u8], authenticator: &[u8; SEAL_LE
     let head = packet.get(..AUTHENTICATOR_AT)?;
     let attributes = packet.get(HEADER_LEN..)?;
     Some(Md5::new().chain_update(head).chain_update(authenticator).chain_update(attributes).chain_update(secret).finalize().into())
+}
+
+/// MD5 over an Accounting-Request with nothing in the authenticator's place, and the secret.
+pub(super) fn accounting_authenticator(packet: &[u8], secret: &[u8]) -> Option<[u8; SEAL_LEN]> {
+    response_authenticator(packet, &BLANK, secret)
 }
 
 /// Whether a seal is the one it must be, in a time that tells nothing.

@@ -1,29 +1,37 @@
-//! The other side: requests that we send and the replies to them. Always signed, both ways (R-039).
+//! The other side: requests that we send and the replies to them. Always signed by us, and by them unless configured otherwise (R-039).
 
 use zeroize::Zeroizing;
 
 use super::Code;
+use super::Integrity;
+use super::PACKET_LEN_MAX;
 use super::Packet;
 use super::Refusal;
+use super::Version;
 use super::attr;
 use super::attr::Attribute;
 use super::attr::Attributes;
 use super::draft::Draft;
+use super::draft::Head;
 use super::draft::TooLong;
+use super::forward::Forward;
 use super::hide;
 use super::sign;
+use super::sign::BLANK;
 use super::sign::Found;
+use super::token_of;
 
 /// An Access-Request to be sent.
 ///
 /// ```
+/// use vestibule::wire::radius::Integrity;
 /// use vestibule::wire::radius::attr;
 /// use vestibule::wire::radius::upstream::AccessRequest;
 /// use vestibule::wire::radius::upstream::verify_reply;
 ///
 /// let random = [7; 16]; // from a source of chance, fresh for each request
 /// let sent = AccessRequest::new(1, random).with(attr::USER_NAME, b"alice").password(b"open sesame").signed(b"shared secret")?;
-/// assert!(verify_reply(b"whatever arrived", &sent, b"shared secret").is_err());
+/// assert!(verify_reply(b"whatever arrived", &sent, b"shared secret", Integrity::Require).is_err());
 /// # Ok::<(), vestibule::wire::radius::upstream::Unsendable>(())
 /// ```
 #[derive(Clone)]
@@ -60,7 +68,7 @@ impl AccessRequest {
     /// # Errors
     /// A value or the whole is too long.
     pub fn signed(&self, secret: &[u8]) -> Result<Vec<u8>, Unsendable> {
-        let mut draft = Draft::new(Code::AccessRequest, self.identifier);
+        let mut draft = Draft::new(Code::AccessRequest, Head::Signed(self.identifier), PACKET_LEN_MAX);
         if let Some(password) = &self.password {
             let hidden = hide::hide(password, secret, &self.authenticator).map_err(|_| Unsendable::Password)?;
             draft.push(attr::USER_PASSWORD, &hidden)?;
@@ -83,7 +91,7 @@ impl std::fmt::Debug for AccessRequest {
 /// # Errors
 /// None that can be; the signature is as of every packet.
 pub fn status_server(identifier: u8, authenticator: &[u8; 16], secret: &[u8]) -> Result<Vec<u8>, Unsendable> {
-    Ok(Draft::new(Code::StatusServer, identifier).into_request(authenticator, secret)?)
+    Forward::default().signed(Code::StatusServer, identifier, authenticator, secret)
 }
 
 /// Why a request cannot be sent.
@@ -97,15 +105,22 @@ pub enum Unsendable {
     TooLong(#[from] TooLong),
 }
 
-/// A reply that is authentic. Made by [`verify_reply`] alone.
+/// A reply that is authentic. Made by [`verify_reply`], and behind TLS by [`verify_reply_over_tls`] and [`verify_reply_over_tls_11`] alone.
 #[derive(Clone, Debug)]
 pub struct Reply<'a> {
+    version: Version,
     code: Code,
     attributes: Attributes<'a>,
 }
 
 impl<'a> Reply<'a> {
-    /// Accept, Challenge or Reject.
+    /// Which RADIUS it came in.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Accept, Challenge or Reject; Accounting-Response; over TLS also Protocol-Error.
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
@@ -132,22 +147,38 @@ impl<'a> Reply<'a> {
 
 /// Takes a datagram as the reply to the request `sent`. What is refused is as good as never arrived: go on waiting.
 ///
+/// The Response Authenticator is always looked at; a Message-Authenticator always where there is one, and there must be one under
+/// [`Integrity::Require`], save in an Accounting-Response, to which no RFC gives one.
+///
 /// # Errors
 /// It is no reply, not to this request, unsigned, or not from who knows the secret.
-pub fn verify_reply<'a>(datagram: &'a [u8], sent: &[u8], secret: &[u8]) -> Result<Reply<'a>, Refusal> {
-    let asked = Packet::framed(sent)?;
-    let Packet { code, identifier, authenticator, attributes, bytes } = Packet::framed(datagram)?;
-    if !matches!(code, Code::AccessAccept | Code::AccessChallenge | Code::AccessReject) {
-        return Err(Refusal::Code);
-    }
+pub fn verify_reply<'a>(datagram: &'a [u8], sent: &[u8], secret: &[u8], integrity: Integrity) -> Result<Reply<'a>, Refusal> {
+    let reply = verify_reply_over_tls(datagram, sent, secret, integrity, PACKET_LEN_MAX)?;
+    // Made for reliable transports (RFC 7930 §4).
+    if reply.code == Code::ProtocolError { Err(Refusal::Code) } else { Ok(reply) }
+}
+
+/// The same of a packet out of a TLS connection that speaks RADIUS/1.0, of at most `len_max` octets (R-117).
+///
+/// # Errors
+/// As of [`verify_reply`].
+pub fn verify_reply_over_tls<'a>(packet: &'a [u8], sent: &[u8], secret: &[u8], integrity: Integrity, len_max: usize) -> Result<Reply<'a>, Refusal> {
+    let asked = Packet::framed(sent, usize::MAX)?;
+    let Packet { code, identifier, authenticator, attributes, bytes } = Packet::framed(packet, len_max)?;
+    answers(code, asked.code)?;
     if identifier != asked.identifier {
         return Err(Refusal::Identifier);
     }
     match sign::find(attributes) {
         Found::Broken => return Err(Refusal::BrokenSignature),
-        Found::None => return Err(Refusal::Unsigned),
+        // RFC 3579 §3.2: EAP never comes without (R-036).
+        Found::None if attributes.contains(attr::EAP_MESSAGE) => return Err(Refusal::UnsignedEap),
+        Found::None if integrity == Integrity::Require && code != Code::AccountingResponse => return Err(Refusal::Unsigned),
+        Found::None => {}
         Found::One(given, at) => {
-            if !sign::same(sign::message_authenticator(bytes, asked.authenticator, at, secret), given) {
+            let made_over = |over| sign::same(sign::message_authenticator(bytes, over, at, secret), given);
+            // No RFC says over what it is made in an Accounting-Response; FreeRADIUS blanks the authenticator there, as in the request.
+            if !(made_over(asked.authenticator) || code == Code::AccountingResponse && made_over(&BLANK)) {
                 return Err(Refusal::WrongSignature);
             }
         }
@@ -155,5 +186,31 @@ pub fn verify_reply<'a>(datagram: &'a [u8], sent: &[u8], secret: &[u8]) -> Resul
     if !sign::same(sign::response_authenticator(bytes, asked.authenticator, secret), authenticator) {
         return Err(Refusal::WrongAuthenticator);
     }
-    Ok(Reply { code, attributes })
+    Ok(Reply { version: Version::V10, code, attributes })
+}
+
+/// The same in RADIUS/1.1: the token alone says to what it is the reply (RFC 9765 §4.2).
+///
+/// # Errors
+/// It is no reply, or not to this request.
+pub fn verify_reply_over_tls_11<'a>(packet: &'a [u8], sent: &[u8], len_max: usize) -> Result<Reply<'a>, Refusal> {
+    let asked = Packet::framed(sent, usize::MAX)?;
+    let Packet { code, authenticator, attributes, .. } = Packet::framed(packet, len_max)?;
+    answers(code, asked.code)?;
+    if token_of(authenticator) != token_of(asked.authenticator) {
+        return Err(Refusal::Identifier);
+    }
+    Ok(Reply { version: Version::V11, code, attributes })
+}
+
+/// Whether a packet of this code can be the reply to one of that.
+fn answers(code: Code, asked: Code) -> Result<(), Refusal> {
+    let fits = match asked {
+        Code::AccessRequest => matches!(code, Code::AccessAccept | Code::AccessChallenge | Code::AccessReject | Code::ProtocolError),
+        Code::AccountingRequest => matches!(code, Code::AccountingResponse | Code::ProtocolError),
+        // By the port it was sent to, which the packet does not tell (RFC 5997 §3).
+        Code::StatusServer => matches!(code, Code::AccessAccept | Code::AccountingResponse | Code::ProtocolError),
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(Refusal::Code) }
 }

@@ -40,6 +40,7 @@ use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
+use vestibule::ports::PasswordError;
 use vestibule::ports::Proof;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
@@ -159,6 +160,10 @@ impl Directory for Lab {
 
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         Err(PrimaryError::Outage(Outage::Directory))
+    }
+
+    async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
+        Err(PasswordError::Unsupported)
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {

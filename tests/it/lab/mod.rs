@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use vestibule::demo::directory::Lab;
 use vestibule::demo::directory::Person;
 use vestibule::wire::radius::Code;
+use vestibule::wire::radius::Integrity;
 use vestibule::wire::radius::attr;
 use vestibule::wire::radius::upstream::AccessRequest;
 use vestibule::wire::radius::upstream::verify_reply;
@@ -197,7 +198,7 @@ pub(crate) fn heard(socket: &UdpSocket, sent: &[u8], patience: Duration) -> Opti
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = [0; 4096];
     let length = socket.recv(&mut buffer).ok()?;
-    let reply = verify_reply(&buffer[..length], sent, SECRET.as_bytes()).unwrap();
+    let reply = verify_reply(&buffer[..length], sent, SECRET.as_bytes(), Integrity::Require).unwrap();
     Some(Heard { code: reply.code(), state: reply.state().unwrap_or_default().to_vec() })
 }
 

@@ -48,6 +48,7 @@ use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
+use vestibule::ports::PasswordError;
 use vestibule::ports::Proof;
 use vestibule::ports::Provider;
 use vestibule::ports::Store;
@@ -127,6 +128,10 @@ impl Directory for LabDirectory {
 
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         panic!("the LDAP door binds on the client's own connection");
+    }
+
+    async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
+        Err(PasswordError::Unsupported)
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {

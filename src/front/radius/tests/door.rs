@@ -147,7 +147,7 @@ async fn a_reload_holds_for_the_next_datagram() {
     let question = status_server(9, &[9; 16], b"another secret").unwrap();
     nas.send(&nas.login("alice", "open sesame")).await;
     let reply = nas.ask(&question).await;
-    assert!(crate::wire::radius::upstream::verify_reply(&reply, &question, b"another secret").is_ok());
+    assert!(crate::wire::radius::upstream::verify_reply(&reply, &question, b"another secret", Integrity::Require).is_ok());
 }
 
 #[tokio::test]

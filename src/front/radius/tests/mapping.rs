@@ -52,7 +52,7 @@ fn begin(request: &AccessRequest, client: &Client) -> crate::domain::AuthRequest
 #[test]
 fn a_request_is_a_login_in_the_door_s_words() {
     let login = begin(&request().password(b"open sesame"), &fixture());
-    let Primary::Password(password) = &login.primary;
+    let Primary::Password(password) = &login.primary else { panic!("{login:?}") };
     assert_eq!((login.door, login.client.as_str(), login.login.as_str(), password.expose()), (Door::Radius, "fortigate", "alice", &b"open sesame"[..]));
     assert_eq!(login.prompt.as_deref(), Some("Enter your code:"));
     assert!(login.passcode.is_none() && login.source.is_none());
@@ -60,7 +60,7 @@ fn a_request_is_a_login_in_the_door_s_words() {
     let mut appending = fixture();
     appending.code = CodeEntry::Append(",".into());
     let login = begin(&request().password(b"open sesame,123456"), &appending);
-    let Primary::Password(password) = &login.primary;
+    let Primary::Password(password) = &login.primary else { panic!("{login:?}") };
     assert_eq!((password.expose(), login.passcode.as_ref().unwrap().expose()), (&b"open sesame"[..], &b"123456"[..]));
     assert_eq!(login.prompt, None);
 }
@@ -120,7 +120,7 @@ fn what_may_be_there_once_is_not_guessed_at_when_it_is_there_twice() {
 fn an_answer_brings_its_state_and_a_code_without_the_blanks_around_it() {
     let Errand::Answer(answer) = errand(&request().with(attr::STATE, &[7; 32]).password(b" 123456 "), &fixture()) else { panic!("no answer") };
     assert_eq!(
-        (answer.state.expose().to_vec(), answer.client.as_str(), answer.login.as_str(), answer.code.expose()),
+        (answer.state.expose().to_vec(), answer.client.as_str(), answer.login.as_str(), answer.said.typed().unwrap().expose()),
         (vec![7; 32], "fortigate", "alice", &b"123456"[..])
     );
 }
@@ -176,7 +176,7 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let bytes = request().password(b"x").signed(SECRET).unwrap();
     let asked = Asked::of(&Request::verify(&bytes, SECRET, fixture().integrity).unwrap());
     let reply = |outcome: &Outcome| map::reply(outcome, &asked, &Secret::new(SECRET.to_vec())).unwrap();
-    let decided = |decision| Outcome::Decided(std::sync::Arc::new(decision));
+    let decided = |decision| Outcome::Decided { decision: std::sync::Arc::new(decision), aside: std::sync::Arc::default() };
     let denials = [
         Denial::BadCode,
         Denial::BadCredential,

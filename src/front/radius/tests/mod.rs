@@ -25,6 +25,7 @@ use super::Settings;
 use crate::domain::*;
 use crate::engine::Engine;
 use crate::engine::Limits;
+use crate::ports::Aside;
 use crate::ports::Clock;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -121,7 +122,7 @@ impl Store for World {
 
 #[async_trait]
 impl PrimaryCheck for World {
-    async fn resolve(&self, request: &AuthRequest) -> Result<Entry, PrimaryError> {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
         self.resolves.fetch_add(1, Ordering::SeqCst);
         *self.last.lock().unwrap() = Some(request.clone());
         if self.away.load(Ordering::SeqCst) {
@@ -130,13 +131,13 @@ impl PrimaryCheck for World {
         if request.login == "nobody" {
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
-        Ok(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None })
+        Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
     }
-    async fn check(&self, request: &AuthRequest, entry: &Entry) -> Result<Identity, PrimaryError> {
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
-        let Primary::Password(password) = &request.primary;
-        match password.expose() {
-            b"open sesame" => Ok(entry.identity.clone()),
+        let entry = entry.unwrap();
+        match request.primary.typed().unwrap().expose() {
+            b"open sesame" => Ok(Checked::Passed(entry.identity.clone())),
             _ => Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword }),
         }
     }
@@ -277,12 +278,12 @@ impl Nas {
     async fn hears_nothing(&self) {
         let question = crate::wire::radius::upstream::status_server(250, b"are you there???", SECRET).unwrap();
         let reply = self.ask(&question).await;
-        assert!(verify_reply(&reply, &question, SECRET).is_ok(), "an earlier datagram was answered");
+        assert!(verify_reply(&reply, &question, SECRET, Integrity::Require).is_ok(), "an earlier datagram was answered");
     }
 }
 
 fn read<'a>(reply: &'a [u8], sent: &[u8]) -> Reply<'a> {
-    verify_reply(reply, sent, SECRET).unwrap()
+    verify_reply(reply, sent, SECRET, Integrity::Require).unwrap()
 }
 
 /// Nothing here takes this long.

@@ -12,6 +12,8 @@ use hmac::Mac;
 use md5::Md5;
 
 const SECRET: &[u8] = b"a shared secret of 32 characters";
+/// Where the salts of a reply begin.
+const SALT: [u8; 2] = [0x7f, 0xfe];
 const AUTHENTICATOR: [u8; 16] = *b"random and once!";
 
 /// A packet of these attributes, just as they are.

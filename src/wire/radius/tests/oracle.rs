@@ -8,10 +8,12 @@ use radius::core::rfc2865;
 use super::super::Code;
 use super::super::Integrity;
 use super::super::Request;
+use super::super::carry::Carried;
 use super::super::hide;
 use super::super::reply;
 use super::super::reply::Asked;
 use super::super::upstream::AccessRequest;
+use super::SALT;
 use super::SECRET;
 
 proptest! {
@@ -45,8 +47,8 @@ proptest! {
     fn the_oracle_takes_our_replies_for_authentic(message in "[ -~]{1,253}", state in proptest::collection::vec(any::<u8>(), 1..=253)) {
         let sent = AccessRequest::new(4, [3; 16]).with(33, b"proxy").password(b"open").signed(SECRET).unwrap();
         let asked = Asked::of(&Request::verify(&sent, SECRET, Integrity::Require).unwrap());
-        let challenge = reply::challenge(&asked, SECRET, &state, &message).unwrap();
-        let all = [reply::accept(&asked, SECRET).unwrap(), reply::reject(&asked, SECRET, &message).unwrap(), challenge.clone()];
+        let challenge = reply::challenge(&asked, SECRET, &state, Some(&message), &Carried::default(), SALT).unwrap();
+        let all = [reply::accept(&asked, SECRET, &Carried::default(), SALT).unwrap(), reply::reject(&asked, SECRET, Some(&message), &Carried::default()).unwrap(), challenge.clone()];
         for bytes in all {
             prop_assert!(Packet::is_authentic_response(&bytes, &sent, SECRET));
         }

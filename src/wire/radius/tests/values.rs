@@ -4,6 +4,7 @@ use super::super::Integrity;
 use super::super::Request;
 use super::super::attr::Attribute;
 use super::super::attr::Attributes;
+use super::super::attr::COUNT_MAX;
 use super::super::attr::Long;
 use super::super::attr::Tlvs;
 use super::super::hide;
@@ -17,7 +18,7 @@ fn framed(attributes: &[(u8, &[u8])]) -> Vec<u8> {
 }
 
 fn extended(attributes: &[(u8, &[u8])]) -> Vec<Long> {
-    Attributes::framed(&framed(attributes)).unwrap().extended().collect()
+    Attributes::framed(&framed(attributes), COUNT_MAX).unwrap().extended().collect()
 }
 
 fn long(kind: u8, extended: u8, value: &[u8]) -> Long {
@@ -37,7 +38,7 @@ fn r_013_a_broken_vendor_attribute_loses_itself_alone() {
         (26, b"\x00\x00\x01\x37\x0b\x03c\x19\x06here"),
         (26, b"\x00\x00\x01\x37\x19\x05too"),
     ]);
-    let found: Vec<&[u8]> = Attributes::framed(&bytes).unwrap().vendor(311, 25).collect();
+    let found: Vec<&[u8]> = Attributes::framed(&bytes, COUNT_MAX).unwrap().vendor(311, 25).collect();
     assert_eq!(found, [&b"here"[..], b"too"]);
 }
 

@@ -36,7 +36,7 @@ fn rfc_2865_7_1_user_telnets_to_a_host() {
 
     let reply = hex("02 00 00 26 86 fe 22 0e 76 24 ba 2a 10 05 f6 bf 9b 55 e0 b2 06 06 00 00 00 01 0f 06 00 00 00 00 0e 06 c0 a8 01 03");
     assert_eq!(sign::response_authenticator(&reply, request.authenticator(), SECRET).unwrap(), reply[4..20]);
-    assert_eq!(verify_reply(&reply, &datagram, SECRET).err(), Some(Refusal::Unsigned));
+    assert_eq!(verify_reply(&reply, &datagram, SECRET, Integrity::Require).err(), Some(Refusal::Unsigned));
 }
 
 #[test]
