@@ -129,6 +129,12 @@ def r_087_an_accept_that_names_nobody_is_refused(world):
     same(dict(world.phone.asked), before, "pushes:")
 
 
+def r_087_of_two_names_in_an_accept_the_outer_one_never_counts(world):
+    before = {name: world.phone.pushes(name) for name in ("alice", "bob")}
+    done = log_in(world, "TTLS", "alice", outer="bob", nas="twonames")
+    same({name: world.phone.pushes(name) - count for name, count in before.items()}, {"alice": int(done.success), "bob": 0})
+
+
 def r_083_conversations_at_once_do_not_mix(world):
     pushes = {name: world.phone.pushes(name) for name in ("alice", "bob", "carol", "dora")}
     logins = {name: Meanwhile(lambda name=name: log_in(world, "PEAP", name)) for name in pushes}

@@ -70,10 +70,18 @@ def upstream_mschapv2_allowed_and_denied_by_the_person(world):
 
 def upstream_a_wrong_password_rings_no_telephone(world):
     before = world.phone.pushes("bob")
-    same(world.push.pap("bob", "wrong").kind, "Access-Reject")
-    same(world.push.chap("bob", "wrong").kind, "Access-Reject")
-    same(world.push.mschap(Handshake("bob", "wrong")).kind, "Access-Reject")
+    for heard in (world.push.pap("bob", "wrong"), world.push.chap("bob", "wrong"), world.push.mschap(Handshake("bob", "wrong"))):
+        same((heard.kind, {key for key, _ in heard.pairs()} - ALLOWED_IN_A_REJECT), ("Access-Reject", set()), "R-071, though the upstream's own carries more:")
+    assert heard.first("MS-CHAP-Error"), "the upstream's MS-CHAP-Error is lost"
     same(world.phone.pushes("bob") - before, 0)
+
+
+def r_065_an_empty_password_does_not_reach_the_upstream(world):
+    before = len(world.upstream.requests("bob"))
+    with wire.Socket(world.server.ready["radius"][0], "127.0.1.1", RADIUS_SECRET) as nas:
+        asked = wire.request(RADIUS_SECRET.encode(), [(wire.USER_NAME, b"bob"), (wire.USER_PASSWORD, b"")])
+        same(nas.ask(asked).kind, "Access-Reject")
+    same(len(world.upstream.requests("bob")) - before, 0)
 
 
 def upstream_somebody_not_enrolled_is_refused(world):

@@ -102,13 +102,13 @@ class Supplicant:
     def __init__(self, folder, address, secret, source, authority):
         self.folder, self.address, self.secret, self.source, self.authority = folder, address, secret, source, authority
 
-    def log_in(self, method, name, outer="anonymous@example.test", password=peers.PASSWORD, pair=("", ""), seconds=30):
+    def log_in(self, method, name, outer="anonymous@example.test", password=peers.PASSWORD, pair=("", ""), nas="e2e", seconds=30):
         values = METHODS[method].replace("@PASSWORD@", password).replace("@CERT@", str(pair[0])).replace("@KEY@", str(pair[1]))
         config = self.folder / f"eapol-{method}-{threading.get_ident()}.conf"
         tunnel = f' anonymous_identity="{outer}"\n' if method != "TLS" else ""
         config.write_text(f'network={{\n key_mgmt=WPA-EAP\n identity="{name}"\n{tunnel} ca_cert="{self.authority.cert}"\n {values}\n}}\n')
         host, port = self.address.rsplit(":", 1)
-        words = ["eapol_test", "-c", config, "-a", host, "-p", port, "-s", self.secret, "-A", self.source, "-r0", "-t", seconds]
+        words = ["eapol_test", "-c", config, "-a", host, "-p", port, "-s", self.secret, "-A", self.source, "-r0", "-t", seconds, "-N", f"32:s:{nas}"]
         done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=seconds + 10)
         return Eap(done.returncode == 0 and "SUCCESS" in done.stdout[-200:], "mismatch: 0" in done.stdout, done.stdout)
 

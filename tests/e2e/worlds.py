@@ -180,8 +180,8 @@ class UpstreamWorld(World):
         ready = self.server.ready
         doors = (ready["radius"][0], ready["radius_accounting"][0])
         vpn = peers_radius.Ocserv(self.folder / "ocserv", self.authority, *doors, clients.RADIUS_SECRET, "127.0.1.5")
-        vpn.start()
         self.parts.append(vpn)
+        vpn.start()
         return vpn
 
 
@@ -204,8 +204,8 @@ class RadsecWorld(World):
     def proxy(self, address, name):
         """radsecproxy before the TLS door, with a certificate of this name."""
         proxy = peers_radius.RadsecProxy(self.folder / name, self.authority, self.door, address, "127.0.1.20", name)
-        proxy.start()
         self.parts.append(proxy)
+        proxy.start()
         return Nas(proxy.address, proxy.SECRET, "127.0.1.90", patience=5)
 
 
