@@ -1,6 +1,7 @@
 """FreeRADIUS as the first factor, the telephone or a code as the second: what comes through, what does not, and how often who is asked."""
 
 import threading
+import time
 
 import peers
 import wire
@@ -15,7 +16,7 @@ from telephone import WAIT
 
 ALLOWED_IN_A_REJECT = {"Reply-Message", "Message-Authenticator", "Proxy-State", "MS-CHAP-Error", "EAP-Message", "Error-Cause"}
 GATEWAY = (("Called-Station-Id", '"UserAuthType:PW"'), ("Calling-Station-Id", '"UserAuthType:PW"'), ("NAS-Identifier", '"rdg.example.test"'),
-           ("NAS-Port-Type", "Virtual"), ("MS-RAS-Vendor", "Microsoft"), ("MS-Network-Access-Server-Type", "Terminal-Server-Gateway"),
+           ("NAS-Port-Type", "Virtual"), ("MS-RAS-Vendor", "311"), ("MS-Network-Access-Server-Type", "Terminal-Server-Gateway"),
            ("Message-Authenticator", "0x00"))
 
 
@@ -163,15 +164,13 @@ def r_055_the_same_login_from_a_new_port_joins_the_push_that_is_out(world):
     pushes = world.phone.pushes("carol")
     first = Meanwhile(lambda: world.push.pap("carol"))
     world.phone.rings("carol", pushes)
-    requests = len(world.upstream.requests("carol"))
-    second = Meanwhile(lambda: world.push.pap("carol"))
     with Wiretap(world.folder / "joined.pcap", world.port) as tap:
-        third = Meanwhile(lambda: world.push.pap("carol"))
-        peers.until("the third request", lambda: any(not ours for _, ours, _ in tap.packets()), 10)
-        world.phone.answer("carol", APPROVE)
-        kinds = [each.result().kind for each in (first, second, third)]
-    assert kinds[-1] == "Access-Accept" and set(kinds) <= {"Access-Accept", "silence"}, kinds
-    same(world.phone.pushes("carol") - pushes, 1, f"pushes, after {requests} upstream requests:")
+        second = Meanwhile(lambda: world.push.pap("carol"))
+        peers.until("the second request", lambda: any(not ours for _, ours, _ in tap.packets()), 10)
+        time.sleep(1)  # time to do what it must not: ring again
+    world.phone.answer("carol", APPROVE)
+    same((second.result().kind, world.phone.pushes("carol") - pushes), ("Access-Accept", 1))
+    assert first.result().kind in ("Access-Accept", "silence"), "the latest packet is answered, the one before it perhaps"
     world.phone.will("carol", APPROVE)
 
 

@@ -58,6 +58,15 @@ class Telephone:
                     question["result"] = result
             self.news.notify_all()
 
+    def settle(self):
+        """Everybody says no to what is open, and approves from now on."""
+        with self.news:
+            self.manner.clear()
+            self.delay_s.clear()
+            for question in self.txids.values():
+                question["result"] = DENY if question["result"] == WAIT else question["result"]
+            self.news.notify_all()
+
     def ask(self, params):
         """A question goes out."""
         name, txid = params["username"].lower(), secrets.token_hex(16)
