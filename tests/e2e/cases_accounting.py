@@ -3,8 +3,8 @@
 import wire
 from cases import same
 from clients import RADIUS_SECRET
-from telephone import DENY
 from telephone import APPROVE
+from telephone import DENY
 
 START = 1
 

@@ -75,12 +75,12 @@ def enter_before_the_approval_waits_or_asks_again_and_never_rings_twice(world):
     world.phone.answer("bob", APPROVE)
     reply = pressed.result()
     if reply.kind == "Access-Challenge":
-        reply = press_enter(world, world.enter, heard(reply), "bob")
+        reply = press_enter(world, world.enter, ByHand(reply), "bob")
     same((reply.kind, world.phone.pushes("bob") - before), ("Access-Accept", 1))
     world.phone.will("bob", APPROVE)
 
 
-class heard:
+class ByHand:
     """The State of a packet read by hand, as radclient would show it."""
 
     def __init__(self, packet):
