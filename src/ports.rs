@@ -110,6 +110,13 @@ pub trait Directory: Debug + Send + Sync {
     /// Why the password is what it was; after an `Outage` nobody knows whether it is.
     async fn change_password(&self, entry: &Entry, old: &Secret, new: &Secret) -> Result<(), PasswordError>;
 
+    /// Which of `wanted` the person is in, as they are written there: names or DNs of groups. Nested ones and the primary one count where the directory
+    /// tells. Nobody is in a group that does not exist, and of that a warning tells once.
+    ///
+    /// # Errors
+    /// `Outage` whenever it cannot be told: that is never "not in it" (M-47).
+    async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError>;
+
     /// A fresh, unbound connection to a server that is well, TLS already up as configured.
     ///
     /// # Errors

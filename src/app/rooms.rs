@@ -71,7 +71,7 @@ impl Rooms {
     pub(super) fn radius(&self, config: &Config) -> Result<radius::Settings, RoomError> {
         let clients = config.radius_clients.iter().map(|client| self.client(config, client)).collect::<Result<_, _>>()?;
         Ok(radius::Settings {
-            clients,
+            clients: radius::Clients::new(clients),
             inflight_max: config.limits.radius_inflight_max,
             answer_keep: config.limits.radius_answer_keep,
             reject_delay: config.limits.reject_delay,
@@ -86,11 +86,17 @@ impl Rooms {
             networks: client.networks.clone(),
             secret: client.secret.clone(),
             integrity: client.integrity,
-            check,
+            nas_identifier: None,
+            nas_address: radius::NasAddress::Log,
+            first: radius::First::Password(check),
             code: client.code.clone(),
+            code_in_ms_chap2: false,
+            charset: radius::Charset::Utf8,
             patience: client.patience,
             source: client.source,
             rules: policy(config, &client.policy)?,
+            additions: Arc::default(),
+            enrol_url: None,
         })
     }
 

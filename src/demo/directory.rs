@@ -40,6 +40,8 @@ pub struct Person {
     pub disabled: bool,
     /// Active Directory's sub-code (`775`, `532` ..) with which binds are refused; 775 whatever the password, the others for the right one alone.
     pub sub_code: Option<&'static str>,
+    /// Names of the groups they are in, besides the one that everybody is in.
+    pub groups: Vec<&'static str>,
 }
 
 impl Person {
@@ -55,6 +57,7 @@ impl Person {
             mobile: None,
             disabled: false,
             sub_code: None,
+            groups: Vec::new(),
         }
     }
 }

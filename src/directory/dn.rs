@@ -23,6 +23,13 @@ impl Dn {
         self.0.iter().skip(below).map(key).eq(base.0.iter().map(key))
     }
 
+    /// The `DC` steps at the end: the whole domain that this lies in; itself where there are none.
+    pub(super) fn domain(&self) -> Self {
+        let is_step = |rdn: &&Rdn| matches!(rdn.as_slice(), [(name, _)] if name.eq_ignore_ascii_case("DC"));
+        let others = self.0.len().saturating_sub(self.0.iter().rev().take_while(is_step).count());
+        Self(self.0.get(others..).filter(|steps| !steps.is_empty()).unwrap_or(&self.0).to_vec())
+    }
+
     /// The DNS name that the `DC` steps spell: `example.test` for `OU=Staff,DC=example,DC=test`; empty where there are none.
     pub(super) fn dns_domain(&self) -> String {
         let labels = self.0.iter().filter_map(|rdn| match rdn.as_slice() {
@@ -215,5 +222,17 @@ mod tests {
     fn the_domain_of_a_base_is_what_its_dc_steps_spell() {
         assert_eq!(Dn::parse("OU=Staff,DC=Example,DC=test").unwrap().dns_domain(), "example.test");
         assert_eq!(Dn::parse("o=Example").unwrap().dns_domain(), "");
+    }
+
+    #[test]
+    fn the_domain_a_base_lies_in_is_its_last_dc_steps_or_itself() {
+        for (base, domain) in [
+            ("OU=Staff,DC=example,DC=test", "DC=example,DC=test"),
+            ("DC=example,DC=test", "DC=example,DC=test"),
+            ("DC=host,OU=Staff,DC=example,DC=test", "DC=example,DC=test"),
+            ("ou=people,o=Example", "ou=people,o=Example"),
+        ] {
+            assert_eq!(Dn::parse(base).unwrap().domain().to_string(), domain);
+        }
     }
 }

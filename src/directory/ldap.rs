@@ -31,6 +31,7 @@ use super::Settings;
 use super::ad;
 use super::ad::Name;
 use super::dn::Dn;
+use super::groups::Groups;
 use super::password;
 use super::pool::Gate;
 use super::pool::Pool;
@@ -56,6 +57,7 @@ pub(super) struct LdapDirectory {
     within: Duration,
     servers: Arc<Servers>,
     pool: Pool,
+    groups: Groups,
     binds: Gate,
     /// We have told that objects come without their ids.
     told_of_ids: AtomicBool,
@@ -73,6 +75,7 @@ impl LdapDirectory {
         let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
         let servers = Servers::new(&name, servers, tls, within);
         let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
+        let groups = Groups::new(&name, kind, &base_dn);
         Ok(Self {
             name,
             kind,
@@ -82,6 +85,7 @@ impl LdapDirectory {
             within,
             servers,
             pool,
+            groups,
             binds: Gate::new(BINDS_MAX, within),
             told_of_ids: AtomicBool::new(false),
         })
@@ -107,7 +111,7 @@ impl LdapDirectory {
             Kind::Ad => vec!["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
             Kind::Ldap => vec!["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
         };
-        Some(Question { base, scope, filter, attributes })
+        Some(Question { base, scope, filter, attributes, count_max: 2 })
     }
 
     fn principal(&self, whole: &str, front: &str, domain: &str) -> Filter {
@@ -134,7 +138,7 @@ impl LdapDirectory {
         if self.kind == Kind::Ad && name.ends_with('$') {
             return Err(NOBODY);
         }
-        let id = self.id_attribute();
+        let id = self.kind.id_attribute();
         let identity = match (self.kind, found.values(id)) {
             (Kind::Ad, [sid]) => sid_text(sid),
             (Kind::Ldap, [_]) => found.text(id).filter(|uuid| is_uuid(uuid)).map(str::to_owned),
@@ -155,14 +159,6 @@ impl LdapDirectory {
             mail: found.text("mail").map(str::to_owned),
             phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
         })
-    }
-
-    /// The attribute that holds an object's unchangeable id.
-    fn id_attribute(&self) -> &'static str {
-        match self.kind {
-            Kind::Ad => "objectSid",
-            Kind::Ldap => "entryUUID",
-        }
     }
 
     /// A fresh connection for one bind, to the first server that takes one.
@@ -188,10 +184,10 @@ impl LdapDirectory {
             Proof::OwnEntry(attribute) => (entry.dn.clone(), attribute),
             Proof::TokenGroups(attribute) => (String::new(), attribute),
         };
-        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute] };
+        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute], count_max: 2 };
         let (found, answer) = timeout(self.within, session.search(&question)).await.map_err(|_| Broken::Timeout)??;
         let taken_for: Vec<_> = found.iter().flat_map(|entry| entry.values(attribute)).collect();
-        let is_same = taken_for.iter().filter_map(|value| self.identity_text(value)).any(|text| text == entry.identity.0);
+        let is_same = taken_for.iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
         Ok(match answer.code {
             0 if is_same => Proven::Same,
             0 if !taken_for.is_empty() => Proven::Other,
@@ -233,13 +229,6 @@ impl LdapDirectory {
             self.servers.failed(watched, &why);
             Err(PasswordError::Outage(Outage::Directory))
         })
-    }
-
-    fn identity_text(&self, value: &[u8]) -> Option<String> {
-        match self.kind {
-            Kind::Ad => sid_text(value),
-            Kind::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
-        }
     }
 }
 
@@ -327,6 +316,14 @@ impl Directory for LdapDirectory {
             warn!(directory = self.name, identity = entry.identity.0, error = %why, "a password was not changed");
         }
         done
+    }
+
+    async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        if entry.directory != self.name {
+            error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
+            return Err(PrimaryError::Outage(Outage::Fault));
+        }
+        self.groups.of(&self.pool, entry, wanted).await.map_err(PrimaryError::Outage)
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {

@@ -2,6 +2,7 @@
 
 mod ad;
 mod dn;
+mod groups;
 mod ldap;
 mod password;
 mod pool;
@@ -9,6 +10,7 @@ mod search;
 mod server;
 mod session;
 mod stream;
+pub mod upstream;
 pub mod winbind;
 
 use std::fmt;
@@ -32,6 +34,7 @@ use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
+use crate::wire::ldap::sid_text;
 
 pub use self::stream::TlsError;
 
@@ -110,6 +113,24 @@ pub enum Kind {
     Ad,
     /// Any other LDAP server: entryUUID, `uid`.
     Ldap,
+}
+
+impl Kind {
+    /// The attribute that holds an object's unchangeable id.
+    fn id_attribute(self) -> &'static str {
+        match self {
+            Self::Ad => "objectSid",
+            Self::Ldap => "entryUUID",
+        }
+    }
+
+    /// The identity that a value of that attribute is.
+    fn identity_text(self, value: &[u8]) -> Option<String> {
+        match self {
+            Self::Ad => sid_text(value),
+            Self::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
+        }
+    }
 }
 
 /// One server of a directory: `ldaps://HOST`, `ldap+starttls://HOST`, or `ldap://HOST` for a loopback address; `:PORT` may follow.

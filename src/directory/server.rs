@@ -124,7 +124,13 @@ impl Servers {
 
     /// Whether it answers a question that everybody may ask.
     async fn probe(&self, watched: &Watched) -> bool {
-        let question = Question { base: String::new(), scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec!["supportedLDAPVersion"] };
+        let question = Question {
+            base: String::new(),
+            scope: Scope::Base,
+            filter: Filter::Present("objectClass"),
+            attributes: vec!["supportedLDAPVersion"],
+            count_max: 2,
+        };
         let asking = async { self.session(watched).await?.search(&question).await };
         // Whatever the result: a server may keep even this from strangers. Busy and unavailable are no answer.
         matches!(timeout(self.within, asking).await, Ok(Ok((_, answer))) if !AWAY.contains(&answer.code))

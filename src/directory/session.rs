@@ -78,6 +78,8 @@ pub(super) struct Question {
     pub(super) filter: Filter,
     /// What of it.
     pub(super) attributes: Vec<&'static str>,
+    /// How many entries at most, well below [`ANSWERS_MAX`]; where one is somebody, two are nobody.
+    pub(super) count_max: i32,
 }
 
 /// A result: its code and the text with it.
@@ -161,12 +163,14 @@ impl Session {
         Ok(Answer { code: result.rc, text: result.text })
     }
 
-    /// Searches; at most [`FOUND_MAX`] entries come. References to other servers are left out and never followed (L-077).
+    /// Searches; at most so many entries come as asked for. References to other servers are left out and never followed (L-077).
     pub(super) async fn search(&self, question: &Question) -> Result<(Vec<Found>, Answer), Broken> {
         let (mut ldap, question) = (self.ldap.clone(), question.clone());
         let asked = contained(async move {
             let filter = question.filter.to_string();
-            ldap.with_search_options(SearchOptions::new().sizelimit(FOUND_MAX)).search(&question.base, question.scope, &filter, question.attributes).await
+            ldap.with_search_options(SearchOptions::new().sizelimit(question.count_max))
+                .search(&question.base, question.scope, &filter, question.attributes)
+                .await
         });
         let ldap3::SearchResult(entries, result) = asked.await?;
         let entries = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
@@ -260,8 +264,6 @@ const ANSWERS_MAX: usize = 64;
 /// Bytes of one answer, and of all to one request.
 const PDU_BYTES_MAX: usize = 4_194_304;
 const CHUNK: usize = 16_384;
-/// Entries of one search: one is somebody, two are nobody.
-const FOUND_MAX: i32 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -60,10 +60,15 @@ pub enum TlsError {
 
 /// TLS towards servers that these authorities vouch for; `None`: those of the machine.
 pub(super) fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = ca_file.map_or_else(native, from_file)?;
+    let roots = roots(ca_file)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TlsError::Setup)?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// These authorities; `None`: those of the machine.
+pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    ca_file.map_or_else(native, from_file)
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, TlsError> {
@@ -84,7 +89,7 @@ fn native() -> Result<RootCertStore, TlsError> {
 
 /// A connection to `server`, TLS up as configured; there is no way from here to a clear one. The caller keeps the time.
 pub(super) async fn connect(server: &Server, tls: Option<&Arc<ClientConfig>>, within: Duration) -> io::Result<Box<dyn Stream>> {
-    let mut stream = reach(server, within).await?;
+    let mut stream = dial(&server.host, server.port, server.security == Security::Plain, within).await?;
     if server.security == Security::Plain {
         return Ok(Box::new(stream));
     }
@@ -96,10 +101,10 @@ pub(super) async fn connect(server: &Server, tls: Option<&Arc<ClientConfig>>, wi
     Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?))
 }
 
-/// TCP to the first of the host's addresses that answers; each has its share of the time.
-async fn reach(server: &Server, within: Duration) -> io::Result<TcpStream> {
-    let found = lookup_host((server.host.as_str(), server.port)).await?;
-    let addresses: Vec<SocketAddr> = found.filter(|address| server.security != Security::Plain || address.ip().is_loopback()).take(ADDRESSES_MAX).collect();
+/// TCP to the first of the host's addresses that answers, of those that may be used; each has its share of the time.
+pub(super) async fn dial(host: &str, port: u16, is_loopback_only: bool, within: Duration) -> io::Result<TcpStream> {
+    let found = lookup_host((host, port)).await?;
+    let addresses: Vec<SocketAddr> = found.filter(|address| !is_loopback_only || address.ip().is_loopback()).take(ADDRESSES_MAX).collect();
     let share = within / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {

@@ -16,6 +16,18 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
+    /// The network of this many bits that has `address` in it; `None` for more bits than an address has.
+    #[must_use]
+    pub fn around(address: IpAddr, prefix_bits: u8) -> Option<Self> {
+        IpNet::new(address.to_canonical(), prefix_bits).ok().map(|net| Self(net.trunc()))
+    }
+
+    /// Whether it is one of IPv4.
+    #[must_use]
+    pub fn is_ipv4(&self) -> bool {
+        matches!(self.0, IpNet::V4(_))
+    }
+
     /// Bits of the prefix; of two networks that contain an address the longer one is meant.
     #[must_use]
     pub fn prefix_bits(&self) -> u8 {

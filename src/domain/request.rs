@@ -123,6 +123,12 @@ pub enum CodeEntry {
 }
 
 impl CodeEntry {
+    /// Whether this can be nothing but a code.
+    #[must_use]
+    pub fn is_code(typed: &Secret) -> bool {
+        looks_like_code(typed.expose())
+    }
+
     /// Cuts an appended code off a password. What does not look like `password, code` is all password.
     #[must_use]
     pub fn split(&self, typed: &Secret) -> (Secret, Option<Secret>) {
@@ -134,14 +140,14 @@ impl CodeEntry {
         };
         let Some((end, start)) = cut else { return (typed.clone(), None) };
         match (bytes.get(..end), bytes.get(start..)) {
-            (Some(password), Some(code)) if !password.is_empty() && is_code(code) => (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec()))),
+            (Some(password), Some(code)) if !password.is_empty() && looks_like_code(code) => (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec()))),
             _ => (typed.clone(), None),
         }
     }
 }
 
 /// Six to eight ASCII digits.
-fn is_code(bytes: &[u8]) -> bool {
+fn looks_like_code(bytes: &[u8]) -> bool {
     (6..=8).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
 }
 

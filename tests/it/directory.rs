@@ -1,5 +1,6 @@
 //! The directory room against the lab directory, and against servers that lie, die or never answer.
 
+mod groups;
 mod servers;
 
 use std::net::SocketAddr;

@@ -109,7 +109,7 @@ fn r_074_an_accept_is_written_at_two_places_alone() {
     let mut doors: Vec<_> = sources("src").into_iter().map(count).filter(|(path, count)| path.starts_with("src/front/") && *count > 0).collect();
     doors.sort();
     // The answer to a login, and the one to Status-Server.
-    assert_eq!(doors, [("src/front/radius/desk.rs".to_owned(), 1), ("src/front/radius/map.rs".to_owned(), 1)]);
+    assert_eq!(doors, [("src/front/radius/answer.rs".to_owned(), 1), ("src/front/radius/clerk.rs".to_owned(), 1)]);
 }
 
 #[test]

@@ -53,8 +53,19 @@ struct Attribute {
 struct Login {
     name: String,
     sid: [u8; 28],
+    /// SIDs of their groups.
+    groups: Vec<[u8; 28]>,
     password: Secret,
     sub_code: Option<&'static str>,
+}
+
+/// A group, while its members are found.
+#[derive(Debug)]
+struct Group {
+    name: &'static str,
+    dn: String,
+    sid: [u8; 28],
+    members: Vec<String>,
 }
 
 impl Tree {
@@ -66,22 +77,19 @@ impl Tree {
             Object::new(Lab::BASE, vec![Attribute::text("objectClass", &["top", "domain", "domainDNS"]), Attribute::text("dc", &["example"])]),
             Object::new(&users, vec![Attribute::text("objectClass", &["top", "container"]), Attribute::text("cn", &["Users"])]),
         ];
-        let group = format!("CN=Lab People,{users}");
-        let mut members = Vec::new();
-        for (person, rid) in std::iter::once(service).chain(people).zip(1_100_u32..) {
-            let object = Object::person(person, rid, &users, &group);
-            members.push(object.dn.clone());
+        let mut groups: Vec<Group> = Vec::new();
+        for (mut person, rid) in std::iter::once(service).chain(people).zip(1_100_u32..) {
+            let names = std::iter::once("Lab People").chain(std::mem::take(&mut person.groups));
+            let theirs: Vec<usize> = names.map(|name| Group::place(&mut groups, name, &users)).collect();
+            let object = Object::person(person, rid, &users, theirs.iter().filter_map(|at| groups.get(*at)));
+            for at in theirs {
+                if let Some(group) = groups.get_mut(at) {
+                    group.members.push(object.dn.clone());
+                }
+            }
             objects.push(object);
         }
-        let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        let mut attributes = vec![
-            Attribute::text("objectClass", &["top", "group"]),
-            Attribute::text("cn", &["Lab People"]),
-            Attribute::text("sAMAccountName", &["Lab People"]),
-            Attribute::text("member", &members),
-        ];
-        attributes.push(Attribute { name: "objectSid", values: vec![sid(GROUP_RID).to_vec()], operational: false });
-        objects.push(Object::new(&group, attributes));
+        objects.extend(groups.into_iter().map(Group::into_object));
         Self { objects }
     }
 
@@ -163,7 +171,7 @@ impl Tree {
             Attribute::text("supportedSASLMechanisms", &["GSSAPI", "GSS-SPNEGO", "EXTERNAL", "DIGEST-MD5"]),
         ];
         if let Some(login) = bound.and_then(|at| self.objects.get(at)).and_then(|object| object.login.as_ref()) {
-            attributes.push(Attribute { name: "tokenGroups", values: vec![login.sid.to_vec(), sid(GROUP_RID).to_vec()], operational: true });
+            attributes.push(Attribute { name: "tokenGroups", values: login.tokens(), operational: true });
         }
         // The root DSE has no objectClass of its own, yet `(objectClass=*)` reads it.
         attributes.push(Attribute { name: "objectClass", values: vec![b"top".to_vec()], operational: true });
@@ -176,7 +184,9 @@ impl Object {
         Self { dn: dn.to_owned(), key: key(&dn.to_lowercase()), attributes, login: None }
     }
 
-    fn person(person: Person, rid: u32, above: &str, group: &str) -> Self {
+    fn person<'a>(person: Person, rid: u32, above: &str, groups: impl Iterator<Item = &'a Group>) -> Self {
+        let (group_dns, groups): (Vec<&str>, Vec<_>) = groups.map(|group| (group.dn.as_str(), group.sid)).unzip();
+        let tokens = groups.iter().map(|sid| sid.to_vec()).collect();
         let full = format!("{} {}", person.given, person.family);
         let full = full.trim();
         let guid = guid(rid);
@@ -193,7 +203,8 @@ impl Object {
             Attribute::text("uid", &[&person.name]),
             Attribute::text("userPrincipalName", &[&format!("{}@{}", person.name, Lab::DOMAIN)]),
             Attribute::text("userAccountControl", &[control]),
-            Attribute::text("memberOf", &[group]),
+            Attribute::text("memberOf", &group_dns),
+            Attribute { name: "tokenGroups", values: tokens, operational: true },
             Attribute { name: "objectSid", values: vec![sid(rid).to_vec()], operational: false },
             Attribute { name: "objectGUID", values: vec![guid.to_vec()], operational: false },
             // Not AD's: so that the lab can stand in for other directories as well.
@@ -204,7 +215,7 @@ impl Object {
         let sub_code = if person.disabled { Some("533") } else { person.sub_code };
         let dn = format!("CN={},{above}", escaped(full));
         attributes.push(Attribute::text("distinguishedName", &[&dn]));
-        let login = Login { name: person.name, sid: sid(rid), password: person.password, sub_code };
+        let login = Login { name: person.name, sid: sid(rid), groups, password: person.password, sub_code };
         Self { login: Some(login), ..Self::new(&dn, attributes) }
     }
 
@@ -231,6 +242,37 @@ impl Object {
 
     fn values(&self, name: &str) -> Option<&[Vec<u8>]> {
         self.attributes.iter().find(|held| held.name.eq_ignore_ascii_case(name)).map(|held| held.values.as_slice())
+    }
+}
+
+impl Login {
+    /// Whom a domain controller takes them for: themselves, and their groups.
+    fn tokens(&self) -> Vec<Vec<u8>> {
+        std::iter::once(&self.sid).chain(&self.groups).map(|sid| sid.to_vec()).collect()
+    }
+}
+
+impl Group {
+    /// The place of the group of that name; it is made where there is none.
+    fn place(groups: &mut Vec<Self>, name: &'static str, above: &str) -> usize {
+        let place = groups.iter().position(|group| group.name == name).unwrap_or(groups.len());
+        if place == groups.len() {
+            let rid = u32::try_from(place).ok().and_then(|place| GROUP_RID.checked_sub(place)).unwrap_or(GROUP_RID);
+            groups.push(Self { name, dn: format!("CN={},{above}", escaped(name)), sid: sid(rid), members: Vec::new() });
+        }
+        place
+    }
+
+    fn into_object(self) -> Object {
+        let members: Vec<&str> = self.members.iter().map(String::as_str).collect();
+        let attributes = vec![
+            Attribute::text("objectClass", &["top", "group"]),
+            Attribute::text("cn", &[self.name]),
+            Attribute::text("sAMAccountName", &[self.name]),
+            Attribute::text("member", &members),
+            Attribute { name: "objectSid", values: vec![self.sid.to_vec()], operational: false },
+        ];
+        Object::new(&self.dn, attributes)
     }
 }
 

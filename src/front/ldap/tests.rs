@@ -65,6 +65,9 @@ impl Directory for Void {
     async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
         Err(PasswordError::Unsupported)
     }
+    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
+    }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         std::future::pending().await
     }
@@ -113,6 +116,9 @@ impl Directory for Pair {
     }
     async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
         Err(PasswordError::Unsupported)
+    }
+    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
     }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         let left = self.left.load(Ordering::SeqCst);

@@ -1,25 +1,22 @@
-//! A request as a login, and a login's end as a reply.
+//! A request as a login: who, with what, by the rules of this client.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use super::Charset;
 use super::Client;
+use super::First;
 use crate::domain::AuthRequest;
 use crate::domain::CodeEntry;
-use crate::domain::Decision;
 use crate::domain::Door;
-use crate::domain::Permit;
 use crate::domain::Primary;
+use crate::domain::Relayed;
 use crate::domain::Secret;
 use crate::engine::Answer;
-use crate::engine::Outcome;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
 use crate::wire::radius::attr::Attribute;
-use crate::wire::radius::carry::Carried;
-use crate::wire::radius::reply;
-use crate::wire::radius::reply::Asked;
-use crate::wire::radius::reply::TooLong;
+use crate::wire::radius::forward::Forward;
 
 /// What an Access-Request wants.
 #[derive(Clone, Debug)]
@@ -37,15 +34,19 @@ pub(super) enum Errand {
 pub(super) enum Unfit {
     /// An attribute that may be there once is there twice.
     Ambiguous,
+    /// EAP that is none: in pieces that do not belong together, or a Request from the NAS's side.
+    BadEap,
     /// User-Name is missing, not UTF-8, or has a control character in it.
     BadName,
     /// The password has an impossible length or a control character in it.
     BadPassword,
     /// The password is empty.
     EmptyPassword,
+    /// NAS-IP-Address is not where the packet came from, and the client's `nas_address` demands it.
+    NasAddress,
     /// No credential.
     NoCredential,
-    /// CHAP, MS-CHAP or EAP, alone or beside a password.
+    /// CHAP, MS-CHAP or EAP where the first factor cannot check it, or beside a password.
     OtherCredential,
 }
 
@@ -54,12 +55,35 @@ impl Unfit {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
+            Self::BadEap => "bad_eap",
             Self::BadName => "bad_name",
             Self::BadPassword => "bad_password",
             Self::EmptyPassword => "empty_password",
+            Self::NasAddress => "nas_address",
             Self::NoCredential => "no_credential",
             Self::OtherCredential => "other_credential",
         }
+    }
+}
+
+/// How the client speaks, as far as a reply must know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// EAP; the identifier of the client's packet, where it has one.
+    Eap(Option<u8>),
+    /// MS-CHAPv2; the identifier of its response.
+    MsChap2(u8),
+    /// A password, CHAP, or nothing.
+    Plain,
+}
+
+impl Manner {
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        if let Ok(Some(eap)) = request.eap() {
+            return Self::Eap(eap.get(1).copied());
+        }
+        let identifier = request.ms_chap2().and_then(|proof| proof.response.first().copied());
+        identifier.or_else(|| request.ms_chap2_cpw().map(|change| change.identifier)).map_or(Self::Plain, Self::MsChap2)
     }
 }
 
@@ -73,28 +97,23 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         return Err(Unfit::Ambiguous);
     }
     let login = request.text(attr::USER_NAME).filter(|name| !name.chars().any(char::is_control)).ok_or(Unfit::BadName)?.to_owned();
-    if request.has_other_credential() {
-        return Err(Unfit::OtherCredential);
-    }
-    let typed = password(request, client)?;
+    let Given { primary, passcode, can_answer } = given(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
-        let said = Primary::Password(Secret::new(typed.expose().trim_ascii().to_vec()));
-        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said }));
+        return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said: primary }));
     }
-    if typed.is_empty() {
+    if matches!(&primary, Primary::Password(password) if password.is_empty()) {
         return Err(Unfit::EmptyPassword);
     }
-    let (password, passcode) = client.code.split(&typed);
     let prompt = match &client.code {
-        CodeEntry::Challenge(text) => Some(text.clone()),
-        CodeEntry::Append(_) | CodeEntry::AppendDigits(_) | CodeEntry::None => None,
+        CodeEntry::Challenge(text) if can_answer => Some(text.clone()),
+        _ => None,
     };
     Ok(Errand::Begin(Box::new(AuthRequest {
         door: Door::Radius,
         client: client.name.clone(),
         login,
-        primary: Primary::Password(password),
+        primary,
         passcode,
         prompt,
         source: source(request, client),
@@ -103,17 +122,122 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
     })))
 }
 
+/// The first factor of a request, and what came along with it.
+struct Given {
+    primary: Primary,
+    passcode: Option<Secret>,
+    /// The client sends what a person types, so a text challenge can be answered.
+    can_answer: bool,
+}
+
+fn given(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
+    match &client.first {
+        First::Password(_) => by_password(request, client),
+        First::MsChap2(_) => by_ms_chap2(request, client),
+        First::Upstream { without_credential, .. } => by_upstream(request, client, *without_credential),
+        First::Waived(_) => waived(request, client),
+    }
+}
+
+fn by_password(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
+    if request.has_other_credential() {
+        return Err(Unfit::OtherCredential);
+    }
+    let typed = password(request, client)?.ok_or(Unfit::NoCredential)?;
+    if request.state().is_some() {
+        return Ok(Given { primary: Primary::Password(trimmed(&typed)), passcode: None, can_answer: true });
+    }
+    let (password, passcode) = client.code.split(&typed);
+    Ok(Given { primary: Primary::Password(password), passcode, can_answer: true })
+}
+
+/// MS-CHAPv2 alone. Some clients put the answer to a challenge where the response would be.
+fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
+    if request.first(attr::USER_PASSWORD).is_some() || request.attributes().contains(attr::EAP_MESSAGE) || request.attributes().contains(attr::CHAP_PASSWORD) {
+        return Err(Unfit::OtherCredential);
+    }
+    if let Some(code) = answered_in_response(request, client) {
+        return Ok(Given { primary: Primary::Password(code), passcode: None, can_answer: true });
+    }
+    let proof = request.ms_chap2().ok_or(Unfit::NoCredential)?;
+    let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.response) };
+    Ok(Given { primary, passcode: None, can_answer: client.code_in_ms_chap2 })
+}
+
+/// Whatever there is, for a server behind us: it knows what to make of it.
+fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool) -> Result<Given, Unfit> {
+    let eap = request.eap().map_err(|_| Unfit::BadEap)?;
+    // An EAP-Request from the NAS's side: RFC 3579 §2.6.2.
+    if eap.as_ref().is_some_and(|packet| packet.first() == Some(&EAP_REQUEST)) {
+        return Err(Unfit::BadEap);
+    }
+    let typed = password(request, client)?;
+    if typed.is_some() && request.has_other_credential() {
+        return Err(Unfit::OtherCredential);
+    }
+    if typed.is_none() && !request.has_other_credential() && !without_credential {
+        return Err(Unfit::NoCredential);
+    }
+    let mut forward = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
+    let mut passcode = None;
+    let answers = request.state().is_some();
+    if let Some(typed) = typed.as_ref().filter(|_| !answers) {
+        if typed.is_empty() {
+            return Err(Unfit::EmptyPassword);
+        }
+        let (password, code) = client.code.split(typed);
+        forward = forward.with_password(password.expose()).map_err(|_| Unfit::BadPassword)?;
+        passcode = code;
+    }
+    let proof = Secret::new(
+        forward.attributes().iter().filter(|attribute| CREDENTIALS.contains(&attribute.kind)).flat_map(|attribute| attribute.value.to_vec()).collect(),
+    );
+    let code = answered_in_response(request, client);
+    let can_answer = typed.is_some() || client.code_in_ms_chap2 && request.ms_chap2().is_some();
+    let typed = code.or_else(|| typed.as_ref().map(trimmed));
+    let packet = Secret::new(forward.as_bytes().to_vec());
+    Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), passcode, can_answer })
+}
+
+/// The client has checked the password itself: what comes in its place can only be the code, or nothing.
+fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
+    if request.has_other_credential() {
+        return Err(Unfit::OtherCredential);
+    }
+    let typed = password(request, client)?.map(|typed| trimmed(&typed)).filter(|typed| !typed.is_empty());
+    if request.state().is_some() {
+        return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), passcode: None, can_answer: true });
+    }
+    let passcode = typed.filter(CodeEntry::is_code);
+    Ok(Given { primary: Primary::Waived, passcode, can_answer: true })
+}
+
+/// The answer to a challenge in an MS-CHAP2-Response: six digits where the peer's challenge would begin (FortiGate).
+fn answered_in_response(request: &Request<'_>, client: &Client) -> Option<Secret> {
+    request.state().filter(|_| client.code_in_ms_chap2)?;
+    let response = request.attributes().vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP2_RESPONSE).next()?;
+    let code = Secret::new(response.get(2..8)?.to_vec());
+    CodeEntry::is_code(&code).then_some(code)
+}
+
 /// What was typed. Control characters are in no password a person types, and a NUL would end it early somewhere behind us.
-fn password(request: &Request<'_>, client: &Client) -> Result<Secret, Unfit> {
-    let revealed = request.user_password(client.secret.expose()).map_err(|_| Unfit::BadPassword)?.ok_or(Unfit::NoCredential)?;
-    let typed = Secret::new(revealed.to_vec());
+fn password(request: &Request<'_>, client: &Client) -> Result<Option<Secret>, Unfit> {
+    let Some(revealed) = request.user_password(client.secret.expose()).map_err(|_| Unfit::BadPassword)? else { return Ok(None) };
+    let typed = match client.charset {
+        // Each octet is the code point of that number.
+        Charset::Latin1 => Secret::new(revealed.iter().map(|octet| char::from(*octet)).collect::<String>().into_bytes()),
+        Charset::Utf8 => Secret::new(revealed.to_vec()),
+    };
     let control = match typed.expose_text() {
         Some(text) => text.chars().any(char::is_control),
         None => typed.expose().iter().any(u8::is_ascii_control),
     };
-    if control { Err(Unfit::BadPassword) } else { Ok(typed) }
+    if control { Err(Unfit::BadPassword) } else { Ok(Some(typed)) }
 }
 
+fn trimmed(typed: &Secret) -> Secret {
+    Secret::new(typed.expose().trim_ascii().to_vec())
+}
 /// Where the person sits: what must be the same when a login is answered or repeated.
 fn seat(request: &Request<'_>) -> Vec<u8> {
     let mut seat = Vec::new();
@@ -151,45 +275,10 @@ fn written(attribute: Attribute<'_>) -> Option<&str> {
     }
 }
 
-/// What is sent, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// After the time that every refusal takes.
-    Delayed(Vec<u8>),
-    /// At once.
-    AtOnce(Vec<u8>),
-    /// Nothing now; asked again it may be tried again.
-    Silence,
-    /// Nothing, now or later: somebody who asked the same later has the answer.
-    Superseded,
-}
-
-/// The table from a login's end to a reply.
-pub(super) fn reply(outcome: &Outcome, asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
-    match outcome {
-        Outcome::Challenge { state, prompt } => {
-            reply::challenge(asked, secret.expose(), state.expose(), Some(prompt), &Carried::default(), [0; 2]).map(Reply::AtOnce)
-        }
-        Outcome::Decided { decision, .. } => match &**decision {
-            Decision::Accept(permit) => admitted(permit, asked, secret).map(Reply::AtOnce),
-            Decision::Drop(_) => Ok(Reply::Silence),
-            Decision::Reject(_) => refused(asked, secret),
-        },
-        Outcome::Relayed { .. } | Outcome::Superseded => Ok(Reply::Superseded),
-    }
-}
-
-/// The reply to whoever is refused, for whatever reason: the same text and the same delay.
-pub(super) fn refused(asked: &Asked, secret: &Secret) -> Result<Reply, TooLong> {
-    reply::reject(asked, secret.expose(), Some(REFUSED), &Carried::default()).map(Reply::Delayed)
-}
-
-/// The one way to an Access-Accept for a person: with the flow's permit in hand.
-fn admitted(_permit: &Permit, asked: &Asked, secret: &Secret) -> Result<Vec<u8>, TooLong> {
-    reply::accept(asked, secret.expose(), &Carried::default(), [0; 2])
-}
-
 /// Attributes that stand in a request once or not at all (RFC 2865 §5.44).
 const ONCE: [u8; 7] =
     [attr::USER_NAME, attr::USER_PASSWORD, attr::STATE, attr::NAS_IDENTIFIER, attr::NAS_IP_ADDRESS, attr::NAS_IPV6_ADDRESS, attr::CALLING_STATION_ID];
-const REFUSED: &str = "Access denied.";
+/// Where credentials stand.
+const CREDENTIALS: [u8; 6] = [attr::USER_PASSWORD, attr::CHAP_PASSWORD, attr::CHAP_CHALLENGE, attr::ARAP_PASSWORD, attr::EAP_MESSAGE, attr::VENDOR_SPECIFIC];
+/// The code of an EAP packet that asks (RFC 3748 §4).
+const EAP_REQUEST: u8 = 1;

@@ -1,5 +1,8 @@
 //! The RADIUS door: datagrams in, logins begun, replies out.
 
+mod answer;
+mod clerk;
+mod clients;
 mod desk;
 mod map;
 mod pace;
@@ -10,7 +13,6 @@ mod tests;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +21,19 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
-use crate::domain::CodeEntry;
-use crate::domain::Network;
-use crate::domain::Rules;
-use crate::domain::Secret;
 use crate::engine::Engine;
-use crate::ports::PrimaryCheck;
-use crate::wire::radius::Integrity;
+use clerk::Clerk;
+use clerk::Ledger;
 use desk::Desk;
-use desk::Ledger;
 use seen::Bounds;
 use socket::Socket;
+
+pub use answer::Addition;
+pub use clients::Charset;
+pub use clients::Client;
+pub use clients::Clients;
+pub use clients::First;
+pub use clients::NasAddress;
 
 /// An open `[[radius.listen]]`. Dropped, it reads nothing more.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ impl Door {
         let seen = Ledger::default();
         let (reading, stop) = oneshot::channel();
         let (mine, busy) = mpsc::channel(1);
-        tokio::spawn(Desk::new(socket, seen.clone(), settings, engine, mine).read(stop));
+        tokio::spawn(Desk::new(socket, seen.clone(), settings, Clerk::new(engine, mine)).read(stop));
         Ok(Self { address, seen, reading, busy })
     }
 
@@ -77,7 +81,7 @@ impl Door {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Who may talk to us.
-    pub clients: Vec<Client>,
+    pub clients: Clients,
     /// Requests in the works at once.
     pub inflight_max: usize,
     /// How long an answer is kept for retransmissions, 5..30 s.
@@ -89,12 +93,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whose packets come from there: told by the address alone, never by what is in the packet.
-    fn client(&self, address: IpAddr) -> Option<&Client> {
-        let reach = |client: &&Client| client.networks.iter().filter(|network| network.contains(address)).map(Network::prefix_bits).max();
-        self.clients.iter().filter(|client| reach(client).is_some()).max_by_key(reach)
-    }
-
     fn bounds(&self) -> Bounds {
         Bounds { running_max: self.inflight_max, answers_max: self.inflight_max, bytes_max: ANSWERS_BYTES_MAX, keep: self.answer_keep }
     }
@@ -103,29 +101,6 @@ impl Settings {
     fn within(&self, client: &Client) -> Duration {
         client.patience.saturating_sub(Duration::from_secs(2)).max(Duration::from_secs(1)).min(self.login_deadline)
     }
-}
-
-/// One `[[radius.client]]`.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// Its name.
-    pub name: String,
-    /// Where its packets come from; of several clients the longest prefix wins.
-    pub networks: Vec<Network>,
-    /// The shared secret.
-    pub secret: Secret,
-    /// Whether requests must be signed.
-    pub integrity: Integrity,
-    /// Who knows the passwords.
-    pub check: Arc<dyn PrimaryCheck>,
-    /// How a code is handed over.
-    pub code: CodeEntry,
-    /// How long this NAS waits; the login ends 2 s before.
-    pub patience: Duration,
-    /// The attribute that tells where the person is: Calling-Station-Id (31), Framed-IP-Address (8), Framed-IPv6-Address (168) or Tunnel-Client-Endpoint (66).
-    pub source: Option<u8>,
-    /// Its policy.
-    pub rules: Arc<Rules>,
 }
 
 /// Bytes of kept answers at one door: a quarter of a million usual ones.

@@ -3,6 +3,7 @@
 pub mod attr;
 pub mod carry;
 pub mod credential;
+pub mod dictionary;
 mod draft;
 pub mod forward;
 pub mod hide;

@@ -36,26 +36,6 @@ async fn r_020_an_unknown_client_hears_nothing() {
     assert_eq!(world.resolves.load(Ordering::SeqCst), 0);
 }
 
-#[test]
-fn r_021_of_several_clients_the_longest_prefix_is_meant() {
-    let world = World::new();
-    let named = |name: &str, networks: &[&str]| {
-        let mut client = client(&world, Method::Oath);
-        client.name = name.into();
-        client.networks = networks.iter().map(|network| network.parse().unwrap()).collect();
-        client
-    };
-    let mut settings = settings(named("all", &["0.0.0.0/0"]));
-    settings.clients.extend([named("one", &["10.1.0.0/16", "10.2.3.4"]), named("two", &["10.2.0.0/16", "2001:db8::/32"])]);
-    let name = |address: &str| settings.client(address.parse().unwrap()).map(|client| client.name.clone());
-    assert_eq!(name("192.0.2.1").as_deref(), Some("all"));
-    assert_eq!(name("10.1.2.3").as_deref(), Some("one"));
-    assert_eq!(name("10.2.3.4").as_deref(), Some("one"));
-    assert_eq!(name("10.2.3.5").as_deref(), Some("two"));
-    assert_eq!(name("2001:db8::1").as_deref(), Some("two"));
-    assert_eq!(name("2001:db9::1"), None);
-}
-
 #[tokio::test]
 async fn r_025_r_038_bad_packets_hear_nothing_and_touch_nothing() {
     let house = open(Method::Push);

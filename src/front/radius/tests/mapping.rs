@@ -13,9 +13,11 @@ use crate::domain::Primary;
 use crate::domain::Secret;
 use crate::engine::Outcome;
 use crate::front::radius::Client;
+use crate::front::radius::answer::Reply;
+use crate::front::radius::answer::Writer;
 use crate::front::radius::map;
 use crate::front::radius::map::Errand;
-use crate::front::radius::map::Reply;
+use crate::front::radius::map::Manner;
 use crate::front::radius::map::Unfit;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
@@ -174,8 +176,9 @@ fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
 #[test]
 fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let bytes = request().password(b"x").signed(SECRET).unwrap();
-    let asked = Asked::of(&Request::verify(&bytes, SECRET, fixture().integrity).unwrap());
-    let reply = |outcome: &Outcome| map::reply(outcome, &asked, &Secret::new(SECRET.to_vec())).unwrap();
+    let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
+    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
+    let reply = |outcome: &Outcome| writer.reply(outcome).unwrap();
     let decided = |decision| Outcome::Decided { decision: std::sync::Arc::new(decision), aside: std::sync::Arc::default() };
     let denials = [
         Denial::BadCode,

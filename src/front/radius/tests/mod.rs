@@ -19,8 +19,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
+use super::Charset;
 use super::Client;
+use super::Clients;
 use super::Door;
+use super::First;
+use super::NasAddress;
 use super::Settings;
 use crate::domain::*;
 use crate::engine::Engine;
@@ -43,7 +47,7 @@ const REJECT_DELAY: Duration = Duration::from_millis(200);
 
 /// Store, directory, provider and clock in one, counting what they are asked.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     away: AtomicBool,
     resolves: AtomicUsize,
     checks: AtomicUsize,
@@ -57,7 +61,7 @@ struct World {
 }
 
 impl World {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         let count = AtomicUsize::default;
         Arc::new(Self {
             away: AtomicBool::default(),
@@ -176,7 +180,7 @@ impl Clock for World {
 }
 
 /// A client on the IPv4 and IPv6 loopback, asked for its second factor by this method.
-fn client(world: &Arc<World>, method: Method) -> Client {
+pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
     let rules = Rules {
         name: "vpn".into(),
         methods: vec![Choice { method, provider: "world".into() }],
@@ -191,17 +195,23 @@ fn client(world: &Arc<World>, method: Method) -> Client {
         networks: vec!["127.0.0.0/24".parse().unwrap(), "::1".parse().unwrap()],
         secret: Secret::new(SECRET.to_vec()),
         integrity: Integrity::Require,
-        check: world.clone(),
+        nas_identifier: None,
+        nas_address: NasAddress::Log,
+        first: First::Password(world.clone()),
         code: CodeEntry::Challenge("Enter your code:".into()),
+        code_in_ms_chap2: false,
+        charset: Charset::Utf8,
         patience: Duration::from_secs(30),
         source: Some(attr::CALLING_STATION_ID),
         rules: Arc::new(rules),
+        additions: Arc::default(),
+        enrol_url: None,
     }
 }
 
 fn settings(client: Client) -> Settings {
     Settings {
-        clients: vec![client],
+        clients: Clients::new(vec![client]),
         inflight_max: 100,
         answer_keep: Duration::from_secs(30),
         reject_delay: REJECT_DELAY,

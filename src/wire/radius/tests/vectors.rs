@@ -9,13 +9,9 @@ use super::super::Request;
 use super::super::hide;
 use super::super::sign;
 use super::super::upstream::verify_reply;
+use super::hex;
 
 const SECRET: &[u8] = b"xyzzy5461";
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: String = text.split_whitespace().collect();
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
-}
 
 fn telnet() -> Vec<u8> {
     hex(

@@ -1,0 +1,117 @@
+//! How a RADIUS server is named: `nps.corp.example`, `10.0.0.11:1812`, `[2001:db8::5]:1812`, `radsec://nps.corp.example`.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use rustls::pki_types::ServerName;
+
+/// One server of an upstream: `HOST`, or `radsec://HOST` for RADIUS over TLS; `:PORT` may follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Name or address; over TLS the certificate must be for it.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// What carries the packets.
+    pub transport: Transport,
+}
+
+/// What carries packets to a server. One is never tried in place of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Mutual TLS (RFC 6614), port 2083.
+    Tls,
+    /// Datagrams (RFC 2865), port 1812.
+    Udp,
+}
+
+impl FromStr for Server {
+    type Err = ServerError;
+
+    fn from_str(text: &str) -> Result<Self, ServerError> {
+        let (transport, rest, port_usual) = match text.split_once("://") {
+            None => (Transport::Udp, text, 1812),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("radsec") => (Transport::Tls, rest, 2083),
+            Some(_) => return Err(ServerError::Scheme),
+        };
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok()).ok_or(ServerError::Host)?,
+            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(ServerError::Port)?,
+            None if port.is_empty() => port_usual,
+            None => return Err(ServerError::Port),
+        };
+        ServerName::try_from(host).map_err(|_| ServerError::Host)?;
+        Ok(Self { host: host.to_owned(), port, transport })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.transport {
+            Transport::Tls => "radsec://",
+            Transport::Udp => "",
+        };
+        match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => write!(f, "{scheme}[{address}]:{}", self.port),
+            Err(_) => write!(f, "{scheme}{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Why a text is no server of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerError {
+    /// No name or address.
+    #[error("the host is no DNS name and no address (IPv6 goes in brackets)")]
+    Host,
+    /// Not 1 to 65535, or something else behind the host.
+    #[error("only a port from 1 to 65535 may follow the host, as in nps.corp.example:1812")]
+    Port,
+    /// None of ours.
+    #[error("write the host alone, as in nps.corp.example, or radsec://nps.corp.example for RADIUS over TLS")]
+    Scheme,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_read_from_its_text() {
+        for (text, host, port, transport, shown) in [
+            ("nps.corp.example", "nps.corp.example", 1812, Transport::Udp, "nps.corp.example:1812"),
+            ("10.0.0.11:1645", "10.0.0.11", 1645, Transport::Udp, "10.0.0.11:1645"),
+            ("[::1]:1812", "::1", 1812, Transport::Udp, "[::1]:1812"),
+            ("[2001:db8::5]", "2001:db8::5", 1812, Transport::Udp, "[2001:db8::5]:1812"),
+            ("radsec://nps.corp.example", "nps.corp.example", 2083, Transport::Tls, "radsec://nps.corp.example:2083"),
+            ("RADSEC://[2001:db8::5]:3000", "2001:db8::5", 3000, Transport::Tls, "radsec://[2001:db8::5]:3000"),
+        ] {
+            let server: Server = text.parse().unwrap();
+            assert_eq!((server.host.as_str(), server.port, server.transport), (host, port, transport), "{text}");
+            assert_eq!(server.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn r_110_what_is_no_server_is_refused_with_the_reason() {
+        for (text, error) in [
+            ("", ServerError::Host),
+            ("tcp://nps.corp.example", ServerError::Scheme),
+            ("radius://nps.corp.example", ServerError::Scheme),
+            ("user@nps", ServerError::Host),
+            ("2001:db8::5", ServerError::Port),
+            ("nps:", ServerError::Port),
+            ("nps:0", ServerError::Port),
+            ("nps:65536", ServerError::Port),
+            ("[::1", ServerError::Host),
+            ("[::1]1812", ServerError::Port),
+            ("radsec://nps/", ServerError::Host),
+        ] {
+            assert_eq!(text.parse::<Server>(), Err(error), "{text}");
+        }
+    }
+}

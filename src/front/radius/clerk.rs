@@ -1,0 +1,291 @@
+//! The clerk: each verified request is answered from memory, or made a login in a task of its own, whichever way it came.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Client;
+use super::Settings;
+use super::answer::Reply;
+use super::answer::Writer;
+use super::clients::NasAddress;
+use super::map;
+use super::map::Errand;
+use super::map::Manner;
+use super::map::Unfit;
+use super::pace::Pace;
+use super::seen;
+use super::seen::Bounds;
+use super::seen::Kept;
+use super::seen::Key;
+use super::seen::Slot;
+use super::seen::Turn;
+use super::seen::Window;
+use super::socket::Path;
+use super::socket::Socket;
+use crate::engine::Engine;
+use crate::engine::Login;
+use crate::metrics;
+use crate::wire::radius::Code;
+use crate::wire::radius::Request;
+use crate::wire::radius::attr;
+use crate::wire::radius::carry::Carried;
+use crate::wire::radius::reply;
+use crate::wire::radius::reply::Asked;
+
+/// Serves one reader.
+#[derive(Debug)]
+pub(super) struct Clerk {
+    engine: Arc<Engine>,
+    /// Held by all who are at work.
+    busy: mpsc::Sender<Infallible>,
+    /// Status-Servers by who asks.
+    status: Pace<IpAddr>,
+    /// Lines in the log by reason.
+    pub(super) lines: Pace<&'static str>,
+    /// Lines about a client that is not set up right, by its name; nameless: about strangers, all of them together.
+    pub(super) warnings: Pace<String>,
+}
+
+/// The way a reply goes back.
+#[derive(Clone, Debug)]
+pub(super) enum Way {
+    /// Out of the socket that the request came into.
+    Datagram(Arc<Socket>, Path),
+}
+
+impl Way {
+    pub(super) fn peer(&self) -> SocketAddr {
+        match self {
+            Self::Datagram(_, path) => path.peer,
+        }
+    }
+
+    fn send_now(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Datagram(socket, path) => socket.send(path, bytes),
+        }
+    }
+
+    pub(super) fn send(&self, bytes: &[u8]) {
+        if let Err(error) = self.send_now(bytes) {
+            metrics::discard("radius", "reply_not_sent");
+            tracing::debug!(door = "radius", source = %self.peer(), %error, "a reply could not be sent");
+        }
+    }
+}
+
+impl Clerk {
+    pub(super) fn new(engine: Arc<Engine>, busy: mpsc::Sender<Infallible>) -> Self {
+        Self {
+            engine,
+            busy,
+            status: Pace::new(Duration::from_millis(200), 10, KEYS_MAX),
+            lines: Pace::new(Duration::from_secs(1), 5, KEYS_MAX),
+            warnings: Pace::new(Duration::from_secs(60), 1, KEYS_MAX),
+        }
+    }
+
+    /// One verified request of this client.
+    pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+        if !request.signed() {
+            ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
+        }
+        match request.code() {
+            Code::StatusServer => self.tell_status(request, client, &way, arrived),
+            _ => self.admit(request, client, settings, seen, way, arrived),
+        }
+    }
+
+    /// Status-Server: we are here, and nothing else (RFC 5997 §4.2).
+    fn tell_status(&mut self, request: &Request<'_>, client: &Client, way: &Way, arrived: Instant) {
+        if !self.status.allows(arrived, way.peer().ip()) {
+            return self.discard(arrived, way, client, "status_too_often", &"Status-Server comes more than five times a second");
+        }
+        match reply::accept(&Asked::of(request), client.secret.expose(), &Carried::default(), [0; 2]) {
+            Ok(bytes) => way.send(&bytes),
+            Err(error) => self.discard(arrived, way, client, "reply_too_long", &error),
+        }
+    }
+
+    fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+        let slot = Slot { peer: way.peer(), code: request.code(), identifier: request.identifier() };
+        let key = Key { slot, authenticator: *request.authenticator() };
+        let bounds = settings.bounds();
+        let (guard, given_up) = oneshot::channel();
+        let met = seen.lock().admit(arrived, key, &bounds, guard);
+        match met {
+            seen::Seen::Answered(bytes) if bytes.is_empty() => metrics::discard("radius", "superseded"),
+            seen::Seen::Answered(bytes) => way.send(&bytes),
+            seen::Seen::Full => {
+                self.discard(arrived, &way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
+            }
+            seen::Seen::New(turn) => {
+                let work = Work {
+                    held: Held { seen: seen.clone(), turn, bounds },
+                    writer: Writer::new(Asked::of(request), Manner::of(request), client),
+                    refuse_at: refuse_at(arrived, settings.reject_delay),
+                    way,
+                    _busy: self.busy.clone(),
+                };
+                // Begun here and not in the task: of two that ask the same the later one is to be the later one.
+                let begun = self.begin(request, client, settings, work.way.peer(), arrived);
+                tokio::spawn(work.run(begun, given_up));
+            }
+            seen::Seen::Running => metrics::discard("radius", "duplicate"),
+        }
+    }
+
+    /// The login that the request asks for; none where it is to be rejected as it is.
+    fn begin(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, peer: SocketAddr, arrived: Instant) -> Option<Login> {
+        let within = settings.within(client);
+        let errand = match self.nas_is_elsewhere(request, client, peer, arrived) {
+            true => Errand::Refuse(Unfit::NasAddress),
+            false => map::read(request, client, peer),
+        };
+        match errand {
+            Errand::Answer(answer) => Some(self.engine.answer(answer, within)),
+            Errand::Begin(login) => Some(self.engine.login(*login, Arc::clone(&client.rules), Arc::clone(client.first.check()), within)),
+            Errand::Refuse(unfit) => {
+                let why = unfit.as_str();
+                ::metrics::counter!(metrics::LOGINS, "door" => "radius", "client" => client.name.clone(), "decision" => "reject", "why" => why).increment(1);
+                tracing::info!(door = "radius", client = client.name, source = %peer, decision = "reject", why, "login");
+                None
+            }
+        }
+    }
+
+    /// Whether the NAS's own word about its address is another than where the packet came from, and that matters. A proxy on the way is one reason.
+    fn nas_is_elsewhere(&mut self, request: &Request<'_>, client: &Client, peer: SocketAddr, arrived: Instant) -> bool {
+        let said = request.first(attr::NAS_IP_ADDRESS).and_then(|attribute| attribute.ipv4()).map(IpAddr::V4);
+        let said = said.or_else(|| request.first(attr::NAS_IPV6_ADDRESS).and_then(|attribute| attribute.ipv6()).map(IpAddr::V6));
+        let Some(said) = said.filter(|said| said.to_canonical() != peer.ip().to_canonical()) else { return false };
+        metrics::discard("radius", "nas_address");
+        if self.warnings.allows(arrived, format!("{} address", client.name)) {
+            tracing::info!(door = "radius", client = client.name, source = %peer, nas_address = %said, "the client says that it is somewhere else than its packets come from");
+        }
+        client.nas_address == NasAddress::Require
+    }
+
+    fn discard(&mut self, now: Instant, way: &Way, client: &Client, why: &'static str, detail: &dyn Display) {
+        metrics::discard("radius", why);
+        if self.lines.allows(now, why) {
+            tracing::debug!(door = "radius", client = client.name, source = %way.peer(), why, %detail, "a request was dropped");
+        }
+    }
+}
+
+/// The window that a door, its reader and its logins share.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger(Arc<Mutex<Window<oneshot::Sender<Infallible>>>>);
+
+impl Ledger {
+    /// Gives up all that is in the works.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Window<oneshot::Sender<Infallible>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Window::new())))
+    }
+}
+
+/// One request in the works.
+struct Work {
+    held: Held,
+    writer: Writer,
+    refuse_at: Instant,
+    way: Way,
+    _busy: mpsc::Sender<Infallible>,
+}
+
+impl Work {
+    /// Waits for the login's end and replies, unless `given_up` comes first: then the login is dropped with us.
+    async fn run(self, login: Option<Login>, given_up: oneshot::Receiver<Infallible>) {
+        let reply = tokio::select! {
+            biased;
+            _ = given_up => None,
+            reply = self.reply(login) => reply,
+        };
+        if let Some(bytes) = reply {
+            self.held.answer(&self.way, &bytes.into());
+        }
+    }
+
+    async fn reply(&self, login: Option<Login>) -> Option<Vec<u8>> {
+        let made = match login {
+            Some(login) => self.writer.reply(&login.outcome().await),
+            None => self.writer.refused(),
+        };
+        match made {
+            Ok(Reply::AtOnce(bytes)) => Some(bytes),
+            Ok(Reply::Delayed(bytes)) => {
+                tokio::time::sleep_until(self.refuse_at).await;
+                Some(bytes)
+            }
+            Ok(Reply::Silence) => None,
+            // Kept as answered with nothing: a copy of it that comes late must not begin a second login.
+            Ok(Reply::Superseded) => Some(Vec::new()),
+            Err(error) => {
+                metrics::discard("radius", "reply_too_long");
+                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");
+                None
+            }
+        }
+    }
+}
+
+/// A turn in the window. Dropped unanswered, the request may be asked again.
+struct Held {
+    seen: Ledger,
+    turn: Turn,
+    bounds: Bounds,
+}
+
+impl Held {
+    /// Keeps the answer and sends it, if it is still the one that is waited for.
+    fn answer(&self, way: &Way, bytes: &Arc<[u8]>) {
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
+        if let Kept::Answer { evicted } = kept {
+            for _ in 0..evicted {
+                metrics::discard("radius", "kept_answer");
+            }
+            if !bytes.is_empty() {
+                way.send(bytes);
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.seen.lock().forget(self.turn);
+    }
+}
+
+/// When a refusal is spoken: reckoned from the arrival, so that every cause takes as long, and blurred a little.
+fn refuse_at(arrived: Instant, delay: Duration) -> Instant {
+    let jitter = getrandom::u32().map_or(JITTER_MS_MAX, |random| u64::from(random) % JITTER_MS_MAX.saturating_add(1));
+    arrived.checked_add(delay).and_then(|at| at.checked_add(Duration::from_millis(jitter))).unwrap_or(arrived)
+}
+
+const JITTER_MS_MAX: u64 = 100;
+/// Sources, reasons and clients that are paced at once.
+const KEYS_MAX: usize = 4096;
