@@ -7,6 +7,7 @@ use super::Client;
 use crate::domain::AuthRequest;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
+use crate::domain::Dialogue;
 use crate::domain::Door;
 use crate::domain::Permit;
 use crate::domain::Primary;
@@ -79,13 +80,13 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
     let typed = password(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
-        let said = Primary::Password(Secret::new(typed.expose().trim_ascii().to_vec()));
+        let said = Primary::Password(typed);
         return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said }));
     }
     if typed.is_empty() {
         return Err(Unfit::EmptyPassword);
     }
-    let (password, passcode) = client.code.split(&typed);
+    let (password, appended) = client.code.split(&typed);
     let prompt = match &client.code {
         CodeEntry::Challenge(text) => Some(text.clone()),
         CodeEntry::Append(_) | CodeEntry::AppendDigits(_) | CodeEntry::None => None,
@@ -95,8 +96,8 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         client: client.name.clone(),
         login,
         primary: Primary::Password(password),
-        passcode,
-        prompt,
+        appended,
+        dialogue: Dialogue { prompt, ..Dialogue::default() },
         source: source(request, client),
         seat,
         asker: asker(request, peer),
