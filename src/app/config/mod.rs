@@ -27,6 +27,7 @@ use toml::de::DeTable;
 use crate::directory;
 use crate::directory::upstream;
 use crate::directory::winbind;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -45,7 +46,6 @@ use reader::Section;
 use secret::Sources;
 
 pub use problem::Problem;
-pub use profile::Approval;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::directory::upstream;
 use crate::directory::winbind;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Secret;
@@ -25,7 +26,6 @@ use super::doors::Builder;
 use super::doors::appended;
 use super::doors::none;
 use super::profile;
-use super::profile::Approval;
 use super::profile::Profile;
 use super::reader::Section;
 use super::reader::Value;

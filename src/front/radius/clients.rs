@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Addition;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -34,6 +35,12 @@ pub struct Client {
     pub first: First,
     /// How a code is handed over.
     pub code: CodeEntry,
+    /// Whether a challenge lists the methods of the account.
+    pub menu: bool,
+    /// How somebody is waited for who must approve on the phone.
+    pub approval: Approval,
+    /// Milliseconds for which an approval that came too late counts for the next try; 0: none.
+    pub late_ms: u64,
     /// The answer to a challenge may stand in MS-CHAP2-Response, as six digits in clear (FortiGate).
     pub code_in_ms_chap2: bool,
     /// How the octets of a password are text.
