@@ -85,6 +85,8 @@ impl Rooms {
             name: client.name.clone(),
             networks: client.networks.clone(),
             secret: client.secret.clone(),
+            certificate: None,
+            accounting: radius::Accounting::Record,
             integrity: client.integrity,
             nas_identifier: None,
             nas_address: radius::NasAddress::Log,

@@ -36,6 +36,7 @@ use vestibule::domain::Tries;
 use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
+use vestibule::front::radius::Sessions;
 use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
@@ -70,7 +71,8 @@ impl World {
         let socket = folder.path().join("admin.sock");
         let store = Arc::new(Memory::default());
         let directories = directories.iter().map(|name| Arc::new(Lab(name)) as Arc<dyn Directory>).collect();
-        let (rooms, watched) = watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, metrics }));
+        let (rooms, watched) =
+            watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, sessions: Sessions::new(Arc::new(Still)), metrics }));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
