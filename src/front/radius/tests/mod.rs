@@ -1,8 +1,11 @@
 //! The door against a fake world, over real sockets of the loopback.
 
+mod accounting;
 mod door;
 mod logins;
 mod mapping;
+mod radsec;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -238,9 +241,15 @@ fn open(method: Method) -> House {
     open_at("127.0.0.1:0", world, settings)
 }
 
-fn open_at(address: &str, world: Arc<World>, settings: Settings) -> House {
+/// Decides by this world.
+fn engine(world: &Arc<World>) -> Arc<Engine> {
     let engine = Engine::new(world.clone(), world.clone(), Limits { logins_max: 100, parked_max: 50, challenge_keep: Duration::from_secs(120) }).unwrap();
     engine.equip(HashMap::from([("world".to_owned(), world.clone() as Arc<dyn Provider>)]));
+    engine
+}
+
+fn open_at(address: &str, world: Arc<World>, settings: Settings) -> House {
+    let engine = engine(&world);
     let (settings, receiver) = watch::channel(Arc::new(settings));
     let behind = Behind { engine: Arc::clone(&engine), sessions: Sessions::new(world.clone()) };
     let door = Door::open(address.parse().unwrap(), receiver, behind).unwrap();
