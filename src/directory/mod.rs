@@ -3,6 +3,7 @@
 mod ad;
 mod dn;
 mod groups;
+pub mod identify;
 mod ldap;
 mod password;
 mod pool;

@@ -120,6 +120,7 @@ impl Connection {
         let mut inbox = Inbox::new(self.packet_bytes_max);
         let way = Way::Stream(outbox);
         let mut idle_at = after(IDLE_WITHIN);
+        let mut look_at = after(LOOK_EVERY);
         loop {
             loop {
                 match inbox.packet() {
@@ -140,6 +141,8 @@ impl Connection {
                 _ = self.line.closing.wait_for(|closing| *closing) => return End::Closing,
                 () = changed(&mut self.line.tls) => None,
                 () = changed(&mut self.line.settings) => None,
+                // A certificate runs out without anybody changing anything.
+                () = sleep_until(look_at) => None,
                 read = from.read(inbox.room()) => Some(read),
                 () = sleep_until(idle_at) => return End::Idle,
             };
@@ -148,6 +151,7 @@ impl Connection {
                     if let Err(end) = self.look_again() {
                         return end;
                     }
+                    look_at = after(LOOK_EVERY);
                 }
                 Some(Ok(count)) if count > 0 => inbox.came(count),
                 Some(_) => return End::Gone,
@@ -155,7 +159,7 @@ impl Connection {
         }
     }
 
-    /// After a reload: would this client be let in now?
+    /// After a reload, and from time to time: would this client be let in now?
     fn look_again(&mut self) -> Result<(), End> {
         let taken = self.line.tls.borrow().tls.still_takes(&self.chain);
         taken.map_err(|error| End::Unwelcome("certificate_gone", format!("the client's certificate is not taken any more: {error}")))?;
@@ -199,5 +203,7 @@ fn after(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
+/// How long a certificate is believed unseen.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// How long a client may send nothing whole. One that is well asks for our status long before.
 const IDLE_WITHIN: Duration = Duration::from_secs(900);

@@ -399,6 +399,10 @@ pub const MS_CHAP_RESPONSE: u8 = 1;
 pub const MS_CHAP_ERROR: u8 = 2;
 /// MS-CHAP-NT-Enc-PW of that vendor: a piece of a new password (RFC 2548 §2.1.6).
 pub const MS_CHAP_NT_ENC_PW: u8 = 6;
+/// MS-MPPE-Encryption-Policy of that vendor (RFC 2548 §2.4.4).
+pub const MS_MPPE_ENCRYPTION_POLICY: u8 = 7;
+/// MS-MPPE-Encryption-Types of that vendor (RFC 2548 §2.4.5).
+pub const MS_MPPE_ENCRYPTION_TYPES: u8 = 8;
 /// MS-CHAP-Challenge of that vendor (RFC 2548 §2.1.2).
 pub const MS_CHAP_CHALLENGE: u8 = 11;
 /// MS-CHAP-MPPE-Keys of that vendor (RFC 2548 §2.4.1).
@@ -409,5 +413,7 @@ pub const MS_MPPE_SEND_KEY: u8 = 16;
 pub const MS_MPPE_RECV_KEY: u8 = 17;
 /// MS-CHAP2-Response of that vendor (RFC 2548 §2.3.2).
 pub const MS_CHAP2_RESPONSE: u8 = 25;
+/// MS-CHAP2-Success of that vendor (RFC 2548 §2.3.3).
+pub const MS_CHAP2_SUCCESS: u8 = 26;
 /// MS-CHAP2-CPW of that vendor: a password is changed (RFC 2548 §2.3.4).
 pub const MS_CHAP2_CPW: u8 = 27;
