@@ -207,6 +207,16 @@ pub trait Provider: Debug + Send + Sync {
     async fn cancel(&self, ticket: &Ticket);
 }
 
+/// Who takes accounting over from us (RFC 2866).
+#[async_trait]
+pub trait AccountingRelay: Debug + Send + Sync {
+    /// Hands the attributes of an Accounting-Request on, in the form in which `wire` forwards them. Bounded by its own time-outs.
+    ///
+    /// # Errors
+    /// Nobody has answered that it is written down.
+    async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
+}
+
 /// Accounts, tokens and the log of changes. Reads are from memory or disk at once; the one write is `commit`.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {

@@ -115,6 +115,8 @@ impl Rooms {
             nas_identifier: client.nas_identifier.clone(),
             nas_address: client.nas_address,
             secret: client.secret.clone(),
+            certificate: None,
+            accounting: radius::Accounting::Record,
             integrity: client.integrity,
             first: self.first(client, policy)?,
             code: client.code.clone(),

@@ -38,6 +38,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
+    sessions: radius::Sessions,
     counters: Option<PrometheusHandle>,
     config: Config,
     admin: AdminDoor,
@@ -150,20 +151,22 @@ impl Server {
         let rooms = Rooms::build(&config, &store, &clock)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
+        let sessions = radius::Sessions::new(Arc::clone(&clock));
+        let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
         let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
         let mut radius = Vec::new();
         for wanted in config.radius_listen.iter().map(|listen| listen.address) {
-            radius.push(RadiusDoor::open(wanted, &radius_settings, &engine)?);
+            radius.push(RadiusDoor::open(wanted, &radius_settings, &behind)?);
         }
         let connections_max = connections_max(&config.limits);
         let mut ldap = Vec::new();
         for listen in &config.ldap_listen {
             ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &engine).await?);
         }
-        let (admin_rooms, admin_seen) = watch::channel(Arc::new(behind_admin(&rooms, &store, &clock, counters.as_ref())));
+        let (admin_rooms, admin_seen) = watch::channel(Arc::new(behind_admin(&rooms, &store, &clock, &sessions, counters.as_ref())));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, counters, config, admin, admin_rooms, radius, radius_settings, ldap })
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, ldap })
     }
 
     /// Which doors are open.
@@ -197,9 +200,10 @@ impl Server {
         let ldap_settings = config.ldap_listen.iter().map(|listen| rooms.ldap(&config, listen, connections_max)).collect::<Result<Vec<_>, _>>()?;
 
         // New doors open before anything old is touched: what can fail has failed by here.
+        let behind = radius::Behind { engine: Arc::clone(&self.engine), sessions: self.sessions.clone() };
         let mut radius = Vec::new();
         for listen in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
-            radius.push(RadiusDoor::open(listen.address, &self.radius_settings, &self.engine)?);
+            radius.push(RadiusDoor::open(listen.address, &self.radius_settings, &behind)?);
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
@@ -208,7 +212,7 @@ impl Server {
 
         self.engine.equip(rooms.providers.clone());
         self.radius_settings.send_replace(radius_settings);
-        self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref())));
+        self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, &self.sessions, self.counters.as_ref())));
         self.radius.append(&mut radius);
         for gone in settle(&mut self.radius, &config.radius_listen, RadiusDoor::is_at) {
             tokio::spawn(gone.door.drain(config.limits.login_deadline));
@@ -290,8 +294,8 @@ impl AdminDoor {
 }
 
 impl RadiusDoor {
-    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, engine: &Arc<Engine>) -> Result<Self, ServerError> {
-        let door = radius::Door::open(wanted, settings.subscribe(), Arc::clone(engine));
+    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
+        let door = radius::Door::open(wanted, settings.subscribe(), behind.clone());
         let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
         Ok(Self { wanted, door })
     }
@@ -331,11 +335,18 @@ fn settle<D, W>(doors: &mut Vec<D>, wanted: &[W], fits: impl Fn(&D, &W) -> bool)
     rest
 }
 
-fn behind_admin(rooms: &Rooms, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, counters: Option<&PrometheusHandle>) -> http::Rooms {
+fn behind_admin(
+    rooms: &Rooms,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    sessions: &radius::Sessions,
+    counters: Option<&PrometheusHandle>,
+) -> http::Rooms {
     http::Rooms {
         store: Arc::clone(store),
         clock: Arc::clone(clock),
         directories: rooms.directories.values().map(Arc::clone).collect(),
+        sessions: sessions.clone(),
         metrics: counters.cloned(),
     }
 }

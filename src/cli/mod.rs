@@ -3,6 +3,7 @@
 mod bypass;
 mod check;
 mod client;
+mod clients;
 mod demo;
 mod output;
 mod serve;
@@ -42,6 +43,9 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
+    /// RADIUS clients: what they tell
+    #[command(subcommand)]
+    Client(clients::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -60,6 +64,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
+        Command::Client(verb) => clients::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -97,6 +102,7 @@ mod tests {
             "vestibule bypass grant alice --for 10m --reason phone",
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
+            "vestibule client sessions --search alice --json",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }

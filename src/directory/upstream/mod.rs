@@ -3,6 +3,7 @@
 mod board;
 mod health;
 mod primary;
+mod relay;
 mod retry;
 mod server;
 mod target;

@@ -59,7 +59,7 @@ impl PrimaryCheck for ByUpstream {
             return Err(fault);
         }
         let stay = conversation.map(|conversation| conversation.server);
-        let answer = self.upstream.ask(&forward, Code::AccessRequest, stay).await.map_err(outage)?;
+        let answer = self.upstream.ask(&forward, Code::AccessRequest, stay).await.map_err(|why| PrimaryError::Outage(outage(why)))?;
         let said = Secret::new(answer.carried.as_bytes().to_vec());
         match answer.code {
             Code::AccessAccept => {
@@ -99,10 +99,10 @@ impl ByUpstream {
     }
 }
 
-fn outage(why: AskError) -> PrimaryError {
-    PrimaryError::Outage(match why {
+pub(super) fn outage(why: AskError) -> Outage {
+    match why {
         AskError::Away | AskError::Protocol | AskError::Silent => Outage::Directory,
         AskError::Fault | AskError::Unsendable(_) => Outage::Fault,
         AskError::Full => Outage::Full,
-    })
+    }
 }

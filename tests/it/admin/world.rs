@@ -37,6 +37,7 @@ use vestibule::domain::Tries;
 use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
+use vestibule::front::radius::Sessions;
 use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
@@ -54,6 +55,7 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) socket: PathBuf,
     pub(super) store: Arc<Memory>,
+    pub(super) sessions: Sessions,
     http: reqwest::Client,
     running: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
     _rooms: watch::Sender<Arc<Rooms>>,
@@ -70,12 +72,14 @@ impl World {
         let socket = folder.path().join("admin.sock");
         let store = Arc::new(Memory::default());
         let directories = directories.iter().map(|name| Arc::new(Lab(name)) as Arc<dyn Directory>).collect();
-        let (rooms, watched) = watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, metrics }));
+        let sessions = Sessions::new(Arc::new(Still));
+        let (rooms, watched) =
+            watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, sessions: sessions.clone(), metrics }));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();
-        Self { folder, socket, store, http, running: Some((stop, running)), _rooms: rooms }
+        Self { folder, socket, store, sessions, http, running: Some((stop, running)), _rooms: rooms }
     }
 
     pub(super) async fn stop(&mut self) {
@@ -122,7 +126,7 @@ pub(super) async fn command(words: &[&str]) -> (i32, String, String) {
 
 /// Stands still.
 #[derive(Debug)]
-struct Still;
+pub(super) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {
