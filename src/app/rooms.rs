@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
 use super::config::LdapListen;
@@ -36,6 +37,8 @@ use crate::provider::oath::Oath;
 pub(super) struct Rooms {
     pub(super) directories: BTreeMap<String, Arc<dyn Directory>>,
     upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// Where accounting goes, by the upstream it belongs to.
+    accountants: BTreeMap<String, Arc<Upstream>>,
     winbinds: BTreeMap<String, Arc<Winbind>>,
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
@@ -85,14 +88,17 @@ impl Rooms {
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
         }
-        let mut upstreams = BTreeMap::new();
+        let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
-            let name = settings.login.name.clone();
-            let upstream = Upstream::open(settings.login.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error })?;
-            upstreams.insert(name, upstream);
+            let name = &settings.login.name;
+            let open = |settings: &upstream::Settings| Upstream::open(settings.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error });
+            upstreams.insert(name.clone(), open(&settings.login)?);
+            if let Some(settings) = &settings.accounting {
+                accountants.insert(name.clone(), open(settings)?);
+            }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, winbinds, store: Arc::clone(store), providers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers })
     }
 
     /// What the RADIUS listeners share.
@@ -115,8 +121,8 @@ impl Rooms {
             nas_identifier: client.nas_identifier.clone(),
             nas_address: client.nas_address,
             secret: client.secret.clone(),
-            certificate: None,
-            accounting: radius::Accounting::Record,
+            certificate: client.certificate.clone(),
+            accounting: self.accounting(client)?,
             integrity: client.integrity,
             first: self.first(client, policy)?,
             code: client.code.clone(),
@@ -149,6 +155,16 @@ impl Rooms {
                 radius::First::MsChap2(grouped(Arc::new(ByWinbind { directory: self.directory(directory)?, domain: domain.clone(), winbind }))?)
             }
         })
+    }
+
+    fn accounting(&self, client: &RadiusClient) -> Result<radius::Accounting, RoomError> {
+        match &client.accounting {
+            AccountingTo::Record => Ok(radius::Accounting::Record),
+            AccountingTo::Upstream(name) => {
+                let upstream = self.accountants.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("upstream.{name}.accounting")))?;
+                Ok(radius::Accounting::Relay(upstream))
+            }
+        }
     }
 
     /// Who tells whose a name is.

@@ -52,6 +52,9 @@ pub struct Server {
 struct RadiusDoor {
     /// As configured; port 0 stays port 0.
     wanted: SocketAddr,
+    accounting: bool,
+    /// Exchanged when certificates change.
+    tls: Option<watch::Sender<Arc<radius::TlsSettings>>>,
     door: radius::Door,
 }
 
@@ -70,6 +73,8 @@ pub struct Ready {
     pub ready: bool,
     /// RADIUS listeners in the order of the configuration.
     pub radius: Vec<SocketAddr>,
+    /// RADIUS accounting listeners in the order of the configuration.
+    pub radius_accounting: Vec<SocketAddr>,
     /// LDAP listeners in the order of the configuration.
     pub ldap: Vec<SocketAddr>,
     /// The portal's address.
@@ -131,7 +136,7 @@ impl ServerError {
 }
 
 fn listen_hint(kind: &str, error: ErrorKind) -> String {
-    let listing = if kind.starts_with("radius") { "ss -lunp" } else { "ss -ltnp" };
+    let listing = if kind == "radius.listen" { "ss -lunp" } else { "ss -ltnp" };
     match error {
         ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
         ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
@@ -156,8 +161,8 @@ impl Server {
 
         let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
         let mut radius = Vec::new();
-        for wanted in config.radius_listen.iter().map(|listen| listen.address) {
-            radius.push(RadiusDoor::open(wanted, &radius_settings, &behind)?);
+        for listen in &config.radius_listen {
+            radius.push(RadiusDoor::open(listen, &radius_settings, &behind)?);
         }
         let connections_max = connections_max(&config.limits);
         let mut ldap = Vec::new();
@@ -174,7 +179,8 @@ impl Server {
     pub fn ready(&self) -> Ready {
         Ready {
             ready: true,
-            radius: self.radius.iter().map(|open| open.door.address()).collect(),
+            radius: self.radius.iter().filter(|open| !open.accounting).map(|open| open.door.address()).collect(),
+            radius_accounting: self.radius.iter().filter(|open| open.accounting).map(|open| open.door.address()).collect(),
             ldap: self.ldap.iter().map(|open| open.door.address()).collect(),
             portal: None,
             admin: self.config.admin.socket.clone(),
@@ -203,7 +209,7 @@ impl Server {
         let behind = radius::Behind { engine: Arc::clone(&self.engine), sessions: self.sessions.clone() };
         let mut radius = Vec::new();
         for listen in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
-            radius.push(RadiusDoor::open(listen.address, &self.radius_settings, &behind)?);
+            radius.push(RadiusDoor::open(listen, &self.radius_settings, &behind)?);
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
@@ -222,6 +228,11 @@ impl Server {
             tokio::spawn(gone.door.drain(config.limits.login_deadline));
         }
         // As many doors as listeners, in their order.
+        for (open, listen) in self.radius.iter().zip(&config.radius_listen) {
+            if let (Some(tls), Some(settings)) = (&open.tls, &listen.tls) {
+                tls.send_replace(Arc::new(settings.clone()));
+            }
+        }
         for (open, settings) in self.ldap.iter().zip(ldap_settings) {
             open.settings.send_replace(Arc::new(settings));
         }
@@ -294,14 +305,21 @@ impl AdminDoor {
 }
 
 impl RadiusDoor {
-    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
-        let door = radius::Door::open(wanted, settings.subscribe(), behind.clone());
-        let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
-        Ok(Self { wanted, door })
+    fn open(listen: &RadiusListen, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
+        let (wanted, settings, behind) = (listen.address, settings.subscribe(), behind.clone());
+        let tls = listen.tls.as_ref().map(|tls| watch::channel(Arc::new(tls.clone())));
+        let (tls, door) = match tls {
+            Some((tls, seen)) => (Some(tls), radius::Door::open_tls(wanted, settings, seen, behind)),
+            None if listen.accounting => (None, radius::Door::open_accounting(wanted, settings, behind)),
+            None => (None, radius::Door::open(wanted, settings, behind)),
+        };
+        let kind = if tls.is_some() { "radius.listen (tls)" } else { "radius.listen" };
+        let door = door.map_err(|error| ServerError::Listen { kind, address: wanted, error })?;
+        Ok(Self { wanted, accounting: listen.accounting, tls, door })
     }
 
     fn is_at(&self, listen: &RadiusListen) -> bool {
-        self.wanted == listen.address
+        self.wanted == listen.address && self.accounting == listen.accounting && self.tls.is_some() == listen.tls.is_some()
     }
 }
 

@@ -19,8 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
 
@@ -36,6 +34,7 @@ use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
+use crate::front::radius::TlsSettings;
 use crate::provider::duo;
 use crate::provider::oath;
 use crate::store;
@@ -187,22 +186,9 @@ pub struct RadiusListen {
     /// Where it listens.
     pub address: SocketAddr,
     /// TLS over TCP instead of datagrams.
-    pub tls: Option<RadiusTls>,
+    pub tls: Option<TlsSettings>,
     /// Accounting-Requests come here, and no logins.
     pub accounting: bool,
-}
-
-/// How a RADIUS listener speaks TLS; certificate, key and authorities fit.
-#[derive(Clone, Debug)]
-pub struct RadiusTls {
-    /// What it shows and demands.
-    pub config: Arc<ServerConfig>,
-    /// Who looks at the clients' certificates.
-    pub verifier: Arc<dyn ClientCertVerifier>,
-    /// The longest packet, 4096..65,535 (RFC 7930).
-    pub packet_bytes_max: usize,
-    /// Connections at once, 1..100,000.
-    pub connections_max: usize,
 }
 
 /// One `[[radius.client]]`; as [`crate::front::radius::Client`], with names where that has rooms.

@@ -14,13 +14,13 @@ use crate::domain::Network;
 use crate::domain::Secret;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
+use crate::front::radius::TlsSettings;
 use crate::wire::radius::Integrity;
 
 use super::AccountingTo;
 use super::FirstFactor;
 use super::RadiusClient;
 use super::RadiusListen;
-use super::RadiusTls;
 use super::doors::ANSWER_MARGIN;
 use super::doors::Builder;
 use super::doors::appended;
@@ -154,14 +154,14 @@ pub(super) fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     Some(RadiusListen { address: address?, tls: tls?, accounting: accounting.is_some_and(|(_, flag)| flag) })
 }
 
-fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<RadiusTls> {
+fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let authorities = section.need("client_ca_file", "\"/etc/vestibule/radsec-ca.pem\"");
     let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
     let (identity, cert_file, path, key) = identity(section, sources)?;
-    let (config, verifier) = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
-    Some(RadiusTls { config, verifier, packet_bytes_max, connections_max })
+    let tls = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
+    Some(TlsSettings { tls, packet_bytes_max, connections_max, client_connections_max: CLIENT_CONNECTIONS_MAX.min(connections_max) })
 }
 
 /// `[[radius.client]]`
@@ -403,6 +403,8 @@ pub(super) const INTEGRITY: &[(&str, Integrity)] = &[("require", Integrity::Requ
 /// Attributes that tell where the person is, by number (RFC 2865 §5.8, §5.31; RFC 2868 §3.3; RFC 6911 §3.1).
 const SOURCES: &[(&str, u8)] = &[("Calling-Station-Id", 31), ("Framed-IP-Address", 8), ("Framed-IPv6-Address", 168), ("Tunnel-Client-Endpoint", 66)];
 
+/// To one listener; a NAS needs one, or a few where it has many people.
+const CLIENT_CONNECTIONS_MAX: usize = 64;
 const PROMPT_BYTES_MAX: usize = 253;
 /// Inside TLS (RFC 6614 §2.3).
 const RADSEC_SECRET: &str = "radsec";

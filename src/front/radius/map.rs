@@ -120,7 +120,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         dialogue: Dialogue { prompt, menu: client.menu, approval: client.approval, late_ms: client.late_ms, change: false },
         source: source(request, client),
         seat,
-        asker: asker(request, peer),
+        asker: asker(request, client, peer),
     })))
 }
 
@@ -256,9 +256,16 @@ fn seat(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// Who asks. Without Calling-Station-Id all people of a NAS look alike, and one who knows another's password could join that one's login and take
-/// its approval; so there it must come from the same port.
-fn asker(request: &Request<'_>, peer: SocketAddr) -> Vec<u8> {
-    if request.first(attr::CALLING_STATION_ID).is_some() { Vec::new() } else { peer.to_string().into_bytes() }
+/// its approval; so there it must come from the same port, and over TLS, where all come from one port, be the same request.
+fn asker(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Vec<u8> {
+    if request.first(attr::CALLING_STATION_ID).is_some() {
+        return Vec::new();
+    }
+    let mut asker = peer.to_string().into_bytes();
+    if client.certificate.is_some() {
+        asker.extend_from_slice(request.authenticator());
+    }
+    asker
 }
 
 /// Where the person is, as the client's chosen attribute tells; nothing where it tells no address, or two.
