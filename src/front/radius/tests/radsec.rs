@@ -290,6 +290,29 @@ async fn r_112_a_new_certificate_is_shown_to_the_next_and_a_lost_authority_ends_
 }
 
 #[tokio::test]
+async fn r_112_a_certificate_that_was_taken_back_ends_its_connection_and_gets_none() {
+    let line = open(Method::Oath);
+    let (lost, own) = (line.ca.leaf("a stolen box", &["nas.example"]), line.ca.leaf("some box", &["nas.example"]));
+    let (mut thief, mut nas) = (line.nas_with(&lost, &[]).await, line.nas_with(&own, &[]).await);
+    for peer in [&mut thief, &mut nas] {
+        assert_eq!(read(&peer.ask(&status(0)).await, &status(0)).code(), Code::AccessAccept);
+    }
+    let server = line.ca.leaf("server", &["localhost"]);
+    line.tls.send_replace(Arc::new(line.ca.tls_without(&server, vec![line.ca.revocations(&[&lost], false)])));
+    assert!(thief.is_closed().await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&lost), &[], false)).await);
+    assert_eq!(read(&nas.ask(&status(1)).await, &status(1)).code(), Code::AccessAccept, "who is not on the list stays");
+    line.nas_with(&own, &[]).await.ask(&status(2)).await;
+
+    // Whether somebody is on a list that is late, or of another authority, nobody knows.
+    for unknown in [line.ca.revocations(&[], true), Ca::new().revocations(&[], false)] {
+        line.tls.send_replace(Arc::new(line.ca.tls_without(&server, vec![unknown])));
+        assert!(line.turns_away("127.0.0.1", line.config(Some(&own), &[], false)).await);
+    }
+    assert!(nas.is_closed().await);
+}
+
+#[tokio::test]
 async fn r_112_a_client_that_is_taken_out_of_the_configuration_loses_its_connection() {
     let line = open(Method::Oath);
     let mut nas = line.nas(&[]).await;
