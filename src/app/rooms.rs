@@ -68,8 +68,8 @@ impl Rooms {
     }
 
     /// What the RADIUS listeners share.
-    pub(super) fn radius(&self, config: &Config) -> Result<radius::Settings, RoomError> {
-        let clients = config.radius_clients.iter().map(|client| self.client(config, client)).collect::<Result<_, _>>()?;
+    pub(super) fn radius(&self, config: &Config, census: &radius::Census) -> Result<radius::Settings, RoomError> {
+        let clients = config.radius_clients.iter().map(|client| self.client(config, client, census)).collect::<Result<_, _>>()?;
         Ok(radius::Settings {
             clients: radius::Clients::new(clients),
             inflight_max: config.limits.radius_inflight_max,
@@ -79,7 +79,7 @@ impl Rooms {
         })
     }
 
-    fn client(&self, config: &Config, client: &RadiusClient) -> Result<radius::Client, RoomError> {
+    fn client(&self, config: &Config, client: &RadiusClient, census: &radius::Census) -> Result<radius::Client, RoomError> {
         let check: Arc<dyn PrimaryCheck> = Arc::new(ByDirectory(self.directory(&client.first_directory)?));
         Ok(radius::Client {
             name: client.name.clone(),
@@ -97,6 +97,12 @@ impl Rooms {
             rules: policy(config, &client.policy)?,
             additions: Arc::default(),
             enrol_url: None,
+            card: radius::Card {
+                profile: None,
+                first: format!("directory {}", client.first_directory),
+                retransmits: None,
+                tally: census.tally(&client.name),
+            },
         })
     }
 

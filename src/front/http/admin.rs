@@ -48,6 +48,8 @@ use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
+use crate::engine::Engine;
+use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
@@ -79,6 +81,10 @@ pub struct Rooms {
     pub directories: Vec<Arc<dyn Directory>>,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
+    /// Runs dry runs.
+    pub engine: Arc<Engine>,
+    /// The RADIUS clients, as the doors know them.
+    pub radius: Arc<radius::Settings>,
 }
 
 /// The administration socket, open and answering once [`Admin::run`] is.

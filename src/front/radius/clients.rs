@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Addition;
+use super::census::Card;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -48,6 +49,8 @@ pub struct Client {
     pub additions: Arc<[Addition]>,
     /// Where people without an account can make one; told to those whose first factor passed.
     pub enrol_url: Option<String>,
+    /// What is told about it.
+    pub card: Card,
 }
 
 /// Who checks the first factor, and what a client may send.
@@ -97,6 +100,8 @@ pub enum NasAddress {
 /// All clients, found by the network a packet comes from: the longest prefix first, and never by what is in the packet.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
+    /// In the order of the configuration.
+    all: Vec<Arc<Client>>,
     /// Clients of the same network have the same secret; among them the NAS-Identifier decides.
     by_network: HashMap<Network, Vec<Arc<Client>>>,
     /// Prefix lengths there are, longest first: of IPv4, of IPv6.
@@ -109,6 +114,7 @@ impl Clients {
     pub fn new(clients: Vec<Client>) -> Self {
         let mut all = Self::default();
         for client in clients.into_iter().map(Arc::new) {
+            all.all.push(Arc::clone(&client));
             for network in &client.networks {
                 all.by_network.entry(*network).or_default().push(Arc::clone(&client));
                 let [four, six] = &mut all.lengths;
@@ -120,6 +126,12 @@ impl Clients {
             lengths.dedup();
         }
         all
+    }
+
+    /// All of them, in the order of the configuration.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Client>] {
+        &self.all
     }
 
     /// Those who share the smallest network that has this address. All have one secret and one integrity.

@@ -1,6 +1,7 @@
 //! The RADIUS door: datagrams in, logins begun, replies out.
 
 mod answer;
+mod census;
 mod clerk;
 mod clients;
 mod desk;
@@ -29,6 +30,11 @@ use seen::Bounds;
 use socket::Socket;
 
 pub use answer::Addition;
+pub use census::Card;
+pub use census::Census;
+pub use census::Habits;
+pub use census::Signs;
+pub use census::Tally;
 pub use clients::Charset;
 pub use clients::Client;
 pub use clients::Clients;

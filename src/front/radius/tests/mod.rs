@@ -19,6 +19,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
+use super::Card;
+use super::Census;
 use super::Charset;
 use super::Client;
 use super::Clients;
@@ -206,6 +208,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         rules: Arc::new(rules),
         additions: Arc::default(),
         enrol_url: None,
+        card: Card { profile: None, first: "directory world".into(), retransmits: None, tally: Census::new().tally("fortigate") },
     }
 }
 
