@@ -19,6 +19,7 @@ use super::Client;
 use super::Settings;
 use super::answer::Reply;
 use super::answer::Writer;
+use super::census::Sheet;
 use super::clients::NasAddress;
 use super::map;
 use super::map::Errand;
@@ -102,6 +103,7 @@ impl Clerk {
         if !request.signed() {
             ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
         }
+        client.card.tally.arrived(request, client, way.peer(), arrived);
         match request.code() {
             Code::StatusServer => self.tell_status(request, client, &way, arrived),
             _ => self.admit(request, client, settings, seen, way, arrived),
@@ -125,6 +127,9 @@ impl Clerk {
         let bounds = settings.bounds();
         let (guard, given_up) = oneshot::channel();
         let met = seen.lock().admit(arrived, key, &bounds, guard);
+        if matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
+            client.card.tally.again(&key.authenticator, arrived);
+        }
         match met {
             seen::Seen::Answered(bytes) if bytes.is_empty() => metrics::discard("radius", "superseded"),
             seen::Seen::Answered(bytes) => way.send(&bytes),
@@ -133,6 +138,7 @@ impl Clerk {
             }
             seen::Seen::New(turn) => {
                 let work = Work {
+                    sheet: client.card.tally.begin(&key.authenticator, arrived),
                     held: Held { seen: seen.clone(), turn, bounds },
                     writer: Writer::new(Asked::of(request), Manner::of(request), client),
                     refuse_at: refuse_at(arrived, settings.reject_delay),
@@ -209,6 +215,7 @@ impl Default for Ledger {
 
 /// One request in the works.
 struct Work {
+    sheet: Sheet,
     held: Held,
     writer: Writer,
     refuse_at: Instant,
@@ -231,8 +238,15 @@ impl Work {
 
     async fn reply(&self, login: Option<Login>) -> Option<Vec<u8>> {
         let made = match login {
-            Some(login) => self.writer.reply(&login.outcome().await),
-            None => self.writer.refused(),
+            Some(login) => {
+                let outcome = login.outcome().await;
+                self.sheet.ended(&outcome);
+                self.writer.reply(&outcome)
+            }
+            None => {
+                self.sheet.refused();
+                self.writer.refused()
+            }
         };
         match made {
             Ok(Reply::AtOnce(bytes)) => Some(bytes),
