@@ -36,9 +36,9 @@ use crate::ports::Provider;
 use crate::ports::StoreError;
 
 /// Between two questions about the same push, for providers that answer at once.
-const PACE: Duration = Duration::from_millis(250);
+pub(super) const PACE: Duration = Duration::from_millis(250);
 /// How long taking a question back may go on after the login is over.
-const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 
 /// A flow and what it needs on the way.
 #[derive(Debug)]
