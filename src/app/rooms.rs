@@ -97,12 +97,7 @@ impl Rooms {
             rules: policy(config, &client.policy)?,
             additions: Arc::default(),
             enrol_url: None,
-            card: radius::Card {
-                profile: None,
-                first: format!("directory {}", client.first_directory),
-                retransmits: None,
-                tally: census.tally(&client.name),
-            },
+            card: radius::Card { profile: None, first: format!("directory {}", client.first_directory), retransmits: None, tally: census.tally(&client.name) },
         })
     }
 

@@ -402,15 +402,17 @@ impl Habits {
             (Signs::Unseen, _) | (Signs::Always, Integrity::Require) => None,
             (Signs::Always, _) => Some("it signs every request: integrity = \"require\" costs nothing and keeps forgers out".to_owned()),
             (Signs::Never, Integrity::Require) => Some(
-                "it never signs, so nothing it sends is taken: switch Message-Authenticator on there or update it; integrity = \"observe\" takes it meanwhile".to_owned(),
+                "it never signs, so nothing it sends is taken: switch Message-Authenticator on there or update it; integrity = \"observe\" takes it meanwhile"
+                    .to_owned(),
             ),
             (Signs::Never, _) => Some("it never signs: integrity = \"require\" would drop all it sends; look for an update of the NAS".to_owned()),
-            (Signs::Sometimes, Integrity::Require) => {
-                Some(format!("{} unsigned requests were dropped: is there an older NAS at one of its addresses, or somebody who forges?", self.unsigned_dropped))
-            }
-            (Signs::Sometimes, _) => {
-                Some(format!("it signs {percent} % of its requests: integrity = \"require\" would drop the rest; is there an older NAS at one of its addresses?"))
-            }
+            (Signs::Sometimes, Integrity::Require) => Some(format!(
+                "{} unsigned requests were dropped: is there an older NAS at one of its addresses, or somebody who forges?",
+                self.unsigned_dropped
+            )),
+            (Signs::Sometimes, _) => Some(format!(
+                "it signs {percent} % of its requests: integrity = \"require\" would drop the rest; is there an older NAS at one of its addresses?"
+            )),
         }
     }
 
@@ -430,15 +432,17 @@ impl Habits {
                 told(after)
             ));
         }
-        (after > patience.saturating_mul(2)).then(|| format!("patience = \"{written}\", but it waits {}: there is more time for people than they get", told(after)))
+        (after > patience.saturating_mul(2))
+            .then(|| format!("patience = \"{written}\", but it waits {}: there is more time for people than they get", told(after)))
     }
 
     /// Whether it sends again as its kind does as shipped.
     fn on_profile(&self, card: &Card) -> Option<String> {
         let (every, usual, profile) = (self.resends_every?, card.retransmits?, card.profile.as_deref()?);
         let (short, long) = (every.min(usual), every.max(usual));
-        (long > short.saturating_mul(2))
-            .then(|| format!("it resends every {}, where a {profile} as shipped does every {}: is the timer meant, and the profile right?", told(every), told(usual)))
+        (long > short.saturating_mul(2)).then(|| {
+            format!("it resends every {}, where a {profile} as shipped does every {}: is the timer meant, and the profile right?", told(every), told(usual))
+        })
     }
 }
 
@@ -490,7 +494,7 @@ mod tests {
     }
 
     fn signed(client: &Client, proxy_state: &[u8]) -> Vec<u8> {
-        AccessRequest::new(1, [7; 16]).with(attr::USER_NAME, b"alice").with(PROXY_STATE, proxy_state).signed(client.secret.expose()).unwrap()
+        AccessRequest::new(1, [7; 16]).with(attr::USER_NAME, b"alice").with(attr::PROXY_STATE, proxy_state).signed(client.secret.expose()).unwrap()
     }
 
     /// User-Name and sixteen octets of a hidden password.
@@ -516,8 +520,6 @@ mod tests {
         advance(done_after.saturating_sub(every * copies)).await;
         drop(sheet);
     }
-
-    const PROXY_STATE: u8 = 33;
 
     #[tokio::test(start_paused = true)]
     async fn it_is_told_who_signs_always_never_and_sometimes() {
