@@ -72,7 +72,9 @@ pub enum First {
 }
 
 impl First {
-    pub(super) fn check(&self) -> &Arc<dyn PrimaryCheck> {
+    /// Who checks it.
+    #[must_use]
+    pub fn check(&self) -> &Arc<dyn PrimaryCheck> {
         match self {
             Self::MsChap2(check) | Self::Password(check) | Self::Upstream { check, .. } | Self::Waived(check) => check,
         }

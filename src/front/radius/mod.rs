@@ -7,6 +7,7 @@ mod clients;
 mod desk;
 mod map;
 mod pace;
+mod rehearsal;
 mod seen;
 mod socket;
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub use clients::Client;
 pub use clients::Clients;
 pub use clients::First;
 pub use clients::NasAddress;
+pub use rehearsal::MadeUp;
+pub use rehearsal::Typed;
 
 /// An open `[[radius.listen]]`. Dropped, it reads nothing more.
 #[derive(Debug)]
@@ -104,7 +107,8 @@ impl Settings {
     }
 
     /// How long a login of this client may take.
-    fn within(&self, client: &Client) -> Duration {
+    #[must_use]
+    pub fn within(&self, client: &Client) -> Duration {
         client.patience.saturating_sub(Duration::from_secs(2)).max(Duration::from_secs(1)).min(self.login_deadline)
     }
 }
