@@ -37,6 +37,7 @@ use tracing::warn;
 
 use super::accounts;
 use super::bypasses;
+use super::clients;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -223,6 +224,7 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(bypasses::routes())
+        .merge(clients::routes())
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::absent("there is no such page", "is the command as old as the server?") })
