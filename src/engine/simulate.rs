@@ -1,5 +1,6 @@
 //! A login rehearsed: the real flow by the real rules, told step by step. Nothing comes of it that would open a door.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -173,12 +174,6 @@ struct Rehearsal {
     parks: u8,
 }
 
-/// What an action comes to.
-enum Came {
-    Event(Event),
-    End(Verdict),
-}
-
 impl Rehearsal {
     async fn play(&mut self) -> Verdict {
         let mut event = Event::Begin;
@@ -186,8 +181,8 @@ impl Rehearsal {
             let action = self.flow.next(self.engine.clock.now(), event);
             let came = tokio::time::timeout_at(self.deadline, self.act(action)).await;
             event = match came {
-                Ok(Came::Event(event)) => event,
-                Ok(Came::End(verdict)) => return verdict,
+                Ok(ControlFlow::Continue(event)) => event,
+                Ok(ControlFlow::Break(verdict)) => return verdict,
                 Err(_) => {
                     self.say(Part::Rule, "the time is over".to_owned());
                     Event::Expired
@@ -196,12 +191,12 @@ impl Rehearsal {
         }
     }
 
-    async fn act(&mut self, action: Action) -> Came {
-        Came::Event(match action {
+    async fn act(&mut self, action: Action) -> ControlFlow<Verdict, Event> {
+        ControlFlow::Continue(match action {
             Action::Hint => self.hint().await,
             Action::Check => match self.first().await {
                 Some(checked) => Event::Checked(checked),
-                None => return Came::End(Verdict::Untold),
+                None => return ControlFlow::Break(Verdict::Untold),
             },
             Action::Find(who) => self.find(&who).await,
             Action::Commit(changes) => Event::Committed(self.commit(changes).await),
@@ -211,9 +206,9 @@ impl Rehearsal {
             Action::Park(prompt) => return self.park(prompt),
             Action::Relay => {
                 self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
-                return Came::End(Verdict::Relayed);
+                return ControlFlow::Break(Verdict::Relayed);
             }
-            Action::Finish(decision) => return Came::End(self.finish(&decision)),
+            Action::Finish(decision) => return ControlFlow::Break(self.finish(&decision)),
         })
     }
 
@@ -375,7 +370,7 @@ impl Rehearsal {
     }
 
     /// The person is asked something: what they would answer was handed in, or they need only say that they have approved.
-    fn park(&mut self, prompt: String) -> Came {
+    fn park(&mut self, prompt: String) -> ControlFlow<Verdict, Event> {
         self.parks = self.parks.saturating_add(1);
         let answer = match self.asks.answer.take() {
             Some(answer) => Some(answer),
@@ -386,11 +381,11 @@ impl Rehearsal {
             Some(answer) => {
                 let told = if answer.is_empty() { "Enter is pressed" } else { "the code is the answer" };
                 self.assume(Part::Second, format!("the person is asked {prompt:?}: {told}"));
-                Came::Event(Event::Answer(Primary::Password(answer)))
+                ControlFlow::Continue(Event::Answer(Primary::Password(answer)))
             }
             None => {
                 self.say(Part::Second, format!("the person is asked {prompt:?}"));
-                Came::End(Verdict::Challenge(prompt))
+                ControlFlow::Break(Verdict::Challenge(prompt))
             }
         }
     }
