@@ -3,6 +3,7 @@
 mod bypass;
 mod check;
 mod client;
+mod clients;
 mod demo;
 mod output;
 mod radius_client;
@@ -105,6 +106,7 @@ mod tests {
             "vestibule client list --json",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
+            "vestibule client sessions --search alice --json",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }

@@ -49,6 +49,8 @@ pub(super) enum Verb {
     },
     /// Rehearse a login and tell each step and rule: no phone rings and nothing is written, unless asked
     Simulate(Rehearsal),
+    #[command(flatten)]
+    Told(super::clients::Verb),
 }
 
 /// Whose login, and how much of it in earnest.
@@ -94,6 +96,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::List { reach } => list(&reach).await,
         Verb::Show { name, reach } => show(&name, &reach).await,
         Verb::Simulate(rehearsal) => simulate(rehearsal).await,
+        Verb::Told(verb) => super::clients::run(verb).await,
     }
 }
 

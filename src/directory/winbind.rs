@@ -4,6 +4,7 @@
 //! answer could be somebody else's.
 
 mod answer;
+mod first;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -32,12 +33,14 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Refused;
 use crate::metrics;
-use crate::ports::PasswordError;
 use crate::wire::mschap::HashHash;
 
 use super::pool::Gate;
+
+pub use self::first::ByWinbind;
 
 use self::answer::Nonsense;
 use self::answer::Topic;
@@ -264,7 +267,8 @@ fn names(domain: &str, user: &str) -> Option<String> {
     let is_fit = |name: &str| !name.is_empty() && name.len() <= NAME_LEN_MAX && !name.contains(char::is_control);
     // Room for all that follows, so that no half-written copy is left behind in memory.
     let mut lines = String::with_capacity(QUESTION_LEN_MAX);
-    if !is_fit(domain) || !is_fit(user) {
+    // A controller would take a name with one of these for a name of another form.
+    if !is_fit(domain) || !is_fit(user) || user.contains(['@', '\\', '/']) {
         return None;
     }
     for (name, value) in [("NT-Domain", domain), ("Username", user)] {

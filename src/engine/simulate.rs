@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::Providers;
-use super::journey::CANCEL_WITHIN;
 use super::journey::PACE;
+use super::out::Out;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
@@ -29,6 +29,7 @@ use crate::domain::Identity;
 use crate::domain::Method;
 use crate::domain::OnOutage;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
@@ -128,8 +129,16 @@ pub enum Verdict {
 
 impl Engine {
     /// Rehearses a login. It joins no login under way and none joins it; it counts in no figure; whatever it asks, it takes back.
-    pub async fn simulate(self: &Arc<Self>, request: AuthRequest, rules: Arc<Rules>, check: Arc<dyn PrimaryCheck>, asks: Asks, within: Duration) -> Simulation {
+    pub async fn simulate(
+        self: &Arc<Self>,
+        mut request: AuthRequest,
+        rules: Arc<Rules>,
+        check: Arc<dyn PrimaryCheck>,
+        asks: Asks,
+        within: Duration,
+    ) -> Simulation {
         let began = Instant::now();
+        request.dialogue.change = check.can_change();
         let mut rehearsal = Rehearsal {
             engine: Arc::clone(self),
             flow: Flow::new(request, rules),
@@ -166,7 +175,7 @@ struct Rehearsal {
     aside: Aside,
     turn: Option<Turn>,
     /// The question that is out.
-    open: Option<(Arc<dyn Provider>, Ticket)>,
+    open: Option<Out>,
     /// A question is out, or is taken to be.
     pending: bool,
     /// A provider was asked in earnest.
@@ -204,6 +213,17 @@ impl Rehearsal {
             Action::Verify(asking, ticket, code) => Event::Progress(self.verify(&asking, ticket.as_ref(), &code).await),
             Action::Wait(asking, ticket) => Event::Progress(self.wait(&asking, &ticket).await),
             Action::Park(prompt) => return self.park(prompt),
+            Action::ChangePassword { .. } => {
+                self.say(Part::Write, "nothing; a login would change the password now".to_owned());
+                Event::Changed(Err(PasswordError::Unsupported))
+            }
+            Action::GiveLeave(_) => {
+                self.assume(Part::Write, "nothing; a login would let the client change the password".to_owned());
+                Event::Committed(Ok(()))
+            }
+            // What an earlier login left behind is that login's.
+            Action::Recall(_) => Event::Recalled(None),
+            Action::TakeLeave => Event::Leave(None),
             Action::Relay => {
                 self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
                 return ControlFlow::Break(Verdict::Relayed);
@@ -313,7 +333,7 @@ impl Rehearsal {
             self.say(Part::Second, format!("{told}: asked"));
             self.was_asked = true;
             let progress = provider.start(asking).await;
-            return self.heard(&provider, progress);
+            return self.heard(&provider, asking, progress);
         }
         if provider.asks_nobody() {
             let progress = provider.start(asking).await;
@@ -341,7 +361,7 @@ impl Rehearsal {
         if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
             tokio::time::sleep_until(paced).await;
         }
-        self.heard(&provider, progress)
+        self.heard(&provider, asking, progress)
     }
 
     async fn verify(&mut self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -352,21 +372,34 @@ impl Rehearsal {
         let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         self.was_asked = true;
         let progress = provider.verify(asking, ticket, code).await;
-        self.heard(&provider, progress)
+        self.heard(&provider, asking, progress)
     }
 
     /// Remembers the question that is out, and tells what came of it.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, progress: Result<Progress, FactorError>) -> Result<Progress, FactorError> {
+    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, progress: Result<Progress, FactorError>) -> Result<Progress, FactorError> {
         let was_out = self.open.is_some();
-        self.open = match &progress {
-            Ok(Progress::Pending(ticket)) => Some((Arc::clone(provider), ticket.clone())),
-            _ => None,
-        };
+        match &progress {
+            Ok(Progress::Pending(ticket)) => self.hold(provider, asking, ticket, false),
+            Ok(Progress::Choose { ticket, .. }) => self.hold(provider, asking, ticket, true),
+            _ => {
+                if let Some(out) = self.open.take() {
+                    out.is_over();
+                }
+            }
+        }
         self.pending = self.open.is_some();
         if !(was_out && self.pending) {
             self.say(Part::Second, factor_said(&progress));
         }
         progress
+    }
+
+    /// Whoever asked may go: then it is taken back, and no phone rings for nobody.
+    fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
+        let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
+        if !kept {
+            self.open = Some(Out::new(Arc::clone(provider), asking.clone(), ticket.clone(), numbered));
+        }
     }
 
     /// The person is asked something: what they would answer was handed in, or they need only say that they have approved.
@@ -412,15 +445,6 @@ impl Rehearsal {
     }
 }
 
-impl Drop for Rehearsal {
-    /// Whoever asked may have gone: no phone rings for nobody.
-    fn drop(&mut self) {
-        if let Some((provider, ticket)) = self.open.take() {
-            tokio::spawn(async move { tokio::time::timeout(CANCEL_WITHIN, provider.cancel(&ticket)).await });
-        }
-    }
-}
-
 fn first_said(error: &PrimaryError) -> String {
     match error {
         PrimaryError::Outage(outage) => format!("nobody can tell ({})", outage.as_str()),
@@ -433,6 +457,7 @@ fn factor_said(progress: &Result<Progress, FactorError>) -> String {
         Ok(Progress::Allowed { .. }) => "passed".to_owned(),
         Ok(Progress::CodeNeeded { .. }) => "a code is needed".to_owned(),
         Ok(Progress::Denied { fraud }) => format!("the person said no{}", if *fraud { " and reported it" } else { "" }),
+        Ok(Progress::Choose { number, .. }) => format!("the question is out, to be answered with {}", number.as_str()),
         Ok(Progress::Pending(_)) => "the question is out".to_owned(),
         Ok(Progress::Waived) => "the provider's own rules ask for nothing".to_owned(),
         Err(error) => format!("cannot be used or did not pass ({})", error.as_str()),

@@ -1,6 +1,6 @@
 //! MS-CHAP-V2: what a server makes of a response it did not check itself (RFC 2759), keys for MPPE (RFC 3079), and how RADIUS carries it (RFC 2548).
 //!
-//! Whoever checked the response (a domain controller) hands back the *hash of the password's hash*. All else here is made of that: no password, no DES, no MD4.
+//! The attributes themselves are read and carried by [`super::radius`]. Whoever checked the response (a domain controller) hands back the *hash of the password's hash*. All else here is made of that: no password, no DES, no MD4.
 //! LM responses and MS-CHAP-V1 do not exist here.
 
 use std::fmt;
@@ -9,29 +9,6 @@ use std::fmt::Write;
 use sha1::Digest;
 use sha1::Sha1;
 use zeroize::Zeroizing;
-
-/// Microsoft's number among vendors.
-pub const VENDOR: u32 = 311;
-/// MS-CHAP-Error, a vendor type of [`VENDOR`].
-pub const ERROR: u8 = 2;
-/// MS-CHAP-NT-Enc-PW.
-pub const NT_ENC_PW: u8 = 6;
-/// MS-MPPE-Encryption-Policy.
-pub const MPPE_POLICY: u8 = 7;
-/// MS-MPPE-Encryption-Types.
-pub const MPPE_TYPES: u8 = 8;
-/// MS-CHAP-Challenge.
-pub const CHALLENGE: u8 = 11;
-/// MS-MPPE-Send-Key.
-pub const MPPE_SEND_KEY: u8 = 16;
-/// MS-MPPE-Recv-Key.
-pub const MPPE_RECV_KEY: u8 = 17;
-/// MS-CHAP2-Response.
-pub const RESPONSE: u8 = 25;
-/// MS-CHAP2-Success.
-pub const SUCCESS: u8 = 26;
-/// MS-CHAP2-CPW.
-pub const CPW: u8 = 27;
 
 /// The value of MS-MPPE-Encryption-Policy: encryption is allowed, the client and its peer settle whether (RFC 2548 §2.4.4).
 pub const POLICY_ALLOWED: [u8; 4] = [0, 0, 0, 1];
@@ -46,14 +23,11 @@ pub type Key = Zeroizing<[u8; 16]>;
 /// Why bytes are no MS-CHAP-V2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A code, flag or reserved octet is not what it must be: an LM response, a later version, or noise.
-    #[error("a code, flag or reserved octet is not what RFC 2548 §2.3 says")]
+    /// A flag or a reserved octet is not zero: an LM response, a later version, or noise.
+    #[error("a flag or a reserved octet of MS-CHAP2-Response is not zero (RFC 2548 §2.3.2)")]
     Form,
-    /// A fragment is missing, there twice, or of another exchange.
-    #[error("the fragments of MS-CHAP-NT-Enc-PW are not 1, 2, 3 of one exchange with 516 octets together")]
-    Fragments,
     /// Too few or too many octets.
-    #[error("the length is not the one of RFC 2548 §2.3")]
+    #[error("MS-CHAP2-Response has 50 octets (RFC 2548 §2.3.2)")]
     Length,
 }
 
@@ -94,14 +68,6 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response").field("ident", &self.ident).finish_non_exhaustive()
     }
-}
-
-/// Reads the value of an MS-CHAP-Challenge that goes with MS-CHAP-V2.
-///
-/// # Errors
-/// [`Refusal::Length`] unless there are 16 octets: 8 are MS-CHAP-V1, which is not spoken here.
-pub fn challenge(value: &[u8]) -> Result<[u8; 16], Refusal> {
-    value.try_into().map_err(|_| Refusal::Length)
 }
 
 /// The part of a typed name that is in the hash: all that stands behind `DOMAIN\` (RFC 2759 §4, R-091). `alice@example.test` stays whole.
@@ -191,6 +157,14 @@ impl Failure {
         }
     }
 
+    /// Which one a value of MS-CHAP-Error tells.
+    #[must_use]
+    pub fn told(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value.get(1..)?).ok()?;
+        let code: u16 = text.strip_prefix("E=")?.split(' ').next()?.parse().ok()?;
+        [Self::Authentication, Self::Change, Self::Disabled, Self::Expired, Self::Hours, Self::NoDialIn].into_iter().find(|failure| failure.code() == code)
+    }
+
     /// The value of MS-CHAP-Error: the ident and `E=691 R=0 C=<32 hex> V=3 M=<text>` (RFC 2548 §2.1.5). Never allows a retry.
     ///
     /// `challenge` must be fresh: a client that changes its password (648) answers to it. Signs of `text` that cannot be seen are left out; of the rest as much is
@@ -207,67 +181,6 @@ impl Failure {
             message.push(sign);
         }
         with_ident(ident, &message)
-    }
-}
-
-/// A client's MS-CHAP2-CPW: the answer to [`Failure::Expired`] with a new password (RFC 2548 §2.3.4).
-#[derive(Clone, PartialEq, Eq)]
-pub struct ChangePassword {
-    /// Which exchange.
-    pub ident: u8,
-    /// The old password's hash, encrypted under the new one's.
-    pub old_hash: [u8; 16],
-    /// As in [`Response`], made with the *new* password.
-    pub response: Response,
-}
-
-impl ChangePassword {
-    /// Octets of the attribute's value.
-    pub const LEN: usize = 68;
-
-    /// Reads the value of an attribute.
-    ///
-    /// # Errors
-    /// [`Refusal::Length`] unless there are 68 octets; [`Refusal::Form`] when code, flags or a reserved octet are not what they must be.
-    pub fn read(value: &[u8]) -> Result<Self, Refusal> {
-        let value: &[u8; Self::LEN] = value.try_into().map_err(|_| Refusal::Length)?;
-        let ([code, ident], rest) = value.split_first_chunk::<2>().ok_or(Refusal::Length)?;
-        let (old_hash, rest) = rest.split_first_chunk::<16>().ok_or(Refusal::Length)?;
-        let (peer_challenge, rest) = rest.split_first_chunk::<16>().ok_or(Refusal::Length)?;
-        let (reserved, rest) = rest.split_first_chunk::<8>().ok_or(Refusal::Length)?;
-        let (nt_response, flags) = rest.split_first_chunk::<24>().ok_or(Refusal::Length)?;
-        if *code != CPW_CODE || *reserved != [0; 8] || flags != [0; 2] {
-            return Err(Refusal::Form);
-        }
-        let response = Response { ident: *ident, peer_challenge: *peer_challenge, nt_response: *nt_response };
-        Ok(Self { ident: *ident, old_hash: *old_hash, response })
-    }
-
-    /// The new password, encrypted under the old one's hash: 516 octets out of the MS-CHAP-NT-Enc-PW attributes of the same packet, in whatever order they stand
-    /// there (RFC 2548 §2.1.6).
-    ///
-    /// # Errors
-    /// [`Refusal::Fragments`] unless they are numbers 1, 2 and 3 of this exchange, once each, with 516 octets together; [`Refusal::Form`] for another code.
-    pub fn new_password<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Result<Box<[u8; 516]>, Refusal> {
-        let mut parts: [Option<&[u8]>; 3] = [None; 3];
-        for value in values {
-            let ([code, ident, high, low], part) = value.split_first_chunk::<4>().ok_or(Refusal::Fragments)?;
-            if *code != NT_ENC_PW_CODE {
-                return Err(Refusal::Form);
-            }
-            let at = usize::from(u16::from_be_bytes([*high, *low])).checked_sub(1).ok_or(Refusal::Fragments)?;
-            let place = parts.get_mut(at).filter(|place| place.is_none() && *ident == self.ident).ok_or(Refusal::Fragments)?;
-            *place = Some(part);
-        }
-        let [Some(one), Some(two), Some(three)] = parts else { return Err(Refusal::Fragments) };
-        let whole: [u8; 516] = [one, two, three].concat().try_into().map_err(|_| Refusal::Fragments)?;
-        Ok(Box::new(whole))
-    }
-}
-
-impl fmt::Debug for ChangePassword {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangePassword").field("ident", &self.ident).finish_non_exhaustive()
     }
 }
 
@@ -297,9 +210,6 @@ const PADDING: &[u8; 41] = b"Pad to make it do more than one iteration";
 const MASTER_KEY: &[u8; 27] = b"This is the MPPE Master Key";
 const SERVER_RECEIVES: &[u8; 84] = b"On the client side, this is the send key; on the server side, it is the receive key.";
 const SERVER_SENDS: &[u8; 84] = b"On the client side, this is the receive key; on the server side, it is the send key.";
-/// RFC 2548 §2.3.4 and §2.1.6.
-const CPW_CODE: u8 = 7;
-const NT_ENC_PW_CODE: u8 = 6;
 /// 253 octets of a value, less vendor number, vendor type, vendor length and ident.
 const ERROR_TEXT_LEN_MAX: usize = 246;
 

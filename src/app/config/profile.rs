@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::wire::radius::Integrity;
 
@@ -64,15 +65,6 @@ impl Code {
     }
 }
 
-/// How a NAS bridges the time until somebody has taken up a phone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Approval {
-    /// The request is held until the phone has answered.
-    Wait,
-    /// The person is told by a challenge to approve first and to press Enter then: each request is answered at once.
-    Enter,
-}
-
 /// The profile of that name.
 pub(super) fn find(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name)
@@ -82,6 +74,9 @@ pub(super) fn find(name: &str) -> Option<&'static Profile> {
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|profile| profile.name)
 }
+
+/// A NAS nothing is known about, but that it may do what most do.
+pub(super) const UNKNOWN: Profile = Profile { late_approval: seconds(0), menu: false, source: None, ..PATIENT };
 
 /// A NAS that holds a request for a minute, shows challenges and signs: the others say how they differ.
 const PATIENT: Profile = Profile {

@@ -10,6 +10,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::domain::Secret;
+use crate::front::radius;
+use crate::front::radius::MutualTls;
 
 use super::reader::Value;
 use super::secret::read;
@@ -31,26 +33,41 @@ pub(super) fn private_key(key: &Value<'_>, pem: &Secret) -> Option<PrivateKeyDer
 
 /// TLS with `identity`: at least TLS 1.2, no ALPN (L-088).
 pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<Arc<ServerConfig>> {
-    let refused = |error: rustls::Error| match error {
-        rustls::Error::InconsistentKeys(_) => key.error(&format!("does not belong to the certificate in {}", path.display()), None),
-        rustls::Error::InvalidCertificate(_) => cert_file.error(&format!("{}: {error}", path.display()), None),
-        error => key.error(&format!("cannot be used: {error}"), None),
-    };
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(identity.chain, identity.private))
-        .map_err(refused)
+        .map_err(|error| refused(&error, cert_file, path, key))
         .map(Arc::new)
         .ok()
 }
 
-/// Notes what is wrong with `path` as a file of certificate authorities.
-pub(super) fn check_authorities(value: &Value<'_>, path: &Path) {
-    let mut roots = RootCertStore::empty();
-    let found = certificates(value, path).unwrap_or_default();
-    if let Some(error) = found.into_iter().find_map(|certificate| roots.add(certificate).err()) {
-        value.error(&format!("{}: {error}", path.display()), None);
+/// TLS with `identity` for RADIUS, where both sides show certificates.
+pub(super) fn mutual(identity: Identity, roots: RootCertStore, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
+    let told = |error: radius::TlsError| match error {
+        radius::TlsError::Authorities(error) => cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None),
+        radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
+    };
+    MutualTls::new(identity.chain, identity.private, roots).map_err(told).ok()
+}
+
+fn refused(error: &rustls::Error, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) {
+    match error {
+        rustls::Error::InconsistentKeys(_) => key.error(&format!("does not belong to the certificate in {}", path.display()), None),
+        rustls::Error::InvalidCertificate(_) => cert_file.error(&format!("{}: {error}", path.display()), None),
+        error => key.error(&format!("cannot be used: {error}"), None),
     }
+}
+
+/// The certificate authorities in `path`.
+pub(super) fn authorities(value: &Value<'_>, path: &Path) -> Option<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(value, path)? {
+        if let Err(error) = roots.add(certificate) {
+            value.error(&format!("{}: {error}", path.display()), None);
+            return None;
+        }
+    }
+    Some(roots)
 }
 
 /// The certificates in `path`, at least one; notes why there is none.

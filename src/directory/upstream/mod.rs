@@ -2,6 +2,8 @@
 
 mod board;
 mod health;
+mod primary;
+mod relay;
 mod retry;
 mod server;
 mod target;
@@ -34,13 +36,14 @@ use self::target::Failure;
 use self::target::Question;
 use self::target::Target;
 
+pub use self::primary::ByUpstream;
 pub use self::server::Server;
 pub use self::server::ServerError;
 pub use self::server::Transport;
 pub use super::stream::TlsError;
 
 /// One `[upstream.NAME]`: servers that decide alike.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Its name in the configuration.
     pub name: String,
@@ -67,6 +70,12 @@ pub struct Tls {
     pub chain: Vec<CertificateDer<'static>>,
     /// The key of the first of them.
     pub private: PrivateKeyDer<'static>,
+}
+
+impl Clone for Tls {
+    fn clone(&self) -> Self {
+        Self { ca_file: self.ca_file.clone(), chain: self.chain.clone(), private: self.private.clone_key() }
+    }
 }
 
 /// Why an upstream cannot be opened.
@@ -166,7 +175,7 @@ impl Upstream {
     }
 
     fn another_is_well(&self, rank: usize) -> bool {
-        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_well())
+        self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_beyond_doubt())
     }
 }
 

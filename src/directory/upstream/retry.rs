@@ -30,11 +30,6 @@ impl Schedule {
         Self { timeout, sends, scale: (timeout.as_secs_f64() / whole.as_secs_f64()).min(1.0) }
     }
 
-    /// One transmission and as long a wait.
-    pub(super) fn once(timeout: Duration) -> Self {
-        Self::new(timeout, 1)
-    }
-
     /// How long one server has in all.
     pub(super) fn timeout(self) -> Duration {
         self.timeout

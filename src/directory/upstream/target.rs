@@ -2,6 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -97,7 +99,7 @@ impl Target {
             Transport::Tls => Secret::from(SECRET_IN_TLS),
             Transport::Udp => settings.secret.clone(),
         };
-        let ear = Arc::new(Ear { rank, secret, integrity: settings.integrity, health });
+        let ear = Arc::new(Ear { rank, secret, integrity: settings.integrity, health, explained: AtomicBool::new(false) });
         let carrier = match server.transport {
             Transport::Tls => Carrier::Tls(tls::Links::new(server, config.ok_or(OpenError::NoTls)?, &ear)),
             Transport::Udp => Carrier::Udp(udp::Lines::new(server, &ear)),
@@ -107,6 +109,10 @@ impl Target {
 
     pub(super) fn is_well(&self) -> bool {
         self.ear.health.is_well()
+    }
+
+    pub(super) fn is_beyond_doubt(&self) -> bool {
+        self.ear.health.is_beyond_doubt()
     }
 
     pub(super) fn admits(&self, now: Instant, another_is_well: bool) -> bool {
@@ -121,7 +127,7 @@ impl Target {
             Carrier::Udp(lines) => lines.exchange(question, self.schedule).await,
         };
         if let Err(why @ (Failure::Broken | Failure::Silent | Failure::Unreachable(_))) = &result {
-            self.ear.health.missed(begun_at, Instant::now(), why);
+            self.ear.health.missed(begun_at, Instant::now(), matches!(why, Failure::Unreachable(_)), why);
         }
         result
     }
@@ -131,7 +137,7 @@ impl Target {
         loop {
             if self.ear.health.wants_status() {
                 let answered = self.status().await;
-                self.ear.health.status(answered);
+                self.ear.health.status(Instant::now(), answered);
                 sleep(STATUS_PAUSE + STATUS_PAUSE.mul_f64(f64::from(spread()) / f64::from(u16::MAX) * 0.2)).await;
             } else {
                 let _nothing_new = timeout(SWEEP_PAUSE, self.ear.health.trouble()).await;
@@ -161,6 +167,7 @@ pub(super) struct Ear {
     pub(super) secret: Secret,
     integrity: Integrity,
     pub(super) health: Health,
+    explained: AtomicBool,
 }
 
 impl Ear {
@@ -189,11 +196,26 @@ impl Ear {
         Answer { code: reply.code(), server: self.rank, state: reply.state().map(|state| Secret::new(state.to_vec())), carried, user_name }
     }
 
+    /// Says once what a silence may come from that is none.
+    fn explain(&self, refusal: Refusal) {
+        let likely = match refusal {
+            Refusal::Unsigned => "let the RADIUS server sign its replies (Message-Authenticator), or set the integrity of this upstream to observe",
+            Refusal::WrongAuthenticator | Refusal::WrongSignature => "is the shared secret the same on both sides?",
+            _ => return,
+        };
+        if !self.explained.swap(true, Ordering::Relaxed) {
+            warn!(server = self.health.label(), why = refusal.as_str(), "dropped a reply: {likely}");
+        }
+    }
+
     /// Counts what arrived and woke nobody.
     pub(super) fn count(&self, stray: Stray) {
         let why = match stray {
             Stray::Unexpected => "unexpected",
-            Stray::Forged(refusal) => refusal.as_str(),
+            Stray::Forged(refusal) => {
+                self.explain(refusal);
+                refusal.as_str()
+            }
         };
         metrics::discard("upstream", why);
         debug!(server = self.health.label(), why, "dropped what is no authentic reply to what was asked");

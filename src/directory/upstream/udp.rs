@@ -92,12 +92,12 @@ impl Lines {
         }
     }
 
-    /// Asks once whether the server is there. Where it has several addresses and was silent, another one from now on.
+    /// Asks whether the server is there. Where it has several addresses and was silent, another one from now on.
     pub(super) async fn status(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         if !self.ear.health.is_well() {
             timeout(within, self.look_up(true)).await.map_err(|_| Failure::Silent)??;
         }
-        self.exchange(question, Schedule::once(within)).await
+        self.exchange(question, Schedule::new(within, 2)).await
     }
 
     /// Closes sockets that nobody has used for a while.
@@ -152,7 +152,7 @@ impl Lines {
         let mut found = self.found();
         let at = found.address.and_then(|old| all.iter().position(|address| *address == old));
         let next = match at {
-            Some(at) if is_next_wanted => all.get(at.saturating_add(1)).or(all.first()),
+            Some(at) if is_next_wanted => all.get(at.saturating_add(1)).or_else(|| all.first()),
             Some(at) => all.get(at),
             None => all.first(),
         };

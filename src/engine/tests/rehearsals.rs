@@ -105,8 +105,8 @@ const SITUATIONS: [(&str, Method, Staging, Verdict); 16] = [
     ),
     ("no methods", Method::Push, |_, rules, _| rules.methods.clear(), Verdict::Reject(Denial::NoMethod)),
     ("a provider that is not there", Method::Push, |_, rules, _| rules.methods[0].provider = "gone".into(), Verdict::Reject(Denial::FactorUnavailable)),
-    ("code along", Method::Oath, |_, _, request| request.passcode = Some("123456".into()), Verdict::Accept(Grant::Factor)),
-    ("no way to ask for a code", Method::Oath, |_, _, request| request.prompt = None, Verdict::Reject(Denial::CodeNeeded)),
+    ("code along", Method::Oath, |_, _, request| request.appended = Some(Appended::Code("123456".into())), Verdict::Accept(Grant::Factor)),
+    ("no way to ask for a code", Method::Oath, |_, _, request| request.dialogue.prompt = None, Verdict::Reject(Denial::CodeNeeded)),
     ("nobody", Method::Push, |_, _, request| request.login = "nobody".into(), Verdict::Reject(Denial::BadCredential)),
     ("directory away", Method::Push, |_, _, request| request.login = "away".into(), Verdict::Drop(Outage::Directory)),
 ];
@@ -198,4 +198,13 @@ async fn the_steps_name_the_rule_and_what_is_held() {
     }
     assert!(text.ends_with("rule: policy.vpn: trusted has 192.0.2.0/24: 192.0.2.7 needs the first factor alone\n"), "{text}");
     assert!(!text.contains("right"), "the password is in no step: {text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_for_enter_is_rehearsed_to_the_end() {
+    let stage = staged(Method::Push, |_, _, request| request.dialogue.approval = Approval::Enter);
+    let simulation = rehearsed(&stage, Asks::default()).await;
+    assert_eq!(simulation.verdict, Verdict::Accept(Grant::Factor), "{}", told(&simulation));
+    assert!(told(&simulation).contains("Enter is pressed"), "{}", told(&simulation));
+    untouched(&stage.0);
 }

@@ -42,6 +42,7 @@ use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
 use super::refusal::Refusal;
+use super::sessions;
 use super::shapes::Status;
 use super::shapes::moment;
 use super::socket::Doorway;
@@ -51,6 +52,7 @@ use crate::domain::Change;
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::front::radius;
+use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
@@ -80,6 +82,8 @@ pub struct Rooms {
     pub clock: Arc<dyn Clock>,
     /// In the order of the configuration.
     pub directories: Vec<Arc<dyn Directory>>,
+    /// Who is on, as RADIUS accounting tells.
+    pub sessions: Sessions,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
     /// Runs dry runs.
@@ -225,6 +229,7 @@ fn routes(desk: Desk) -> Router {
         .merge(tokens::routes())
         .merge(bypasses::routes())
         .merge(clients::routes())
+        .merge(sessions::routes())
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::absent("there is no such page", "is the command as old as the server?") })

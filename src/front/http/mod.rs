@@ -8,6 +8,7 @@ mod lookup;
 mod otpauth;
 mod peer;
 mod refusal;
+mod sessions;
 pub mod shapes;
 mod socket;
 mod tokens;

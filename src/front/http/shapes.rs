@@ -16,6 +16,7 @@ use crate::domain::Timestamp;
 use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
 use crate::domain::otp::Algorithm;
+use crate::front::radius;
 
 /// An enrolled person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,40 @@ pub struct NewAccount {
     pub mail: Option<String>,
     /// In place of the directory's.
     pub phone: Option<String>,
+}
+
+/// Somebody who is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// User-Name.
+    pub name: Option<String>,
+    /// The RADIUS client, by its name in the configuration.
+    pub client: String,
+    /// The NAS, by its own word.
+    pub nas: String,
+    /// Acct-Session-Id.
+    pub session: String,
+    /// When it began.
+    pub since: String,
+    /// When it was last spoken of.
+    pub heard: String,
+    /// Calling-Station-Id: where the person is.
+    pub source: Option<String>,
+    /// The address the person was given.
+    pub address: Option<String>,
+    /// Octets from the person.
+    pub input_octets: u64,
+    /// Octets to the person.
+    pub output_octets: u64,
+}
+
+/// Some sessions in the order of client, NAS and id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPage {
+    /// At most as many as were asked for.
+    pub sessions: Vec<Session>,
+    /// What to pass as `after` for the next page; none on the last.
+    pub next: Option<String>,
 }
 
 /// A code generator without its seed.
@@ -457,6 +492,23 @@ impl Bypass {
 }
 
 /// RFC 3339, UTC, whole seconds.
+impl From<&radius::Session> for Session {
+    fn from(session: &radius::Session) -> Self {
+        Self {
+            name: session.name.clone(),
+            client: session.client.clone(),
+            nas: session.nas.clone(),
+            session: session.id.clone(),
+            since: moment(session.since),
+            heard: moment(session.heard),
+            source: session.source.clone(),
+            address: session.address.map(|address| address.to_string()),
+            input_octets: session.input_octets,
+            output_octets: session.output_octets,
+        }
+    }
+}
+
 pub(super) fn moment(at: Timestamp) -> String {
     let exact = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or(jiff::Timestamp::MAX);
     exact.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

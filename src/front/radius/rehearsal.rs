@@ -155,6 +155,7 @@ mod tests {
     use super::super::tests::World;
     use super::super::tests::client;
     use super::*;
+    use crate::domain::Appended;
     use crate::domain::Method;
     use crate::domain::Primary;
 
@@ -177,9 +178,9 @@ mod tests {
         assert_eq!((request.login.as_str(), request.source, request.client.as_str()), ("alice", Some([192, 0, 2, 7].into()), "fortigate"));
         assert_eq!(asked.answer, Some("123456".into()));
         let appended = made_up(&Client { code: CodeEntry::Append(",".into()), ..fixture() });
-        assert_eq!((appended.request.unwrap().passcode, appended.answer), (Some("123456".into()), None));
+        assert_eq!((appended.request.unwrap().appended, appended.answer), (Some(Appended::Code("123456".into())), None));
         let digits = made_up(&Client { code: CodeEntry::AppendDigits(6), ..fixture() });
-        assert_eq!(digits.request.unwrap().passcode, Some("123456".into()));
+        assert_eq!(digits.request.unwrap().appended, Some(Appended::Code("123456".into())));
     }
 
     #[test]

@@ -336,6 +336,22 @@ pub const CALLED_STATION_ID: u8 = 30;
 pub const CALLING_STATION_ID: u8 = 31;
 /// NAS-Identifier (RFC 2865 §5.32).
 pub const NAS_IDENTIFIER: u8 = 32;
+/// Acct-Status-Type (RFC 2866 §5.1).
+pub const ACCT_STATUS_TYPE: u8 = 40;
+/// Acct-Delay-Time, in seconds (RFC 2866 §5.2).
+pub const ACCT_DELAY_TIME: u8 = 41;
+/// Acct-Input-Octets (RFC 2866 §5.3).
+pub const ACCT_INPUT_OCTETS: u8 = 42;
+/// Acct-Output-Octets (RFC 2866 §5.4).
+pub const ACCT_OUTPUT_OCTETS: u8 = 43;
+/// Acct-Session-Id (RFC 2866 §5.5).
+pub const ACCT_SESSION_ID: u8 = 44;
+/// Acct-Session-Time, in seconds (RFC 2866 §5.7).
+pub const ACCT_SESSION_TIME: u8 = 46;
+/// Acct-Input-Gigawords (RFC 2869 §5.1).
+pub const ACCT_INPUT_GIGAWORDS: u8 = 52;
+/// Acct-Output-Gigawords (RFC 2869 §5.2).
+pub const ACCT_OUTPUT_GIGAWORDS: u8 = 53;
 /// Proxy-State (RFC 2865 §5.33).
 pub const PROXY_STATE: u8 = 33;
 /// CHAP-Challenge (RFC 2865 §5.40).
@@ -383,6 +399,10 @@ pub const MS_CHAP_RESPONSE: u8 = 1;
 pub const MS_CHAP_ERROR: u8 = 2;
 /// MS-CHAP-NT-Enc-PW of that vendor: a piece of a new password (RFC 2548 §2.1.6).
 pub const MS_CHAP_NT_ENC_PW: u8 = 6;
+/// MS-MPPE-Encryption-Policy of that vendor (RFC 2548 §2.4.4).
+pub const MS_MPPE_ENCRYPTION_POLICY: u8 = 7;
+/// MS-MPPE-Encryption-Types of that vendor (RFC 2548 §2.4.5).
+pub const MS_MPPE_ENCRYPTION_TYPES: u8 = 8;
 /// MS-CHAP-Challenge of that vendor (RFC 2548 §2.1.2).
 pub const MS_CHAP_CHALLENGE: u8 = 11;
 /// MS-CHAP-MPPE-Keys of that vendor (RFC 2548 §2.4.1).
@@ -393,5 +413,7 @@ pub const MS_MPPE_SEND_KEY: u8 = 16;
 pub const MS_MPPE_RECV_KEY: u8 = 17;
 /// MS-CHAP2-Response of that vendor (RFC 2548 §2.3.2).
 pub const MS_CHAP2_RESPONSE: u8 = 25;
+/// MS-CHAP2-Success of that vendor (RFC 2548 §2.3.3).
+pub const MS_CHAP2_SUCCESS: u8 = 26;
 /// MS-CHAP2-CPW of that vendor: a password is changed (RFC 2548 §2.3.4).
 pub const MS_CHAP2_CPW: u8 = 27;

@@ -106,7 +106,7 @@ impl Hiding {
     }
 
     fn reveal(self, value: &[u8], hop: Hop<'_>) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-        let Hop::Hidden { secret, authenticator } = hop else { return Ok(self.from_clear(value)) };
+        let Hop::Hidden { secret, authenticator } = hop else { return Ok(self.tagged(value)) };
         match self {
             Self::Ascend if value.len() == ASCEND_LEN => salt::mask_ascend(value, secret, authenticator).map_err(|_| Unreadable),
             Self::Ascend => Err(Unreadable),
@@ -121,7 +121,7 @@ impl Hiding {
     }
 
     fn hide(self, value: &[u8], hop: Hop<'_>, salts: &mut Salts) -> Result<Zeroizing<Vec<u8>>, TooLong> {
-        let Hop::Hidden { secret, authenticator } = hop else { return Ok(self.to_clear(value)) };
+        let Hop::Hidden { secret, authenticator } = hop else { return Ok(self.without_stray_tag(value)) };
         match self {
             Self::Ascend => salt::mask_ascend(value, secret, authenticator),
             Self::ChapKeys => salt::hide_chap_keys(value, secret, authenticator).map(Zeroizing::new),
@@ -135,14 +135,14 @@ impl Hiding {
     }
 
     /// From RADIUS/1.1: there a tunnel's tag may be missing, as in every tagged text (RFC 2868 §3.3); here it never is.
-    fn from_clear(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
+    fn tagged(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
         let untagged = matches!(self, Self::Tunnel) && value.first().is_none_or(|first| *first > TAG_MAX);
         let tag: &[u8] = if untagged { &[0] } else { &[] };
         Zeroizing::new([tag, value].concat())
     }
 
     /// For RADIUS/1.1: a tag that is to be ignored would be read as text.
-    fn to_clear(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
+    fn without_stray_tag(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
         let mut value = Zeroizing::new(value.to_vec());
         if let (Self::Tunnel, Some(tag)) = (self, value.first_mut().filter(|tag| **tag > TAG_MAX)) {
             *tag = 0;

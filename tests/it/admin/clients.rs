@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
+use vestibule::front::radius::Behind;
 use vestibule::front::radius::Door;
 use vestibule::wire::radius::attr;
 use vestibule::wire::radius::upstream::AccessRequest;
@@ -20,7 +21,8 @@ use super::world::World;
 /// A door of `world` and who speaks to it from 127.0.0.`host`.
 async fn nas(world: &World, host: u8) -> (Door, UdpSocket) {
     let (_, settings) = watch::channel(world.radius.clone());
-    let door = Door::open((Ipv4Addr::UNSPECIFIED, 0).into(), settings, world.engine.clone()).unwrap();
+    let behind = Behind { engine: world.engine.clone(), sessions: world.sessions.clone() };
+    let door = Door::open((Ipv4Addr::UNSPECIFIED, 0).into(), settings, behind).unwrap();
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
     socket.connect((Ipv4Addr::LOCALHOST, door.address().port())).await.unwrap();
     (door, socket)

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
 use vestibule::directory::ByDirectory;
 use vestibule::domain::Account;
+use vestibule::domain::Approval;
 use vestibule::domain::Asking;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
@@ -37,6 +38,7 @@ use vestibule::domain::Lsn;
 use vestibule::domain::Method;
 use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
+use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
@@ -54,11 +56,11 @@ use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
 use vestibule::front::radius;
+use vestibule::front::radius::Sessions;
 use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
-use vestibule::ports::PasswordError;
 use vestibule::ports::Proof;
 use vestibule::ports::Provider;
 use vestibule::ports::Store;
@@ -79,6 +81,7 @@ pub(super) struct World {
     pub(super) engine: Arc<Engine>,
     pub(super) radius: Arc<radius::Settings>,
     pub(super) phone: Arc<Phone>,
+    pub(super) sessions: Sessions,
     http: reqwest::Client,
     running: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
     _rooms: watch::Sender<Arc<Rooms>>,
@@ -100,13 +103,22 @@ impl World {
         let phone = Arc::new(Phone::default());
         engine.equip(HashMap::from([("phone".to_owned(), phone.clone() as Arc<dyn Provider>)]));
         let radius = Arc::new(clients(directories.first()));
-        let rooms = Rooms { store: store.clone(), clock: Arc::new(Still), directories, metrics, engine: Arc::clone(&engine), radius: Arc::clone(&radius) };
+        let sessions = Sessions::new(Arc::new(Still));
+        let rooms = Rooms {
+            store: store.clone(),
+            clock: Arc::new(Still),
+            directories,
+            sessions: sessions.clone(),
+            metrics,
+            engine: Arc::clone(&engine),
+            radius: Arc::clone(&radius),
+        };
         let (rooms, watched) = watch::channel(Arc::new(rooms));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();
-        Self { folder, socket, store, engine, radius, phone, http, running: Some((stop, running)), _rooms: rooms }
+        Self { folder, socket, store, engine, radius, phone, sessions, http, running: Some((stop, running)), _rooms: rooms }
     }
 
     pub(super) async fn stop(&mut self) {
@@ -153,7 +165,7 @@ pub(super) async fn command(words: &[&str]) -> (i32, String, String) {
 
 /// Stands still.
 #[derive(Debug)]
-struct Still;
+pub(super) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Timestamp {
@@ -282,7 +294,12 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         secret: Secret::from(SECRET),
         integrity: Integrity::Observe,
         first: radius::First::Password(Arc::new(ByDirectory(Arc::clone(directory)))),
+        certificate: None,
+        accounting: radius::Accounting::Record,
         code: CodeEntry::Challenge("Enter your code:".into()),
+        menu: false,
+        approval: Approval::Wait,
+        late_ms: 0,
         code_in_ms_chap2: false,
         charset: radius::Charset::Utf8,
         patience: Duration::from_secs(60),

@@ -99,7 +99,10 @@ fn scripted(search: impl Fn(usize, &Frame<'_>) -> Vec<u8> + Send + Sync + 'stati
     })
 }
 
-fn entries(frame: &Frame<'_>, entries: &[Vec<(&str, Vec<Vec<u8>>)>]) -> Vec<u8> {
+/// Attributes of one entry.
+type Held = Vec<(&'static str, Vec<Vec<u8>>)>;
+
+fn entries(frame: &Frame<'_>, entries: &[Held]) -> Vec<u8> {
     let found = entries.iter().map(|attributes| {
         let attributes = attributes.iter().map(|(name, values)| ((*name).to_owned(), values.clone())).collect();
         ldap::entry(frame.id, &ldap::Entry { dn: "CN=x".to_owned(), attributes })

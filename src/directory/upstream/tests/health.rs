@@ -1,0 +1,143 @@
+//! Which server is asked, and how one finds out that it is back.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio::time::advance;
+use tokio::time::timeout;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_left_out_until_it_answers_status_server() {
+    let (first, second) = (Lab::new().await, Lab::new().await);
+    let upstream = upstream(&[&first, &second], 5, 2);
+    let serving = tokio::spawn(second.serve());
+    let begun = Instant::now();
+    assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap().server, 1);
+    assert_eq!(begun.elapsed().as_secs(), 5, "the first had its time");
+    assert!(upstream.well());
+    let begun = Instant::now();
+    assert_eq!(asking(&upstream, "bob", None).await.unwrap().unwrap().server, 1);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for it again");
+    // It is back: all that was sent to it meanwhile has been lost.
+    while first.socket.try_recv(&mut [0; 4096]).is_ok() {}
+    let back = tokio::spawn(first.serve());
+    advance(Duration::from_secs(8)).await;
+    let begun = Instant::now();
+    while asking(&upstream, "carol", None).await.unwrap().unwrap().server != 0 {
+        advance(Duration::from_secs(1)).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "the preferred server is asked again");
+    }
+    serving.abort();
+    back.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_goes_on_with_the_server_it_began_with_or_not_at_all() {
+    let (first, second) = (Lab::new().await, Lab::new().await);
+    let upstream = upstream(&[&first, &second], 5, 1);
+    let at_second = asking(&upstream, "alice", Some(1));
+    second.accept(&second.request().await, &Carried::default()).await;
+    assert_eq!(at_second.await.unwrap().unwrap().server, 1);
+    assert_eq!(asking(&upstream, "alice", Some(1)).await.unwrap().unwrap_err(), AskError::Silent);
+    assert!(timeout(Duration::from_secs(1), first.request()).await.is_err(), "the other knows nothing of it");
+    assert_eq!(asking(&upstream, "alice", Some(2)).await.unwrap().unwrap_err(), AskError::Away);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_that_is_dropped_for_its_own_sake_puts_nobody_away() {
+    let lab = Lab::new().await;
+    let upstream = upstream(&[&lab], 5, 1);
+    let dropped = asking(&upstream, "mallory", None);
+    lab.request().await;
+    let other = asking(&upstream, "alice", None);
+    lab.accept(&lab.request().await, &Carried::default()).await;
+    other.await.unwrap().unwrap();
+    assert_eq!(dropped.await.unwrap().unwrap_err(), AskError::Silent);
+    assert!(upstream.well());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_status_server_is_answered_no_silence_to_logins_keeps_others_out() {
+    let lab = Lab::new().await;
+    let upstream = upstream(&[&lab], 5, 1);
+    let begin = asking(&upstream, "alice", None);
+    lab.accept(&lab.request().await, &Carried::default()).await;
+    begin.await.unwrap().unwrap();
+    let _quiet = timeout(Duration::from_secs(10), lab.request()).await;
+    let dropped: Vec<_> = (0..20).map(|_| asking(&upstream, "mallory", None)).collect();
+    for asking in dropped {
+        let serve = async {
+            loop {
+                lab.request().await;
+            }
+        };
+        tokio::select! {
+            answer = asking => assert_eq!(answer.unwrap().unwrap_err(), AskError::Silent),
+            () = serve => {}
+        }
+        assert!(upstream.well());
+        let other = super::asking(&upstream, "bob", None);
+        loop {
+            let got = lab.request().await;
+            if got.verified().text(attr::USER_NAME) == Some("bob") {
+                lab.accept(&got, &Carried::default()).await;
+                break;
+            }
+        }
+        other.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_server_is_well_one_login_a_second_tries() {
+    let lab = Lab::new().await;
+    let upstream = upstream(&[&lab], 5, 1);
+    assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap_err(), AskError::Silent);
+    assert!(upstream.well(), "one silence is a doubt");
+    while upstream.well() {
+        advance(Duration::from_millis(100)).await;
+    }
+    advance(Duration::from_millis(1_100)).await;
+    let trial = asking(&upstream, "bob", None);
+    tokio::task::yield_now().await;
+    assert_eq!(asking(&upstream, "carol", None).await.unwrap().unwrap_err(), AskError::Away, "and nobody else waits in vain");
+    let got = loop {
+        let got = lab.anything().await;
+        if got.verified().text(attr::USER_NAME) == Some("bob") {
+            break got;
+        }
+    };
+    lab.accept(&got, &Carried::default()).await;
+    trial.await.unwrap().unwrap();
+    assert!(upstream.well(), "the answer to a login tells as much as Status-Server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_knows_no_status_server_is_told_by_requests() {
+    let (mut mute, other) = (Lab::new().await, Lab::new().await);
+    mute.speaks = false;
+    let upstream = upstream(&[&mute, &other], 2, 1);
+    let serving = tokio::spawn(other.serve());
+    let first = asking(&upstream, "alice", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    first.await.unwrap().unwrap();
+    assert!(timeout(Duration::from_secs(120), mute.request()).await.is_err());
+    let statuses = mute.statuses.load(Ordering::SeqCst);
+    assert!((3..=6).contains(&statuses), "asked three times, each sent twice at most, then left in peace");
+    let silent: Vec<_> = (0..3).map(|_| asking(&upstream, "bob", None)).collect();
+    for asking in silent {
+        assert_eq!(asking.await.unwrap().unwrap().server, 1, "silent for once");
+    }
+    let begun = Instant::now();
+    assert_eq!(asking(&upstream, "bob", None).await.unwrap().unwrap().server, 1);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    while mute.socket.try_recv(&mut [0; 4096]).is_ok() {}
+    advance(Duration::from_secs(31)).await;
+    let trial = asking(&upstream, "carol", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    assert_eq!(trial.await.unwrap().unwrap().server, 0);
+    assert_eq!(mute.statuses.load(Ordering::SeqCst), statuses);
+    serving.abort();
+}
