@@ -36,7 +36,8 @@ use crate::provider::oath::Oath;
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) directories: BTreeMap<String, Arc<dyn Directory>>,
-    upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// With each, whether it names the inner identity after EAP.
+    upstreams: BTreeMap<String, (Arc<Upstream>, bool)>,
     /// Where accounting goes, by the upstream it belongs to.
     accountants: BTreeMap<String, Arc<Upstream>>,
     winbinds: BTreeMap<String, Arc<Winbind>>,
@@ -92,7 +93,7 @@ impl Rooms {
         for settings in &config.upstreams {
             let name = &settings.login.name;
             let open = |settings: &upstream::Settings| Upstream::open(settings.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error });
-            upstreams.insert(name.clone(), open(&settings.login)?);
+            upstreams.insert(name.clone(), (open(&settings.login)?, settings.names_inner));
             if let Some(settings) = &settings.accounting {
                 accountants.insert(name.clone(), open(settings)?);
             }
@@ -150,8 +151,8 @@ impl Rooms {
         Ok(match &client.first {
             FirstFactor::Directory(name) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(name)?)))?),
             FirstFactor::Upstream { name, without_credential } => {
-                let upstream = self.upstreams.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
-                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)? }))?;
+                let (upstream, names_inner) = self.upstreams.get(name).cloned().ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
+                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)?, names_inner }))?;
                 radius::First::Upstream { check, without_credential: *without_credential }
             }
             FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(client)?)))?),

@@ -50,6 +50,8 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
             ("accept", Some(permit.identity()) == proven.as_ref() && allows(scene, story, permit.why()))
         }
         Action::Finish(Decision::Reject(Denial::MustChange)) => ("reject", count(story, |action| matches!(action, Action::GiveLeave(_))) == 1),
+        // Only somebody whose password was right hears of enrolment.
+        Action::Finish(Decision::Reject(Denial::Unenrolled)) => ("reject", known.is_some() && matches!(event, Event::Found(Ok(_)))),
         Action::Finish(_) => ("finish", true),
         Action::GiveLeave(who) => {
             let hashed = matches!(scene.request.primary, Primary::MsChap2 { .. });

@@ -154,8 +154,8 @@ pub(super) fn refusal(who: Option<Identity>, why: Refused) -> PrimaryError {
 /// Every event with every payload that means something of its own. A variant new in the domain belongs in here.
 fn alphabet() -> Vec<Event> {
     let mut events = vec![said(TYPED), said("1"), Event::Answer(Primary::Waived), Event::Begin, Event::Expired, Event::OutOfTurn];
-    let changed = [Ok(alice()), Ok(mallory()), Err(PasswordError::Refused), Err(PasswordError::WrongOld), Err(PasswordError::Outage(Outage::Directory))];
-    events.extend(changed.map(Event::Changed));
+    let unchanged = [PasswordError::Outage(Outage::Directory), PasswordError::Refused, PasswordError::Unsupported, PasswordError::WrongOld];
+    events.extend([Ok(alice()), Ok(mallory())].into_iter().chain(unchanged.map(Err)).map(Event::Changed));
     events.extend([None, Some(alice()), Some(mallory())].map(Event::Leave));
     let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice { method: Method::Call, provider: "other".into() }, Ticket("q0".into())))];
     events.extend(recalled.map(Event::Recalled));

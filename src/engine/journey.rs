@@ -276,7 +276,7 @@ impl Journey {
         let breaks_off = matches!(progress, Err(FactorError::Faltering | FactorError::Misconfigured | FactorError::Throttled | FactorError::Unreachable));
         let before = self.open.take_if(|out| !breaks_off && question.is_none_or(|(ticket, _)| out.ticket != *ticket));
         if let Some(out) = before {
-            out.is_over();
+            out.settle();
         }
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
             self.open = Some(Out::new(Arc::clone(provider), asking, ticket.clone(), numbered));

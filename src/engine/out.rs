@@ -28,7 +28,7 @@ impl Out {
     }
 
     /// It was answered or has run out: there is nothing to take back.
-    pub(super) fn is_over(mut self) {
+    pub(super) fn settle(mut self) {
         self.provider = None;
     }
 

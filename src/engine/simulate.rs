@@ -383,7 +383,7 @@ impl Rehearsal {
             Ok(Progress::Choose { ticket, .. }) => self.hold(provider, asking, ticket, true),
             _ => {
                 if let Some(out) = self.open.take() {
-                    out.is_over();
+                    out.settle();
                 }
             }
         }

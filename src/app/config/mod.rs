@@ -167,6 +167,8 @@ pub struct UpstreamSettings {
     pub login: upstream::Settings,
     /// Where accounting goes.
     pub accounting: Option<upstream::Settings>,
+    /// `user_name`: after EAP its User-Name is the name that was authenticated.
+    pub names_inner: bool,
 }
 
 /// One `[policy.NAME]`.
