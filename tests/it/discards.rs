@@ -11,6 +11,7 @@ use hmac::KeyInit;
 use hmac::Mac;
 use md5::Digest;
 use md5::Md5;
+use vestibule::demo::directory::Lab;
 
 use crate::lab::House;
 use crate::lab::SECRET;
@@ -68,7 +69,7 @@ fn sealed(number: u8, attributes: &[(u8, &[u8])]) -> Vec<u8> {
 }
 
 /// Beside the client of [`furnish`], who must sign: one who need not and must be where it says, one who must say its name, and a door for accounting.
-fn house() -> House {
+fn house() -> (House, Lab) {
     let client = |name: &str, address: &str, more: &str| {
         format!(
             "[[radius.client]]\nname = \"{name}\"\nnetworks = [\"{address}\"]\nsecret = {{ file = \"nas\" }}\nfirst = {{ directory = \"lab\" }}\npolicy = \"codes\"\n{more}\n"
@@ -77,7 +78,8 @@ fn house() -> House {
     let lax = client("lax", "127.0.0.2", "integrity = \"optional\"\nnas_address = \"require\"");
     let named = client("named", "127.0.0.3", "nas_identifier = \"vpn\"");
     let directory = people("127.0.0.1:0".parse().unwrap());
-    House::open(furnish(directory.address(), &format!("[[radius.listen]]\naddress = \"127.0.0.1:0\"\naccounting = true\n{lax}{named}")))
+    let more = format!("[[radius.listen]]\naddress = \"127.0.0.1:0\"\naccounting = true\n{lax}{named}");
+    (House::open(furnish(directory.address(), &more)), directory)
 }
 
 /// What the counter `name` of the RADIUS doors has counted, by its reason.
@@ -123,7 +125,7 @@ fn says_nothing(nas: &UdpSocket) -> bool {
 
 #[test]
 fn r_017_each_kind_of_garbage_is_met_with_silence_and_counted_by_its_name() {
-    let house = house();
+    let (house, _directory) = house();
     let accounting = house.ready["radius_accounting"][0].as_str().unwrap().parse().unwrap();
     let [strict, lax, named, stranger] = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.9"].map(|address| nas(address, house.radius()));
     let book = nas("127.0.0.1", accounting);
@@ -186,7 +188,7 @@ fn r_017_each_kind_of_garbage_is_met_with_silence_and_counted_by_its_name() {
 
 #[test]
 fn r_017_what_is_rejected_before_anybody_is_asked_is_counted_by_its_reason() {
-    let house = house();
+    let (house, _directory) = house();
     let lax = nas("127.0.0.2", house.radius());
     let empty = request(1, "nobody", "", b"");
     let bell = request(2, "no\u{7}body", "x", b"");

@@ -220,7 +220,7 @@ fn code_of(line: &str) -> &str {
     line.split("//").next().unwrap_or_default()
 }
 
-pub(crate) fn found(path: &str, text: &str, words: &[&str], why: &str) -> Vec<String> {
+fn found(path: &str, text: &str, words: &[&str], why: &str) -> Vec<String> {
     lines_with(text, words).map(|(number, word)| format!("{path}:{number}: `{word}`: {why}")).collect()
 }
 

@@ -58,7 +58,7 @@ pub(super) fn mutual(identity: Identity, trust: Trust<'_>, cert_file: &Value<'_>
         radius::TlsError::Authorities(error) => cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None),
         radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
         radius::TlsError::Revocations => {
-            let none = "holds no list of revoked certificates that can be read";
+            let none = "names no list of revoked certificates that can be read";
             crl_file.as_ref().unwrap_or(cert_file).error(none, Some("expected PEM: -----BEGIN X509 CRL-----, or DER"));
         }
     };

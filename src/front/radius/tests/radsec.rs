@@ -12,6 +12,7 @@ use super::super::Addition;
 use super::super::Client;
 use super::super::Clients;
 use super::super::Settings;
+use super::Discards;
 use super::World;
 use super::client;
 use super::settings;
@@ -169,6 +170,45 @@ async fn r_113_what_is_wrong_closes_the_connection() {
     let mut nas = line.nas(&["radius/1.1"]).await;
     nas.send(&[&[3, 0, 0, 20][..], &[7; 16]].concat()).await;
     assert!(nas.is_closed().await, "1.1 too");
+    assert_eq!(line.world.resolves.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn r_017_what_closes_a_connection_is_counted_by_its_name() {
+    let discards = Discards::counted();
+    let line = open(Method::Oath);
+    let own = line.ca.leaf("some box", &["nas.example"]);
+    let misnamed = line.ca.leaf("some box", &["other.example"]);
+    assert!(line.turns_away("127.0.1.1", line.config(Some(&own), &[], false)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&misnamed), &[], false)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&own), &["radius/1.1"], true)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(None, &[], false)).await);
+    let mut plain = TcpStream::connect(line.door.address()).await.unwrap();
+    plain.write_all(&login(1, "alice", "open sesame")).await.unwrap();
+    while within(plain.read(&mut [0; 100])).await.is_ok_and(|count| count > 0) {}
+    assert_eq!(["unknown_client", "certificate", "tls_version", "handshake"].map(|why| discards.of(why)), [1, 1, 1, 2]);
+
+    let good = login(1, "alice", "open sesame");
+    let mut flipped = good.clone();
+    flipped[30] ^= 1;
+    let framed = |kind: u8, rest: &[u8]| [&[kind, 1, 0, u8::try_from(20 + rest.len()).unwrap()][..], &[7; 16], rest].concat();
+    for (why, packet) in [
+        ("length", [&[1, 1, 0, 19][..], &[0; 15]].concat()),
+        ("code", framed(2, &[])),
+        ("attribute", framed(1, &[1, 1])),
+        ("wrong_signature", flipped),
+        ("broken_signature", framed(1, &[80, 3, 0])),
+        ("unsigned", framed(1, &[])),
+        ("unsigned_status", framed(12, &[])),
+        ("unsigned_eap", framed(1, &[79, 2])),
+        ("wrong_authenticator", framed(4, &[])),
+    ] {
+        assert_eq!(discards.of(why), 0, "{why}");
+        let mut nas = line.nas(&["radius/1.0"]).await;
+        nas.send(&packet).await;
+        assert!(nas.is_closed().await, "{why}");
+        assert_eq!(discards.of(why), 1, "{why}");
+    }
     assert_eq!(line.world.resolves.load(Ordering::SeqCst), 0);
 }
 

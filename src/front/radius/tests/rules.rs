@@ -16,6 +16,8 @@ use super::super::Door;
 use super::super::First;
 use super::super::NasAddress;
 use super::super::Sessions;
+use super::super::Settings;
+use super::Discards;
 use super::Nas;
 use super::SECRET;
 use super::World;
@@ -74,6 +76,44 @@ fn ms_chap2(request: AccessRequest) -> AccessRequest {
     let challenge = [&[0, 0, 1, 55, 11, 18][..], &[1; 16]].concat();
     let response = [&[0, 0, 1, 55, 25, 52][..], &[9, 0], &[1; 16], &[0; 8], &[2; 24]].concat();
     request.with(attr::VENDOR_SPECIFIC, &challenge).with(attr::VENDOR_SPECIFIC, &response)
+}
+
+#[tokio::test]
+async fn r_017_what_is_well_and_finds_no_answer_is_counted_by_its_name() {
+    let discards = Discards::counted();
+    let world = World::new();
+    let house = open_at("127.0.0.1:0", Arc::clone(&world), Settings { inflight_max: 2, ..settings(client(&world, Method::Push)) });
+    let nas = Nas::of(&house).await;
+    let stationed = || nas.request().with(attr::USER_NAME, b"alice").with(attr::CALLING_STATION_ID, b"7").password(b"open sesame").signed(SECRET).unwrap();
+    let (first, second) = (stationed(), stationed());
+    nas.send(&first).await;
+    world.push_seen().await;
+    nas.send(&first).await;
+    nas.send(&second).await;
+    // The second has taken the first one's place at the engine; what is left is one place, and then none.
+    nas.hears_nothing().await;
+    nas.send(&first).await;
+    nas.send(&nas.login("bob", "wrong")).await;
+    nas.send(&nas.login("carol", "wrong")).await;
+    nas.hears_nothing().await;
+    assert_eq!(["duplicate", "superseded", "full"].map(|why| discards.of(why)), [1, 1, 1]);
+    world.approve();
+    assert_eq!(read(&nas.receive().await.0, &second).code(), Code::AccessAccept);
+}
+
+#[tokio::test]
+async fn r_017_r_070_a_challenge_that_has_no_room_beside_the_proxy_states_is_counted_and_not_cut() {
+    let discards = Discards::counted();
+    let house = open(Method::Oath);
+    let nas = Nas::of(&house).await;
+    let brim = (0..15).fold(nas.request().with(attr::USER_NAME, b"alice").password(b"open sesame"), |request, _| request.with(attr::PROXY_STATE, &[5; 253]));
+    let brim = brim.with(attr::PROXY_STATE, &[5; 200]).signed(SECRET).unwrap();
+    assert!(brim.len() > 4050);
+    nas.send(&brim).await;
+    while discards.of("reply_too_long") == 0 {
+        tokio::task::yield_now().await;
+    }
+    nas.hears_nothing().await;
 }
 
 #[tokio::test]
