@@ -1,15 +1,19 @@
 //! The first factor: directories that know passwords.
 
 mod ad;
+mod binds;
 mod dn;
 mod groups;
 mod ldap;
+mod line;
 mod password;
 mod pool;
+mod quota;
 mod search;
 mod server;
 mod session;
 mod stream;
+mod trunk;
 pub mod upstream;
 pub mod winbind;
 
@@ -100,7 +104,7 @@ pub struct Settings {
     pub bind_password: Secret,
     /// The certificate authorities that may vouch for the servers, PEM; `None`: the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// Connections for look-ups at once, 1..1000.
+    /// Connections for look-ups, and connections that wait for somebody to bind, 1..1000 each.
     pub pool_max: usize,
     /// How long one server may take for one operation.
     pub timeout: Duration,

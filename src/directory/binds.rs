@@ -1,0 +1,172 @@
+//! Connections on which people's passwords are tried: each carries one login at a time and is bound again by the next.
+//!
+//! What may be handed on: a connection whose bind and proof were answered, or whose bind was refused with invalidCredentials, and that has been silent since. All others
+//! are closed: after a silence, a broken answer, a login that was given up half-way, nobody knows what the next bytes on it mean.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+use tokio::time::sleep;
+
+use crate::domain::Outage;
+
+use super::line::Line;
+use super::pool::Gate;
+use super::server::Servers;
+use super::server::Watched;
+
+/// The connections of one directory for binds.
+#[derive(Debug)]
+pub(super) struct Binds {
+    servers: Arc<Servers>,
+    gate: Gate,
+    idle_max: usize,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+/// A connection for one bind.
+#[derive(Debug)]
+pub(super) struct Lent<'a> {
+    /// The connection.
+    pub(super) line: Line,
+    /// To whom.
+    pub(super) watched: &'a Arc<Watched>,
+    /// Somebody has been bound on it before: then its end tells nothing about the server, which may close who is idle.
+    pub(super) is_used: bool,
+    opened_at: Instant,
+}
+
+/// Those that wait for the next login, the last one used at the end.
+#[derive(Debug, Default)]
+struct Shelf {
+    idle: Vec<Idle>,
+    /// A task closes what waits too long.
+    is_swept: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    line: Line,
+    watched: Arc<Watched>,
+    opened_at: Instant,
+    idle_since: Instant,
+    usable_from: Instant,
+}
+
+impl Binds {
+    /// Opens nothing yet; keeps `idle_max` connections at most that nobody uses.
+    pub(super) fn new(servers: Arc<Servers>, idle_max: usize, within: Duration) -> Self {
+        Self { servers, gate: Gate::new(BINDS_MAX, within), idle_max, shelf: Arc::default() }
+    }
+
+    /// Waits for a turn to bind.
+    pub(super) async fn enter(&self) -> Result<SemaphorePermit<'_>, Outage> {
+        self.gate.enter().await
+    }
+
+    /// A connection to the first server that is well: one that waits, else a fresh one.
+    pub(super) async fn lend(&self) -> Result<Lent<'_>, Outage> {
+        for watched in self.servers.in_order() {
+            if let Some(lent) = self.take(watched) {
+                return Ok(lent);
+            }
+            match self.servers.line(watched).await {
+                Ok(line) => return Ok(Lent { line, watched, is_used: false, opened_at: Instant::now() }),
+                Err(why) => self.servers.failed(watched, &why),
+            }
+        }
+        Err(Outage::Directory)
+    }
+
+    /// Takes back a connection whose bind was proved, for the next login.
+    pub(super) fn keep(&self, lent: Lent<'_>) {
+        self.put(lent, Duration::ZERO);
+    }
+
+    /// Takes back a connection whose bind was refused. It rests for a while: some servers close after a refusal, and a bind that meets the close is lost.
+    pub(super) fn keep_refused(&self, lent: Lent<'_>) {
+        self.put(lent, REST);
+    }
+
+    /// Closes what waits for this server.
+    pub(super) fn forget(&self, watched: &Arc<Watched>) {
+        let mut shelf = shelf(&self.shelf);
+        let gone: Vec<_> = shelf.idle.extract_if(.., |idle| Arc::ptr_eq(&idle.watched, watched)).collect();
+        drop(shelf);
+        drop(gone);
+    }
+
+    fn take<'a>(&self, watched: &'a Arc<Watched>) -> Option<Lent<'a>> {
+        let now = Instant::now();
+        loop {
+            let mut idle = {
+                let mut shelf = shelf(&self.shelf);
+                let at = shelf.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.watched, watched) && idle.usable_from <= now)?;
+                shelf.idle.remove(at)
+            };
+            if idle.is_fresh(now) && idle.line.is_quiet() {
+                return Some(Lent { line: idle.line, watched, is_used: true, opened_at: idle.opened_at });
+            }
+        }
+    }
+
+    fn put(&self, lent: Lent<'_>, rest: Duration) {
+        let Lent { mut line, watched, opened_at, .. } = lent;
+        if !line.is_quiet() {
+            return;
+        }
+        let now = Instant::now();
+        let mut shelf = shelf(&self.shelf);
+        if shelf.idle.len() >= self.idle_max {
+            return;
+        }
+        shelf.idle.push(Idle { line, watched: Arc::clone(watched), opened_at, idle_since: now, usable_from: now + rest });
+        if !std::mem::replace(&mut shelf.is_swept, true) {
+            let shelf = Arc::downgrade(&self.shelf);
+            tokio::spawn(async move {
+                loop {
+                    sleep(IDLE_MAX).await;
+                    let Some(shelf) = shelf.upgrade() else { return };
+                    if sweep(&shelf) {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Idle {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.idle_since) < IDLE_MAX && now.duration_since(self.opened_at) < AGE_MAX
+    }
+}
+
+/// Closes what waits too long or was closed from the other side; whether nothing is left.
+fn sweep(shared: &Mutex<Shelf>) -> bool {
+    let now = Instant::now();
+    let mut shelf = shelf(shared);
+    let gone: Vec<_> = shelf.idle.extract_if(.., |idle| !idle.is_fresh(now) || !idle.line.is_quiet()).collect();
+    shelf.is_swept = !shelf.idle.is_empty();
+    let is_done = !shelf.is_swept;
+    drop(shelf);
+    drop(gone);
+    is_done
+}
+
+fn shelf(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Binds at once.
+const BINDS_MAX: usize = 256;
+/// How long a connection waits for the next login; Active Directory would close it after 15 minutes.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long a connection is used at all: the certificate and the address behind it are looked at again then.
+const AGE_MAX: Duration = Duration::from_secs(300);
+const REST: Duration = Duration::from_secs(1);
