@@ -53,6 +53,8 @@ pub struct Aside {
     pub refusal: Secret,
     /// The groups of the person, among those the client's rules name.
     pub groups: Vec<String>,
+    /// Who it turned out to be, where the check found out by more than the typed name.
+    pub entry: Option<Entry>,
     /// Where a conversation with a server behind us stands.
     pub conversation: Option<Conversation>,
     /// The no was spoken by a server behind us, which has seen to its own delay.

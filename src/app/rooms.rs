@@ -1,16 +1,26 @@
 //! Rooms built from a configuration: names become what they stand for.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::config::Config;
+use super::config::FirstFactor;
 use super::config::LdapListen;
+use super::config::Policy;
 use super::config::ProviderSettings;
 use super::config::RadiusClient;
 use crate::directory;
 use crate::directory::ByDirectory;
-use crate::domain::Rules;
+use crate::directory::identify::Identify;
+use crate::directory::identify::Waived;
+use crate::directory::identify::WithGroups;
+use crate::directory::upstream;
+use crate::directory::upstream::ByUpstream;
+use crate::directory::upstream::Upstream;
+use crate::directory::winbind::ByWinbind;
+use crate::directory::winbind::Winbind;
 use crate::front::ldap;
 use crate::front::radius;
 use crate::ports::Clock;
@@ -25,6 +35,9 @@ use crate::provider::oath::Oath;
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) directories: BTreeMap<String, Arc<dyn Directory>>,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    winbinds: BTreeMap<String, Arc<Winbind>>,
+    store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
 }
 
@@ -42,6 +55,14 @@ pub enum RoomError {
     /// A name leads nowhere.
     #[error("`{0}` is named but not configured")]
     Missing(String),
+    /// An upstream's certificates cannot be used.
+    #[error("upstream.{name}: {error}")]
+    Upstream {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: upstream::OpenError,
+    },
     /// A provider cannot be set up.
     #[error("provider.{name}: {error}")]
     Provider {
@@ -64,7 +85,14 @@ impl Rooms {
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
         }
-        Ok(Self { directories, providers })
+        let mut upstreams = BTreeMap::new();
+        for settings in &config.upstreams {
+            let name = settings.login.name.clone();
+            let upstream = Upstream::open(settings.login.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error })?;
+            upstreams.insert(name, upstream);
+        }
+        let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
+        Ok(Self { directories, upstreams, winbinds, store: Arc::clone(store), providers })
     }
 
     /// What the RADIUS listeners share.
@@ -80,24 +108,59 @@ impl Rooms {
     }
 
     fn client(&self, config: &Config, client: &RadiusClient) -> Result<radius::Client, RoomError> {
-        let check: Arc<dyn PrimaryCheck> = Arc::new(ByDirectory(self.directory(&client.first_directory)?));
+        let policy = policy(config, &client.policy)?;
         Ok(radius::Client {
             name: client.name.clone(),
             networks: client.networks.clone(),
+            nas_identifier: client.nas_identifier.clone(),
+            nas_address: client.nas_address,
             secret: client.secret.clone(),
             integrity: client.integrity,
-            nas_identifier: None,
-            nas_address: radius::NasAddress::Log,
-            first: radius::First::Password(check),
+            first: self.first(client, policy)?,
             code: client.code.clone(),
-            code_in_ms_chap2: false,
-            charset: radius::Charset::Utf8,
+            code_in_ms_chap2: client.code_in_ms_chap2,
+            charset: client.charset,
             patience: client.patience,
             source: client.source,
-            rules: policy(config, &client.policy)?,
-            additions: Arc::default(),
-            enrol_url: None,
+            rules: Arc::clone(&policy.rules),
+            additions: Arc::clone(&policy.reply),
+            enrol_url: policy.enrol_url.clone(),
         })
+    }
+
+    fn first(&self, client: &RadiusClient, policy: &Policy) -> Result<radius::First, RoomError> {
+        let grouped = |check: Arc<dyn PrimaryCheck>| self.with_groups(check, client.identify.as_deref(), policy);
+        Ok(match &client.first {
+            FirstFactor::Directory(name) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(name)?)))?),
+            FirstFactor::Upstream { name, without_credential } => {
+                let upstream = self.upstreams.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
+                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)? }))?;
+                radius::First::Upstream { check, without_credential: *without_credential }
+            }
+            FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(client)?)))?),
+            FirstFactor::Winbind(domain) => {
+                let directory = client.identify.as_deref().ok_or_else(|| RoomError::Missing(format!("identify of {}", client.name)))?;
+                let winbind = self.winbinds.get(domain).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("winbind.{domain}")))?;
+                radius::First::MsChap2(grouped(Arc::new(ByWinbind { directory: self.directory(directory)?, domain: domain.clone(), winbind }))?)
+            }
+        })
+    }
+
+    /// Who tells whose a name is.
+    fn identify(&self, client: &RadiusClient) -> Result<Identify, RoomError> {
+        match &client.identify {
+            Some(name) => self.directory(name).map(Identify::ByDirectory),
+            None => Ok(Identify::ByAccount(Arc::clone(&self.store))),
+        }
+    }
+
+    /// Groups are asked for where a policy's reply names some.
+    fn with_groups(&self, check: Arc<dyn PrimaryCheck>, directory: Option<&str>, policy: &Policy) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
+        let wanted: BTreeSet<String> = policy.reply.iter().filter_map(|addition| addition.group.clone()).collect();
+        match directory {
+            Some(name) if !wanted.is_empty() => Ok(Arc::new(WithGroups { check, directory: self.directory(name)?, wanted: wanted.into_iter().collect() })),
+            _ => Ok(check),
+        }
     }
 
     /// What one LDAP listener needs.
@@ -107,7 +170,7 @@ impl Rooms {
             transport: listen.transport.clone(),
             directory: self.directory(&listen.directory)?,
             code: listen.code.clone(),
-            rules: policy(config, &listen.policy)?,
+            rules: Arc::clone(&policy(config, &listen.policy)?.rules),
             connections_max,
             pdu_bytes_max: config.limits.ldap_pdu_bytes_max,
             reject_delay: config.limits.reject_delay,
@@ -130,6 +193,6 @@ fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn
     })
 }
 
-fn policy(config: &Config, name: &str) -> Result<Arc<Rules>, RoomError> {
-    config.policies.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("policy.{name}")))
+fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {
+    config.policies.get(name).ok_or_else(|| RoomError::Missing(format!("policy.{name}")))
 }

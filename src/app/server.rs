@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::config::Config;
 use super::config::LdapListen;
 use super::config::Limits;
+use super::config::RadiusListen;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
 use crate::engine;
@@ -152,7 +153,7 @@ impl Server {
 
         let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
         let mut radius = Vec::new();
-        for &wanted in &config.radius_listen {
+        for wanted in config.radius_listen.iter().map(|listen| listen.address) {
             radius.push(RadiusDoor::open(wanted, &radius_settings, &engine)?);
         }
         let connections_max = connections_max(&config.limits);
@@ -197,8 +198,8 @@ impl Server {
 
         // New doors open before anything old is touched: what can fail has failed by here.
         let mut radius = Vec::new();
-        for &wanted in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
-            radius.push(RadiusDoor::open(wanted, &self.radius_settings, &self.engine)?);
+        for listen in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
+            radius.push(RadiusDoor::open(listen.address, &self.radius_settings, &self.engine)?);
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
@@ -295,8 +296,8 @@ impl RadiusDoor {
         Ok(Self { wanted, door })
     }
 
-    fn is_at(&self, wanted: &SocketAddr) -> bool {
-        self.wanted == *wanted
+    fn is_at(&self, listen: &RadiusListen) -> bool {
+        self.wanted == listen.address
     }
 }
 

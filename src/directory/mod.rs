@@ -4,6 +4,7 @@ mod ad;
 mod binds;
 mod dn;
 mod groups;
+pub mod identify;
 mod ldap;
 mod line;
 mod password;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Fills a freshly provisioned EXAMPLE.TEST directory with the people of the tests. Argument: its smb.conf."""
 
+import base64
 import sys
 import time
 
@@ -50,20 +51,27 @@ change(BASE, maxPwdAge=-(2**63), minPwdAge=0, minPwdLength=8, pwdHistoryLength=0
 directory.add({"dn": STAFF, "objectClass": "organizationalUnit"})
 
 person("svc-mfa", "MFA Service")
-person("alice", "Alice Archer", mail="alice@example.test", mobile="+4915155500101")
+alice = person("alice", "Alice Archer", mail="alice@example.test", mobile="+4915155500101")
+directory.add({"dn": f"CN=VPN Staff,{STAFF}", "objectClass": "group", "sAMAccountName": "vpn-staff", "member": alice})
 person("bob", "Bob Baker", mail="bob@example.test")
 person("carol", "Carol Clark")
 person("dora", "Dora Dent")
 person("erik", "Erik Eder")
 person("frida", "Frida Fox")
+person("chatty", "Chatty Chen")
+person("slow", "Slow Sloane")
+person("nameless", "Name Less")
 person("jmueller", "Jörg Müller")
 person("lockedout", "Locked Out")
 change(person("gone", "Dis Abled"), userAccountControl=DISABLED)
-change(person("mustchange", "Must Change"), pwdLastSet=0)
+for short_name, full_name in (("mustchange", "Must Change"), ("mustnew", "Must New"), ("mustcpw", "Must Cpw")):
+    change(person(short_name, full_name), pwdLastSet=0)
+late = person("badhours", "Bad Hours")
+directory.modify_ldif(f"dn: {late}\nchangetype: modify\nreplace: logonHours\nlogonHours:: {base64.b64encode(bytes(21)).decode()}\n")
 change(person("acctexpired", "Acct Expired"), accountExpires=filetime(1_577_836_800))
 
-# One password that has expired: set 100 days ago, under a policy of two days for this one person. (Samba takes a day or less for "never".)
-expired = person("pwexpired", "Pw Expired")
+# Passwords that have expired: set 100 days ago, under a policy of two days for these people. (Samba takes a day or less for "never".)
+expired = [person("pwexpired", "Pw Expired"), person("oldpw", "Old Pw")]
 directory.add({
     "dn": f"CN=Two-Days,CN=Password Settings Container,CN=System,{BASE}", "objectClass": "msDS-PasswordSettings",
     "msDS-PasswordSettingsPrecedence": "10", "msDS-PasswordReversibleEncryptionEnabled": "FALSE", "msDS-PasswordHistoryLength": "0",
@@ -71,4 +79,5 @@ directory.add({
     "msDS-MaximumPasswordAge": str(-2 * 86_400 * 10**7), "msDS-LockoutThreshold": "0", "msDS-LockoutObservationWindow": str(HALF_AN_HOUR),
     "msDS-LockoutDuration": str(HALF_AN_HOUR), "msDS-PSOAppliesTo": expired})
 BYPASS_PASSWORD_LAST_SET = "local_oid:1.3.6.1.4.1.7165.4.3.20:1"
-change(expired, [BYPASS_PASSWORD_LAST_SET], pwdLastSet=filetime(time.time() - 100 * 86_400))
+for dn in expired:
+    change(dn, [BYPASS_PASSWORD_LAST_SET], pwdLastSet=filetime(time.time() - 100 * 86_400))

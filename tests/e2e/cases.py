@@ -12,7 +12,6 @@ from peers import PASSWORD
 
 ACCEPT, CHALLENGE, REJECT = 2, 11, 3
 INVALID_CREDENTIALS, UNAVAILABLE = 49, 52
-FAILURES_MAX = 4
 AD_BASE = peers.ActiveDirectory.BASE
 LAB_BASE = peers.OpenLdap.BASE
 
@@ -118,8 +117,8 @@ def names_a_disabled_account_stays_out(world):
 
 def names_what_the_directory_refuses_is_refused(world):
     for name in ("gone", "mustchange", "acctexpired", "pwexpired", "lockedout"):
-        same(world.nas.ask(name, PASSWORD).kind, "Access-Reject", f"{name}:")
         password = f"{PASSWORD},{getattr(world, name).code()}"
+        same(world.appending_nas.ask(name, password).kind, "Access-Reject", f"{name}:")
         same(world.ldap.search(AD_BASE, who=f"{name}@example.test", password=password).code, INVALID_CREDENTIALS, f"{name} over LDAP:")
 
 
@@ -251,6 +250,3 @@ def nothing_secret_is_in_the_log(world):
     log = world.server.log.read_text().lower()
     for secret in (PASSWORD, state, *seeds, *world.secrets):
         assert secret.lower() not in log, "a secret stands in the log"
-
-
-ALL = [case for case in list(globals().values()) if callable(case) and getattr(case, "__code__", None) and case.__code__.co_varnames[:1] == ("world",)]

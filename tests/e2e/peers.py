@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -80,13 +81,26 @@ class Authority:
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "30", "-subj", "/CN=e2e authority",
             "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", self.key, "-out", self.cert)
 
-    def issue(self, name, *alternatives):
-        """Certificate and key of a server."""
-        cert, key, wanted, extensions = (self.folder / f"{name}{end}" for end in (".pem", ".key", ".csr", ".ext"))
+    def issue(self, name, *alternatives, issuer=None):
+        """Certificate and key of a server, which it can show as a client too."""
+        return self.signed(name, issuer or (self.cert, self.key), f"subjectAltName={','.join(alternatives)}", "extendedKeyUsage=serverAuth,clientAuth",
+                           "basicConstraints=CA:FALSE")
+
+    def chain(self, name):
+        """A certificate behind an intermediate authority, both in one file of more than 4 KB, and the key: in EAP it travels in pieces."""
+        intermediate = self.signed(f"over {name}", (self.cert, self.key), "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+        padding = (f"DNS:another-name-{count:03}.example.test" for count in range(110))
+        cert, key = self.issue(name, f"DNS:{name}", *padding, issuer=intermediate)
+        both = self.folder / f"{name}.chain.pem"
+        both.write_text(cert.read_text() + intermediate[0].read_text())
+        return both, key
+
+    def signed(self, name, issuer, *extensions):
+        cert, key, wanted, details = (self.folder / f"{name}{end}" for end in (".pem", ".key", ".csr", ".ext"))
         run("openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", key, "-out", wanted)
-        extensions.write_text(f"subjectAltName={','.join(alternatives)}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n")
-        run("openssl", "x509", "-req", "-in", wanted, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", "30", "-sha256",
-            "-extfile", extensions, "-out", cert)
+        details.write_text("".join(f"{line}\n" for line in extensions))
+        run("openssl", "x509", "-req", "-in", wanted, "-CA", issuer[0], "-CAkey", issuer[1], "-CAcreateserial", "-days", "30", "-sha256",
+            "-extfile", details, "-out", cert)
         key.chmod(0o600)
         return cert, key
 
@@ -134,7 +148,7 @@ class ActiveDirectory:
             (self.folder / name).mkdir(exist_ok=True)
         settings = {
             "workgroup": "EXAMPLE", "realm": "EXAMPLE.TEST", "netbios name": "DC1", "server role": "active directory domain controller",
-            "server services": "ldap", "interfaces": f"{self.ADDRESS}/8", "bind interfaces only": "yes", "disable netbios": "yes",
+            "server services": "ldap, rpc, winbindd", "ntlm auth": "mschapv2-and-ntlmv2-only", "interfaces": f"{self.ADDRESS}/8", "bind interfaces only": "yes", "disable netbios": "yes",
             "ldap server require strong auth": "no", "tls keyfile": self.key, "tls certfile": self.cert, "tls cafile": self.authority.cert,
             "log level": "1", "logging": "file", "log file": self.folder / "log.%m", "panic action": ""}
         settings |= {name: self.folder / folder for name, folder in folders.items()}
@@ -142,9 +156,26 @@ class ActiveDirectory:
         self.config.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
 
     def start(self):
-        self.daemon = Daemon(self.folder / "samba.log", "samba", "-i", "-M", "single", "-s", self.config)
+        self.daemon = Daemon(self.folder / "samba.log", *self.view("samba", "-i", "-M", "single", "-s", self.config))
         for port in (389, 636):
             until(f"the directory on {self.ADDRESS}:{port}", lambda: self.daemon.alive() and listens(self.ADDRESS, port), 60)
+
+    def view(self, *command):
+        """`command` in a mount view of its own, where this directory's winbind is where Samba's programs look for it."""
+        script = ('mkdir -p /run/samba && mount -t tmpfs e2e /run/samba && mkdir /run/samba/winbindd && mount --bind "$0" /run/samba/winbindd && '
+                  'export SMB_CONF_PATH="$1" && shift && exec "$@"')
+        return ["unshare", "-m", "bash", "-c", script, self.folder / "winbindd", self.config, *command]
+
+    def ntlm_auth(self):
+        """A program that is ntlm_auth in that view."""
+        program = self.folder / "ntlm_auth"
+        program.write_text(f'#!/bin/bash\nexec {shlex.join(map(str, self.view("/usr/bin/ntlm_auth")))} "$@"\n')
+        program.chmod(0o755)
+        return program
+
+    def wait_for_winbind(self):
+        words = [self.ntlm_auth(), "--domain=EXAMPLE", "--username=svc-mfa", f"--password={PASSWORD}"]
+        until("winbind", lambda: subprocess.run(words, capture_output=True, timeout=20).returncode == 0, 30)
 
     def stop(self):
         if self.daemon:

@@ -36,12 +36,31 @@ impl Etc {
         fs::create_dir(folder.path().join("secrets")).unwrap();
         let etc = Self { folder };
         let made = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
-        for certificate in ["tls.pem", "corp-ca.pem", "proxy-ca.pem"] {
+        for certificate in ["tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
             fs::write(etc.path(certificate), made.cert.pem()).unwrap();
         }
         etc.secret("tls-key", &made.signing_key.serialize_pem());
         etc.secret("master-key", &format!("{}\n", "0123456789abcdef".repeat(4)));
-        for name in ["corp-bind", "branch-bind", "ldap-bind", "duo-key", "fortigate"] {
+        let clients = [
+            "cisco-asa",
+            "fortigate",
+            "globalprotect",
+            "ivanti",
+            "meraki",
+            "mikrotik",
+            "netscaler",
+            "nps",
+            "nps-secret",
+            "ocserv",
+            "openvpn",
+            "pam-radius",
+            "postgresql",
+            "rd-gateway",
+            "sonicwall",
+            "strongswan",
+            "switch",
+        ];
+        for name in ["corp-bind", "branch-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc
@@ -229,7 +248,7 @@ fn what_is_left_out_is_as_the_commented_file_says() {
     assert_eq!((server.host.as_str(), server.port, server.security), ("dc1.corp.example", 636, Security::Tls));
     assert_eq!(directory.bind_password, Secret::from("corp-bind-5f0c1d7e9a2b"), "without the newline at its end");
 
-    let rules = &config.policies["vpn"];
+    let rules = &config.policies["vpn"].rules;
     let methods: Vec<(Method, &str)> = rules.methods.iter().map(|choice| (choice.method, choice.provider.as_str())).collect();
     assert_eq!(methods, [(Method::Push, "duo"), (Method::Oath, "tokens")]);
     assert_eq!((rules.unenrolled, rules.disabled, rules.outage), (FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed));
@@ -248,10 +267,13 @@ fn what_is_left_out_is_as_the_commented_file_says() {
 #[test]
 fn what_we_ship_loads_without_a_warning() {
     let etc = Etc::new();
-    for shipped in ["vestibule.toml", "examples/fortigate.toml", "examples/wiki-ldap.toml"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(shipped);
-        let loaded = etc.load(&fs::read_to_string(path).unwrap()).unwrap_or_else(|problems| panic!("{shipped}: {problems:#?}"));
-        assert_eq!(loaded.warnings, [], "{shipped}");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let pages = fs::read_dir(config.join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<PathBuf> = pages.filter(|path| path.extension().is_some_and(|extension| extension == "toml")).collect();
+    assert!(pages.len() >= 15, "{pages:#?}");
+    for shipped in pages.iter().chain([&config.join("vestibule.toml")]) {
+        let loaded = etc.load(&fs::read_to_string(shipped).unwrap()).unwrap_or_else(|problems| panic!("{}: {problems:#?}", shipped.display()));
+        assert_eq!(loaded.warnings, [], "{}", shipped.display());
     }
 }
 
@@ -281,7 +303,6 @@ fn keys_that_are_not_there_yet_are_unknown_and_not_ignored() {
     let etc = Etc::new();
     for (line, other) in [
         ("kind = \"oath\"", "kind = \"oath\"\nsend = [\"name\"]"),
-        ("first = { directory = \"corp\" }", "first = { upstream = \"nps\" }"),
         ("[[radius.listen]]", "[metrics]\naddress = \"127.0.0.1:9464\"\n[[radius.listen]]"),
         ("[provider.tokens]\nkind = \"oath\"", "[provider.tokens]\nkind = \"oath\"\n[provider.mail]\nkind = \"email\""),
     ] {
@@ -299,9 +320,14 @@ fn r_021_two_clients_in_the_very_same_network_are_refused_and_one_inside_another
         )
     };
     for same in ["192.0.2.10", "192.0.2.10/32", "::ffff:192.0.2.10"] {
-        assert!(only(&etc.told(&second(same))).contains("radius.client[1].networks[0]: 192.0.2.10/32 is in radius.client[0].networks already"), "{same}");
+        assert!(only(&etc.told(&second(same))).contains("radius.client[1].networks[0]: 192.0.2.10/32 is in radius.client[0] already"), "{same}");
     }
     assert_eq!(etc.told(&second("192.0.2.0/24")), Vec::<String>::new());
+    let named = second("192.0.2.10").replace("name = \"asa\"", "name = \"asa\"\nnas_identifier = \"asa\"");
+    assert_eq!(etc.told(&named), Vec::<String>::new(), "told apart after the secret");
+    let (first, rest) = named.rsplit_once("secrets/fortigate").unwrap();
+    assert!(only(&etc.told(&format!("{first}secrets/ivanti{rest}"))).contains("with another secret"));
+    assert!(only(&etc.told(&format!("{named}integrity = \"optional\"\n"))).contains("with another integrity"));
 }
 
 #[test]
@@ -428,7 +454,7 @@ fn listeners_that_the_kernel_would_refuse_are_told_before() {
     for (one, other) in
         [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:1812", "127.0.0.1:1813"), ("127.0.0.1:1812", "127.0.0.2:1812"), ("0.0.0.0:1812", "[::1]:1812")]
     {
-        let read = etc.load(&two(one, other)).unwrap().radius_listen;
+        let read: Vec<SocketAddr> = etc.load(&two(one, other)).unwrap().radius_listen.iter().map(|listen| listen.address).collect();
         assert_eq!(read, [one, other].map(|text| text.parse::<SocketAddr>().unwrap()), "in the order of the file");
     }
 }

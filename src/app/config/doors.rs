@@ -10,18 +10,22 @@ use rustls::ServerConfig;
 
 use crate::directory;
 use crate::domain::CodeEntry;
-use crate::domain::Door;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
-use crate::domain::Secret;
 use crate::front::ldap::Transport;
 use crate::wire::radius::Integrity;
 
 use super::LdapListen;
 use super::Limits;
 use super::RadiusClient;
+use super::RadiusListen;
+use super::UpstreamSettings;
 use super::policy::Policy;
+use super::radius;
+use super::radius::Holder;
+use super::radius::Listener;
+use super::radius::collide;
 use super::reader::Section;
 use super::reader::Value;
 use super::rooms::seconds;
@@ -31,7 +35,7 @@ use super::tls;
 /// All doors of a file.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
-    pub(super) radius_listen: Vec<SocketAddr>,
+    pub(super) radius_listen: Vec<RadiusListen>,
     pub(super) radius_clients: Vec<RadiusClient>,
     pub(super) ldap_listen: Vec<LdapListen>,
     /// Names of the policies in use.
@@ -43,17 +47,19 @@ pub(super) struct Doors {
 pub(super) struct Behind<'b, 'a> {
     pub(super) sources: &'b Sources,
     pub(super) directories: &'b BTreeMap<String, Option<directory::Settings>>,
+    pub(super) upstreams: &'b BTreeMap<String, Option<UpstreamSettings>>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) limits: Limits,
 }
 
 /// `[[radius.listen]]`, `[[radius.client]]` and `[[ldap.listen]]`.
 pub(super) fn doors(file: &Section<'_>, behind: Behind<'_, '_>) -> Doors {
-    let mut builder = Builder { behind, names: BTreeMap::new(), networks: BTreeMap::new(), addresses: Vec::new(), policies: BTreeSet::new() };
+    let mut builder = Builder { behind, names: BTreeMap::new(), networks: BTreeMap::new(), integrity: None, addresses: Vec::new(), policies: BTreeSet::new() };
     let mut doors = Doors::default();
     let radius = |section: &Section<'_>| {
-        doors.radius_listen = section.each("listen").iter().filter_map(|value| value.table(|listen| builder.radius_listen(listen))).collect();
-        doors.radius_clients = section.each("client").iter().filter_map(|value| value.table(|client| builder.radius_client(client))).collect();
+        builder.integrity = section.find("integrity").and_then(|value| value.word(radius::INTEGRITY));
+        doors.radius_listen = section.each("listen").iter().filter_map(|value| value.table(|listen| radius::listen(&mut builder, listen))).collect();
+        doors.radius_clients = section.each("client").iter().filter_map(|value| value.table(|client| radius::client(&mut builder, client))).collect();
         Some(())
     };
     file.find("radius").and_then(|value| value.table(radius));
@@ -77,49 +83,22 @@ pub(super) fn warn_idle(file: &Section<'_>, doors: &Doors) {
 }
 
 /// What has been read so far: some things may be there only once.
-struct Builder<'b, 'a> {
-    behind: Behind<'b, 'a>,
+pub(super) struct Builder<'b, 'a> {
+    pub(super) behind: Behind<'b, 'a>,
     /// Names of clients, and who has them.
     names: BTreeMap<String, String>,
-    /// Networks of clients, and who has them.
-    networks: BTreeMap<Network, String>,
-    addresses: Vec<(Door, SocketAddr)>,
+    /// Networks of RADIUS clients, and who has them.
+    pub(super) networks: BTreeMap<Network, Vec<Holder>>,
+    /// `radius.integrity`: of clients that say nothing.
+    pub(super) integrity: Option<Integrity>,
+    addresses: Vec<(Listener, SocketAddr)>,
     policies: BTreeSet<String>,
 }
 
 impl Builder<'_, '_> {
-    fn radius_listen(&mut self, section: &Section<'_>) -> Option<SocketAddr> {
-        section.find("transport").and_then(|value| value.word(&[("udp", ())]));
-        self.address(section, Door::Radius, "\"0.0.0.0:1812\"")
-    }
-
-    fn radius_client(&mut self, section: &Section<'_>) -> Option<RadiusClient> {
-        let name = self.name(section, "\"fortigate\"");
-        let networks = section.need("networks", "[\"192.0.2.10\"]").and_then(|value| self.networks(&value));
-        let secret = section.need("secret", "{ credential = \"NAME\" }").and_then(|value| shared_secret(&value, self.behind.sources));
-        let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
-        let first = section.need("first", "{ directory = \"NAME\" }").and_then(|value| value.one_of(&["directory"]));
-        let first_directory = first.and_then(|(_, place)| place.reference("directory", self.behind.directories.keys().map(String::as_str)));
-        let code = section.find("code").and_then(|value| radius_code(&value)).unwrap_or_else(|| CodeEntry::Challenge(PROMPT.to_owned()));
-        let patience = self.patience(section);
-        let source = section.find("source").and_then(|value| value.word(SOURCES));
-        let policy = self.policy(section, &code);
-        Some(RadiusClient {
-            name: name?,
-            networks: networks?,
-            secret: secret?,
-            integrity,
-            first_directory: first_directory?.to_owned(),
-            code,
-            patience,
-            source,
-            policy: policy?,
-        })
-    }
-
     fn ldap_listen(&mut self, section: &Section<'_>) -> Option<LdapListen> {
         let name = self.name(section, "\"wiki\"");
-        let address = self.address(section, Door::Ldap, "\"0.0.0.0:636\"");
+        let address = self.address(section, Listener::Tcp, "\"0.0.0.0:636\"");
         let transport = self.transport(section, address);
         let directory =
             section.need("directory", "\"NAME\"").and_then(|value| value.reference("directory", self.behind.directories.keys().map(String::as_str)));
@@ -129,7 +108,7 @@ impl Builder<'_, '_> {
     }
 
     /// Names are unique over all doors: in log, metrics and questions to people they stand alone.
-    fn name(&mut self, section: &Section<'_>, example: &str) -> Option<String> {
+    pub(super) fn name(&mut self, section: &Section<'_>, example: &str) -> Option<String> {
         let value = section.need("name", example)?;
         let name = value.name()?;
         match self.names.insert(name.to_owned(), section.path().to_owned()) {
@@ -141,58 +120,22 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn address(&mut self, section: &Section<'_>, door: Door, example: &str) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, section: &Section<'_>, kind: Listener, example: &str) -> Option<SocketAddr> {
         let value = section.need("address", example)?;
         let address = value.address()?;
-        if let Some((_, other)) = self.addresses.iter().find(|(whose, other)| *whose == door && collide(*other, address)) {
+        if let Some((_, other)) = self.addresses.iter().find(|other| collide(**other, (kind, address))) {
             value.error(&format!("another listener is at {other} already"), Some("take another port, or another address of this machine"));
             return None;
         }
-        self.addresses.push((door, address));
+        self.addresses.push((kind, address));
         Some(address)
     }
 
-    fn networks(&mut self, value: &Value<'_>) -> Option<Vec<Network>> {
-        let entries = value.list()?;
-        if entries.is_empty() {
-            value.error("names no network: nobody could speak as this client", Some("write [\"192.0.2.10\"]"));
-        }
-        let networks: Vec<Option<Network>> = entries.iter().map(|entry| self.network(entry, value.path())).collect();
-        networks.into_iter().collect()
-    }
-
-    /// The same network twice: nobody could say whose secret counts. A longer prefix inside a shorter one is plain.
-    fn network(&mut self, entry: &Value<'_>, whose: &str) -> Option<Network> {
-        let network: Network = entry.parsed()?;
-        if network.prefix_bits() == 0 {
-            entry.warn("lets every address speak as this client", Some("write the addresses it really has"));
-        }
-        match self.networks.insert(network, whose.to_owned()) {
-            Some(other) => {
-                entry.error(
-                    &format!("{network} is in {other} already"),
-                    Some("each client has networks of its own; of two that overlap the smaller one counts"),
-                );
-                None
-            }
-            None => Some(network),
-        }
-    }
-
-    fn patience(&self, section: &Section<'_>) -> Duration {
-        let Some(value) = section.find("patience") else { return PATIENCE };
-        let patience = value.duration(seconds(5)..=seconds(600)).unwrap_or(PATIENCE);
-        if patience <= self.behind.limits.reject_delay.saturating_add(ANSWER_MARGIN) {
-            value.warn("refusals wait for `limits.reject_delay`: this client has given up by then", Some("make patience longer or reject_delay shorter"));
-        }
-        patience
-    }
-
-    fn policy(&mut self, section: &Section<'_>, code: &CodeEntry) -> Option<String> {
+    pub(super) fn policy(&mut self, section: &Section<'_>, code: &CodeEntry) -> Option<String> {
         let value = section.need("policy", "\"NAME\"")?;
         let name = value.reference("policy", self.behind.policies.keys().map(String::as_str))?;
         self.policies.insert(name.to_owned());
-        let rules = self.behind.policies.get(name).and_then(|policy| policy.rules.as_deref());
+        let rules = self.behind.policies.get(name).and_then(|policy| policy.settings.as_ref()).map(|policy| &*policy.rules);
         if *code == CodeEntry::None && rules.is_some_and(codes_alone) {
             value.error(
                 &format!("{name:?} asks for codes alone and this client has code = \"none\""),
@@ -242,23 +185,6 @@ fn plain(section: &Section<'_>, address: Option<SocketAddr>) -> Transport {
     Transport::Plain { allow_plain }
 }
 
-fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let secret = sources.secret(value)?;
-    if secret.len() <= SHORT_SECRET_BYTES {
-        let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
-        value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));
-    }
-    Some(secret)
-}
-
-fn radius_code(value: &Value<'_>) -> Option<CodeEntry> {
-    if value.is_text() {
-        return none(value, "{ challenge = \"Enter your code:\" }, { append = \",\" }, { append_digits = 6 } or \"none\"");
-    }
-    let (way, place) = value.one_of(&["challenge", "append", "append_digits"])?;
-    if way == "challenge" { prompt(&place).map(CodeEntry::Challenge) } else { appended(way, &place) }
-}
-
 fn ldap_code(value: &Value<'_>) -> Option<CodeEntry> {
     if value.is_text() {
         return none(value, "{ append = \",\" }, { append_digits = 6 } or \"none\"");
@@ -271,7 +197,7 @@ fn ldap_code(value: &Value<'_>) -> Option<CodeEntry> {
     appended(way, &place)
 }
 
-fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
+pub(super) fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
     let text = value.text()?;
     if text != "none" {
         value.error(&format!("{text:?} is unknown here"), Some(&format!("write {forms}")));
@@ -279,7 +205,7 @@ fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
     (text == "none").then_some(CodeEntry::None)
 }
 
-fn appended(way: &str, place: &Value<'_>) -> Option<CodeEntry> {
+pub(super) fn appended(way: &str, place: &Value<'_>) -> Option<CodeEntry> {
     if way == "append_digits" {
         return place.number(6..=8).map(CodeEntry::AppendDigits);
     }
@@ -291,24 +217,9 @@ fn appended(way: &str, place: &Value<'_>) -> Option<CodeEntry> {
     Some(CodeEntry::Append(separator.to_owned()))
 }
 
-fn prompt(place: &Value<'_>) -> Option<String> {
-    let text = place.text()?;
-    if text.len() > PROMPT_BYTES_MAX {
-        place.error(&format!("has {} bytes", text.len()), Some("a Reply-Message holds 253"));
-        return None;
-    }
-    Some(text.to_owned())
-}
-
 /// Whether a code is the only second factor of a policy.
 fn codes_alone(rules: &Rules) -> bool {
     !rules.methods.is_empty() && rules.methods.iter().all(|choice| choice.method == Method::Oath)
-}
-
-/// Whether the kernel would refuse to bind both. Port 0 is another one each time.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let wild = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (wild || one.ip() == other.ip())
 }
 
 /// How connections are kept from others, in a word.
@@ -321,16 +232,7 @@ enum Kept {
 
 const TRANSPORTS: &[(&str, Kept)] = &[("tls", Kept::Tls), ("starttls", Kept::StartTls), ("plain", Kept::Plain)];
 
-const INTEGRITY: &[(&str, Integrity)] = &[("require", Integrity::Require), ("observe", Integrity::Observe), ("optional", Integrity::Optional)];
-
-/// Attributes that tell where the person is, by number (RFC 2865 §5.8, §5.31; RFC 2868 §3.3; RFC 6911 §3.1).
-const SOURCES: &[(&str, u8)] = &[("Calling-Station-Id", 31), ("Framed-IP-Address", 8), ("Framed-IPv6-Address", 168), ("Tunnel-Client-Endpoint", 66)];
-
 /// What the login ends before the client's patience does.
-const ANSWER_MARGIN: Duration = seconds(2);
-const PATIENCE: Duration = seconds(60);
-const PROMPT: &str = "Enter your code:";
-const PROMPT_BYTES_MAX: usize = 253;
+pub(super) const ANSWER_MARGIN: Duration = seconds(2);
 const SEPARATOR: &str = ",";
 const SEPARATOR_BYTES_MAX: usize = 8;
-const SHORT_SECRET_BYTES: usize = 12;

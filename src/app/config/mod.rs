@@ -5,8 +5,8 @@
 mod doors;
 mod policy;
 mod problem;
-#[cfg_attr(not(test), expect(dead_code, reason = "a table that `doors` does not ask yet"))]
 mod profile;
+mod radius;
 mod reader;
 mod rooms;
 mod secret;
@@ -19,15 +19,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
 
 use crate::directory;
+use crate::directory::upstream;
+use crate::directory::winbind;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::front::ldap::Transport;
+use crate::front::radius::Addition;
+use crate::front::radius::Charset;
+use crate::front::radius::NasAddress;
 use crate::provider::duo;
 use crate::provider::oath;
 use crate::store;
@@ -38,6 +45,7 @@ use reader::Section;
 use secret::Sources;
 
 pub use problem::Problem;
+pub use profile::Approval;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]
@@ -56,10 +64,14 @@ pub struct Config {
     pub directories: Vec<directory::Settings>,
     /// Each `[provider.NAME]`, in the order of the names.
     pub providers: Vec<ProviderSettings>,
+    /// Each `[upstream.NAME]`, in the order of the names.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// The winbind of each domain that a client names.
+    pub winbinds: BTreeMap<String, winbind::Settings>,
     /// Each `[policy.NAME]`.
-    pub policies: BTreeMap<String, Arc<Rules>>,
+    pub policies: BTreeMap<String, Policy>,
     /// Each `[[radius.listen]]`, as written.
-    pub radius_listen: Vec<SocketAddr>,
+    pub radius_listen: Vec<RadiusListen>,
     /// Each `[[radius.client]]`, as written.
     pub radius_clients: Vec<RadiusClient>,
     /// Each `[[ldap.listen]]`, as written.
@@ -149,27 +161,122 @@ impl ProviderSettings {
     }
 }
 
+/// One `[upstream.NAME]`.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Where logins go.
+    pub login: upstream::Settings,
+    /// Where accounting goes.
+    pub accounting: Option<upstream::Settings>,
+}
+
+/// One `[policy.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What must be true before somebody is let in.
+    pub rules: Arc<Rules>,
+    /// What every Access-Accept is given beside.
+    pub reply: Arc<[Addition]>,
+    /// Where people without an account can make one.
+    pub enrol_url: Option<String>,
+}
+
+/// One `[[radius.listen]]`.
+#[derive(Clone, Debug)]
+pub struct RadiusListen {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// TLS over TCP instead of datagrams.
+    pub tls: Option<RadiusTls>,
+    /// Accounting-Requests come here, and no logins.
+    pub accounting: bool,
+}
+
+/// How a RADIUS listener speaks TLS; certificate, key and authorities fit.
+#[derive(Clone, Debug)]
+pub struct RadiusTls {
+    /// What it shows and demands.
+    pub config: Arc<ServerConfig>,
+    /// Who looks at the clients' certificates.
+    pub verifier: Arc<dyn ClientCertVerifier>,
+    /// The longest packet, 4096..65,535 (RFC 7930).
+    pub packet_bytes_max: usize,
+    /// Connections at once, 1..100,000.
+    pub connections_max: usize,
+}
+
 /// One `[[radius.client]]`; as [`crate::front::radius::Client`], with names where that has rooms.
 #[derive(Clone, Debug)]
 pub struct RadiusClient {
     /// Its name.
     pub name: String,
-    /// Where its packets come from, at least one; no two clients share the very same network.
+    /// The kind of NAS it is.
+    pub profile: Option<&'static str>,
+    /// After how long such a NAS usually asks again.
+    pub retransmits: Option<Duration>,
+    /// Where its packets come from, at least one; clients that share the very same network have one secret and a NAS-Identifier each.
     pub networks: Vec<Network>,
+    /// Which of those that share a network it is.
+    pub nas_identifier: Option<String>,
+    /// Whether its own word about its address counts.
+    pub nas_address: NasAddress,
+    /// A name in its certificate: it comes over TLS alone.
+    pub certificate: Option<String>,
     /// The shared secret, at least one byte.
     pub secret: Secret,
     /// Whether requests must be signed.
     pub integrity: Integrity,
-    /// The `[directory.NAME]` that knows the passwords.
-    pub first_directory: String,
+    /// Who checks the first factor.
+    pub first: FirstFactor,
+    /// The `[directory.NAME]` that tells whose a name is; `None`: our own accounts do.
+    pub identify: Option<String>,
     /// How a code is handed over.
     pub code: CodeEntry,
+    /// The answer to a challenge may stand in MS-CHAP2-Response.
+    pub code_in_ms_chap2: bool,
+    /// What a person waits in front of while the phone rings.
+    pub approval: Approval,
+    /// How long an approval that came too late counts for the next try, 0..5 min.
+    pub late_approval: Duration,
+    /// Whether a challenge lists the methods of the account.
+    pub menu: bool,
+    /// How the octets of a password are text.
+    pub charset: Charset,
     /// How long this NAS waits, 5 s..10 min.
     pub patience: Duration,
     /// The attribute that tells where the person is.
     pub source: Option<u8>,
+    /// Where its accounting goes.
+    pub accounting: AccountingTo,
     /// A key of [`Config::policies`].
     pub policy: String,
+}
+
+/// Who checks a client's first factor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstFactor {
+    /// This `[directory.NAME]`.
+    Directory(String),
+    /// A server behind us.
+    Upstream {
+        /// This `[upstream.NAME]`.
+        name: String,
+        /// Requests without a credential go there too.
+        without_credential: bool,
+    },
+    /// The client itself.
+    Waived,
+    /// Samba's winbind, for this domain.
+    Winbind(String),
+}
+
+/// Where accounting goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountingTo {
+    /// It is written down here.
+    Record,
+    /// This `[upstream.NAME]`.
+    Upstream(String),
 }
 
 /// One `[[ldap.listen]]`; as [`crate::front::ldap::Settings`], with names where that has rooms.
@@ -230,10 +337,17 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let admin = rooms::admin(file, sources);
     let directories = rooms::directories(file, sources);
     let providers = rooms::providers(file, sources);
+    let upstreams = radius::upstreams(file, sources);
+    let mut winbinds = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors = doors::doors(file, doors::Behind { sources, directories: &directories, policies: &policies, limits });
+    let doors = doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
+    for client in &doors.radius_clients {
+        if let FirstFactor::Winbind(domain) = &client.first {
+            winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
+        }
+    }
     let (name, store) = node?;
     Some(Config {
         name,
@@ -243,7 +357,9 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         admin,
         directories: directories.into_values().flatten().collect(),
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
-        policies: policies.into_iter().filter_map(|(name, policy)| policy.rules.map(|rules| (name, rules))).collect(),
+        upstreams: upstreams.into_values().flatten().collect(),
+        winbinds,
+        policies: policies.into_iter().filter_map(|(name, policy)| policy.settings.map(|settings| (name, settings))).collect(),
         radius_listen: doors.radius_listen,
         radius_clients: doors.radius_clients,
         ldap_listen: doors.ldap_listen,
@@ -301,7 +417,7 @@ mod tests {
     /// Names and numbers taken out: `policy.vpn.methods[0].push` is `policy.*.methods[].push`.
     fn shape(path: &str) -> String {
         let mut parts: Vec<String> = path.split('.').map(|part| part.split_once('[').map_or_else(|| part.to_owned(), |(key, _)| format!("{key}[]"))).collect();
-        if let ["directory" | "provider" | "policy", _, ..] = parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        if let ["directory" | "provider" | "policy" | "upstream" | "winbind", _, ..] = parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             parts[1] = "*".to_owned();
         }
         parts.join(".")

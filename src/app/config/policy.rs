@@ -12,6 +12,8 @@ use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::OnOutage;
 use crate::domain::Rules;
+use crate::front::radius::Addition;
+use crate::wire::radius::dictionary::Dictionary;
 
 use super::reader::Section;
 use super::reader::Value;
@@ -22,15 +24,15 @@ use super::rooms::seconds;
 /// A policy as far as it could be read.
 #[derive(Debug)]
 pub(super) struct Policy<'a> {
-    pub(super) rules: Option<Arc<Rules>>,
+    pub(super) settings: Option<super::Policy>,
     place: Value<'a>,
 }
 
 /// Each `[policy.NAME]`.
 pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>) -> BTreeMap<String, Policy<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
-        let rules = value.table(|section| rules(name, section, providers)).map(Arc::new);
-        (name.to_owned(), Policy { rules, place: value })
+        let settings = value.table(|section| settings(name, section, providers));
+        (name.to_owned(), Policy { settings, place: value })
     };
     file.named("policy").into_iter().map(one).collect()
 }
@@ -40,11 +42,55 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> =
-        policies.values().filter_map(|policy| policy.rules.as_ref()).flat_map(|rules| &rules.methods).map(|choice| choice.provider.as_str()).collect();
+    let asked: BTreeSet<&str> = policies
+        .values()
+        .filter_map(|policy| policy.settings.as_ref())
+        .flat_map(|policy| &policy.rules.methods)
+        .map(|choice| choice.provider.as_str())
+        .collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
+}
+
+fn settings(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<super::Policy> {
+    let reply: Vec<Addition> = section.each("reply").iter().filter_map(|value| value.table(addition)).collect();
+    let enrol_url = section.find("enrol_url").and_then(|value| enrol_url(&value));
+    let rules = rules(name, section, providers)?;
+    Some(super::Policy { rules: Arc::new(rules), reply: reply.into(), enrol_url })
+}
+
+/// One attribute of our own: its name and value are looked up now, and not at the first login.
+fn addition(section: &Section<'_>) -> Option<Addition> {
+    let group = section.find("group").and_then(|value| value.text()).map(str::to_owned);
+    let attribute = section.need("attribute", "\"Filter-Id\"").and_then(|value| {
+        let name = value.text()?;
+        let found = Dictionary::shipped().find(name);
+        if found.is_none() {
+            let known = Dictionary::shipped().names().map(|known| known.to_ascii_lowercase());
+            let close =
+                known.map(|known| (strsim::damerau_levenshtein(&known, &name.to_ascii_lowercase()), known)).filter(|(distance, _)| *distance <= 4).min();
+            let close = close.and_then(|(_, close)| Dictionary::shipped().find(&close));
+            let hint =
+                close.map_or_else(|| "write its name as in the RFC, or as the vendor does".to_owned(), |close| format!("did you mean `{}`?", close.name()));
+            value.error(&format!("{name:?} is no attribute we know"), Some(&hint));
+        }
+        found
+    });
+    let value = section.need("value", "\"staff\"");
+    let framed =
+        attribute.zip(value).and_then(|(attribute, value)| attribute.encode(value.text()?).map_err(|error| value.error(&error.to_string(), None)).ok());
+    Some(Addition { group, attribute: framed? })
+}
+
+/// Shown to people, so it must be one they can follow.
+fn enrol_url(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let fine = text.len() <= URL_BYTES_MAX && reqwest::Url::parse(text).is_ok_and(|url| url.scheme() == "https");
+    if !fine {
+        value.error(&format!("{text:?} is no https:// address of at most {URL_BYTES_MAX} bytes"), Some("write \"https://mfa.corp.example/\""));
+    }
+    fine.then(|| text.to_owned())
 }
 
 fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Rules> {
@@ -113,5 +159,7 @@ fn read_lock(section: &Section<'_>) -> Lock {
 /// Five failures, a quarter of an hour.
 const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
 
+/// Beside it a Reply-Message has room for a sentence.
+const URL_BYTES_MAX: usize = 180;
 /// A year; who is to stay out for longer is disabled.
 const WAIT_MAX: Duration = seconds(365 * 24 * 60 * 60);

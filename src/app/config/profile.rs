@@ -66,7 +66,7 @@ impl Code {
 
 /// How a NAS bridges the time until somebody has taken up a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Approval {
+pub enum Approval {
     /// The request is held until the phone has answered.
     Wait,
     /// The person is told by a challenge to approve first and to press Enter then: each request is answered at once.
@@ -82,6 +82,9 @@ pub(super) fn find(name: &str) -> Option<&'static Profile> {
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PROFILES.iter().map(|profile| profile.name)
 }
+
+/// A NAS nothing is known about, but that it may do what most do.
+pub(super) const UNKNOWN: Profile = Profile { late_approval: seconds(0), menu: false, source: None, ..PATIENT };
 
 /// A NAS that holds a request for a minute, shows challenges and signs: the others say how they differ.
 const PATIENT: Profile = Profile {

@@ -260,9 +260,9 @@ fn oath(name: &str, section: &Section<'_>) -> oath::Settings {
 }
 
 /// Certificate authorities, looked at now: a wrong path is told here and not at the first login.
-fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
+pub(super) fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
     let path = sources.path(value)?;
-    tls::check_authorities(value, &path);
+    tls::authorities(value, &path);
     Some(path)
 }
 

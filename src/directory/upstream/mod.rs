@@ -36,14 +36,13 @@ use self::target::Question;
 use self::target::Target;
 
 pub use self::primary::ByUpstream;
-pub use self::primary::Identify;
 pub use self::server::Server;
 pub use self::server::ServerError;
 pub use self::server::Transport;
 pub use super::stream::TlsError;
 
 /// One `[upstream.NAME]`: servers that decide alike.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Its name in the configuration.
     pub name: String,
@@ -70,6 +69,12 @@ pub struct Tls {
     pub chain: Vec<CertificateDer<'static>>,
     /// The key of the first of them.
     pub private: PrivateKeyDer<'static>,
+}
+
+impl Clone for Tls {
+    fn clone(&self) -> Self {
+        Self { ca_file: self.ca_file.clone(), chain: self.chain.clone(), private: self.private.clone_key() }
+    }
 }
 
 /// Why an upstream cannot be opened.

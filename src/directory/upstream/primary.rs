@@ -14,13 +14,14 @@ use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::ports::Aside;
 use crate::ports::Conversation;
-use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
-use crate::ports::Store;
 use crate::wire::radius::Code;
 use crate::wire::radius::attr;
 use crate::wire::radius::forward::Forward;
+
+use crate::directory::identify::Identify;
+use crate::directory::identify::stranger;
 
 use super::Answer;
 use super::AskError;
@@ -35,42 +36,11 @@ pub struct ByUpstream {
     pub identify: Identify,
 }
 
-/// How a name that a RADIUS server let in becomes an identity. One account has dozens of spellings there too, so the name itself is never one (M-20).
-#[derive(Clone, Debug)]
-pub enum Identify {
-    /// The one account of this name that we keep. A name without account is refused, whatever the policy says of people who have none: with another
-    /// spelling of one's name one would be such a person.
-    ByAccount(Arc<dyn Store>),
-    /// The one object of this directory that the name means.
-    ByDirectory(Arc<dyn Directory>),
-}
-
-impl Identify {
-    async fn find(&self, name: &str) -> Result<Entry, PrimaryError> {
-        let store = match self {
-            Self::ByDirectory(directory) => return directory.resolve(name).await,
-            Self::ByAccount(store) => store,
-        };
-        let mut accounts = store.accounts_named(name.trim()).map_err(|_| PrimaryError::Outage(Outage::Store))?.into_iter();
-        match (accounts.next(), accounts.next()) {
-            (Some(account), None) => Ok(Entry {
-                directory: account.directory.unwrap_or_default(),
-                identity: account.identity,
-                dn: String::new(),
-                name: account.name,
-                mail: account.mail,
-                phone: account.phone,
-            }),
-            _ => Err(unknown()),
-        }
-    }
-}
-
 #[async_trait]
 impl PrimaryCheck for ByUpstream {
     async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
         // An outer EAP identity is nobody's name.
-        if request.is_named() { self.identify.find(&request.login).await.map(Some) } else { Ok(None) }
+        if request.is_named() { self.identify.find(&request.login).await } else { Ok(None) }
     }
 
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
@@ -93,7 +63,7 @@ impl PrimaryCheck for ByUpstream {
         let said = Secret::new(answer.carried.as_bytes().to_vec());
         match answer.code {
             Code::AccessAccept => {
-                let identity = self.whose(request, entry, &answer).await?;
+                let identity = self.whose(request, entry, &answer, aside).await?;
                 aside.attributes = said;
                 Ok(Checked::Passed(identity))
             }
@@ -113,19 +83,20 @@ impl PrimaryCheck for ByUpstream {
 }
 
 impl ByUpstream {
-    /// Whom the server let in: by its own word, else by the name that was typed, unless that was an outer EAP identity.
-    async fn whose(&self, request: &AuthRequest, entry: Option<&Entry>, answer: &Answer) -> Result<Identity, PrimaryError> {
-        match (&answer.user_name, entry) {
-            (Some(name), Some(entry)) if *name == request.login => Ok(entry.identity.clone()),
-            (Some(name), _) => self.identify.find(name).await.map(|entry| entry.identity),
-            (None, Some(entry)) => Ok(entry.identity.clone()),
-            (None, None) => Err(unknown()),
+    /// Whom the server let in: by its own word, else by the name that was typed, unless that was an outer EAP identity. Somebody whom nobody here
+    /// knows is somebody without an account.
+    async fn whose(&self, request: &AuthRequest, entry: Option<&Entry>, answer: &Answer, aside: &mut Aside) -> Result<Identity, PrimaryError> {
+        let name = match &answer.user_name {
+            Some(name) => name,
+            None if request.is_named() => &request.login,
+            None => return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
+        };
+        if request.is_named() && *name == request.login {
+            return Ok(entry.map_or_else(|| stranger(name), |entry| entry.identity.clone()));
         }
+        aside.entry = self.identify.find(name).await?;
+        Ok(aside.entry.as_ref().map_or_else(|| stranger(name), |entry| entry.identity.clone()))
     }
-}
-
-fn unknown() -> PrimaryError {
-    PrimaryError::Refused { who: None, why: Refused::UnknownName }
 }
 
 fn outage(why: AskError) -> PrimaryError {

@@ -26,6 +26,14 @@ pub enum Transport {
     Udp,
 }
 
+impl Server {
+    /// Whether packets go there over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.transport == Transport::Tls
+    }
+}
+
 impl FromStr for Server {
     type Err = ServerError;
 

@@ -152,7 +152,7 @@ impl Lines {
         let mut found = self.found();
         let at = found.address.and_then(|old| all.iter().position(|address| *address == old));
         let next = match at {
-            Some(at) if is_next_wanted => all.get(at.saturating_add(1)).or(all.first()),
+            Some(at) if is_next_wanted => all.get(at.saturating_add(1)).or_else(|| all.first()),
             Some(at) => all.get(at),
             None => all.first(),
         };

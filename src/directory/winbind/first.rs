@@ -137,6 +137,9 @@ mod tests {
         async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
             Err(PasswordError::Unsupported)
         }
+        async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+            Ok(Vec::new())
+        }
         async fn connect(&self) -> Result<Connected, PrimaryError> {
             Err(PrimaryError::Outage(Outage::Directory))
         }

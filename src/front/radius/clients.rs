@@ -53,7 +53,7 @@ pub struct Client {
 /// Who checks the first factor, and what a client may send.
 #[derive(Clone, Debug)]
 pub enum First {
-    /// MS-CHAPv2 alone.
+    /// MS-CHAPv2, or a password in clear.
     MsChap2(Arc<dyn PrimaryCheck>),
     /// A password in clear alone.
     Password(Arc<dyn PrimaryCheck>),

@@ -151,8 +151,11 @@ fn by_password(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     Ok(Given { primary: Primary::Password(password), passcode, can_answer: true })
 }
 
-/// MS-CHAPv2 alone. Some clients put the answer to a challenge where the response would be.
+/// MS-CHAPv2, or a password in clear. Some clients put the answer to a challenge where the response would be.
 fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
+    if !request.has_other_credential() {
+        return by_password(request, client);
+    }
     if request.first(attr::USER_PASSWORD).is_some() || request.attributes().contains(attr::EAP_MESSAGE) || request.attributes().contains(attr::CHAP_PASSWORD) {
         return Err(Unfit::OtherCredential);
     }

@@ -8,8 +8,9 @@ use crate::domain::*;
 use crate::ports::*;
 
 use super::super::ByUpstream;
-use super::super::Identify;
 use super::*;
+use crate::directory::identify::Identify;
+use crate::directory::identify::stranger;
 
 /// A directory that knows alice, by two spellings.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ impl Directory for People {
     }
     async fn authenticate(&self, _: &Entry, _: &Secret) -> Result<Identity, PrimaryError> {
         unreachable!("the upstream knows passwords")
+    }
+    async fn change_password(&self, _: &Entry, _: &Secret, _: &Secret) -> Result<(), PasswordError> {
+        unreachable!("the upstream knows passwords")
+    }
+    async fn groups(&self, _: &Entry, _: &[String]) -> Result<Vec<String>, PrimaryError> {
+        unreachable!()
     }
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         unreachable!()
@@ -93,15 +100,16 @@ fn unknown() -> Result<Checked, PrimaryError> {
 async fn r_087_an_outer_eap_identity_never_becomes_the_account() {
     assert_eq!(accepted("anonymous", "anonymous", false, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())));
     assert_eq!(accepted("alice", "alice", false, None).await, unknown(), "an outer name proves nothing, whatever it says");
-    assert_eq!(accepted("alice", "alice", false, Some("nobody")).await, unknown());
+    assert_eq!(accepted("alice", "alice", false, Some("nobody")).await, Ok(Checked::Passed(stranger("nobody"))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn m_20_the_name_that_the_server_let_in_counts_and_is_looked_up() {
     assert_eq!(accepted("alice", "alice", true, None).await, Ok(Checked::Passed(alice())));
     assert_eq!(accepted("alice", "alice", true, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())));
-    assert_eq!(accepted("alice", "alice", true, Some("mallory")).await, unknown());
-    assert_eq!(accepted("mallory", "mallory", true, None).await, unknown(), "not even relayed");
+    let mallory = Ok(Checked::Passed(stranger("mallory")));
+    assert_eq!(accepted("alice", "alice", true, Some("mallory")).await, mallory, "somebody without an account, and not alice");
+    assert_eq!(accepted("mallory", "mallory", true, None).await, mallory);
     assert_eq!(accepted("alice", "mallory", true, None).await, Err(PrimaryError::Outage(Outage::Fault)), "asked about somebody else");
 }
 

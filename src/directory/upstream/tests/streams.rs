@@ -117,7 +117,7 @@ impl Peer {
             if packet[0] != 12 {
                 return packet;
             }
-            assert_eq!(self.verified(&packet).token().unwrap_or(packet[1].into()) & 0xff, 0, "R-114: the Identifier kept for it");
+            assert_eq!(self.verified(&packet).token().unwrap_or_else(|| packet[1].into()) & 0xff, 0, "R-114: the Identifier kept for it");
             let reply = self.accept(&packet);
             self.send(&reply).await;
         }

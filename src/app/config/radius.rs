@@ -1,0 +1,412 @@
+//! RADIUS: listeners, clients, and the servers behind us.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::directory::upstream;
+use crate::directory::winbind;
+use crate::domain::CodeEntry;
+use crate::domain::Network;
+use crate::domain::Secret;
+use crate::front::radius::Charset;
+use crate::front::radius::NasAddress;
+use crate::wire::radius::Integrity;
+
+use super::AccountingTo;
+use super::FirstFactor;
+use super::RadiusClient;
+use super::RadiusListen;
+use super::RadiusTls;
+use super::doors::ANSWER_MARGIN;
+use super::doors::Builder;
+use super::doors::appended;
+use super::doors::none;
+use super::profile;
+use super::profile::Approval;
+use super::profile::Profile;
+use super::reader::Section;
+use super::reader::Value;
+use super::rooms::ca_file;
+use super::rooms::seconds;
+use super::secret::Sources;
+use super::tls;
+
+/// Each `[upstream.NAME]`; `None` where something is wrong with it.
+pub(super) fn upstreams(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, Option<super::UpstreamSettings>> {
+    let one = |(name, value): (&str, Value<'_>)| (name.to_owned(), value.table(|section| upstream(name, section, sources)));
+    file.named("upstream").into_iter().map(one).collect()
+}
+
+fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<super::UpstreamSettings> {
+    let servers = section.need("servers", "[\"10.0.0.11:1812\"]").and_then(|value| servers(&value));
+    let accounting = section.find("accounting").map(|value| self::servers(&value));
+    let over_tls = servers.iter().chain(accounting.iter().flatten()).flatten().any(upstream::Server::is_tls);
+    let tls = if over_tls { upstream_tls(section, sources) } else { None };
+    if !over_tls {
+        for key in ["ca_file", "cert_file", "key"] {
+            section.refuse(key, "is for servers that begin with radsec://");
+        }
+    }
+    let udp = servers.iter().flatten().any(|server| !server.is_tls());
+    let secret = if udp || !over_tls {
+        section.need("secret", &format!("{{ credential = \"{name}-secret\" }}")).and_then(|value| shared_secret(&value, sources))
+    } else {
+        Some(Secret::from("radsec"))
+    };
+    let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
+    let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(UPSTREAM_TIMEOUT);
+    let tries = section.find("tries").and_then(|value| value.number(1..=10)).unwrap_or(UPSTREAM_TRIES);
+    if over_tls && tls.is_none() {
+        return None;
+    }
+    let login = upstream::Settings { name: name.to_owned(), servers: servers?, secret: secret?, timeout, tries, integrity, tls };
+    let accounting = match accounting {
+        Some(servers) => Some(upstream::Settings { servers: servers?, ..login.clone() }),
+        None => None,
+    };
+    Some(super::UpstreamSettings { login, accounting })
+}
+
+fn servers(value: &Value<'_>) -> Option<Vec<upstream::Server>> {
+    let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("names no server", Some("write [\"10.0.0.11:1812\"]"));
+        return None;
+    }
+    let read: Vec<Option<upstream::Server>> = entries.iter().map(Value::parsed).collect();
+    read.into_iter().collect()
+}
+
+fn upstream_tls(section: &Section<'_>, sources: &Sources) -> Option<upstream::Tls> {
+    let authorities = section.need("ca_file", "\"/etc/vestibule/radsec-ca.pem\"").and_then(|value| ca_file(&value, sources));
+    let identity = identity(section, sources);
+    let tls::Identity { chain, private } = identity?.0;
+    Some(upstream::Tls { ca_file: authorities?, chain, private })
+}
+
+/// A certificate and its key, and where they stand.
+fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(tls::Identity, Value<'a>, PathBuf, Value<'a>)> {
+    let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
+    let path = cert_file.as_ref().and_then(|value| sources.path(value));
+    let key = section.need("key", "{ credential = \"tls-key\" }");
+    // Both are looked at before either may be the reason to give up.
+    let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| tls::certificates(value, path));
+    let private = key.as_ref().and_then(|value| tls::private_key(value, &sources.secret(value)?));
+    Some((tls::Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
+}
+
+/// Each `[winbind.NAME]`, by the NetBIOS name of its domain.
+pub(super) fn winbinds(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, winbind::Settings> {
+    let one = |(name, value): (&str, Value<'_>)| {
+        let read = |section: &Section<'_>| {
+            let usual = usual_winbind(name);
+            let program = section.find("program").and_then(|value| sources.path(&value)).unwrap_or(usual.program);
+            let helpers_max = section.find("helpers_max").and_then(|value| value.number(1..=64)).unwrap_or(usual.helpers_max);
+            let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(usual.timeout);
+            Some(winbind::Settings { name: name.to_owned(), program, helpers_max, timeout })
+        };
+        value.table(read).map(|settings| (name.to_owned(), settings))
+    };
+    file.named("winbind").into_iter().filter_map(one).collect()
+}
+
+/// What there is without a section: Samba's own place for its program.
+pub(super) fn usual_winbind(name: &str) -> winbind::Settings {
+    winbind::Settings { name: name.to_owned(), program: PathBuf::from("/usr/bin/ntlm_auth"), helpers_max: 8, timeout: seconds(5) }
+}
+
+/// Who has a network, and what all who share it must have alike.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    path: String,
+    nas_identifier: Option<String>,
+    certificate: Option<String>,
+    secret: Option<Secret>,
+    integrity: Integrity,
+}
+
+/// `[[radius.listen]]`
+pub(super) fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<RadiusListen> {
+    let transport = section.find("transport").map_or(Some(false), |value| value.word(&[("udp", false), ("tls", true)]));
+    let accounting = section.find("accounting").and_then(|value| value.flag().map(|flag| (value, flag)));
+    let address = builder.address(section, if transport == Some(true) { Listener::Tls } else { Listener::Udp }, "\"0.0.0.0:1812\"");
+    let tls = match transport {
+        Some(true) => {
+            if let Some((value, true)) = &accounting {
+                value.error("over TLS accounting comes to the same port as logins", Some("take it away"));
+            }
+            Some(Some(listen_tls(section, builder.behind.sources)?))
+        }
+        Some(false) => {
+            for key in ["cert_file", "key", "client_ca_file", "packet_bytes_max", "connections_max"] {
+                section.refuse(key, "is for transport = \"tls\" alone");
+            }
+            Some(None)
+        }
+        None => {
+            section.forgive();
+            None
+        }
+    };
+    Some(RadiusListen { address: address?, tls: tls?, accounting: accounting.is_some_and(|(_, flag)| flag) })
+}
+
+fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<RadiusTls> {
+    let authorities = section.need("client_ca_file", "\"/etc/vestibule/radsec-ca.pem\"");
+    let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
+    let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
+    let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
+    let (identity, cert_file, path, key) = identity(section, sources)?;
+    let (config, verifier) = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
+    Some(RadiusTls { config, verifier, packet_bytes_max, connections_max })
+}
+
+/// `[[radius.client]]`
+pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<RadiusClient> {
+    let habits = habits(section);
+    let name = builder.name(section, "\"fortigate\"");
+    let certificate = section.find("certificate").and_then(|value| value.text()).map(str::to_owned);
+    let secret = match &certificate {
+        Some(_) => {
+            section.refuse("secret", "a client with a certificate comes over TLS alone, where the secret is always the same");
+            Some(Secret::from(RADSEC_SECRET))
+        }
+        None => section.need("secret", "{ credential = \"NAME\" }").and_then(|value| shared_secret(&value, builder.behind.sources)),
+    };
+    let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).or(builder.integrity).unwrap_or(habits.integrity);
+    let nas_identifier = section.find("nas_identifier").and_then(|value| value.text()).map(str::to_owned);
+    let holder =
+        Holder { path: section.path().to_owned(), nas_identifier: nas_identifier.clone(), certificate: certificate.clone(), secret: secret.clone(), integrity };
+    let networks = section.need("networks", "[\"192.0.2.10\"]").and_then(|value| networks(builder, &value, &holder));
+    let nas_address =
+        section.find("nas_address").and_then(|value| value.word(&[("log", NasAddress::Log), ("require", NasAddress::Require)])).unwrap_or(NasAddress::Log);
+    let first = section.need("first", "{ directory = \"NAME\" }").and_then(|value| first(builder, &value, habits));
+    let identify = identify(builder, section, first.as_ref());
+    let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| habits.code.entry());
+    if let (CodeEntry::Challenge(_), false, Some(value)) = (&code, habits.can_challenge, section.find("code")) {
+        value.warn("this kind of NAS shows no challenge to anybody", Some("write { append = \",\" } or \"none\""));
+    }
+    let approval = section.find("approval").and_then(|value| value.word(&[("wait", Approval::Wait), ("enter", Approval::Enter)])).unwrap_or(habits.approval);
+    let late_approval = section.find("late_approval").and_then(|value| value.duration(seconds(0)..=seconds(300))).unwrap_or(habits.late_approval);
+    let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
+    let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
+    let patience = patience(builder, section, habits);
+    let source = section.find("source").and_then(|value| value.word(SOURCES)).or(habits.source);
+    let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
+    let policy = builder.policy(section, &code);
+    Some(RadiusClient {
+        name: name?,
+        profile: (!habits.name.is_empty()).then_some(habits.name),
+        retransmits: habits.retransmits,
+        networks: networks?,
+        nas_identifier,
+        nas_address,
+        certificate,
+        secret: secret?,
+        integrity,
+        first: first?,
+        identify: identify?,
+        code,
+        code_in_ms_chap2: habits.code_in_ms_chap2,
+        approval,
+        late_approval,
+        menu,
+        charset,
+        patience,
+        source,
+        accounting,
+        policy: policy?,
+    })
+}
+
+/// What is known about this kind of NAS, for the keys that are left out.
+fn habits(section: &Section<'_>) -> &'static Profile {
+    let words: Vec<(&'static str, &'static str)> = profile::names().map(|name| (name, name)).collect();
+    let named = section.find("profile").and_then(|value| value.word(&words));
+    named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
+}
+
+/// Who checks the first factor.
+fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Option<FirstFactor> {
+    if value.is_text() {
+        return value.word(&[("waived", ())]).map(|()| FirstFactor::Waived);
+    }
+    let behind = &builder.behind;
+    value.table(|section| {
+        let ways = [section.find("directory"), section.find("upstream"), section.find("winbind")];
+        let without = section.find("without_credential");
+        let chosen = match ways {
+            [Some(directory), None, None] => {
+                let name = directory.reference("directory", behind.directories.keys().map(String::as_str));
+                name.map(|name| FirstFactor::Directory(name.to_owned()))
+            }
+            [None, Some(upstream), None] => {
+                let name = upstream.reference("upstream", behind.upstreams.keys().map(String::as_str));
+                let without_credential = without.as_ref().and_then(Value::flag).unwrap_or(habits.without_credential);
+                return name.map(|name| FirstFactor::Upstream { name: name.to_owned(), without_credential });
+            }
+            [None, None, Some(winbind)] => {
+                winbind.warn(
+                    "MS-CHAPv2 can be broken by whoever hears one login (R-090)",
+                    Some("use it only where a VPN knows nothing better, and only inside a network of yours"),
+                );
+                winbind.name().map(|name| FirstFactor::Winbind(name.to_owned()))
+            }
+            _ => {
+                section
+                    .error("names no first factor, or more than one", Some("write { directory = .. } or { upstream = .. } or { winbind = .. } or \"waived\""));
+                None
+            }
+        };
+        if let Some(without) = without {
+            without.error("is for { upstream = .. } alone", Some("take it away"));
+        }
+        chosen
+    })
+}
+
+/// In which directory a name is looked up that no directory has checked: the one that is named, else the only one, else none, which is the store.
+fn identify(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>) -> Option<Option<String>> {
+    let directories = builder.behind.directories;
+    if let Some(FirstFactor::Directory(name)) = first {
+        section.refuse("identify", "the directory that checks the password knows who it is");
+        return Some(Some(name.clone()));
+    }
+    let named = section.find("identify").map(|value| value.reference("directory", directories.keys().map(String::as_str)));
+    let only = || directories.keys().next().filter(|_| directories.len() == 1).cloned();
+    let found = match named {
+        Some(name) => Some(name?.to_owned()),
+        None => only(),
+    };
+    if found.is_none() && matches!(first, Some(FirstFactor::Winbind(_))) {
+        section.missing("identify", "write identify = \"NAME\" of the [directory.NAME] that knows these people");
+        return None;
+    }
+    Some(found)
+}
+
+fn accounting(builder: &Builder<'_, '_>, value: &Value<'_>) -> Option<AccountingTo> {
+    if value.is_text() {
+        return value.word(&[("record", ())]).map(|()| AccountingTo::Record);
+    }
+    let (_, place) = value.one_of(&["upstream"])?;
+    let name = place.reference("upstream", builder.behind.upstreams.keys().map(String::as_str))?;
+    if let Some(Some(settings)) = builder.behind.upstreams.get(name)
+        && settings.accounting.is_none()
+    {
+        place.error(&format!("[upstream.{name}] says nowhere where accounting goes"), Some("write accounting = [\"10.0.0.11:1813\"] there"));
+        return None;
+    }
+    Some(AccountingTo::Upstream(name.to_owned()))
+}
+
+fn networks(builder: &mut Builder<'_, '_>, value: &Value<'_>, holder: &Holder) -> Option<Vec<Network>> {
+    let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("names no network: nobody could speak as this client", Some("write [\"192.0.2.10\"]"));
+    }
+    let networks: Vec<Option<Network>> = entries.iter().map(|entry| network(builder, entry, holder)).collect();
+    networks.into_iter().collect()
+}
+
+/// Of those with the same network one must be told from the other after the secret was looked up by it. A longer prefix inside a shorter one is plain.
+fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) -> Option<Network> {
+    let network: Network = entry.parsed()?;
+    if network.prefix_bits() == 0 {
+        entry.warn("lets every address speak as this client", Some("write the addresses it really has"));
+    }
+    let others = builder.networks.entry(network).or_default();
+    let trouble = others.iter().find_map(|other| trouble(other, holder).map(|why| (other.path.clone(), why)));
+    others.push(holder.clone());
+    match trouble {
+        Some((other, why)) => {
+            entry.error(&format!("{network} is in {other} already, {why}"), Some("give each client networks of its own, or a nas_identifier and one secret"));
+            None
+        }
+        None => Some(network),
+    }
+}
+
+/// Why two clients with the same network could not be told apart, or not be answered alike.
+fn trouble(one: &Holder, other: &Holder) -> Option<&'static str> {
+    match (&one.certificate, &other.certificate) {
+        (Some(one), Some(other)) => return (one == other).then_some("with the same certificate"),
+        (Some(_), None) | (None, Some(_)) => return None,
+        (None, None) => {}
+    }
+    if one.nas_identifier == other.nas_identifier {
+        return Some("and nothing tells the two apart");
+    }
+    if one.secret != other.secret {
+        return Some("with another secret, and the secret is looked up before the packet is read");
+    }
+    (one.integrity != other.integrity).then_some("with another integrity, and that is looked at before the packet is read")
+}
+
+fn patience(builder: &Builder<'_, '_>, section: &Section<'_>, habits: &Profile) -> Duration {
+    let Some(value) = section.find("patience") else { return habits.patience };
+    let patience = value.duration(seconds(5)..=seconds(600)).unwrap_or(habits.patience);
+    if patience <= builder.behind.limits.reject_delay.saturating_add(ANSWER_MARGIN) {
+        value.warn("refusals wait for `limits.reject_delay`: this client has given up by then", Some("make patience longer or reject_delay shorter"));
+    }
+    patience
+}
+
+fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
+    let secret = sources.secret(value)?;
+    if secret.len() <= SHORT_SECRET_BYTES {
+        let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
+        value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));
+    }
+    Some(secret)
+}
+
+fn code(value: &Value<'_>) -> Option<CodeEntry> {
+    if value.is_text() {
+        return none(value, "{ challenge = \"Enter your code:\" }, { append = \",\" }, { append_digits = 6 } or \"none\"");
+    }
+    let (way, place) = value.one_of(&["challenge", "append", "append_digits"])?;
+    if way == "challenge" { prompt(&place).map(CodeEntry::Challenge) } else { appended(way, &place) }
+}
+
+fn prompt(place: &Value<'_>) -> Option<String> {
+    let text = place.text()?;
+    if text.len() > PROMPT_BYTES_MAX {
+        place.error(&format!("has {} bytes", text.len()), Some("a Reply-Message holds 253"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// What listens at an address: each kind has ports of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    Tcp,
+    Tls,
+    Udp,
+}
+
+/// Whether the kernel would refuse to bind both. Port 0 is another one each time.
+pub(super) fn collide(one: (Listener, SocketAddr), other: (Listener, SocketAddr)) -> bool {
+    let stream = |kind: Listener| kind != Listener::Udp;
+    let ((kind, one), (other_kind, other)) = (one, other);
+    let everywhere = |address: IpAddr| address.is_unspecified();
+    let wild = everywhere(one.ip()) || everywhere(other.ip());
+    stream(kind) == stream(other_kind) && one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (wild || one.ip() == other.ip())
+}
+
+pub(super) const INTEGRITY: &[(&str, Integrity)] = &[("require", Integrity::Require), ("observe", Integrity::Observe), ("optional", Integrity::Optional)];
+
+/// Attributes that tell where the person is, by number (RFC 2865 §5.8, §5.31; RFC 2868 §3.3; RFC 6911 §3.1).
+const SOURCES: &[(&str, u8)] = &[("Calling-Station-Id", 31), ("Framed-IP-Address", 8), ("Framed-IPv6-Address", 168), ("Tunnel-Client-Endpoint", 66)];
+
+const PROMPT_BYTES_MAX: usize = 253;
+/// Inside TLS (RFC 6614 §2.3).
+const RADSEC_SECRET: &str = "radsec";
+const SHORT_SECRET_BYTES: usize = 12;
+const TLS_CONNECTIONS_MAX: usize = 1024;
+const UPSTREAM_TIMEOUT: Duration = seconds(3);
+const UPSTREAM_TRIES: u32 = 2;

@@ -1,0 +1,117 @@
+//! Whose a name is that another has vouched for: a RADIUS server behind us, or the client itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::AuthRequest;
+use crate::domain::Checked;
+use crate::domain::Identity;
+use crate::domain::Outage;
+use crate::domain::Primary;
+use crate::domain::PrimaryError;
+use crate::domain::Refused;
+use crate::ports::Aside;
+use crate::ports::Directory;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+use crate::ports::Store;
+
+/// How a name becomes an identity. One account has dozens of spellings, so the name itself is never one (M-20).
+#[derive(Clone, Debug)]
+pub enum Identify {
+    /// The one account of this name that we keep.
+    ByAccount(Arc<dyn Store>),
+    /// The one object of this directory that the name means.
+    ByDirectory(Arc<dyn Directory>),
+}
+
+impl Identify {
+    /// Whose name this is; `None`: nobody's.
+    ///
+    /// # Errors
+    /// `Refused` for a name that is more than one's, `Outage` when nobody could be asked.
+    pub async fn find(&self, name: &str) -> Result<Option<Entry>, PrimaryError> {
+        match self {
+            Self::ByDirectory(directory) => match directory.resolve(name).await {
+                Ok(entry) => Ok(Some(entry)),
+                Err(PrimaryError::Refused { why: Refused::UnknownName, .. }) => Ok(None),
+                Err(error) => Err(error),
+            },
+            Self::ByAccount(store) => by_account(store.as_ref(), name),
+        }
+    }
+}
+
+fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryError> {
+    let mut accounts = store.accounts_named(name.trim()).map_err(|_| PrimaryError::Outage(Outage::Store))?.into_iter();
+    match (accounts.next(), accounts.next()) {
+        (None, _) => Ok(None),
+        (Some(account), None) => Ok(Some(Entry {
+            directory: account.directory.unwrap_or_default(),
+            identity: account.identity,
+            dn: String::new(),
+            name: account.name,
+            mail: account.mail,
+            phone: account.phone,
+        })),
+        (Some(_), Some(_)) => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
+    }
+}
+
+/// Somebody let in elsewhere whom nobody here knows: without an account, whatever the policy makes of that. The name is set apart from every identity that an
+/// account can have.
+#[must_use]
+pub fn stranger(name: &str) -> Identity {
+    Identity(format!("stranger:{}", name.trim().to_lowercase()))
+}
+
+/// The first factor of a door whose clients have checked it themselves.
+#[derive(Clone, Debug)]
+pub struct Waived(pub Identify);
+
+#[async_trait]
+impl PrimaryCheck for Waived {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
+        self.0.find(&request.login).await
+    }
+
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _aside: &mut Aside) -> Result<Checked, PrimaryError> {
+        match request.primary {
+            Primary::Waived => Ok(Checked::Passed(entry.map_or_else(|| stranger(&request.login), |entry| entry.identity.clone()))),
+            _ => Err(PrimaryError::Outage(Outage::Fault)),
+        }
+    }
+}
+
+/// A first factor that also tells in which groups the person is, for rules that name some.
+#[derive(Clone, Debug)]
+pub struct WithGroups {
+    /// Who checks.
+    pub check: Arc<dyn PrimaryCheck>,
+    /// Who knows the groups.
+    pub directory: Arc<dyn Directory>,
+    /// Groups that the rules name.
+    pub wanted: Arc<[String]>,
+}
+
+#[async_trait]
+impl PrimaryCheck for WithGroups {
+    async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
+        self.check.resolve(request).await
+    }
+
+    async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
+        let checked = self.check.check(request, entry, aside).await?;
+        if let Checked::Passed(identity) = &checked {
+            let found = aside.entry.clone();
+            // A person whom this directory does not have is in none of its groups; one whom it has is asked about, and silence is no "no" (M-47).
+            let person = found.as_ref().or(entry).filter(|person| person.identity == *identity && person.directory == self.directory.name());
+            aside.groups = match person {
+                Some(person) => self.directory.groups(person, &self.wanted).await?,
+                None => Vec::new(),
+            };
+        }
+        Ok(checked)
+    }
+}
