@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::SemaphorePermit;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio::time::sleep;
 
@@ -72,8 +73,12 @@ impl Binds {
     /// A connection to the first server that is well: one that waits, else a fresh one.
     pub(super) async fn lend(&self) -> Result<Lent<'_>, Outage> {
         for watched in self.servers.in_order() {
-            if let Some(lent) = self.take(watched) {
-                return Ok(lent);
+            while let Some(mut lent) = self.take(watched) {
+                // Hear first what the network has to say: a close that lies there unread must be noticed before a password goes out.
+                yield_now().await;
+                if lent.line.is_quiet() {
+                    return Ok(lent);
+                }
             }
             match self.servers.line(watched).await {
                 Ok(line) => return Ok(Lent { line, watched, is_used: false, opened_at: Instant::now() }),
@@ -170,3 +175,108 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a connection is used at all: the certificate and the address behind it are looked at again then.
 const AGE_MAX: Duration = Duration::from_secs(300);
 const REST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::io::DuplexStream;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    fn binds(idle_max: usize) -> Binds {
+        let servers = ["ldap://127.0.0.1:1", "ldap://127.0.0.1:2"].map(|server| server.parse().unwrap());
+        Binds::new(Servers::new("corp", servers.to_vec(), None, Duration::from_secs(1)), idle_max, Duration::from_secs(1))
+    }
+
+    fn lent(watched: &Arc<Watched>) -> (Lent<'_>, DuplexStream) {
+        let (ours, theirs) = duplex(1_000);
+        (Lent { line: Line::over(Box::new(ours)), watched, is_used: false, opened_at: Instant::now() }, theirs)
+    }
+
+    async fn is_closed(mut server: DuplexStream) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), server.read_u8()).await.is_ok()
+    }
+
+    fn idle(binds: &Binds) -> usize {
+        shelf(&binds.shelf).idle.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_closed() {
+        let binds = binds(4);
+        let watched = binds.servers.of_rank(0).unwrap();
+        let (lent, server) = lent(watched);
+        binds.keep(lent);
+        sleep(IDLE_MAX * 2).await;
+        assert_eq!(idle(&binds), 0);
+        assert!(is_closed(server).await);
+        assert!(!shelf(&binds.shelf).is_swept);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_has_an_age_however_busy_it_is() {
+        let binds = binds(4);
+        let watched = binds.servers.of_rank(0).unwrap();
+        let (mut held, _server) = lent(watched);
+        let begun = Instant::now();
+        loop {
+            binds.keep(held);
+            sleep(IDLE_MAX / 3).await;
+            match binds.take(watched) {
+                Some(again) => held = again,
+                None => break,
+            }
+        }
+        assert!((AGE_MAX..AGE_MAX + IDLE_MAX).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_for_its_own_server_and_rests_after_a_refusal() {
+        let binds = binds(4);
+        let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
+        let (refused, _server) = lent(first);
+        binds.keep_refused(refused);
+        assert!(binds.take(first).is_none() && binds.take(second).is_none());
+        sleep(REST).await;
+        assert!(binds.take(second).is_none());
+        assert!(binds.take(first).is_some_and(|lent| lent.is_used));
+        assert!(binds.take(first).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_something_or_ends_is_given_to_nobody() {
+        let binds = binds(4);
+        let watched = binds.servers.of_rank(0).unwrap();
+        for says in [&b"\x30"[..], b""] {
+            let (held, mut server) = lent(watched);
+            binds.keep(held);
+            server.write_all(says).await.unwrap();
+            server.shutdown().await.unwrap();
+            assert!(binds.take(watched).is_none());
+            // Nor is it kept.
+            let (held, mut server) = lent(watched);
+            server.write_all(says).await.unwrap();
+            server.shutdown().await.unwrap();
+            binds.keep(held);
+            assert_eq!(idle(&binds), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_wait_and_no_more_and_none_for_a_server_that_broke() {
+        let binds = binds(2);
+        let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
+        let (one, one_server) = lent(first);
+        let (two, two_server) = lent(second);
+        let (three, three_server) = lent(first);
+        binds.keep(one);
+        binds.keep(two);
+        binds.keep(three);
+        assert!(is_closed(three_server).await);
+        binds.forget(first);
+        assert!(is_closed(one_server).await && !is_closed(two_server).await);
+        assert_eq!(idle(&binds), 1);
+    }
+}

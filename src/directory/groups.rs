@@ -156,7 +156,8 @@ impl Groups {
         if answer.code != 0 {
             return Err(self.refused(answer.code, &answer.text));
         }
-        let is_same = |found: &&Found| found.values(id).iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
+        let ours = self.kind.identity_value(&entry.identity);
+        let is_same = |found: &&Found| ours.as_ref().is_some_and(|ours| found.values(id).contains(ours));
         let Some(found) = found.iter().find(is_same) else {
             error!(directory = self.directory, dn = ?entry.dn, "this object is another one than a moment ago: its groups are not known");
             return Err(Outage::Fault);

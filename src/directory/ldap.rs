@@ -167,7 +167,7 @@ impl LdapDirectory {
         let question = Question { base: base.into(), scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: &[attribute], count_max: 2 };
         let (found, answer) = timeout(self.within, line.search(&question)).await.map_err(|_| Broken::Timeout)??;
         let taken_for: Vec<_> = found.iter().flat_map(|entry| entry.values(attribute)).collect();
-        let is_same = taken_for.iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
+        let is_same = self.kind.identity_value(&entry.identity).is_some_and(|ours| taken_for.contains(&&ours));
         Ok(match answer.code {
             0 if is_same => Proven::Same,
             0 if !taken_for.is_empty() => Proven::Other,

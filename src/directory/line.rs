@@ -81,7 +81,11 @@ impl Line {
         self.inbox.is_empty() && Pin::new(&mut self.stream).poll_read(&mut nothing, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
+    /// For a question that is asked now: whatever came before it is no answer to it.
     fn next_id(&mut self) -> Result<u32, Broken> {
+        if !self.inbox.is_empty() {
+            return Err(Violation::Flood.into());
+        }
         self.last_id = self.last_id.checked_add(1).filter(|id| *id <= ID_MAX).ok_or_else(|| Broken::Lost(io::ErrorKind::QuotaExceeded.into()))?;
         Ok(self.last_id)
     }
@@ -128,3 +132,74 @@ const INBOX: usize = 1_024;
 /// Room that is kept after a long one.
 const INBOX_KEPT: usize = 16_384;
 const OUTBOX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::DuplexStream;
+    use tokio::io::duplex;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::domain::Secret;
+    use crate::wire::ldap;
+    use crate::wire::ldap::Code;
+    use crate::wire::ldap::Op;
+
+    fn line() -> (Line, DuplexStream) {
+        let (ours, theirs) = duplex(65_536);
+        (Line::over(Box::new(ours)), theirs)
+    }
+
+    async fn bind(line: &mut Line) -> Result<Answer, Broken> {
+        line.bind("CN=alice", &Password::of(&Secret::from("Passw0rd!")).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_question_is_no_answer_to_it() {
+        let (mut line, mut server) = line();
+        assert!(line.is_quiet());
+        server
+            .write_all(&[ldap::answer(Op::Bind, 1, Code::InvalidCredentials, "data 52e"), ldap::answer(Op::Bind, 2, Code::Success, "")].concat())
+            .await
+            .unwrap();
+        assert!(!line.is_quiet());
+        let (mut line, mut server) = self::line();
+        server
+            .write_all(&[ldap::answer(Op::Bind, 1, Code::InvalidCredentials, "data 52e"), ldap::answer(Op::Bind, 2, Code::Success, "")].concat())
+            .await
+            .unwrap();
+        assert_eq!(bind(&mut line).await.unwrap(), Answer { code: 49, text: "data 52e".to_owned() });
+        assert!(!line.is_quiet());
+        assert!(matches!(bind(&mut line).await, Err(Broken::Violation(Violation::Flood))));
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_an_end_and_a_strange_id_end_a_question() {
+        let goodbye = ldap::notice(Code::Unavailable, "shutting down");
+        for (bytes, is_lost) in [(goodbye, true), (Vec::new(), true), (ldap::answer(Op::Bind, 2, Code::Success, ""), false), (vec![0x16, 0x03], false)] {
+            let (mut line, mut server) = line();
+            server.write_all(&bytes).await.unwrap();
+            server.shutdown().await.unwrap();
+            match bind(&mut line).await {
+                Err(Broken::Lost(_)) => assert!(is_lost, "{bytes:02x?}"),
+                Err(Broken::Violation(_)) => assert!(!is_lost, "{bytes:02x?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_in_pieces_is_an_answer_at_its_last_byte() {
+        let (mut line, mut server) = line();
+        let answer = ldap::answer(Op::Bind, 1, Code::Success, "");
+        let (last, front) = answer.split_last().unwrap();
+        server.write_all(front).await.unwrap();
+        let mut asking = Box::pin(bind(&mut line));
+        assert!(timeout(Duration::from_secs(1), &mut asking).await.is_err());
+        server.write_all(&[*last]).await.unwrap();
+        assert_eq!(asking.await.unwrap().code, 0);
+        assert!(line.is_quiet());
+    }
+}

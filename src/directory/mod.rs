@@ -31,6 +31,7 @@ use rustls::pki_types::ServerName;
 
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
+use crate::domain::Identity;
 use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
@@ -39,7 +40,7 @@ use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
-use crate::wire::ldap::sid_text;
+use crate::wire::ldap::sid_bytes;
 
 pub use self::stream::TlsError;
 
@@ -129,11 +130,11 @@ impl Kind {
         }
     }
 
-    /// The identity that a value of that attribute is.
-    fn identity_text(self, value: &[u8]) -> Option<String> {
+    /// The value of that attribute that is this identity; none where it can be no value.
+    fn identity_value(self, identity: &Identity) -> Option<Vec<u8>> {
         match self {
-            Self::Ad => sid_text(value),
-            Self::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
+            Self::Ad => sid_bytes(&identity.0),
+            Self::Ldap => Some(identity.0.clone().into_bytes()),
         }
     }
 }

@@ -180,3 +180,167 @@ const WAITING_MAX: usize = 1_024;
 const INBOX: usize = 16_384;
 /// Room that is kept after much was said at once.
 const INBOX_KEPT: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::time::Duration;
+
+    use tokio::io::DuplexStream;
+    use tokio::io::duplex;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::wire::ldap;
+    use crate::wire::ldap::Code;
+    use crate::wire::ldap::Filter;
+    use crate::wire::ldap::Op;
+    use crate::wire::ldap::Scope;
+
+    fn trunk() -> (Arc<Trunk>, DuplexStream) {
+        let (ours, theirs) = duplex(1_000_000);
+        (Arc::new(Trunk::over(Line::over(Box::new(ours)), "ldap://test".to_owned())), theirs)
+    }
+
+    /// Asks for a name, and tells which was found.
+    async fn ask(trunk: Arc<Trunk>, name: String) -> Result<String, Broken> {
+        let question =
+            Question { base: Cow::Borrowed("DC=test"), scope: Scope::Subtree, filter: Filter::equal("uid", &name), attributes: &["uid"], count_max: 2 };
+        let (found, _) = trunk.search(&question).await?;
+        Ok(found.first().unwrap().dn.clone())
+    }
+
+    /// Reads that many requests: id, and the name that is asked for.
+    async fn requests(server: &mut DuplexStream, count: usize) -> Vec<(u32, String)> {
+        let (mut inbox, mut read) = (Vec::new(), Vec::new());
+        while read.len() < count {
+            assert!(server.read_buf(&mut inbox).await.unwrap() > 0);
+            while let Some(frame) = Frame::split(&inbox, 100_000).unwrap() {
+                let text = String::from_utf8_lossy(frame.bytes).into_owned();
+                let name = text.split("uid-").nth(1).unwrap().split(';').next().unwrap().to_owned();
+                read.push((frame.id, name));
+                let len = frame.bytes.len();
+                inbox.drain(..len);
+            }
+        }
+        read
+    }
+
+    fn entry(id: u32, name: &str) -> Vec<u8> {
+        ldap::entry(id, &ldap::Entry { dn: name.to_owned(), attributes: Vec::new() })
+    }
+
+    fn done(id: u32) -> Vec<u8> {
+        ldap::answer(Op::Search, id, Code::Success, "")
+    }
+
+    fn name(number: usize) -> String {
+        format!("uid-{number};")
+    }
+
+    #[tokio::test]
+    async fn answers_out_of_order_and_mixed_reach_those_who_asked() {
+        let (trunk, mut server) = trunk();
+        let mut asked = JoinSet::new();
+        for number in 0..100 {
+            let trunk = Arc::clone(&trunk);
+            asked.spawn(async move { (number, ask(trunk, name(number)).await.unwrap()) });
+        }
+        let requests = requests(&mut server, 100).await;
+        for (id, name) in requests.iter().rev() {
+            server.write_all(&entry(*id, name)).await.unwrap();
+        }
+        assert_eq!(trunk.load(), 100);
+        // The last byte of each comes with the first ones of the next.
+        for chunk in requests.iter().flat_map(|(id, _)| done(*id)).collect::<Vec<_>>().chunks(7) {
+            server.write_all(chunk).await.unwrap();
+        }
+        for (number, found) in asked.join_all().await {
+            assert_eq!(found, number.to_string());
+        }
+        assert_eq!(trunk.load(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_together_goes_out_together() {
+        let (trunk, mut server) = trunk();
+        let mut asked = JoinSet::new();
+        for number in 0..50 {
+            asked.spawn(ask(Arc::clone(&trunk), name(number)));
+        }
+        let mut inbox = Vec::with_capacity(100_000);
+        server.read_buf(&mut inbox).await.unwrap();
+        let mut count = 0;
+        while let Some(frame) = Frame::split(&inbox, 100_000).unwrap() {
+            let len = frame.bytes.len();
+            inbox.drain(..len);
+            count += 1;
+        }
+        assert_eq!((count, inbox.len()), (50, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_is_nobodys_and_does_no_harm() {
+        let (trunk, mut server) = trunk();
+        assert!(timeout(Duration::from_secs(1), ask(Arc::clone(&trunk), name(1))).await.is_err());
+        let late = requests(&mut server, 1).await;
+        assert_eq!(trunk.load(), 1);
+        let asked = tokio::spawn(ask(Arc::clone(&trunk), name(2)));
+        let next = requests(&mut server, 1).await;
+        server.write_all(&[entry(late[0].0, "late"), done(late[0].0), entry(next[0].0, "2"), done(next[0].0)].concat()).await.unwrap();
+        assert_eq!(asked.await.unwrap().unwrap(), "2");
+        assert_eq!((trunk.load(), trunk.is_open()), (0, true));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_when_the_connection_ends_or_says_what_nobody_asked() {
+        let twice: fn(u32) -> Vec<u8> = |id| [entry(id, "x"), done(id), done(id)].concat();
+        let endings: [fn(u32) -> Vec<u8>; 6] = [
+            |_| Vec::new(),
+            |_| ldap::notice(Code::Unavailable, ""),
+            |_| done(99),
+            |id| ldap::answer(Op::Bind, id, Code::Success, ""),
+            |id| entry(id, "x").repeat(65),
+            |_| b"HTTP/1.1 400".to_vec(),
+        ];
+        for (at, ending) in endings.into_iter().enumerate() {
+            let (trunk, mut server) = trunk();
+            let asked: Vec<_> = (0..3).map(|number| tokio::spawn(ask(Arc::clone(&trunk), name(number)))).collect();
+            let requests = requests(&mut server, 3).await;
+            server.write_all(&ending(requests[0].0)).await.unwrap();
+            server.shutdown().await.unwrap();
+            for asked in asked {
+                assert!(matches!(asked.await.unwrap(), Err(Broken::Lost(_))), "{at}");
+            }
+            assert!(!trunk.is_open() && matches!(ask(Arc::clone(&trunk), name(4)).await, Err(Broken::Lost(_))), "{at}");
+        }
+        let (trunk, mut server) = trunk();
+        let asked = tokio::spawn(ask(Arc::clone(&trunk), name(0)));
+        let id = requests(&mut server, 1).await[0].0;
+        server.write_all(&twice(id)).await.unwrap();
+        assert_eq!(asked.await.unwrap().unwrap(), "x");
+        let mut rest = Vec::new();
+        assert_eq!(server.read_to_end(&mut rest).await.unwrap(), 0);
+        assert!(!trunk.is_open());
+    }
+
+    #[tokio::test]
+    async fn the_connection_is_closed_when_nobody_holds_it() {
+        let (trunk, mut server) = trunk();
+        drop(trunk);
+        assert_eq!(server.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_in_number() {
+        let (trunk, _server) = trunk();
+        let mut asked = JoinSet::new();
+        for number in 0..WAITING_MAX {
+            asked.spawn(ask(Arc::clone(&trunk), name(number)));
+        }
+        while trunk.load() < WAITING_MAX {
+            yield_now().await;
+        }
+        assert!(!trunk.is_open() && matches!(ask(Arc::clone(&trunk), name(0)).await, Err(Broken::Lost(_))));
+    }
+}

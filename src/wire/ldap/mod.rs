@@ -35,4 +35,5 @@ pub use message::Write;
 pub use question::Filter;
 pub use question::Question;
 pub use question::Scope;
+pub use sid::sid_bytes;
 pub use sid::sid_text;
