@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::domain::Outage;
 
 use super::line::Line;
+use super::pool::AGE_MAX;
 use super::pool::Gate;
 use super::server::Servers;
 use super::server::Watched;
@@ -26,7 +27,6 @@ use super::server::Watched;
 pub(super) struct Binds {
     servers: Arc<Servers>,
     gate: Gate,
-    idle_max: usize,
     shelf: Arc<Mutex<Shelf>>,
 }
 
@@ -43,9 +43,10 @@ pub(super) struct Lent<'a> {
 }
 
 /// Those that wait for the next login, the last one used at the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelf {
     idle: Vec<Idle>,
+    idle_max: usize,
     /// A task closes what waits too long.
     is_swept: bool,
 }
@@ -60,9 +61,10 @@ struct Idle {
 }
 
 impl Binds {
-    /// Opens nothing yet; keeps `idle_max` connections at most that nobody uses.
+    /// Opens nothing yet; keeps `idle_max` connections at most that nobody uses, but for a moment after a rush.
     pub(super) fn new(servers: Arc<Servers>, idle_max: usize, within: Duration) -> Self {
-        Self { servers, gate: Gate::new(BINDS_MAX, within), idle_max, shelf: Arc::default() }
+        let shelf = Shelf { idle: Vec::new(), idle_max, is_swept: false };
+        Self { servers, gate: Gate::new(BINDS_MAX, within), shelf: Arc::new(Mutex::new(shelf)) }
     }
 
     /// Waits for a turn to bind.
@@ -127,7 +129,7 @@ impl Binds {
         }
         let now = Instant::now();
         let mut shelf = shelf(&self.shelf);
-        if shelf.idle.len() >= self.idle_max {
+        if shelf.idle.len() >= BINDS_MAX {
             return;
         }
         shelf.idle.push(Idle { line, watched: Arc::clone(watched), opened_at, idle_since: now, usable_from: now + rest });
@@ -135,7 +137,7 @@ impl Binds {
             let shelf = Arc::downgrade(&self.shelf);
             tokio::spawn(async move {
                 loop {
-                    sleep(IDLE_MAX).await;
+                    sleep(SWEEP).await;
                     let Some(shelf) = shelf.upgrade() else { return };
                     if sweep(&shelf) {
                         return;
@@ -152,11 +154,17 @@ impl Idle {
     }
 }
 
-/// Closes what waits too long or was closed from the other side; whether nothing is left.
+/// Closes what waits too long, was closed from the other side, or is left over from a rush; whether nothing is left.
 fn sweep(shared: &Mutex<Shelf>) -> bool {
     let now = Instant::now();
     let mut shelf = shelf(shared);
-    let gone: Vec<_> = shelf.idle.extract_if(.., |idle| !idle.is_fresh(now) || !idle.line.is_quiet()).collect();
+    let mut surplus = shelf.idle.len().saturating_sub(shelf.idle_max);
+    let is_gone = |idle: &mut Idle| {
+        let is_surplus = surplus > 0 && now.duration_since(idle.idle_since) >= SWEEP;
+        surplus = surplus.saturating_sub(usize::from(is_surplus));
+        is_surplus || !idle.is_fresh(now) || !idle.line.is_quiet()
+    };
+    let gone: Vec<_> = shelf.idle.extract_if(.., is_gone).collect();
     shelf.is_swept = !shelf.idle.is_empty();
     let is_done = !shelf.is_swept;
     drop(shelf);
@@ -172,9 +180,9 @@ fn shelf(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 const BINDS_MAX: usize = 256;
 /// How long a connection waits for the next login; Active Directory would close it after 15 minutes.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// How long a connection is used at all: the certificate and the address behind it are looked at again then.
-const AGE_MAX: Duration = Duration::from_secs(300);
 const REST: Duration = Duration::from_secs(1);
+/// How long more of them than allowed may wait: logins come in bursts, and a connection that is closed between two of them was opened for nothing.
+const SWEEP: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -265,16 +273,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn so_many_wait_and_no_more_and_none_for_a_server_that_broke() {
+    async fn no_more_wait_than_allowed_once_a_rush_is_over() {
+        let binds = binds(2);
+        let watched = binds.servers.of_rank(0).unwrap();
+        let mut servers = Vec::new();
+        for _ in 0..BINDS_MAX + 5 {
+            let (held, server) = lent(watched);
+            binds.keep(held);
+            servers.push(server);
+        }
+        assert_eq!(idle(&binds), BINDS_MAX);
+        sleep(SWEEP + Duration::from_millis(1)).await;
+        assert_eq!(idle(&binds), 2);
+        // The first ones kept are closed.
+        assert!(is_closed(servers.swap_remove(0)).await && !is_closed(servers.swap_remove(BINDS_MAX - 1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_waits_for_a_server_that_broke() {
         let binds = binds(2);
         let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
         let (one, one_server) = lent(first);
         let (two, two_server) = lent(second);
-        let (three, three_server) = lent(first);
         binds.keep(one);
         binds.keep(two);
-        binds.keep(three);
-        assert!(is_closed(three_server).await);
         binds.forget(first);
         assert!(is_closed(one_server).await && !is_closed(two_server).await);
         assert_eq!(idle(&binds), 1);

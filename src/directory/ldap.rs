@@ -43,6 +43,7 @@ use super::pool::Pool;
 use super::search::Found;
 use super::server::AWAY;
 use super::server::Servers;
+use super::server::Watched;
 use super::session::Broken;
 use super::session::Password;
 use super::session::Session;
@@ -176,6 +177,14 @@ impl LdapDirectory {
         })
     }
 
+    /// Nobody knows whether the password arrived, so it is sent to nobody else. That a server closed who was idle tells nothing about the server.
+    fn broke_under_bind(&self, watched: &Arc<Watched>, is_used: bool, why: &Broken) {
+        self.binds.forget(watched);
+        if !(is_used && matches!(why, Broken::Lost(_))) {
+            self.servers.failed(watched, why);
+        }
+    }
+
     /// With our own account, since nobody can bind with an expired password; the old one is looked at all the same.
     async fn change_by_service(&self, entry: &Entry, old: &Password, new: &Password) -> Result<(), PasswordError> {
         let (old, new) = (password::unicode_pwd(old), password::unicode_pwd(new));
@@ -193,7 +202,7 @@ impl LdapDirectory {
             PrimaryError::Refused { .. } => PasswordError::WrongOld,
         };
         let _slot = self.binds.enter().await.map_err(PasswordError::Outage)?;
-        let Lent { mut line, watched, .. } = self.binds.lend().await.map_err(PasswordError::Outage)?;
+        let Lent { mut line, watched, is_used, .. } = self.binds.lend().await.map_err(PasswordError::Outage)?;
         let changing = async {
             match self.prove(&mut line, entry, old).await? {
                 Proven::Same => {}
@@ -207,7 +216,7 @@ impl LdapDirectory {
             }
         };
         changing.await.unwrap_or_else(|why| {
-            self.servers.failed(watched, &why);
+            self.broke_under_bind(watched, is_used, &why);
             Err(PasswordError::Outage(Outage::Directory))
         })
     }
@@ -261,11 +270,7 @@ impl Directory for LdapDirectory {
         let proven = match self.prove(&mut lent.line, entry, &password).await {
             Ok(proven) => proven,
             Err(why) => {
-                self.binds.forget(watched);
-                // A server may close who is idle at the very moment. It is asked no second time: nobody knows whether the password arrived.
-                if !(lent.is_used && matches!(why, Broken::Lost(_))) {
-                    self.servers.failed(watched, &why);
-                }
+                self.broke_under_bind(watched, lent.is_used, &why);
                 return Err(PrimaryError::Outage(Outage::Directory));
             }
         };

@@ -106,7 +106,7 @@ pub struct Settings {
     pub bind_password: Secret,
     /// The certificate authorities that may vouch for the servers, PEM; `None`: the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// Connections for look-ups, and connections that wait for somebody to bind, 1..1000 each.
+    /// Connections for look-ups, and connections that wait for somebody to bind: 1..1000 of each.
     pub pool_max: usize,
     /// How long one server may take for one operation.
     pub timeout: Duration,

@@ -246,8 +246,9 @@ const SHARE_MAX: usize = 64;
 const SLOTS_MAX: usize = 64_000;
 /// Those who wait for a slot.
 const WAITING_MAX: usize = 4_096;
-/// Active Directory closes a connection after 15 minutes of silence.
-const AGE_MAX: Duration = Duration::from_secs(300);
+/// How long a connection is used at all: then the address, the certificate and the password behind it are looked at again. Active Directory closes who is
+/// silent for 15 minutes.
+pub(super) const AGE_MAX: Duration = Duration::from_secs(300);
 /// A domain controller locks an account at the fifth wrong password or so within half an hour; one try in this while is what we afford.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
