@@ -18,6 +18,7 @@ use crate::domain::FactorError;
 use crate::domain::Identity;
 use crate::domain::Lsn;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -42,6 +43,27 @@ pub trait PrimaryCheck: Debug + Send + Sync {
     /// # Errors
     /// `Refused` with the reason; `Outage` when nobody decided.
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
+
+    /// Whether [`PrimaryCheck::change`] can be asked for at all.
+    fn can_change(&self) -> bool {
+        false
+    }
+
+    /// Gives the person the password `new`, if `old` is theirs, and proves whose it is. Asked for only after a refusal that says that `old` was right and has
+    /// run out, and after a second factor that passed. The request itself bears no password any more.
+    ///
+    /// # Errors
+    /// Why the password is what it was; after an `Outage` nobody knows whether it is.
+    async fn change(
+        &self,
+        _request: &AuthRequest,
+        _entry: Option<&Entry>,
+        _old: &Secret,
+        _new: &Secret,
+        _aside: &mut Aside,
+    ) -> Result<Identity, PasswordError> {
+        Err(PasswordError::Outage(Outage::Fault))
+    }
 }
 
 /// What a first factor says beside yes and no: for the door that asked, and for itself in the next round. The engine carries it and never looks.
@@ -136,23 +158,6 @@ pub trait Directory: Debug + Send + Sync {
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
 }
 
-/// Why a directory did not change a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordError {
-    /// Nobody decided.
-    #[error("the directory did not decide ({})", .0.as_str())]
-    Outage(Outage),
-    /// The new password breaks a rule: too short, too simple, used before, changed too recently.
-    #[error("the directory does not take the new password: its rules for length, complexity, history or age are broken")]
-    Refused,
-    /// The directory has no such operation, or not over a connection that others can read.
-    #[error("the directory changes no passwords this way: it needs ldaps:// or ldap+starttls:// and a server that knows the operation")]
-    Unsupported,
-    /// The old password is not the one it has, or it would not say so.
-    #[error("the old password is wrong")]
-    WrongOld,
-}
-
 /// A fresh connection, and to which of a directory's servers.
 #[derive(Debug)]
 pub struct Connected {
@@ -180,7 +185,7 @@ pub enum Proof {
 /// A call is bounded by the provider's own timeout; pacing and deadlines over several calls are the engine's.
 #[async_trait]
 pub trait Provider: Debug + Send + Sync {
-    /// Asks the person, or says what is needed.
+    /// Asks the person, or says what is needed. A number to choose is told here, and not told first by `wait`.
     ///
     /// # Errors
     /// Why it could not be asked.
@@ -198,8 +203,23 @@ pub trait Provider: Debug + Send + Sync {
     /// `BadCode`, or why nobody can tell.
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError>;
 
+    /// Whether `start` looks into what we hold ourselves and asks nobody, so that a dry run may call it.
+    fn asks_nobody(&self) -> bool {
+        false
+    }
+
     /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
     async fn cancel(&self, ticket: &Ticket);
+}
+
+/// Who takes accounting over from us (RFC 2866).
+#[async_trait]
+pub trait AccountingRelay: Debug + Send + Sync {
+    /// Hands the attributes of an Accounting-Request on, in the form in which `wire` forwards them. Bounded by its own time-outs.
+    ///
+    /// # Errors
+    /// Nobody has answered that it is written down.
+    async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
 }
 
 /// Accounts, tokens and the log of changes. Reads are from memory or disk at once; the one write is `commit`.

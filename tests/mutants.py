@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the decisions on purpose, five times, and demands that the domain's own tests notice each.
+"""Breaks the decisions on purpose, nine times, and demands that the domain's own tests notice each.
 
 The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
 """
@@ -24,13 +24,25 @@ MUTANTS = [
     ("skip the lock behind a challenge", "flow.rs",
      "return Some(Denial::Locked);\n    }\n    match &standing.account",
      "let _ = Denial::Locked;\n    }\n    match &standing.account"),
-    ("fail open on a bad key", "flow.rs",
+    ("fail open on a bad key", "second.rs",
      "FactorError::Misconfigured => second.heard.misconfigured = true,",
      "FactorError::Misconfigured => second.heard.unreachable = true,"),
-    ("deny = allow", "flow.rs",
+    ("deny = allow", "second.rs",
      "Progress::Denied { fraud: false } => reject(Denial::FactorDenied),",
-     "Progress::Denied { fraud: false } => accept(Grant::Factor, second.first, second.owes, Vec::new()),"),
-    ("inverted fail mode", "flow.rs",
+     "Progress::Denied { fraud: false } => pass(second, Grant::Factor, None),"),
+    ("a waiver renews a password", "second.rs",
+     "First::Expired(expired) if why == Grant::Factor =>",
+     "First::Expired(expired) if why != Grant::FailOpen =>"),
+    ("a number nobody saw", "second.rs",
+     "second.heard.mute = true;\n            return self.start_next(second);\n        }\n        second.shown",
+     "return self.wait(second, ticket);\n        }\n        second.shown"),
+    ("a change without leave", "flow.rs",
+     "(Stage::Leave, Event::Leave(None)) => reject(Denial::NotPermitted),",
+     "(Stage::Leave, Event::Leave(None)) => (Stage::Check(None), Action::Check),"),
+    ("somebody else's change", "renewal.rs",
+     "Ok(who) if who == renewal.who =>",
+     "Ok(who) if !who.0.is_empty() =>"),
+    ("inverted fail mode", "second.rs",
      "match (heard.unreachable, self.rules.outage) {",
      "let turned = if self.rules.outage == OnOutage::Open { OnOutage::Closed } else { OnOutage::Open };\n        match (heard.unreachable, turned) {"),
 ]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
 use super::config::LdapListen;
@@ -35,7 +36,10 @@ use crate::provider::oath::Oath;
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) directories: BTreeMap<String, Arc<dyn Directory>>,
-    upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// With each, whether it names the inner identity after EAP.
+    upstreams: BTreeMap<String, (Arc<Upstream>, bool)>,
+    /// Where accounting goes, by the upstream it belongs to.
+    accountants: BTreeMap<String, Arc<Upstream>>,
     winbinds: BTreeMap<String, Arc<Winbind>>,
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
@@ -85,19 +89,22 @@ impl Rooms {
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
         }
-        let mut upstreams = BTreeMap::new();
+        let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
-            let name = settings.login.name.clone();
-            let upstream = Upstream::open(settings.login.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error })?;
-            upstreams.insert(name, upstream);
+            let name = &settings.login.name;
+            let open = |settings: &upstream::Settings| Upstream::open(settings.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error });
+            upstreams.insert(name.clone(), (open(&settings.login)?, settings.names_inner));
+            if let Some(settings) = &settings.accounting {
+                accountants.insert(name.clone(), open(settings)?);
+            }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, winbinds, store: Arc::clone(store), providers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers })
     }
 
     /// What the RADIUS listeners share.
-    pub(super) fn radius(&self, config: &Config) -> Result<radius::Settings, RoomError> {
-        let clients = config.radius_clients.iter().map(|client| self.client(config, client)).collect::<Result<_, _>>()?;
+    pub(super) fn radius(&self, config: &Config, census: &radius::Census) -> Result<radius::Settings, RoomError> {
+        let clients = config.radius_clients.iter().map(|client| self.client(config, client, census)).collect::<Result<_, _>>()?;
         Ok(radius::Settings {
             clients: radius::Clients::new(clients),
             inflight_max: config.limits.radius_inflight_max,
@@ -107,7 +114,7 @@ impl Rooms {
         })
     }
 
-    fn client(&self, config: &Config, client: &RadiusClient) -> Result<radius::Client, RoomError> {
+    fn client(&self, config: &Config, client: &RadiusClient, census: &radius::Census) -> Result<radius::Client, RoomError> {
         let policy = policy(config, &client.policy)?;
         Ok(radius::Client {
             name: client.name.clone(),
@@ -115,9 +122,14 @@ impl Rooms {
             nas_identifier: client.nas_identifier.clone(),
             nas_address: client.nas_address,
             secret: client.secret.clone(),
+            certificate: client.certificate.clone(),
+            accounting: self.accounting(client)?,
             integrity: client.integrity,
             first: self.first(client, policy)?,
             code: client.code.clone(),
+            menu: client.menu,
+            approval: client.approval,
+            late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
             code_in_ms_chap2: client.code_in_ms_chap2,
             charset: client.charset,
             patience: client.patience,
@@ -125,6 +137,12 @@ impl Rooms {
             rules: Arc::clone(&policy.rules),
             additions: Arc::clone(&policy.reply),
             enrol_url: policy.enrol_url.clone(),
+            card: radius::Card {
+                profile: client.profile.map(str::to_owned),
+                first: first_words(&client.first),
+                retransmits: client.retransmits,
+                tally: census.tally(&client.name),
+            },
         })
     }
 
@@ -133,8 +151,8 @@ impl Rooms {
         Ok(match &client.first {
             FirstFactor::Directory(name) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(name)?)))?),
             FirstFactor::Upstream { name, without_credential } => {
-                let upstream = self.upstreams.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
-                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)? }))?;
+                let (upstream, names_inner) = self.upstreams.get(name).cloned().ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
+                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)?, names_inner }))?;
                 radius::First::Upstream { check, without_credential: *without_credential }
             }
             FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(client)?)))?),
@@ -144,6 +162,16 @@ impl Rooms {
                 radius::First::MsChap2(grouped(Arc::new(ByWinbind { directory: self.directory(directory)?, domain: domain.clone(), winbind }))?)
             }
         })
+    }
+
+    fn accounting(&self, client: &RadiusClient) -> Result<radius::Accounting, RoomError> {
+        match &client.accounting {
+            AccountingTo::Record => Ok(radius::Accounting::Record),
+            AccountingTo::Upstream(name) => {
+                let upstream = self.accountants.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("upstream.{name}.accounting")))?;
+                Ok(radius::Accounting::Relay(upstream))
+            }
+        }
     }
 
     /// Who tells whose a name is.
@@ -180,6 +208,16 @@ impl Rooms {
 
     fn directory(&self, name: &str) -> Result<Arc<dyn Directory>, RoomError> {
         self.directories.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("directory.{name}")))
+    }
+}
+
+/// Who checks the first factor, for people.
+fn first_words(first: &FirstFactor) -> String {
+    match first {
+        FirstFactor::Directory(name) => format!("directory {name}"),
+        FirstFactor::Upstream { name, .. } => format!("upstream {name}"),
+        FirstFactor::Waived => "waived".to_owned(),
+        FirstFactor::Winbind(domain) => format!("winbind {domain}"),
     }
 }
 

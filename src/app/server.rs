@@ -38,12 +38,14 @@ pub struct Server {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
+    sessions: radius::Sessions,
     counters: Option<PrometheusHandle>,
     config: Config,
     admin: AdminDoor,
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
     radius: Vec<RadiusDoor>,
     radius_settings: watch::Sender<Arc<radius::Settings>>,
+    census: radius::Census,
     ldap: Vec<LdapDoor>,
 }
 
@@ -51,6 +53,9 @@ pub struct Server {
 struct RadiusDoor {
     /// As configured; port 0 stays port 0.
     wanted: SocketAddr,
+    accounting: bool,
+    /// Exchanged when certificates change.
+    tls: Option<watch::Sender<Arc<radius::TlsSettings>>>,
     door: radius::Door,
 }
 
@@ -69,6 +74,8 @@ pub struct Ready {
     pub ready: bool,
     /// RADIUS listeners in the order of the configuration.
     pub radius: Vec<SocketAddr>,
+    /// RADIUS accounting listeners in the order of the configuration.
+    pub radius_accounting: Vec<SocketAddr>,
     /// LDAP listeners in the order of the configuration.
     pub ldap: Vec<SocketAddr>,
     /// The portal's address.
@@ -130,7 +137,7 @@ impl ServerError {
 }
 
 fn listen_hint(kind: &str, error: ErrorKind) -> String {
-    let listing = if kind.starts_with("radius") { "ss -lunp" } else { "ss -ltnp" };
+    let listing = if kind == "radius.listen" { "ss -lunp" } else { "ss -ltnp" };
     match error {
         ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
         ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
@@ -150,20 +157,24 @@ impl Server {
         let rooms = Rooms::build(&config, &store, &clock)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
+        let sessions = radius::Sessions::new(Arc::clone(&clock));
+        let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
-        let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
+        let census = radius::Census::new();
+        let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config, &census)?));
         let mut radius = Vec::new();
-        for wanted in config.radius_listen.iter().map(|listen| listen.address) {
-            radius.push(RadiusDoor::open(wanted, &radius_settings, &engine)?);
+        for listen in &config.radius_listen {
+            radius.push(RadiusDoor::open(listen, &radius_settings, &behind)?);
         }
         let connections_max = connections_max(&config.limits);
         let mut ldap = Vec::new();
         for listen in &config.ldap_listen {
             ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &engine).await?);
         }
-        let (admin_rooms, admin_seen) = watch::channel(Arc::new(behind_admin(&rooms, &store, &clock, counters.as_ref())));
+        let admin_rooms = behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow());
+        let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, counters, config, admin, admin_rooms, radius, radius_settings, ldap })
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap })
     }
 
     /// Which doors are open.
@@ -171,7 +182,8 @@ impl Server {
     pub fn ready(&self) -> Ready {
         Ready {
             ready: true,
-            radius: self.radius.iter().map(|open| open.door.address()).collect(),
+            radius: self.radius.iter().filter(|open| !open.accounting).map(|open| open.door.address()).collect(),
+            radius_accounting: self.radius.iter().filter(|open| open.accounting).map(|open| open.door.address()).collect(),
             ldap: self.ldap.iter().map(|open| open.door.address()).collect(),
             portal: None,
             admin: self.config.admin.socket.clone(),
@@ -192,14 +204,15 @@ impl Server {
     pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
         self.may_change(&config)?;
         let rooms = Rooms::build(&config, &self.store, &self.clock)?;
-        let radius_settings = Arc::new(rooms.radius(&config)?);
+        let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
         let connections_max = connections_max(&config.limits);
         let ldap_settings = config.ldap_listen.iter().map(|listen| rooms.ldap(&config, listen, connections_max)).collect::<Result<Vec<_>, _>>()?;
 
         // New doors open before anything old is touched: what can fail has failed by here.
+        let behind = radius::Behind { engine: Arc::clone(&self.engine), sessions: self.sessions.clone() };
         let mut radius = Vec::new();
         for listen in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
-            radius.push(RadiusDoor::open(listen.address, &self.radius_settings, &self.engine)?);
+            radius.push(RadiusDoor::open(listen, &self.radius_settings, &behind)?);
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
@@ -207,8 +220,10 @@ impl Server {
         }
 
         self.engine.equip(rooms.providers.clone());
+        self.census.keep(&radius_settings.clients);
+        let admin_rooms = behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings);
         self.radius_settings.send_replace(radius_settings);
-        self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref())));
+        self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
         for gone in settle(&mut self.radius, &config.radius_listen, RadiusDoor::is_at) {
             tokio::spawn(gone.door.drain(config.limits.login_deadline));
@@ -218,6 +233,11 @@ impl Server {
             tokio::spawn(gone.door.drain(config.limits.login_deadline));
         }
         // As many doors as listeners, in their order.
+        for (open, listen) in self.radius.iter().zip(&config.radius_listen) {
+            if let (Some(tls), Some(settings)) = (&open.tls, &listen.tls) {
+                tls.send_replace(Arc::new(settings.clone()));
+            }
+        }
         for (open, settings) in self.ldap.iter().zip(ldap_settings) {
             open.settings.send_replace(Arc::new(settings));
         }
@@ -290,14 +310,21 @@ impl AdminDoor {
 }
 
 impl RadiusDoor {
-    fn open(wanted: SocketAddr, settings: &watch::Sender<Arc<radius::Settings>>, engine: &Arc<Engine>) -> Result<Self, ServerError> {
-        let door = radius::Door::open(wanted, settings.subscribe(), Arc::clone(engine));
-        let door = door.map_err(|error| ServerError::Listen { kind: "radius.listen", address: wanted, error })?;
-        Ok(Self { wanted, door })
+    fn open(listen: &RadiusListen, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
+        let (wanted, settings, behind) = (listen.address, settings.subscribe(), behind.clone());
+        let tls = listen.tls.as_ref().map(|tls| watch::channel(Arc::new(tls.clone())));
+        let (tls, door) = match tls {
+            Some((tls, seen)) => (Some(tls), radius::Door::open_tls(wanted, settings, seen, behind)),
+            None if listen.accounting => (None, radius::Door::open_accounting(wanted, settings, behind)),
+            None => (None, radius::Door::open(wanted, settings, behind)),
+        };
+        let kind = if tls.is_some() { "radius.listen (tls)" } else { "radius.listen" };
+        let door = door.map_err(|error| ServerError::Listen { kind, address: wanted, error })?;
+        Ok(Self { wanted, accounting: listen.accounting, tls, door })
     }
 
     fn is_at(&self, listen: &RadiusListen) -> bool {
-        self.wanted == listen.address
+        self.wanted == listen.address && self.accounting == listen.accounting && self.tls.is_some() == listen.tls.is_some()
     }
 }
 
@@ -331,12 +358,22 @@ fn settle<D, W>(doors: &mut Vec<D>, wanted: &[W], fits: impl Fn(&D, &W) -> bool)
     rest
 }
 
-fn behind_admin(rooms: &Rooms, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, counters: Option<&PrometheusHandle>) -> http::Rooms {
+fn behind_admin(
+    rooms: &Rooms,
+    store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+    counters: Option<&PrometheusHandle>,
+    behind: &radius::Behind,
+    radius: &Arc<radius::Settings>,
+) -> http::Rooms {
     http::Rooms {
         store: Arc::clone(store),
         clock: Arc::clone(clock),
         directories: rooms.directories.values().map(Arc::clone).collect(),
+        sessions: behind.sessions.clone(),
         metrics: counters.cloned(),
+        engine: Arc::clone(&behind.engine),
+        radius: Arc::clone(radius),
     }
 }
 

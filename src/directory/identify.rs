@@ -8,9 +8,11 @@ use crate::domain::AuthRequest;
 use crate::domain::Checked;
 use crate::domain::Identity;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
+use crate::domain::Secret;
 use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
@@ -104,14 +106,29 @@ impl PrimaryCheck for WithGroups {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
         let checked = self.check.check(request, entry, aside).await?;
         if let Checked::Passed(identity) = &checked {
-            let found = aside.entry.clone();
-            // A person whom this directory does not have is in none of its groups; one whom it has is asked about, and silence is no "no" (M-47).
-            let person = found.as_ref().or(entry).filter(|person| person.identity == *identity && person.directory == self.directory.name());
-            aside.groups = match person {
-                Some(person) => self.directory.groups(person, &self.wanted).await?,
-                None => Vec::new(),
-            };
+            aside.groups = self.groups(entry, identity, aside).await?;
         }
         Ok(checked)
+    }
+
+    fn can_change(&self) -> bool {
+        self.check.can_change()
+    }
+
+    async fn change(&self, request: &AuthRequest, entry: Option<&Entry>, old: &Secret, new: &Secret, aside: &mut Aside) -> Result<Identity, PasswordError> {
+        let who = self.check.change(request, entry, old, new, aside).await?;
+        aside.groups = self.groups(entry, &who, aside).await.map_err(|_| PasswordError::Outage(Outage::Directory))?;
+        Ok(who)
+    }
+}
+
+impl WithGroups {
+    /// A person whom this directory does not have is in none of its groups; one whom it has is asked about, and silence is no "no" (M-47).
+    async fn groups(&self, entry: Option<&Entry>, identity: &Identity, aside: &Aside) -> Result<Vec<String>, PrimaryError> {
+        let person = aside.entry.as_ref().or(entry).filter(|person| person.identity == *identity && person.directory == self.directory.name());
+        match person {
+            Some(person) => self.directory.groups(person, &self.wanted).await,
+            None => Ok(Vec::new()),
+        }
     }
 }

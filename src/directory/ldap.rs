@@ -14,13 +14,13 @@ use tracing::warn;
 
 use crate::domain::Identity;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
-use crate::ports::PasswordError;
 use crate::ports::Proof;
 use crate::wire::ldap::Filter;
 use crate::wire::ldap::Question;

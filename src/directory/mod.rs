@@ -33,6 +33,7 @@ use crate::domain::AuthRequest;
 use crate::domain::Checked;
 use crate::domain::Identity;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Secret;
@@ -84,6 +85,16 @@ impl PrimaryCheck for ByDirectory {
             (Primary::Password(password), Some(entry)) => self.0.authenticate(entry, password).await.map(Checked::Passed),
             _ => Err(PrimaryError::Outage(Outage::Fault)),
         }
+    }
+
+    fn can_change(&self) -> bool {
+        true
+    }
+
+    async fn change(&self, _: &AuthRequest, entry: Option<&Entry>, old: &Secret, new: &Secret, _: &mut Aside) -> Result<Identity, PasswordError> {
+        let Some(entry) = entry else { return Err(PasswordError::Outage(Outage::Fault)) };
+        self.0.change_password(entry, old, new).await?;
+        Ok(entry.identity.clone())
     }
 }
 

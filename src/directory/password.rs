@@ -3,8 +3,8 @@
 use zeroize::Zeroizing;
 
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Secret;
-use crate::ports::PasswordError;
 
 use super::search::Answer;
 use super::session::Password;

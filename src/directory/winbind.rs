@@ -33,9 +33,9 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Refused;
 use crate::metrics;
-use crate::ports::PasswordError;
 use crate::wire::mschap::HashHash;
 
 use super::pool::Gate;

@@ -85,7 +85,7 @@ pub enum Denial {
     BadCode,
     /// The password is wrong, or nobody has that name.
     BadCredential,
-    /// A code is needed and this client sent none and cannot be asked.
+    /// A code is needed and this client sent none and cannot be asked, or a number would have to be shown where none can be.
     CodeNeeded,
     /// The account is disabled, here or in the directory.
     Disabled,
@@ -97,6 +97,8 @@ pub enum Denial {
     FraudReported,
     /// Too many failures, here or in the directory.
     Locked,
+    /// The password has run out. The second factor passed: the client may change the password, once.
+    MustChange,
     /// Nobody answered in time.
     NoAnswer,
     /// There is no method this person and this policy have in common.
@@ -122,6 +124,7 @@ impl Denial {
             Self::FactorUnavailable => "factor_unavailable",
             Self::FraudReported => "fraud_reported",
             Self::Locked => "locked",
+            Self::MustChange => "must_change",
             Self::NoAnswer => "no_answer",
             Self::NoMethod => "no_method",
             Self::NotPermitted => "not_permitted",
@@ -178,6 +181,23 @@ pub enum PrimaryError {
         /// Why.
         why: Refused,
     },
+}
+
+/// Why a password was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Nobody decided.
+    #[error("the directory did not decide ({})", .0.as_str())]
+    Outage(Outage),
+    /// The new password breaks a rule: too short, too simple, used before, changed too recently.
+    #[error("the directory refuses the new password: its length, complexity, history or age")]
+    Refused,
+    /// The directory has no such operation, or not over a connection that others can read.
+    #[error("the directory changes no passwords this way: it needs ldaps:// or ldap+starttls:// and a server that knows the operation")]
+    Unsupported,
+    /// The old password is not the one the account has, or the directory would not say so.
+    #[error("the old password is wrong")]
+    WrongOld,
 }
 
 /// Why a directory refuses, told apart as Active Directory does (its sub-code in brackets).
@@ -242,6 +262,25 @@ impl Ticket {
     pub const LEN_MAX: usize = 512;
 }
 
+/// A number to be chosen on the phone: 1 to 6 ASCII digits, nothing else of what a provider says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number(String);
+
+impl Number {
+    /// The number, if it is one.
+    #[must_use]
+    pub fn new(digits: &str) -> Option<Self> {
+        let fits = (1..=6).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit());
+        fits.then(|| Self(digits.to_owned()))
+    }
+
+    /// Its digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// How a second factor stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -249,6 +288,13 @@ pub enum Progress {
     Allowed {
         /// A [`super::Change::UseOtp`] for a code of our own tokens.
         spend: Option<super::Change>,
+    },
+    /// The question is out and must be answered with this number, among others on the phone (M-11). From now on as [`Progress::Pending`].
+    Choose {
+        /// The question.
+        ticket: Ticket,
+        /// What to show where the person logs in: this question's own.
+        number: Number,
     },
     /// A code must be typed.
     CodeNeeded {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
@@ -15,18 +14,25 @@ use super::decision::FactorError;
 use super::decision::Grant;
 use super::decision::Outage;
 use super::decision::Passed;
+use super::decision::PasswordError;
 use super::decision::Permit;
 use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::renewal;
+use super::renewal::Expired;
+use super::renewal::Renewal;
+use super::renewal::Typed;
 use super::request::AuthRequest;
 use super::request::Primary;
 use super::rules::Choice;
 use super::rules::FirstAlone;
-use super::rules::Method;
-use super::rules::OnOutage;
 use super::rules::Rules;
+use super::second;
+use super::second::First;
+use super::second::Question;
+use super::second::Second;
 use super::secret::Secret;
 
 /// What came back from the world.
@@ -36,9 +42,11 @@ pub enum Event {
     Answer(Primary),
     /// The login begins.
     Begin,
+    /// The password was changed, and whose it is; or was not.
+    Changed(Result<Identity, PasswordError>),
     /// The first factor was asked.
     Checked(Result<Checked, PrimaryError>),
-    /// The changes are on disk, or are not.
+    /// The changes are on disk, or a leave is given; or not.
     Committed(Result<(), CommitError>),
     /// The login's time is over.
     Expired,
@@ -46,15 +54,26 @@ pub enum Event {
     Found(Result<Standing, Outage>),
     /// What we hold about whoever the typed name seems to be; good for saying no alone.
     Hinted(Result<Option<Standing>, PrimaryError>),
+    /// The leave that was taken, and whose it was; `None` where there is none.
+    Leave(Option<Identity>),
     /// Too many logins of this identity wait for their turn.
     OutOfTurn,
     /// How the second factor stands.
     Progress(Result<Progress, FactorError>),
+    /// The question of an earlier login that is still out, now this one's.
+    Recalled(Option<(Choice, Ticket)>),
 }
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Change the password that has run out. Answered by [`Event::Changed`].
+    ChangePassword {
+        /// The one that was right.
+        old: Secret,
+        /// The one to be, as typed.
+        new: Secret,
+    },
     /// Ask for the first factor. Answered by [`Event::Checked`].
     Check,
     /// Write. Answered by [`Event::Committed`].
@@ -63,14 +82,20 @@ pub enum Action {
     Find(Identity),
     /// The end. Said once; after it every event is a fault.
     Finish(Decision),
+    /// Let this identity change its password once, from the same client and seat, within a few minutes. Answered by [`Event::Committed`].
+    GiveLeave(Identity),
     /// Find out who the typed name would be. Answered by [`Event::Hinted`].
     Hint,
     /// Ask the person this, and keep the flow until [`Event::Answer`].
     Park(String),
+    /// Take over the question that this identity's last login from here left out. Answered by [`Event::Recalled`].
+    Recall(Identity),
     /// Ask the person what the first factor wants to know, and keep the flow until [`Event::Answer`].
     Relay,
-    /// Ask for the second factor. Answered by [`Event::Progress`].
+    /// Ask for the second factor. Whatever else is out of this identity is taken back first. Answered by [`Event::Progress`].
     Start(Asking),
+    /// Take the leave of whoever the typed name would be. Answered by [`Event::Leave`].
+    TakeLeave,
     /// Have a code checked. Answered by [`Event::Progress`].
     Verify(Asking, Option<Ticket>, Secret),
     /// Hear how a question stands. Answered by [`Event::Progress`].
@@ -95,55 +120,50 @@ pub struct Asking {
 /// One login.
 #[derive(Debug)]
 pub struct Flow {
-    request: AuthRequest,
-    rules: Arc<Rules>,
+    pub(super) request: AuthRequest,
+    pub(super) rules: Arc<Rules>,
     stage: Stage,
 }
 
-/// How far a login is. What later stages need, earlier ones have earned: none behind `Check` exists without a [`Passed`].
+/// How far a login is. What later stages need, earlier ones have earned: none that lets anybody in exists without a [`Passed`].
 #[derive(Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// The first factor has asked a question of its own.
     Asked,
-    Check,
-    /// The changes decide: on disk, the decision is spoken.
-    Commit(Decision),
+    /// The first factor is asked; with whose leave to change the password, if any.
+    Check(Option<Identity>),
+    Commit(Then),
     /// The factor passed after a wait; is the account still what it was?
     Confirm(Second, Grant, Option<Change>),
     Done,
-    Find(Passed),
+    Find(First),
     Hint,
+    /// Was a second factor passed for this change of a password?
+    Leave,
     New,
-    Parked(Second, Option<Ticket>),
+    Parked(Second, Question),
+    /// Is a question of this person's last login still out?
+    Recall(Second),
     /// Parked is over; is the account still what it was?
-    Refind(Second, Option<Ticket>, Secret),
+    Refind(Second, Question, Secret),
+    Renew(Renewal, Typed),
     Start(Second),
     Verify(Second),
-    Wait(Second),
+    Wait(Second, Ticket),
 }
 
-/// The second factor's part of a login.
+/// What happens once the changes are on disk.
 #[derive(Debug)]
-struct Second {
-    first: Passed,
-    account: Account,
-    choices: Vec<Choice>,
-    at: usize,
-    heard: Heard,
-    /// There are failures that a success will wipe out.
-    owes: bool,
+pub(super) enum Then {
+    /// The client may change the password.
+    GiveLeave(Identity),
+    /// A new password is asked for.
+    Renew(Renewal),
+    /// The decision is spoken.
+    Speak(Decision),
 }
 
-/// Why the methods tried so far could not be used.
-#[derive(Debug, Default)]
-struct Heard {
-    code_needed: bool,
-    misconfigured: bool,
-    doubtful: bool,
-    unreachable: bool,
-}
-
-type Next = (Stage, Action);
+pub(super) type Next = (Stage, Action);
 
 impl Flow {
     /// A login not yet begun.
@@ -164,19 +184,22 @@ impl Flow {
         &self.rules
     }
 
-    /// Whose login it is, once the first factor has passed and until the decision is spoken.
+    /// Whose login it is, once the first factor was right and until the decision is spoken.
     #[must_use]
     pub fn proven(&self) -> Option<&Identity> {
         match &self.stage {
-            Stage::Find(first) => Some(&first.0),
+            Stage::Find(first) => Some(first.identity()),
             Stage::Confirm(second, _, _)
             | Stage::Parked(second, _)
+            | Stage::Recall(second)
             | Stage::Refind(second, _, _)
             | Stage::Start(second)
             | Stage::Verify(second)
-            | Stage::Wait(second) => Some(&second.first.0),
-            Stage::Commit(Decision::Accept(permit)) => Some(permit.identity()),
-            Stage::Asked | Stage::Check | Stage::Commit(_) | Stage::Done | Stage::Hint | Stage::New => None,
+            | Stage::Wait(second, _) => Some(second.first.identity()),
+            Stage::Commit(Then::Renew(renewal)) | Stage::Renew(renewal, _) => Some(&renewal.who),
+            Stage::Commit(Then::GiveLeave(who)) => Some(who),
+            Stage::Commit(Then::Speak(Decision::Accept(permit))) => Some(permit.identity()),
+            Stage::Asked | Stage::Check(_) | Stage::Commit(Then::Speak(_)) | Stage::Done | Stage::Hint | Stage::Leave | Stage::New => None,
         }
     }
 
@@ -186,12 +209,12 @@ impl Flow {
         let (stage, action) = match (stage, event) {
             (Stage::Asked, Event::Answer(answer)) => {
                 self.request.primary = answer;
-                (Stage::Check, Action::Check)
+                (Stage::Check(None), Action::Check)
             }
             (stage, event) => self.step(now, stage, event),
         };
-        if matches!(stage, Stage::Asked | Stage::Parked(..)) {
-            // The password has done its work and does not wait in memory for a person.
+        if matches!(action, Action::Park(_) | Action::Relay) {
+            // The password has done its work and does not wait in memory for a person. One that is to be changed is kept by the change alone.
             self.request.primary = Primary::Password(Secret::new(Vec::new()));
         }
         self.stage = stage;
@@ -200,48 +223,73 @@ impl Flow {
 
     fn step(&self, now: Timestamp, stage: Stage, event: Event) -> Next {
         match (stage, event) {
-            (Stage::New, Event::Begin) => (Stage::Hint, Action::Hint),
-            (Stage::Hint, Event::Hinted(hint)) => self.hinted(now, hint),
-            (Stage::Check, Event::Checked(Ok(Checked::More))) => (Stage::Asked, Action::Relay),
-            (Stage::Check, Event::Checked(Ok(Checked::Passed(identity)))) => {
-                let first = Passed(identity.clone());
-                (Stage::Find(first), Action::Find(identity))
-            }
-            (Stage::Check, Event::Checked(Err(error))) => self.refused(now, error),
-            (Stage::Find(first), Event::Found(Ok(standing))) => self.found(now, first, standing),
-            (Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..), Event::Found(Err(outage))) => drop_for(outage),
+            (stage @ (Stage::New | Stage::Hint | Stage::Leave | Stage::Check(_) | Stage::Find(_)), event) => self.first(now, stage, event),
+            (Stage::Recall(second), Event::Recalled(recalled)) => self.recalled(second, recalled),
             // A code that is answered with "I need a code" would go round for ever.
             (Stage::Verify(_), Event::Progress(Ok(Progress::CodeNeeded { .. }))) => drop_for(Outage::Fault),
-            (Stage::Wait(second), Event::Progress(Ok(Progress::Allowed { spend }))) => look_again(second, Grant::Factor, spend),
-            (Stage::Wait(second), Event::Progress(Ok(Progress::Waived))) => look_again(second, Grant::ProviderBypass, None),
-            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => confirm(now, second, why, spend, &standing),
-            (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Ok(progress))) => self.progressed(second, progress),
-            (Stage::Start(second) | Stage::Wait(second) | Stage::Verify(second), Event::Progress(Err(error))) => self.failed(now, second, error),
-            (Stage::Parked(second, ticket), Event::Answer(answer)) => match answer.typed() {
-                Some(code) => {
-                    let who = second.first.0.clone();
-                    (Stage::Refind(second, ticket, code.clone()), Action::Find(who))
-                }
-                None => reject(Denial::CodeNeeded),
+            (Stage::Wait(second, _), Event::Progress(Ok(Progress::Allowed { spend }))) => second::look_again(second, Grant::Factor, spend),
+            (Stage::Wait(second, _), Event::Progress(Ok(Progress::Waived))) => second::look_again(second, Grant::ProviderBypass, None),
+            (Stage::Wait(second, ticket), Event::Expired) => self.undecided(second, ticket),
+            (Stage::Start(second) | Stage::Wait(second, _) | Stage::Verify(second), Event::Progress(progress)) => match progress {
+                Ok(progress) => self.progressed(second, progress),
+                Err(error) => self.failed(now, second, error),
             },
-            (Stage::Refind(second, ticket, code), Event::Found(Ok(standing))) => self.found_again(now, second, ticket, code, &standing),
-            (Stage::Commit(decision), Event::Committed(outcome)) => self.committed(now, decision, outcome),
-            (Stage::Confirm(..) | Stage::Find(_) | Stage::Hint | Stage::Refind(..), Event::OutOfTurn) => reject(Denial::OutOfTurn),
+            (Stage::Parked(second, question), Event::Answer(answer)) => Self::answered(second, question, &answer),
+            (Stage::Renew(renewal, typed), Event::Answer(answer)) => renewal::answered(renewal, typed, answer.typed()),
+            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend, &standing),
+            (Stage::Refind(second, question, typed), Event::Found(Ok(standing))) => self.found_again(now, second, question, typed, &standing),
+            (Stage::Renew(renewal, Typed::Twice(new)), Event::Found(Ok(standing))) => renewal::found(now, renewal, new, &standing),
+            (Stage::Renew(renewal, Typed::Offered), Event::Changed(changed)) => self.changed(now, renewal, changed),
+            (Stage::Commit(then), Event::Committed(outcome)) => self.committed(now, then, outcome),
+            (Stage::Confirm(..) | Stage::Refind(..) | Stage::Renew(_, Typed::Twice(_)), Event::Found(Err(outage))) => drop_for(outage),
+            (Stage::Confirm(..) | Stage::Refind(..) | Stage::Renew(_, Typed::Twice(_)), Event::OutOfTurn) => reject(Denial::OutOfTurn),
+            (stage, Event::Expired) => expired(&stage),
+            _ => drop_for(Outage::Fault),
+        }
+    }
+
+    /// The first factor's part: up to what is held about whose it was.
+    fn first(&self, now: Timestamp, stage: Stage, event: Event) -> Next {
+        match (stage, event) {
+            (Stage::New, Event::Begin) => (Stage::Hint, Action::Hint),
+            (Stage::Hint, Event::Hinted(Ok(hint))) => self.hinted(now, hint.as_ref()),
+            (Stage::Hint, Event::Hinted(Err(error))) => self.refused(now, error),
+            (Stage::Leave, Event::Leave(Some(who))) => (Stage::Check(Some(who)), Action::Check),
+            (Stage::Leave, Event::Leave(None)) => reject(Denial::NotPermitted),
+            (Stage::Check(None), Event::Checked(Ok(Checked::More))) => (Stage::Asked, Action::Relay),
+            (Stage::Check(None), Event::Checked(Ok(Checked::Passed(who)))) => find(First::Passed(Passed(who))),
+            (Stage::Check(Some(leave)), Event::Checked(Ok(Checked::Passed(who)))) if who == leave => find(First::Renewed(Passed(who))),
+            (Stage::Check(_), Event::Checked(Err(error))) => match self.run_out(&error) {
+                Some(expired) => find(First::Expired(expired)),
+                None => self.refused(now, error),
+            },
+            (Stage::Find(first), Event::Found(Ok(standing))) => self.found(now, first, standing),
+            (Stage::Find(_), Event::Found(Err(outage))) => drop_for(outage),
+            (Stage::Find(_) | Stage::Hint, Event::OutOfTurn) => reject(Denial::OutOfTurn),
             (stage, Event::Expired) => expired(&stage),
             _ => drop_for(Outage::Fault),
         }
     }
 
     /// The typed name's standing: may refuse, never grants.
-    fn hinted(&self, now: Timestamp, hint: Result<Option<Standing>, PrimaryError>) -> Next {
-        match hint {
-            Err(error) => self.refused(now, error),
-            Ok(Some(standing)) => match self.barred(now, &standing) {
-                Some(denial) => reject(denial),
-                None => (Stage::Check, Action::Check),
-            },
-            Ok(None) => (Stage::Check, Action::Check),
+    fn hinted(&self, now: Timestamp, hint: Option<&Standing>) -> Next {
+        match (hint.and_then(|standing| self.barred(now, standing)), &self.request.primary) {
+            (Some(denial), _) => reject(denial),
+            (None, Primary::MsChap2Change(_)) => (Stage::Leave, Action::TakeLeave),
+            (None, _) => (Stage::Check(None), Action::Check),
         }
+    }
+
+    /// A refusal that says the password is right and has run out, where something can be done about it.
+    fn run_out(&self, error: &PrimaryError) -> Option<Expired> {
+        let PrimaryError::Refused { who: Some(who), why: Refused::MustChange | Refused::PasswordExpired } = error else { return None };
+        let dialogue = &self.request.dialogue;
+        let old = match &self.request.primary {
+            Primary::Password(old) if dialogue.change && dialogue.prompt.is_some() => Some(old.clone()),
+            Primary::MsChap2 { .. } => None,
+            _ => return None,
+        };
+        Some(Expired { who: who.clone(), old })
     }
 
     /// The first factor said no, or nothing.
@@ -253,12 +301,27 @@ impl Flow {
         }
     }
 
-    /// The first factor passed and we know whose it is.
-    fn found(&self, now: Timestamp, first: Passed, standing: Standing) -> Next {
+    /// The first factor was right and we know whose it is.
+    fn found(&self, now: Timestamp, first: First, standing: Standing) -> Next {
         if let Some(denial) = self.barred(now, &standing) {
             return reject(denial);
         }
         let owes = standing.tries.failures > 0;
+        match first {
+            First::Passed(first) => self.passed(now, first, owes, standing),
+            First::Renewed(first) => match gone(now, &standing) {
+                Some(denial) => reject(denial),
+                None => accept(Grant::Factor, first, owes, Vec::new()),
+            },
+            // Nothing but a second factor stands in for a password that has run out: no trusted network, no bypass, no policy.
+            First::Expired(expired) => match standing.account.filter(|account| account.enabled) {
+                Some(account) => self.second(First::Expired(expired), account, owes),
+                None => reject(Denial::NotPermitted),
+            },
+        }
+    }
+
+    fn passed(&self, now: Timestamp, first: Passed, owes: bool, standing: Standing) -> Next {
         if standing.account.as_ref().is_some_and(|account| !account.enabled) {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
@@ -270,23 +333,11 @@ impl Flow {
             let spend = Change::SpendBypass { who: first.0.clone(), at: now };
             return accept(Grant::Bypass, first, false, vec![spend]);
         }
-        let Some(account) = standing.account else {
-            return match self.rules.unenrolled {
-                FirstAlone::Accept => accept(Grant::Unenrolled, first, owes, Vec::new()),
-                FirstAlone::Reject => reject(Denial::Unenrolled),
-            };
-        };
-        let choices = self.choices(&account);
-        self.start(Second { first, account, choices, at: 0, heard: Heard::default(), owes })
-    }
-
-    /// Back from parking: what may have happened to the account meanwhile counts (M-19), and so does every other try (M-05).
-    fn found_again(&self, now: Timestamp, mut second: Second, ticket: Option<Ticket>, code: Secret, standing: &Standing) -> Next {
-        if let Some(denial) = gone(now, standing) {
-            return reject(denial);
+        match (standing.account, self.rules.unenrolled) {
+            (Some(account), _) => self.second(First::Passed(first), account, owes),
+            (None, FirstAlone::Accept) => accept(Grant::Unenrolled, first, owes, Vec::new()),
+            (None, FirstAlone::Reject) => reject(Denial::Unenrolled),
         }
-        second.owes = standing.tries.failures > 0;
-        self.verify(second, ticket, code)
     }
 
     /// Locked or disabled: refused before anything is asked.
@@ -298,119 +349,31 @@ impl Flow {
         (disabled && self.rules.disabled == FirstAlone::Reject).then_some(Denial::Disabled)
     }
 
-    /// The policy's methods, the account's own first. A code that came along can only be for methods that take one.
-    fn choices(&self, account: &Account) -> Vec<Choice> {
-        let usable = |choice: &&Choice| self.request.passcode.is_none() || choice.method == Method::Oath;
-        let mut choices: Vec<Choice> = self.rules.methods.iter().filter(usable).cloned().collect();
-        choices.sort_by_key(|choice| Some(choice.method) != account.method);
-        choices
-    }
-
-    /// Asks by the method whose turn it is, or decides that there is none.
-    fn start(&self, second: Second) -> Next {
-        match self.asking(&second) {
-            Some(asking) => (Stage::Start(second), Action::Start(asking)),
-            None => self.exhausted(second),
-        }
-    }
-
-    fn verify(&self, second: Second, ticket: Option<Ticket>, code: Secret) -> Next {
-        match self.asking(&second) {
-            Some(asking) => (Stage::Verify(second), Action::Verify(asking, ticket, code)),
-            None => drop_for(Outage::Fault),
-        }
-    }
-
-    fn asking(&self, second: &Second) -> Option<Asking> {
-        let choice = second.choices.get(second.at)?.clone();
-        Some(Asking {
-            identity: second.first.0.clone(),
-            name: second.account.name.clone(),
-            choice,
-            client: self.request.client.clone(),
-            source: self.request.source,
-        })
-    }
-
-    fn progressed(&self, second: Second, progress: Progress) -> Next {
-        match progress {
-            Progress::Allowed { spend } => accept(Grant::Factor, second.first, second.owes, spend.into_iter().collect()),
-            Progress::CodeNeeded { ticket } => self.code_needed(second, ticket),
-            Progress::Denied { fraud: true } => reject(Denial::FraudReported),
-            Progress::Denied { fraud: false } => reject(Denial::FactorDenied),
-            Progress::Pending(ticket) => match self.asking(&second) {
-                Some(asking) => (Stage::Wait(second), Action::Wait(asking, ticket)),
-                None => drop_for(Outage::Fault),
-            },
-            // No factor passed, so it forgives no wrong codes.
-            Progress::Waived => accept(Grant::ProviderBypass, second.first, false, Vec::new()),
-        }
-    }
-
-    fn code_needed(&self, mut second: Second, ticket: Option<Ticket>) -> Next {
-        if let Some(code) = self.request.passcode.clone() {
-            return self.verify(second, ticket, code);
-        }
-        match &self.request.prompt {
-            Some(prompt) => (Stage::Parked(second, ticket), Action::Park(prompt.clone())),
-            None => {
-                second.heard.code_needed = true;
-                self.start_next(second)
-            }
-        }
-    }
-
-    fn failed(&self, now: Timestamp, mut second: Second, error: FactorError) -> Next {
-        match error {
-            FactorError::BadCode => return self.count(now, second.first.0, Denial::BadCode),
-            FactorError::Expired => return reject(Denial::NoAnswer),
-            FactorError::Locked => return reject(Denial::Locked),
-            FactorError::Misconfigured => second.heard.misconfigured = true,
-            FactorError::NotEnrolled => {}
-            FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
-            FactorError::Unreachable => second.heard.unreachable = true,
-        }
-        self.start_next(second)
-    }
-
-    fn start_next(&self, mut second: Second) -> Next {
-        second.at = second.at.saturating_add(1);
-        self.start(second)
-    }
-
-    /// No method is left. Open in an outage means: unreachable was all we heard (M-14).
-    fn exhausted(&self, second: Second) -> Next {
-        let heard = &second.heard;
-        if heard.misconfigured || heard.doubtful {
-            return reject(Denial::FactorUnavailable);
-        }
-        if heard.code_needed {
-            return reject(Denial::CodeNeeded);
-        }
-        match (heard.unreachable, self.rules.outage) {
-            (true, OnOutage::Open) => look_again(second, Grant::FailOpen, None),
-            (true, OnOutage::Closed) => reject(Denial::FactorUnavailable),
-            (false, _) => reject(Denial::NoMethod),
-        }
-    }
-
     /// Refuses and counts it against the identity.
-    fn count(&self, now: Timestamp, who: Identity, denial: Denial) -> Next {
+    pub(super) fn count(&self, now: Timestamp, who: Identity, denial: Denial) -> Next {
         commit(Decision::Reject(denial), vec![Change::Fail { who, at: now, lock: self.rules.lock }])
     }
 
-    fn committed(&self, now: Timestamp, decision: Decision, outcome: Result<(), CommitError>) -> Next {
-        match (decision, outcome) {
-            (decision, Ok(())) => finish(decision),
-            (Decision::Accept(permit), Err(CommitError::Spent)) if permit.why() == Grant::Factor => self.count(now, permit.identity().clone(), Denial::BadCode),
-            (Decision::Accept(_), Err(CommitError::Spent)) => reject(Denial::OutOfTurn),
+    fn committed(&self, now: Timestamp, then: Then, outcome: Result<(), CommitError>) -> Next {
+        match (then, outcome) {
+            (then, Ok(())) => renewal::go_on(then),
+            (Then::Speak(Decision::Accept(permit)), Err(CommitError::Spent)) if permit.why() == Grant::Factor => {
+                self.count(now, permit.identity().clone(), Denial::BadCode)
+            }
+            (Then::Speak(Decision::Accept(_)), Err(CommitError::Spent)) => reject(Denial::OutOfTurn),
+            (Then::GiveLeave(who) | Then::Renew(Renewal { who, .. }), Err(CommitError::Spent)) => self.count(now, who, Denial::BadCode),
             (_, Err(_)) => drop_for(Outage::Store),
         }
     }
 }
 
+fn find(first: First) -> Next {
+    let who = first.identity().clone();
+    (Stage::Find(first), Action::Find(who))
+}
+
 /// What has become of the account while a person took their time (M-19): locked, removed or disabled, it opens nothing.
-fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
+pub(super) fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
     if standing.tries.locked(now) {
         return Some(Denial::Locked);
     }
@@ -421,31 +384,20 @@ fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
     }
 }
 
-/// The person took their time: what has become of the account meanwhile?
-fn look_again(second: Second, why: Grant, spend: Option<Change>) -> Next {
-    let who = second.first.0.clone();
-    (Stage::Confirm(second, why, spend), Action::Find(who))
-}
-
-fn confirm(now: Timestamp, second: Second, why: Grant, spend: Option<Change>, standing: &Standing) -> Next {
-    match gone(now, standing) {
-        Some(denial) => reject(denial),
-        None => accept(why, second.first, why == Grant::Factor && standing.tries.failures > 0, spend.into_iter().collect()),
-    }
-}
-
 /// Out of time: before the first factor passed it is the directory that is away, later it is the person.
 fn expired(stage: &Stage) -> Next {
     match stage {
-        Stage::Check | Stage::Hint => drop_for(Outage::Directory),
-        Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Refind(..) => drop_for(Outage::Store),
-        Stage::Asked | Stage::Parked(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(_) => reject(Denial::NoAnswer),
+        Stage::Check(_) | Stage::Hint | Stage::Renew(_, Typed::Offered) => drop_for(Outage::Directory),
+        Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Leave | Stage::Recall(_) | Stage::Refind(..) | Stage::Renew(_, Typed::Twice(_)) => {
+            drop_for(Outage::Store)
+        }
+        Stage::Asked | Stage::Parked(..) | Stage::Renew(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(..) => reject(Denial::NoAnswer),
         Stage::Done | Stage::New => drop_for(Outage::Fault),
     }
 }
 
 /// Lets in. What that spends, and the end of a count of failures, is on disk first.
-fn accept(why: Grant, first: Passed, owes: bool, mut changes: Vec<Change>) -> Next {
+pub(super) fn accept(why: Grant, first: Passed, owes: bool, mut changes: Vec<Change>) -> Next {
     if owes {
         changes.push(Change::Succeed(first.0.clone()));
     }
@@ -454,14 +406,14 @@ fn accept(why: Grant, first: Passed, owes: bool, mut changes: Vec<Change>) -> Ne
 }
 
 fn commit(decision: Decision, changes: Vec<Change>) -> Next {
-    (Stage::Commit(decision), Action::Commit(changes))
+    (Stage::Commit(Then::Speak(decision)), Action::Commit(changes))
 }
 
-fn drop_for(outage: Outage) -> Next {
+pub(super) fn drop_for(outage: Outage) -> Next {
     finish(Decision::Drop(outage))
 }
 
-fn reject(denial: Denial) -> Next {
+pub(super) fn reject(denial: Denial) -> Next {
     finish(Decision::Reject(denial))
 }
 

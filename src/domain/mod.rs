@@ -3,15 +3,20 @@
 mod account;
 mod change;
 mod decision;
+mod dialogue;
 mod flow;
 mod network;
+#[cfg(test)]
+mod oracle;
 pub mod otp;
 #[cfg(test)]
 mod play;
+mod renewal;
 mod request;
 mod rules;
 #[cfg(test)]
 mod rulings;
+mod second;
 mod secret;
 #[cfg(test)]
 mod transcript;
@@ -33,8 +38,10 @@ pub use decision::Decision;
 pub use decision::Denial;
 pub use decision::FactorError;
 pub use decision::Grant;
+pub use decision::Number;
 pub use decision::Outage;
 pub use decision::Passed;
+pub use decision::PasswordError;
 pub use decision::Permit;
 pub use decision::PrimaryError;
 pub use decision::Progress;
@@ -45,8 +52,11 @@ pub use flow::Asking;
 pub use flow::Event;
 pub use flow::Flow;
 pub use network::Network;
+pub use request::Appended;
+pub use request::Approval;
 pub use request::AuthRequest;
 pub use request::CodeEntry;
+pub use request::Dialogue;
 pub use request::Door;
 pub use request::Primary;
 pub use request::Relayed;

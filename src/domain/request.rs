@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::rules::Method;
 use super::secret::Secret;
 
 /// A login, as a door understood it.
@@ -15,16 +16,70 @@ pub struct AuthRequest {
     pub login: String,
     /// The first factor as given.
     pub primary: Primary,
-    /// A code that came along with the password, cut off by the client's [`CodeEntry`].
-    pub passcode: Option<Secret>,
-    /// What to ask when a code is needed; `None` where this client cannot be asked anything.
-    pub prompt: Option<String>,
+    /// What came along with the password, cut off by the client's [`CodeEntry`].
+    pub appended: Option<Appended>,
+    /// What this client can do beside yes and no.
+    pub dialogue: Dialogue,
     /// Where the person is, as far as the client is trusted to tell.
     pub source: Option<IpAddr>,
     /// What else must be the same when this login is repeated or answered: the door's own bytes, never looked into.
     pub seat: Vec<u8>,
     /// What else must be the same when this login is repeated, and may be another when it is answered: who asks, where the seat does not tell.
     pub asker: Vec<u8>,
+}
+
+/// What came behind a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// A code.
+    Code(Secret),
+    /// The method the person wants, by its word.
+    Method(Method),
+}
+
+impl Appended {
+    /// What was typed alone, where a password would stand: a code or the word of a method, or nothing that we know.
+    #[must_use]
+    pub fn alone(typed: &Secret) -> Option<Self> {
+        let code = is_code(typed.expose()).then(|| Self::Code(typed.clone()));
+        code.or_else(|| Method::of_word(typed.expose()).map(Self::Method))
+    }
+
+    /// Whether this can be nothing but a code.
+    #[must_use]
+    pub fn is_code(typed: &Secret) -> bool {
+        is_code(typed.expose())
+    }
+}
+
+/// What can be said between us and the person at a client. By default nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dialogue {
+    /// What to ask when a code is needed; `None` where this client cannot be asked anything.
+    pub prompt: Option<String>,
+    /// Let the person choose where there are several methods.
+    pub menu: bool,
+    /// How somebody is waited for who must approve on the phone.
+    pub approval: Approval,
+    /// Milliseconds for which a question that nobody answered in time stays out for the person's next try, at most [`Dialogue::LATE_MS_MAX`]; 0: not at all.
+    pub late_ms: u64,
+    /// Whether the first factor can change a password that has run out. The engine knows, and fills it in.
+    pub change: bool,
+}
+
+impl Dialogue {
+    /// The longest time for a late approval: 5 minutes.
+    pub const LATE_MS_MAX: u64 = 300_000;
+}
+
+/// How somebody is waited for who must approve on the phone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Approval {
+    /// "Approve, then press Enter": for clients that do not wait as long as people take.
+    Enter,
+    /// The client waits.
+    #[default]
+    Wait,
 }
 
 /// The kind of door.
@@ -65,6 +120,9 @@ pub enum Primary {
         /// MS-CHAP2-Response.
         response: Box<[u8; 50]>,
     },
+    /// A new password for one that has run out, MS-CHAPv2 (RFC 2759 §8): the door's own bytes for the check, never looked into. Good only after a login that
+    /// ended with [`super::Denial::MustChange`].
+    MsChap2Change(Secret),
     /// A password in clear, the code already cut off.
     Password(Secret),
     /// Whatever there is goes to a server behind us, which knows what to make of it.
@@ -92,6 +150,7 @@ impl Primary {
     pub fn proof(&self) -> [&[u8]; 2] {
         match self {
             Self::MsChap2 { challenge, response } => [challenge, response.as_slice()],
+            Self::MsChap2Change(change) => [b"change", change.expose()],
             Self::Password(password) => [b"password", password.expose()],
             Self::Relayed(relayed) => [b"relayed", relayed.proof.expose()],
             Self::Waived => [b"waived", &[]],
@@ -104,7 +163,7 @@ impl Primary {
         match self {
             Self::Password(typed) => Some(typed),
             Self::Relayed(relayed) => relayed.typed.as_ref(),
-            Self::MsChap2 { .. } | Self::Waived => None,
+            Self::MsChap2 { .. } | Self::MsChap2Change(_) | Self::Waived => None,
         }
     }
 }
@@ -112,7 +171,7 @@ impl Primary {
 /// How a client hands over a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeEntry {
-    /// Behind the password, after this separator.
+    /// Behind the password, after this separator; in place of a code the word of a method may stand there.
     Append(String),
     /// Behind the password: so many last digits, 6 to 8.
     AppendDigits(u8),
@@ -123,31 +182,33 @@ pub enum CodeEntry {
 }
 
 impl CodeEntry {
-    /// Whether this can be nothing but a code.
+    /// Cuts an appended code or word off a password. What does not look like `password, code` or `password, word` is all password.
     #[must_use]
-    pub fn is_code(typed: &Secret) -> bool {
-        looks_like_code(typed.expose())
-    }
-
-    /// Cuts an appended code off a password. What does not look like `password, code` is all password.
-    #[must_use]
-    pub fn split(&self, typed: &Secret) -> (Secret, Option<Secret>) {
+    pub fn split(&self, typed: &Secret) -> (Secret, Option<Appended>) {
         let bytes = typed.expose();
         let cut = match self {
             Self::Append(separator) => after_last(bytes, separator.as_bytes()),
             Self::AppendDigits(digits) => bytes.len().checked_sub(usize::from(*digits)).map(|at| (at, at)),
             Self::Challenge(_) | Self::None => None,
         };
-        let Some((end, start)) = cut else { return (typed.clone(), None) };
-        match (bytes.get(..end), bytes.get(start..)) {
-            (Some(password), Some(code)) if !password.is_empty() && looks_like_code(code) => (Secret::new(password.to_vec()), Some(Secret::new(code.to_vec()))),
-            _ => (typed.clone(), None),
+        let parted = cut.and_then(|(end, start)| Some((bytes.get(..end).filter(|password| !password.is_empty())?, self.read(bytes.get(start..)?)?)));
+        match parted {
+            Some((password, appended)) => (Secret::new(password.to_vec()), Some(appended)),
+            None => (typed.clone(), None),
+        }
+    }
+
+    fn read(&self, appended: &[u8]) -> Option<Appended> {
+        match self {
+            _ if is_code(appended) => Some(Appended::Code(Secret::new(appended.to_vec()))),
+            Self::Append(_) => Method::of_word(appended).map(Appended::Method),
+            Self::AppendDigits(_) | Self::Challenge(_) | Self::None => None,
         }
     }
 }
 
 /// Six to eight ASCII digits.
-fn looks_like_code(bytes: &[u8]) -> bool {
+pub(super) fn is_code(bytes: &[u8]) -> bool {
     (6..=8).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
 }
 
@@ -165,8 +226,25 @@ mod tests {
     use super::*;
 
     fn split(entry: &CodeEntry, typed: &str) -> (String, Option<String>) {
-        let (password, code) = entry.split(&Secret::from(typed));
-        (password.expose_text().unwrap().to_owned(), code.map(|code| code.expose_text().unwrap().to_owned()))
+        let (password, appended) = entry.split(&Secret::from(typed));
+        let told = |appended| match appended {
+            Appended::Code(code) => code.expose_text().unwrap().to_owned(),
+            Appended::Method(method) => method.as_str().to_owned(),
+        };
+        (password.expose_text().unwrap().to_owned(), appended.map(told))
+    }
+
+    #[test]
+    fn r_066_a_word_is_a_word_behind_the_separator_alone() {
+        let comma = CodeEntry::Append(",".into());
+        assert_eq!(split(&comma, "pass,push"), ("pass".into(), Some("push".into())));
+        assert_eq!(split(&comma, "pa,ss,CALL"), ("pa,ss".into(), Some("call".into())));
+        assert_eq!(split(&comma, "pass,Phone"), ("pass".into(), Some("call".into())));
+        for whole in ["pass,pushy", "pass, push", "pass,oath", "pass,", "pass,code", ",push", "passpush"] {
+            assert_eq!(split(&comma, whole), (whole.into(), None));
+        }
+        assert_eq!(split(&CodeEntry::AppendDigits(6), "passphrase,push"), ("passphrase,push".into(), None));
+        assert_eq!(split(&CodeEntry::Challenge("Code:".into()), "pass,push"), ("pass,push".into(), None));
     }
 
     #[test]

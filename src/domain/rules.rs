@@ -46,6 +46,13 @@ pub enum Method {
 }
 
 impl Method {
+    /// The method that a person means by this word, case ignored; a code has none.
+    #[must_use]
+    pub fn of_word(word: &[u8]) -> Option<Self> {
+        let words = [("call", Self::Call), ("phone", Self::Call), ("push", Self::Push)];
+        words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes())).map(|(_, method)| method)
+    }
+
     /// The word in configuration, log and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

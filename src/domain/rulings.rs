@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account::Identity;
 use super::account::Standing;
 use super::change::Change;
 use super::change::CommitError;
@@ -11,26 +12,34 @@ use super::decision::Denial;
 use super::decision::FactorError;
 use super::decision::Grant;
 use super::decision::Outage;
+use super::decision::PasswordError;
 use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
+use super::decision::Ticket;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
 use super::play::NOW;
+use super::play::PASSWORD;
 use super::play::Shape;
 use super::play::TYPED;
 use super::play::alice;
 use super::play::burnt;
+use super::play::choose;
 use super::play::disabled;
 use super::play::enrolled;
 use super::play::locked;
 use super::play::owing;
+use super::play::push;
 use super::play::refusal;
 use super::play::request;
 use super::play::rules;
+use super::play::said;
 use super::request::Primary;
+use super::rules::Choice;
 use super::rules::FirstAlone;
+use super::rules::Method;
 use super::rules::OnOutage;
 use super::rules::Rules;
 use super::secret::Secret;
@@ -153,4 +162,98 @@ fn r_044_a_wrong_answer_uses_the_challenge_up() {
     assert_eq!(last(strict(), Shape::Asks, events.clone()), Action::Finish(Decision::Reject(Denial::BadCode)));
     let again = events.into_iter().chain([Event::Answer(Primary::Password(Secret::from(TYPED)))]).collect();
     assert_eq!(last(strict(), Shape::Asks, again), Action::Finish(Decision::Drop(Outage::Fault)));
+}
+
+fn pending(ticket: &str) -> Event {
+    Event::Progress(Ok(Progress::Pending(Ticket(ticket.into()))))
+}
+
+#[test]
+fn m_11_a_number_stands_for_its_own_question_alone() {
+    let shown = [Event::Progress(Ok(choose("q1", "42"))), said(""), Event::Found(Ok(enrolled()))];
+    let then = |event: Event| last(strict(), Shape::Asks, asked(enrolled(), shown.iter().cloned().chain([event])));
+    assert!(matches!(then(pending("q1")), Action::Wait(_, ticket) if ticket.0 == "q1"));
+    for other in [pending("q2"), Event::Progress(Ok(choose("q1", "17"))), Event::Progress(Ok(choose("q2", "42")))] {
+        assert_eq!(then(other), Action::Finish(Decision::Drop(Outage::Fault)));
+    }
+}
+
+#[test]
+fn m_14_a_question_taken_over_passes_no_method_over() {
+    let open = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
+    let oath = Choice { method: Method::Oath, provider: "tokens".into() };
+    let events = asked(enrolled(), [Event::Recalled(Some((oath, Ticket("q0".into())))), Event::Progress(Err(FactorError::Unreachable))]);
+    let Action::Start(asking) = last(open, Shape::Late, events) else { panic!("the push was passed over") };
+    assert_eq!(asking.choice, push());
+}
+
+#[test]
+fn m_12_without_leave_to_be_late_nobody_looks_for_an_earlier_question() {
+    assert!(matches!(last(strict(), Shape::Late, asked(enrolled(), [])), Action::Recall(who) if who == alice()));
+    for shape in [Shape::Appended, Shape::Asks, Shape::Bare, Shape::Enter] {
+        assert!(matches!(last(strict(), shape, asked(enrolled(), [])), Action::Start(_)));
+    }
+}
+
+#[test]
+fn m_19_whoever_was_locked_out_while_approving_stays_out() {
+    let early = [pending("q1"), said(""), Event::Found(Ok(locked()))];
+    assert_eq!(last(strict(), Shape::Enter, asked(enrolled(), early)), Action::Finish(Decision::Reject(Denial::Locked)));
+    let late = [pending("q1"), said(""), Event::Found(Ok(enrolled())), Event::Progress(Ok(Progress::Allowed { spend: None })), Event::Found(Ok(disabled()))];
+    assert_eq!(last(strict(), Shape::Enter, asked(enrolled(), late)), Action::Finish(Decision::Reject(Denial::Disabled)));
+}
+
+/// Up to the second factor of a password that was right and has run out, then `more`.
+fn ran_out(more: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    let expired = Event::Checked(Err(refusal(Some(alice()), Refused::PasswordExpired)));
+    [Event::Begin, Event::Hinted(Ok(None)), expired, Event::Found(Ok(enrolled()))].into_iter().chain(more).collect()
+}
+
+const PASSED: Event = Event::Progress(Ok(Progress::Allowed { spend: None }));
+
+#[test]
+fn r_095_a_new_password_is_asked_for_behind_a_factor_that_passed_alone() {
+    assert!(matches!(last(strict(), Shape::Renews, ran_out([])), Action::Start(_)));
+    assert!(matches!(last(strict(), Shape::Renews, ran_out([PASSED])), Action::Park(_)));
+    let open = rules(FirstAlone::Accept, FirstAlone::Accept, OnOutage::Open, 3);
+    let waived = Event::Progress(Ok(Progress::Waived));
+    assert_eq!(last(Arc::clone(&open), Shape::Renews, ran_out([waived])), Action::Finish(Decision::Reject(Denial::NotPermitted)));
+    let away = Event::Progress(Err(FactorError::Unreachable));
+    let all_away = ran_out([away.clone(), away, Event::Found(Ok(enrolled()))]);
+    assert_eq!(last(Arc::clone(&open), Shape::Renews, all_away), Action::Finish(Decision::Reject(Denial::NotPermitted)));
+    for shape in [Shape::Asks, Shape::Bare] {
+        assert_eq!(last(Arc::clone(&open), shape, ran_out([]).drain(..3).collect()), Action::Finish(Decision::Reject(Denial::NotPermitted)));
+    }
+}
+
+#[test]
+fn r_095_the_offers_of_a_new_password_are_few() {
+    let typed = |one: &str, two: &str| vec![said(one), said(two)];
+    let different = || typed("one", "two");
+    let fewer = [vec![PASSED], different(), different()].concat();
+    assert!(matches!(last(strict(), Shape::Renews, ran_out(fewer.clone())), Action::Park(_)));
+    let more = [fewer, different()].concat();
+    assert_eq!(last(strict(), Shape::Renews, ran_out(more)), Action::Finish(Decision::Reject(Denial::NotPermitted)));
+    let refused = || [typed("new", "new"), vec![Event::Found(Ok(enrolled())), Event::Changed(Err(PasswordError::Refused))]].concat();
+    let often = |count: usize| [vec![PASSED], std::iter::repeat_with(refused).take(count).flatten().collect()].concat();
+    assert!(matches!(last(strict(), Shape::Renews, ran_out(often(3))), Action::Park(_)));
+    assert_eq!(last(strict(), Shape::Renews, ran_out(often(4))), Action::Finish(Decision::Reject(Denial::NotPermitted)));
+    let empty = [vec![PASSED], typed("", "")].concat();
+    assert!(matches!(last(strict(), Shape::Renews, ran_out(empty)), Action::Park(_)), "an empty password was offered");
+}
+
+#[test]
+fn r_095_only_a_change_for_that_very_identity_lets_in() {
+    let offered = |changed| ran_out([PASSED, said("new"), said("new"), Event::Found(Ok(enrolled())), Event::Changed(changed)]);
+    assert!(matches!(last(strict(), Shape::Renews, offered(Ok(alice()))), Action::Finish(Decision::Accept(permit)) if permit.why() == Grant::Factor));
+    assert_eq!(last(strict(), Shape::Renews, offered(Ok(Identity("S-1-5-18".into())))), Action::Finish(Decision::Drop(Outage::Fault)));
+    assert_eq!(last(strict(), Shape::Renews, offered(Err(PasswordError::WrongOld))), failed());
+    let away = offered(Err(PasswordError::Outage(Outage::Directory)));
+    assert_eq!(last(strict(), Shape::Renews, away), Action::Finish(Decision::Drop(Outage::Directory)));
+}
+
+#[test]
+fn r_095_blanks_are_part_of_a_new_password() {
+    let events = ran_out([PASSED, said(" new "), said(" new "), Event::Found(Ok(enrolled()))]);
+    assert_eq!(last(strict(), Shape::Renews, events), Action::ChangePassword { old: PASSWORD.into(), new: " new ".into() });
 }

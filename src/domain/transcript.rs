@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
@@ -16,6 +17,7 @@ use super::decision::Checked;
 use super::decision::Decision;
 use super::decision::FactorError;
 use super::decision::Outage;
+use super::decision::PasswordError;
 use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
@@ -26,10 +28,14 @@ use super::flow::Event;
 use super::flow::Flow;
 use super::play::NOW;
 use super::play::bypassed;
+use super::play::choose;
 use super::play::disabled;
 use super::play::enrolled;
 use super::play::locked;
+use super::request::Appended;
+use super::request::Approval;
 use super::request::AuthRequest;
+use super::request::Dialogue;
 use super::request::Door;
 use super::request::Primary;
 use super::rules::Choice;
@@ -104,6 +110,7 @@ fn scene_rules(words: &[&str]) -> Rules {
     for word in words {
         match word.split_once('=').unwrap() {
             ("push", provider) => rules.methods.push(Choice { method: Method::Push, provider: provider.into() }),
+            ("call", provider) => rules.methods.push(Choice { method: Method::Call, provider: provider.into() }),
             ("oath", provider) => rules.methods.push(Choice { method: Method::Oath, provider: provider.into() }),
             ("trusted", network) => rules.trusted.push(network.parse().unwrap()),
             ("unenrolled", "accept") => rules.unenrolled = FirstAlone::Accept,
@@ -121,8 +128,8 @@ fn scene_request(words: &[&str]) -> AuthRequest {
         client: "fortigate".into(),
         login: "alice".into(),
         primary: Primary::Password(Secret::from("correct horse")),
-        passcode: None,
-        prompt: None,
+        appended: None,
+        dialogue: Dialogue::default(),
         source: None,
         seat: Vec::new(),
         asker: Vec::new(),
@@ -131,8 +138,15 @@ fn scene_request(words: &[&str]) -> AuthRequest {
         match word.split_once('=').unwrap_or((word, "")) {
             ("ldap", "") => request.door = Door::Ldap,
             ("radius", "") => request.door = Door::Radius,
-            ("challenge", "") => request.prompt = Some("Enter your code:".into()),
-            ("appended", code) => request.passcode = Some(Secret::from(code)),
+            ("challenge", "") => request.dialogue.prompt = Some("Enter your code:".into()),
+            ("appended", code) => request.appended = Some(Appended::Code(Secret::from(code))),
+            ("word", word) => request.appended = Some(Appended::Method(Method::of_word(word.as_bytes()).unwrap())),
+            ("menu", "") => request.dialogue.menu = true,
+            ("enter", "") => request.dialogue.approval = Approval::Enter,
+            ("late", "") => request.dialogue.late_ms = 60_000,
+            ("renews", "") => request.dialogue.change = true,
+            ("mschap", "") => request.primary = Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
+            ("mschap_change", "") => request.primary = Primary::MsChap2Change(Secret::from("new")),
             ("from", address) => request.source = Some(address.parse().unwrap()),
             other => panic!("no part of a request: {other:?}"),
         }
@@ -142,8 +156,12 @@ fn scene_request(words: &[&str]) -> AuthRequest {
 
 fn event(words: &[&str]) -> Event {
     match words {
-        ["answer", code] => Event::Answer(Primary::Password(Secret::from(*code))),
+        ["answer", rest @ ..] => Event::Answer(Primary::Password(Secret::from(rest.join(" ").as_str()))),
         ["begin"] => Event::Begin,
+        ["changed", "away"] => Event::Changed(Err(PasswordError::Outage(Outage::Directory))),
+        ["changed", "refused"] => Event::Changed(Err(PasswordError::Refused)),
+        ["changed", "wrong_old"] => Event::Changed(Err(PasswordError::WrongOld)),
+        ["changed", who] => Event::Changed(Ok(Identity((*who).into()))),
         ["checked", "away"] => Event::Checked(Err(PrimaryError::Outage(Outage::Directory))),
         ["checked", "refused", why, "of", who] => Event::Checked(Err(PrimaryError::Refused { who: Some(Identity((*who).into())), why: refused(why) })),
         ["checked", "more"] => Event::Checked(Ok(Checked::More)),
@@ -156,6 +174,13 @@ fn event(words: &[&str]) -> Event {
         ["hinted", "away"] => Event::Hinted(Err(PrimaryError::Outage(Outage::Directory))),
         ["hinted", "refused", why] => Event::Hinted(Err(PrimaryError::Refused { who: None, why: refused(why) })),
         ["hinted", rest @ ..] => Event::Hinted(Ok(standing(rest))),
+        ["leave", "none"] => Event::Leave(None),
+        ["leave", who] => Event::Leave(Some(Identity((*who).into()))),
+        ["recalled", "nothing"] => Event::Recalled(None),
+        ["recalled", word, provider, ticket] => {
+            let choice = Choice { method: Method::of_word(word.as_bytes()).unwrap(), provider: (*provider).into() };
+            Event::Recalled(Some((choice, Ticket((*ticket).into()))))
+        }
         ["factor", rest @ ..] => Event::Progress(progress(rest)),
         other => panic!("no event: {other:?}"),
     }
@@ -171,6 +196,10 @@ fn standing(words: &[&str]) -> Option<Standing> {
         ["nobody"] => None,
         ["enrolled"] => Some(enrolled()),
         ["enrolled", "failures", count] => Some(Standing { tries: Tries { failures: count.parse().unwrap(), lock_until: None }, ..enrolled() }),
+        ["enrolled", "phone", phone] => {
+            let account = enrolled().account.map(|account| Account { phone: Some((*phone).into()), ..account });
+            Some(Standing { account, ..Standing::default() })
+        }
         ["enrolled", "bypass"] => Some(bypassed(Timestamp(NOW.0.saturating_add(1)))),
         ["enrolled", "bypass", "over"] => Some(bypassed(NOW)),
         ["disabled"] => Some(disabled()),
@@ -186,6 +215,7 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
             let spend = Change::UseOtp { who: Identity((*who).into()), token: (*token).into(), step: step.parse().unwrap() };
             Ok(Progress::Allowed { spend: Some(spend) })
         }
+        ["choose", ticket, number] => Ok(choose(ticket, number)),
         ["code", "needed"] => Ok(Progress::CodeNeeded { ticket: None }),
         ["code", "needed", ticket] => Ok(Progress::CodeNeeded { ticket: Some(Ticket((*ticket).into())) }),
         ["denied"] => Ok(Progress::Denied { fraud: false }),
@@ -205,16 +235,20 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
 
 fn said(action: &Action) -> String {
     match action {
+        Action::ChangePassword { old, new } => format!("change {} to {}", old.expose_text().unwrap(), new.expose_text().unwrap()),
         Action::Check => "check".into(),
         Action::Commit(changes) => changes.iter().map(written).fold("commit".into(), |all, one| all + " " + &one),
         Action::Find(who) => format!("find {}", who.0),
         Action::Finish(Decision::Accept(permit)) => format!("accept {} {}", permit.identity().0, permit.why().as_str()),
         Action::Finish(Decision::Drop(outage)) => format!("drop {}", outage.as_str()),
         Action::Finish(Decision::Reject(denial)) => format!("reject {}", denial.as_str()),
+        Action::GiveLeave(who) => format!("give_leave {}", who.0),
         Action::Hint => "hint".into(),
         Action::Park(prompt) => format!("park {prompt}"),
+        Action::Recall(who) => format!("recall {}", who.0),
         Action::Relay => "relay".into(),
         Action::Start(asking) => format!("start {}", way(asking)),
+        Action::TakeLeave => "take_leave".into(),
         Action::Verify(asking, ticket, code) => {
             let ticket = ticket.as_ref().map(|ticket| format!(" {}", ticket.0)).unwrap_or_default();
             format!("verify {} {}{ticket}", way(asking), code.expose_text().unwrap())

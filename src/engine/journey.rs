@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::Engine;
 use super::Outcome;
 use super::Providers;
+use super::kept::Whence;
+use super::out::Out;
 use super::parked::Car;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
@@ -16,13 +18,18 @@ use crate::domain::Action;
 use crate::domain::Asking;
 use crate::domain::Change;
 use crate::domain::Checked;
+use crate::domain::Choice;
 use crate::domain::CommitError;
 use crate::domain::Decision;
+use crate::domain::Denial;
+use crate::domain::Dialogue;
 use crate::domain::Event;
 use crate::domain::FactorError;
 use crate::domain::Flow;
 use crate::domain::Identity;
+use crate::domain::Method;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -36,9 +43,9 @@ use crate::ports::Provider;
 use crate::ports::StoreError;
 
 /// Between two questions about the same push, for providers that answer at once.
-const PACE: Duration = Duration::from_millis(250);
-/// How long taking a question back may go on after the login is over.
-const CANCEL_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const PACE: Duration = Duration::from_millis(250);
+/// How long a leave to change a password is good.
+const LEAVE_KEEP: Duration = Duration::from_secs(300);
 
 /// A flow and what it needs on the way.
 #[derive(Debug)]
@@ -53,7 +60,7 @@ pub(super) struct Journey {
     aside: Aside,
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
-    open: Option<(Arc<dyn Provider>, Ticket)>,
+    open: Option<Out>,
     told: Told,
 }
 
@@ -62,6 +69,8 @@ pub(super) struct Journey {
 struct Told {
     identity: Option<Identity>,
     asked: Option<Asking>,
+    /// The answer is to a question of an earlier login.
+    late: bool,
     refused: Option<&'static str>,
 }
 
@@ -85,10 +94,10 @@ impl Journey {
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
-        let Car { flow, providers, check, entry, aside, .. } = car;
+        let Car { flow, providers, check, entry, aside, open, .. } = car;
         let mut journey = Self::new(engine, flow, providers, check, within);
         journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
-        Self { entry, aside, ..journey }
+        Self { entry, aside, open, ..journey }
     }
 
     /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
@@ -109,7 +118,7 @@ impl Journey {
                     return Ended::Relayed;
                 }
                 action => {
-                    let committed = matches!(action, Action::Check | Action::Commit(_));
+                    let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
                     let acted = tokio::time::timeout_at(self.deadline, self.act(action));
                     if committed {
                         acted.await.unwrap_or(Event::Expired)
@@ -126,11 +135,15 @@ impl Journey {
 
     async fn act(&mut self, action: Action) -> Event {
         match action {
+            Action::ChangePassword { old, new } => Event::Changed(self.change(&old, &new).await),
+            Action::GiveLeave(who) => Event::Committed(self.give_leave(who)),
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
             Action::Find(who) => self.find(&who).await,
             Action::Commit(changes) => Event::Committed(self.commit(changes).await),
+            Action::Recall(who) => Event::Recalled(self.recall(&who)),
             Action::Start(asking) => self.start(asking).await,
+            Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
             Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
             Action::Finish(_) | Action::Park(_) | Action::Relay => Event::Expired,
@@ -171,6 +184,38 @@ impl Journey {
         checked.map_err(|error| self.refused(error))
     }
 
+    async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
+        let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
+        let changed = check.change(self.flow.request(), self.entry.as_ref(), old, new, &mut self.aside).await;
+        changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
+    }
+
+    fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
+        let now = Instant::now();
+        let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
+        let whence = Whence::of_seat(self.flow.request());
+        let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
+        if given { Ok(()) } else { Err(CommitError::Outage) }
+    }
+
+    fn take_leave(&self) -> Option<Identity> {
+        let who = &self.entry.as_ref()?.identity;
+        let whence = Whence::of_seat(self.flow.request());
+        let taken = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence);
+        taken.map(|()| who.clone())
+    }
+
+    /// Takes over the question that this person's last login from here left out, if it is one of the providers we know.
+    fn recall(&mut self, who: &Identity) -> Option<(Choice, Ticket)> {
+        let whence = Whence::of(self.flow.request());
+        let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
+        self.providers.get(&out.asking.choice.provider).filter(|provider| out.is_by(provider))?;
+        let recalled = (out.asking.choice.clone(), out.ticket.clone());
+        self.told.late = true;
+        self.open = Some(out);
+        Some(recalled)
+    }
+
     async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
         // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
         let written = tokio::time::timeout_at(self.deadline, self.engine.store.commit(changes.clone())).await;
@@ -189,11 +234,16 @@ impl Journey {
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
+        self.open = None;
+        self.told.late = false;
         let Some(provider) = self.provider(&asking) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
+        if asking.choice.method != Method::Oath {
+            self.engine.hush(&asking.identity);
+        }
         let progress = provider.start(&asking).await;
-        self.heard(&provider, progress)
+        self.heard(&provider, asking, progress)
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
@@ -201,7 +251,7 @@ impl Journey {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
-        self.heard(&provider, progress)
+        self.heard(&provider, asking, progress)
     }
 
     async fn wait(&mut self, asking: Asking, ticket: Ticket) -> Event {
@@ -213,15 +263,24 @@ impl Journey {
         if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
             tokio::time::sleep_until(paced).await;
         }
-        self.heard(&provider, progress)
+        self.heard(&provider, asking, progress)
     }
 
-    /// Remembers the question that is out, if one is.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, progress: Result<Progress, FactorError>) -> Event {
-        self.open = match &progress {
-            Ok(Progress::Pending(ticket)) => Some((Arc::clone(provider), ticket.clone())),
+    /// Remembers the question that is out, if one is. One that broke off may still be out: it is taken back with the next start or at the end.
+    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Asking, progress: Result<Progress, FactorError>) -> Event {
+        let question = match &progress {
+            Ok(Progress::Choose { ticket, .. }) => Some((ticket, true)),
+            Ok(Progress::Pending(ticket)) => Some((ticket, false)),
             _ => None,
         };
+        let breaks_off = matches!(progress, Err(FactorError::Faltering | FactorError::Misconfigured | FactorError::Throttled | FactorError::Unreachable));
+        let before = self.open.take_if(|out| !breaks_off && question.is_none_or(|(ticket, _)| out.ticket != *ticket));
+        if let Some(out) = before {
+            out.settle();
+        }
+        if let (Some((ticket, numbered)), None) = (question, &self.open) {
+            self.open = Some(Out::new(Arc::clone(provider), asking, ticket.clone(), numbered));
+        }
         if let Err(error) = &progress {
             self.told.refused = Some(error.as_str());
         }
@@ -260,22 +319,26 @@ impl Journey {
         error
     }
 
-    /// Nobody waits any more: the question that is out is taken back, and the flow is gone with whatever it may still have heard.
+    /// Nobody waits any more: the question that is out is taken back or left for the next try, and the flow is gone with whatever it may still have heard.
     pub(super) fn give_up(mut self) {
         let request = self.flow.request();
         tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
-        self.take_back();
+        self.leave_out();
     }
 
-    fn take_back(&mut self) {
-        if let Some((provider, ticket)) = self.open.take() {
-            tokio::spawn(async move { tokio::time::timeout(CANCEL_WITHIN, provider.cancel(&ticket)).await });
+    /// Where the policy of the client says so, the question stays out for this person's next try from here. Not one with a number: who approves it must see it.
+    fn leave_out(&mut self) {
+        let request = self.flow.request();
+        let late_ms = request.dialogue.late_ms.min(Dialogue::LATE_MS_MAX);
+        let whence = Whence::of(request);
+        if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
+            self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
         }
     }
 
     /// What is kept of a login that waits for a person until `until`.
     pub(super) fn into_car(self, until: Instant) -> Car {
-        Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, until }
+        Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until }
     }
 
     pub(super) fn flow(&self) -> &Flow {
@@ -292,7 +355,9 @@ impl Journey {
 
     /// The end: the one line a login leaves, its count, and what the door is told.
     pub(super) fn conclude(mut self, decision: Decision) -> Outcome {
-        self.take_back();
+        if decision == Decision::Reject(Denial::NoAnswer) {
+            self.leave_out();
+        }
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
     }
@@ -321,6 +386,7 @@ impl Journey {
             detail = self.told.refused,
             method,
             provider,
+            late = self.told.late.then_some(true),
             ms,
             "login"
         );

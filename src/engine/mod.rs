@@ -1,7 +1,10 @@
 //! The loop: the one place that waits between a question and its answer.
 
 mod journey;
+mod kept;
+mod out;
 mod parked;
+mod simulate;
 mod turnstile;
 mod uncounted;
 
@@ -17,12 +20,14 @@ use hmac::KeyInit;
 use hmac::Mac;
 use tokio::time::Instant;
 
+use crate::domain::Appended;
 use crate::domain::AuthRequest;
 use crate::domain::Decision;
 use crate::domain::Denial;
 use crate::domain::Door;
 use crate::domain::Event;
 use crate::domain::Flow;
+use crate::domain::Identity;
 use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Rules;
@@ -34,6 +39,9 @@ use crate::ports::Provider;
 use crate::ports::Store;
 use journey::Ended;
 use journey::Journey;
+use kept::Kept;
+use kept::Whence;
+use out::Out;
 use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
@@ -44,6 +52,12 @@ use turnstile::Sameness;
 use turnstile::Seat;
 use turnstile::Turns;
 use uncounted::Uncounted;
+
+pub use simulate::Asks;
+pub use simulate::Part;
+pub use simulate::Simulation;
+pub use simulate::Step;
+pub use simulate::Verdict;
 
 /// How much may go on at once, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +81,10 @@ pub struct Engine {
     parked: Mutex<Parked>,
     /// Those of whom nothing is proven yet have a place of their own: they cannot crowd out the others.
     asked: Mutex<Parked>,
+    /// Questions nobody answered in time, for the person's next try.
+    late: Mutex<Kept<Out>>,
+    /// Who may change a password that has run out.
+    leaves: Mutex<Kept<()>>,
     uncounted: Mutex<Uncounted>,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
@@ -143,6 +161,8 @@ impl Engine {
             turns: Arc::default(),
             parked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
             asked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
+            late: Mutex::new(Kept::new(KEPT_MAX)),
+            leaves: Mutex::new(Kept::new(KEPT_MAX)),
             uncounted: Mutex::default(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
         }))
@@ -154,9 +174,13 @@ impl Engine {
     }
 
     /// Begins a login that must end `within` that time. The same request while it runs joins it: one login, one push.
-    pub fn login(self: &Arc<Self>, request: AuthRequest, rules: Arc<Rules>, check: Arc<dyn PrimaryCheck>, within: Duration) -> Login {
+    pub fn login(self: &Arc<Self>, mut request: AuthRequest, rules: Arc<Rules>, check: Arc<dyn PrimaryCheck>, within: Duration) -> Login {
         let [kind, proof] = request.primary.proof();
-        let passcode = request.passcode.as_ref().map_or(&[][..], Secret::expose);
+        let (sort, appended) = match &request.appended {
+            Some(Appended::Code(code)) => (&b"code"[..], code.expose()),
+            Some(Appended::Method(method)) => (&b"method"[..], method.as_str().as_bytes()),
+            None => (&[][..], &[][..]),
+        };
         let source = request.source.map(|source| source.to_string()).unwrap_or_default();
         let same = self.sameness(&[
             b"login",
@@ -168,8 +192,10 @@ impl Engine {
             source.as_bytes(),
             kind,
             proof,
-            passcode,
+            sort,
+            appended,
         ]);
+        request.dialogue.change = check.can_change();
         self.enter(same, |seat| {
             let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
             self.set_out(seat, journey, Event::Begin);
@@ -218,29 +244,34 @@ impl Engine {
         });
     }
 
-    fn conclude(&self, journey: Journey, ended: Ended) -> Outcome {
+    fn conclude(self: &Arc<Self>, journey: Journey, ended: Ended) -> Outcome {
         match ended {
             Ended::Decided(decision) => journey.conclude(decision),
             Ended::GivenUp => journey.drop_for(Outage::Fault),
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
-                tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, a code is awaited");
+                tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
                 self.park(journey, &self.parked, |state, _| Outcome::Challenge { state, prompt })
             }
             Ended::Relayed => self.park(journey, &self.asked, |state, aside| Outcome::Relayed { state, aside }),
         }
     }
 
-    fn park(&self, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
+    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
         let aside = Arc::new(journey.aside().clone());
         let now = Instant::now();
         let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
-        let car = journey.into_car(parked.until(now));
+        let until = parked.until(now);
+        let car = journey.into_car(until);
+        let rings = car.open.is_some();
         let kept = parked.put(now, state, car);
         drop(parked);
+        if rings {
+            self.sweep_at(until);
+        }
         self.count_parked();
         if kept {
             told(Secret::new(state.to_vec()), aside)
@@ -248,6 +279,36 @@ impl Engine {
             tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
             Outcome::dropped(Outage::Full)
         }
+    }
+
+    /// Keeps a question that nobody answered in time. What cannot be kept is taken back.
+    fn leave_out(self: &Arc<Self>, whence: Whence, keep: Duration, out: Out) {
+        let now = Instant::now();
+        let until = now.checked_add(keep).unwrap_or(now);
+        let kept = self.late.lock().unwrap_or_else(PoisonError::into_inner).put(now, out.asking.identity.clone(), whence, until, out);
+        if kept {
+            self.sweep_at(until);
+        }
+    }
+
+    /// Somebody is about to be asked on the phone: whatever else is out of theirs is taken back, so that one question at most is on it.
+    fn hush(&self, who: &Identity) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).hush(who);
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).drop_of(who);
+    }
+
+    /// A question that is out must be taken back in time, whether or not anybody comes by.
+    fn sweep_at(self: &Arc<Self>, at: Instant) {
+        let engine = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            if let Some(engine) = engine.upgrade() {
+                let now = Instant::now();
+                engine.parked.lock().unwrap_or_else(PoisonError::into_inner).sweep(now);
+                engine.late.lock().unwrap_or_else(PoisonError::into_inner).sweep(now);
+                engine.count_parked();
+            }
+        });
     }
 
     fn unpark(&self, answer: &Answer) -> Option<Car> {
@@ -315,6 +376,9 @@ fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 fn count(of: usize) -> f64 {
     u32::try_from(of).map_or(f64::MAX, f64::from)
 }
+
+/// Questions and leaves kept for a next login, at most.
+const KEPT_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

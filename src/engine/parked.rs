@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Answer;
 use super::Providers;
+use super::out::Out;
 use crate::domain::Flow;
 use crate::domain::Identity;
 use crate::ports::Aside;
@@ -42,6 +43,8 @@ pub(super) struct Car {
     pub(super) check: Option<Arc<dyn PrimaryCheck>>,
     pub(super) entry: Option<Entry>,
     pub(super) aside: Aside,
+    /// The question that stays out meanwhile; it is taken back with the car.
+    pub(super) open: Option<Out>,
     pub(super) until: Instant,
 }
 
@@ -101,6 +104,15 @@ impl Parked {
         (theirs && now < car.until).then_some(car)
     }
 
+    /// Throws out those of this identity who wait for an answer on the phone.
+    pub(super) fn hush(&mut self, who: &Identity) {
+        for state in self.by_identity.get(who).cloned().unwrap_or_default() {
+            if self.flows.get(&state).is_some_and(|car| car.open.is_some()) {
+                self.remove(&state);
+            }
+        }
+    }
+
     fn remove(&mut self, state: &State) -> Option<Car> {
         let car = self.flows.remove(state)?;
         if let Some(who) = car.flow.proven()
@@ -114,7 +126,8 @@ impl Parked {
         Some(car)
     }
 
-    fn sweep(&mut self, now: Instant) {
+    /// Throws out whoever waits no longer.
+    pub(super) fn sweep(&mut self, now: Instant) {
         while let Some((until, state)) = self.oldest.front().copied() {
             if now < until && self.flows.contains_key(&state) {
                 return;

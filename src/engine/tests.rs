@@ -1,5 +1,8 @@
 //! The loop against fake ports that answer from a script, fail or hang, in paused time.
 
+mod dialogue;
+mod rehearsals;
+
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,6 +35,9 @@ struct World {
     starts: AtomicUsize,
     verifies: AtomicUsize,
     cancels: AtomicUsize,
+    changes: Mutex<Vec<(Secret, Secret)>>,
+    /// A push comes with a number to choose.
+    numbered: AtomicBool,
     /// What `wait` says once `released`.
     verdict: Mutex<Option<Result<Progress, FactorError>>>,
     released: Notify,
@@ -100,8 +106,15 @@ impl PrimaryCheck for World {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         let entry = entry.unwrap();
+        let expired = || Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::PasswordExpired });
+        match &request.primary {
+            Primary::MsChap2 { .. } => return expired(),
+            Primary::MsChap2Change(_) => return Ok(Checked::Passed(entry.identity.clone())),
+            Primary::Password(_) | Primary::Relayed(_) | Primary::Waived => {}
+        }
         match request.primary.typed().unwrap().expose() {
             b"right" => Ok(Checked::Passed(entry.identity.clone())),
+            b"expired" => expired(),
             b"slow" => std::future::pending().await,
             b"panic" => panic!("a check that panics, on purpose"),
             b"asks" => {
@@ -117,6 +130,13 @@ impl PrimaryCheck for World {
             _ => Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword }),
         }
     }
+    fn can_change(&self) -> bool {
+        true
+    }
+    async fn change(&self, _: &AuthRequest, entry: Option<&Entry>, old: &Secret, new: &Secret, _: &mut Aside) -> Result<Identity, PasswordError> {
+        self.changes.lock().unwrap().push((old.clone(), new.clone()));
+        Ok(entry.unwrap().identity.clone())
+    }
 }
 
 #[async_trait]
@@ -126,6 +146,9 @@ impl Provider for World {
         self.asked.notify_one();
         match asking.choice.method {
             Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
+            Method::Call | Method::Push if self.numbered.load(Ordering::SeqCst) => {
+                Ok(Progress::Choose { ticket: Ticket("t".into()), number: Number::new("42").unwrap() })
+            }
             Method::Call | Method::Push => Ok(Progress::Pending(Ticket("t".into()))),
         }
     }
@@ -192,8 +215,8 @@ fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {
         client: "fw".into(),
         login: login.into(),
         primary: Primary::Password(password.into()),
-        passcode: None,
-        prompt: Some("Code:".into()),
+        appended: None,
+        dialogue: Dialogue { prompt: Some("Code:".into()), ..Dialogue::default() },
         source: None,
         seat: vec![seat],
         asker: Vec::new(),

@@ -157,6 +157,14 @@ impl Failure {
         }
     }
 
+    /// Which one a value of MS-CHAP-Error tells.
+    #[must_use]
+    pub fn told(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value.get(1..)?).ok()?;
+        let code: u16 = text.strip_prefix("E=")?.split(' ').next()?.parse().ok()?;
+        [Self::Authentication, Self::Change, Self::Disabled, Self::Expired, Self::Hours, Self::NoDialIn].into_iter().find(|failure| failure.code() == code)
+    }
+
     /// The value of MS-CHAP-Error: the ident and `E=691 R=0 C=<32 hex> V=3 M=<text>` (RFC 2548 §2.1.5). Never allows a retry.
     ///
     /// `challenge` must be fresh: a client that changes its password (648) answers to it. Signs of `text` that cannot be seen are left out; of the rest as much is

@@ -148,14 +148,14 @@ def profile_of_a_fortigate_logs_in_with_a_challenge(world):
 def renewal(world, name, *, code=None, new=NEW_PASSWORD, again=None, old=PASSWORD):
     """Goes through whatever is asked, in whatever order: codes are typed where a code is asked for, else the new password. The last reply."""
     reply, typed = world.fortigate.pap(name, old), 0
-    for _ in range(6):
+    for _ in range(12):
         if reply.kind != "Access-Challenge":
             break
         text = " ".join(reply.all("Reply-Message")).lower()
         if re.search(r"\bcode\b", text):
             answer = code or getattr(world, name).code()
         else:
-            answer, typed = (new if typed == 0 or again is None else again), typed + 1
+            answer, typed = (new if typed % 2 == 0 or again is None else again), typed + 1
         reply = world.fortigate.answer(reply, name, answer)
     return reply
 

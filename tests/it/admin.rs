@@ -1,5 +1,7 @@
 //! Administration over its real socket: the routes, the commands of the real binary, and who is kept out.
 
+mod clients;
+mod sessions;
 mod world;
 
 use std::fs;

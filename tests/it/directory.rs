@@ -20,6 +20,7 @@ use vestibule::directory::Settings;
 use vestibule::directory::TlsError;
 use vestibule::domain::AuthRequest;
 use vestibule::domain::Checked;
+use vestibule::domain::Dialogue;
 use vestibule::domain::Door;
 use vestibule::domain::Outage;
 use vestibule::domain::Primary;
@@ -230,8 +231,8 @@ async fn a_door_that_hands_us_a_password_asks_the_directory_once() {
         client: "vpn".to_owned(),
         login: r"EXAMPLE\alice".to_owned(),
         primary: Primary::Password(Secret::from("Passw0rd!")),
-        passcode: None,
-        prompt: None,
+        appended: None,
+        dialogue: Dialogue::default(),
         source: None,
         seat: Vec::new(),
         asker: Vec::new(),

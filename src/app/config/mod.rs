@@ -19,14 +19,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
 
 use crate::directory;
 use crate::directory::upstream;
 use crate::directory::winbind;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -35,6 +34,7 @@ use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
+use crate::front::radius::TlsSettings;
 use crate::provider::duo;
 use crate::provider::oath;
 use crate::store;
@@ -45,7 +45,6 @@ use reader::Section;
 use secret::Sources;
 
 pub use problem::Problem;
-pub use profile::Approval;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]
@@ -168,6 +167,8 @@ pub struct UpstreamSettings {
     pub login: upstream::Settings,
     /// Where accounting goes.
     pub accounting: Option<upstream::Settings>,
+    /// `user_name`: after EAP its User-Name is the name that was authenticated.
+    pub names_inner: bool,
 }
 
 /// One `[policy.NAME]`.
@@ -187,22 +188,9 @@ pub struct RadiusListen {
     /// Where it listens.
     pub address: SocketAddr,
     /// TLS over TCP instead of datagrams.
-    pub tls: Option<RadiusTls>,
+    pub tls: Option<TlsSettings>,
     /// Accounting-Requests come here, and no logins.
     pub accounting: bool,
-}
-
-/// How a RADIUS listener speaks TLS; certificate, key and authorities fit.
-#[derive(Clone, Debug)]
-pub struct RadiusTls {
-    /// What it shows and demands.
-    pub config: Arc<ServerConfig>,
-    /// Who looks at the clients' certificates.
-    pub verifier: Arc<dyn ClientCertVerifier>,
-    /// The longest packet, 4096..65,535 (RFC 7930).
-    pub packet_bytes_max: usize,
-    /// Connections at once, 1..100,000.
-    pub connections_max: usize,
 }
 
 /// One `[[radius.client]]`; as [`crate::front::radius::Client`], with names where that has rooms.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::wire::radius::Integrity;
 
@@ -62,15 +63,6 @@ impl Code {
             Self::None => CodeEntry::None,
         }
     }
-}
-
-/// How a NAS bridges the time until somebody has taken up a phone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Approval {
-    /// The request is held until the phone has answered.
-    Wait,
-    /// The person is told by a challenge to approve first and to press Enter then: each request is answered at once.
-    Enter,
 }
 
 /// The profile of that name.

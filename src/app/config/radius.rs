@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use crate::directory::upstream;
 use crate::directory::winbind;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Secret;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
+use crate::front::radius::TlsSettings;
 use crate::wire::radius::Integrity;
 
 use super::AccountingTo;
 use super::FirstFactor;
 use super::RadiusClient;
 use super::RadiusListen;
-use super::RadiusTls;
 use super::doors::ANSWER_MARGIN;
 use super::doors::Builder;
 use super::doors::appended;
 use super::doors::none;
 use super::profile;
-use super::profile::Approval;
 use super::profile::Profile;
 use super::reader::Section;
 use super::reader::Value;
@@ -59,6 +59,7 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
     let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
     let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(UPSTREAM_TIMEOUT);
     let tries = section.find("tries").and_then(|value| value.number(1..=10)).unwrap_or(UPSTREAM_TRIES);
+    let names_inner = section.find("user_name").and_then(|value| value.word(&[("inner", true), ("outer", false)])).unwrap_or(false);
     if over_tls && tls.is_none() {
         return None;
     }
@@ -67,7 +68,7 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
         Some(servers) => Some(upstream::Settings { servers: servers?, ..login.clone() }),
         None => None,
     };
-    Some(super::UpstreamSettings { login, accounting })
+    Some(super::UpstreamSettings { login, accounting, names_inner })
 }
 
 fn servers(value: &Value<'_>) -> Option<Vec<upstream::Server>> {
@@ -154,14 +155,14 @@ pub(super) fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     Some(RadiusListen { address: address?, tls: tls?, accounting: accounting.is_some_and(|(_, flag)| flag) })
 }
 
-fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<RadiusTls> {
+fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let authorities = section.need("client_ca_file", "\"/etc/vestibule/radsec-ca.pem\"");
     let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
     let (identity, cert_file, path, key) = identity(section, sources)?;
-    let (config, verifier) = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
-    Some(RadiusTls { config, verifier, packet_bytes_max, connections_max })
+    let tls = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
+    Some(TlsSettings { tls, packet_bytes_max, connections_max, client_connections_max: CLIENT_CONNECTIONS_MAX.min(connections_max) })
 }
 
 /// `[[radius.client]]`
@@ -403,6 +404,8 @@ pub(super) const INTEGRITY: &[(&str, Integrity)] = &[("require", Integrity::Requ
 /// Attributes that tell where the person is, by number (RFC 2865 §5.8, §5.31; RFC 2868 §3.3; RFC 6911 §3.1).
 const SOURCES: &[(&str, u8)] = &[("Calling-Station-Id", 31), ("Framed-IP-Address", 8), ("Framed-IPv6-Address", 168), ("Tunnel-Client-Endpoint", 66)];
 
+/// To one listener; a NAS needs one, or a few where it has many people.
+const CLIENT_CONNECTIONS_MAX: usize = 64;
 const PROMPT_BYTES_MAX: usize = 253;
 /// Inside TLS (RFC 6614 §2.3).
 const RADSEC_SECRET: &str = "radsec";

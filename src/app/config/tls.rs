@@ -8,11 +8,10 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::server::NoServerSessionStorage;
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
 
 use crate::domain::Secret;
+use crate::front::radius;
+use crate::front::radius::MutualTls;
 
 use super::reader::Value;
 use super::secret::read;
@@ -42,25 +41,13 @@ pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key
         .ok()
 }
 
-/// TLS with `identity` for RADIUS: both sides show certificates at the first handshake, RADIUS/1.1 where the other side knows it, and nothing
-/// is resumed, so that each connection is looked at anew. Also who looks at the certificates, for those that are open when the authorities change.
-pub(super) fn mutual(
-    identity: Identity,
-    roots: RootCertStore,
-    cert_file: &Value<'_>,
-    path: &Path,
-    key: &Value<'_>,
-) -> Option<(Arc<ServerConfig>, Arc<dyn ClientCertVerifier>)> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-    let verifier = verifier.map_err(|error| cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None)).ok()?;
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let made = builder.and_then(|builder| builder.with_client_cert_verifier(Arc::clone(&verifier)).with_single_cert(identity.chain, identity.private));
-    let mut config = made.map_err(|error| refused(&error, cert_file, path, key)).ok()?;
-    config.alpn_protocols = vec![b"radius/1.1".to_vec(), b"radius/1.0".to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Some((Arc::new(config), verifier))
+/// TLS with `identity` for RADIUS, where both sides show certificates.
+pub(super) fn mutual(identity: Identity, roots: RootCertStore, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
+    let told = |error: radius::TlsError| match error {
+        radius::TlsError::Authorities(error) => cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None),
+        radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
+    };
+    MutualTls::new(identity.chain, identity.private, roots).map_err(told).ok()
 }
 
 fn refused(error: &rustls::Error, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) {

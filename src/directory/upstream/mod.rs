@@ -3,6 +3,7 @@
 mod board;
 mod health;
 mod primary;
+mod relay;
 mod retry;
 mod server;
 mod target;
@@ -137,6 +138,12 @@ impl Upstream {
         Ok(Arc::new(Self { name: settings.name, targets, places: Semaphore::new(OUTSTANDING_MAX), watchers: OnceLock::new() }))
     }
 
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether any server is not known to be away.
     #[must_use]
     pub fn well(&self) -> bool {
@@ -195,8 +202,8 @@ pub struct Answer {
     pub state: Option<Secret>,
     /// All that it says about the person, and to the person.
     pub carried: Carried,
-    /// Whom the server let in, by its own word.
-    pub user_name: Option<String>,
+    /// Whom the server let in, by its own word: every User-Name there is, in order.
+    pub user_names: Vec<String>,
 }
 
 /// Why there is no answer.

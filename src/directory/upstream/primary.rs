@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tracing::warn;
 
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
@@ -34,6 +35,9 @@ pub struct ByUpstream {
     pub upstream: Arc<Upstream>,
     /// Whom a name means.
     pub identify: Identify,
+    /// The administrator has seen that after EAP the server's User-Name is the name that was authenticated, even where it is the same as the outer identity.
+    /// Servers may also just send back the name they were sent (RFC 3579 §2.1), and that is whatever the client wrote.
+    pub names_inner: bool,
 }
 
 #[async_trait]
@@ -59,7 +63,7 @@ impl PrimaryCheck for ByUpstream {
             return Err(fault);
         }
         let stay = conversation.map(|conversation| conversation.server);
-        let answer = self.upstream.ask(&forward, Code::AccessRequest, stay).await.map_err(outage)?;
+        let answer = self.upstream.ask(&forward, Code::AccessRequest, stay).await.map_err(|why| PrimaryError::Outage(outage(why)))?;
         let said = Secret::new(answer.carried.as_bytes().to_vec());
         match answer.code {
             Code::AccessAccept => {
@@ -83,12 +87,28 @@ impl PrimaryCheck for ByUpstream {
 }
 
 impl ByUpstream {
+    /// The one name that the server let in. After EAP a name that is the outer identity says nothing, unless the server is known to name the inner one; of
+    /// several names the outer one is left out, and of two others nobody knows which is meant.
+    fn spoken_of<'a>(&self, request: &AuthRequest, names: &'a [String]) -> Option<&'a String> {
+        let outer_counts = request.is_named() || (self.names_inner && names.len() == 1);
+        let is_outer = |name: &str| name.trim().to_lowercase() == request.login.trim().to_lowercase();
+        let mut told = names.iter().filter(|name| outer_counts || !is_outer(name));
+        let first = told.next();
+        if first.is_none() && !names.is_empty() {
+            warn!(
+                upstream = self.upstream.name(),
+                "a login by EAP is refused: the server says the outer identity alone; if that is surely the one it has authenticated, write user_name = \"inner\""
+            );
+        }
+        first.filter(|first| told.all(|name| name == *first))
+    }
+
     /// Whom the server let in: by its own word, else by the name that was typed, unless that was an outer EAP identity. Somebody whom nobody here
     /// knows is somebody without an account.
     async fn whose(&self, request: &AuthRequest, entry: Option<&Entry>, answer: &Answer, aside: &mut Aside) -> Result<Identity, PrimaryError> {
-        let name = match &answer.user_name {
+        let name = match self.spoken_of(request, &answer.user_names) {
             Some(name) => name,
-            None if request.is_named() => &request.login,
+            None if request.is_named() && answer.user_names.is_empty() => &request.login,
             None => return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         };
         if request.is_named() && *name == request.login {
@@ -99,10 +119,10 @@ impl ByUpstream {
     }
 }
 
-fn outage(why: AskError) -> PrimaryError {
-    PrimaryError::Outage(match why {
+pub(super) fn outage(why: AskError) -> Outage {
+    match why {
         AskError::Away | AskError::Protocol | AskError::Silent => Outage::Directory,
         AskError::Fault | AskError::Unsendable(_) => Outage::Fault,
         AskError::Full => Outage::Full,
-    })
+    }
 }

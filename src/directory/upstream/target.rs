@@ -192,8 +192,8 @@ impl Ear {
         if carried.unreadable() > 0 {
             warn!(server = self.health.label(), count = carried.unreadable(), "left out attributes of a reply whose hidden value cannot be read");
         }
-        let user_name = reply.attributes().first(attr::USER_NAME).and_then(|name| name.text()).map(str::to_owned);
-        Answer { code: reply.code(), server: self.rank, state: reply.state().map(|state| Secret::new(state.to_vec())), carried, user_name }
+        let user_names = reply.attributes().all(attr::USER_NAME).filter_map(|name| name.text()).map(str::to_owned).collect();
+        Answer { code: reply.code(), server: self.rank, state: reply.state().map(|state| Secret::new(state.to_vec())), carried, user_names }
     }
 
     /// Says once what a silence may come from that is none.

@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::domain::PasswordError;
 use crate::domain::Refused;
-use crate::ports::PasswordError;
 use crate::wire::mschap::HashHash;
 
 /// What a process is asked about, all its life.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
 use crate::domain::Outage;
+use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
@@ -22,6 +23,7 @@ use crate::wire::mschap::MppeKeys;
 use crate::wire::mschap::Response;
 use crate::wire::radius::attr;
 use crate::wire::radius::carry::Carried;
+use crate::wire::radius::forward::Forward;
 use crate::wire::radius::reply::TooLong;
 
 use super::Winbind;
@@ -48,10 +50,12 @@ impl PrimaryCheck for ByWinbind {
         let fault = |_| PrimaryError::Outage(Outage::Fault);
         let Some(entry) = entry else { return Err(PrimaryError::Outage(Outage::Fault)) };
         let (challenge, response) = match &request.primary {
-            Primary::MsChap2 { challenge, response } => (challenge, Response::read(response.as_slice()).map_err(|_| PrimaryError::Outage(Outage::Fault))?),
+            Primary::MsChap2 { challenge, response } => (*challenge, Response::read(response.as_slice()).map_err(|_| PrimaryError::Outage(Outage::Fault))?),
+            Primary::MsChap2Change(packet) => self.renew(entry, packet, aside).await?,
             Primary::Password(password) => return self.directory.authenticate(entry, password).await.map(Checked::Passed),
             Primary::Relayed(_) | Primary::Waived => return Err(PrimaryError::Outage(Outage::Fault)),
         };
+        let challenge = &challenge;
         let mut next_challenge = [0; 16];
         getrandom::fill(&mut next_challenge).map_err(|_| PrimaryError::Outage(Outage::Fault))?;
         let said_no = |failure: Failure| error(failure, response.ident, &next_challenge);
@@ -70,6 +74,29 @@ impl PrimaryCheck for ByWinbind {
             }
             Err(WinbindError::Outage(outage)) => Err(PrimaryError::Outage(outage)),
         }
+    }
+}
+
+impl ByWinbind {
+    /// Changes a password that has run out, and gives back the response that the client made with the new one (RFC 2759 §7, R-095).
+    async fn renew(&self, entry: &Entry, packet: &Secret, aside: &mut Aside) -> Result<([u8; 16], Response), PrimaryError> {
+        let fault = PrimaryError::Outage(Outage::Fault);
+        let forward = Forward::from_bytes(packet.expose()).map_err(|_| fault.clone())?;
+        let change = forward.attributes().ms_chap2_cpw().ok_or_else(|| fault.clone())?;
+        let blob = change.new_password.as_slice().try_into().map_err(|_| fault.clone())?;
+        let refused = |why| PrimaryError::Refused { who: Some(entry.identity.clone()), why };
+        if let Err(why) = self.winbind.change(&self.domain, &entry.name, blob, change.encrypted_hash).await {
+            let mut next_challenge = [0; 16];
+            getrandom::fill(&mut next_challenge).map_err(|_| fault.clone())?;
+            aside.refusal = error(Failure::Change, change.identifier, &next_challenge).map_err(|_| fault)?;
+            return Err(match why {
+                PasswordError::Outage(outage) => PrimaryError::Outage(outage),
+                PasswordError::Refused | PasswordError::Unsupported => refused(Refused::MustChange),
+                PasswordError::WrongOld => refused(Refused::WrongPassword),
+            });
+        }
+        let response = Response { ident: change.identifier, peer_challenge: *change.peer_challenge, nt_response: *change.response };
+        Ok((*change.challenge, response))
     }
 }
 
@@ -109,10 +136,11 @@ const REFUSED: &str = "Access denied.";
 mod tests {
     use std::fmt::Display;
 
+    use crate::domain::Dialogue;
     use crate::domain::Door;
     use crate::domain::Identity;
+    use crate::domain::PasswordError;
     use crate::ports::Connected;
-    use crate::ports::PasswordError;
     use crate::ports::Proof;
 
     use super::super::tests::Stage;
@@ -159,7 +187,17 @@ mod tests {
     /// The exchange of RFC 2759 §9.2.
     fn request(primary: Primary) -> AuthRequest {
         let login = r"EXAMPLE\User".to_owned();
-        AuthRequest { door: Door::Radius, client: "vpn".to_owned(), login, primary, passcode: None, prompt: None, source: None, seat: vec![], asker: vec![] }
+        AuthRequest {
+            door: Door::Radius,
+            client: "vpn".to_owned(),
+            login,
+            primary,
+            appended: None,
+            dialogue: Dialogue::default(),
+            source: None,
+            seat: vec![],
+            asker: vec![],
+        }
     }
 
     fn example() -> AuthRequest {

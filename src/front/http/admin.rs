@@ -37,10 +37,12 @@ use tracing::warn;
 
 use super::accounts;
 use super::bypasses;
+use super::clients;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
 use super::refusal::Refusal;
+use super::sessions;
 use super::shapes::Status;
 use super::shapes::moment;
 use super::socket::Doorway;
@@ -48,6 +50,9 @@ use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
+use crate::engine::Engine;
+use crate::front::radius;
+use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
@@ -77,8 +82,14 @@ pub struct Rooms {
     pub clock: Arc<dyn Clock>,
     /// In the order of the configuration.
     pub directories: Vec<Arc<dyn Directory>>,
+    /// Who is on, as RADIUS accounting tells.
+    pub sessions: Sessions,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
+    /// Runs dry runs.
+    pub engine: Arc<Engine>,
+    /// The RADIUS clients, as the doors know them.
+    pub radius: Arc<radius::Settings>,
 }
 
 /// The administration socket, open and answering once [`Admin::run`] is.
@@ -217,6 +228,8 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(bypasses::routes())
+        .merge(clients::routes())
+        .merge(sessions::routes())
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))
         .fallback(|| async { Refusal::absent("there is no such page", "is the command as old as the server?") })

@@ -3,10 +3,12 @@
 mod accounts;
 mod admin;
 mod bypasses;
+mod clients;
 mod lookup;
 mod otpauth;
 mod peer;
 mod refusal;
+mod sessions;
 pub mod shapes;
 mod socket;
 mod tokens;

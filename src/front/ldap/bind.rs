@@ -17,6 +17,7 @@ use super::upstream::controls;
 use super::upstream::read;
 use super::upstream::well;
 use super::upstream::whole;
+use crate::domain::Appended;
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
 use crate::domain::CodeEntry;
@@ -58,10 +59,10 @@ pub(super) enum Wish {
     Login {
         /// The name as typed.
         name: String,
-        /// The password, the code cut off.
+        /// The password, what was appended cut off.
         password: Secret,
-        /// The code that came with it.
-        code: Option<Secret>,
+        /// What came with it: a code, or the word of a method.
+        appended: Option<Appended>,
     },
     /// What this door does not do, said at once; the word is for the metric.
     Refused(Code, &'static str, &'static str),
@@ -99,8 +100,8 @@ impl Wish {
         if typed.contains(&0) {
             return Self::Hopeless("password_nul");
         }
-        let (password, code) = entry.split(&Secret::new(typed.to_vec()));
-        Self::Login { name, password, code }
+        let (password, appended) = entry.split(&Secret::new(typed.to_vec()));
+        Self::Login { name, password, appended }
     }
 }
 
@@ -294,6 +295,7 @@ mod tests {
     use super::super::side::Side;
     use super::*;
     use crate::domain::Action;
+    use crate::domain::Dialogue;
     use crate::domain::Door;
     use crate::domain::Event;
     use crate::domain::FirstAlone;
@@ -312,8 +314,8 @@ mod tests {
             client: "wiki".into(),
             login: "alice".into(),
             primary: Primary::Password(Secret::from("pass")),
-            passcode: None,
-            prompt: None,
+            appended: None,
+            dialogue: Dialogue::default(),
             source: None,
             seat: Vec::new(),
             asker: Vec::new(),

@@ -30,7 +30,9 @@ use super::root::Offer;
 use super::shake;
 use super::side::Side;
 use super::upstream::Upstream;
+use crate::domain::Appended;
 use crate::domain::AuthRequest;
+use crate::domain::Dialogue;
 use crate::domain::Door;
 use crate::domain::Grant;
 use crate::domain::Primary;
@@ -356,24 +358,24 @@ impl Connection {
                 self.discard(why);
                 self.await_verdict(id, deny(denied_at)).await
             }
-            Wish::Login { name, password, code } => {
+            Wish::Login { name, password, appended } => {
                 let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max);
-                let request = self.login_request(&settings, name, password, code);
+                let request = self.login_request(&settings, name, password, appended);
                 let login = self.house.engine.login(request, Arc::clone(&settings.rules), Arc::clone(&check) as _, settings.login_deadline);
                 self.await_verdict(id, decide(login, check, denied_at)).await
             }
         }
     }
 
-    fn login_request(&mut self, settings: &Settings, login: String, password: Secret, passcode: Option<Secret>) -> AuthRequest {
+    fn login_request(&mut self, settings: &Settings, login: String, password: Secret, appended: Option<Appended>) -> AuthRequest {
         self.binds = self.binds.saturating_add(1);
         AuthRequest {
             door: Door::Ldap,
             client: settings.name.clone(),
             login,
             primary: Primary::Password(password),
-            passcode,
-            prompt: None,
+            appended,
+            dialogue: Dialogue::default(),
             source: Some(self.peer.ip().to_canonical()),
             // No two binds are one login: each has a connection of its own that is proven or not.
             seat: [self.number.to_be_bytes(), self.binds.to_be_bytes()].concat(),

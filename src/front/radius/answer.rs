@@ -77,6 +77,7 @@ impl Writer {
         if aside.refused_there {
             return self.refusal(None, &carried).map(Reply::AtOnce);
         }
+        let carried = fitting(denial, carried);
         let enrol = self.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled).map(|url| format!("{REFUSED} To enrol, go to {url}"));
         self.refusal(Some(enrol.as_deref().unwrap_or(REFUSED)), &carried).map(Reply::Delayed)
     }
@@ -110,6 +111,15 @@ impl Writer {
         }
         reply::accept(&self.asked, self.secret.expose(), &carried, salt()?)
     }
+}
+
+/// What the first factor said beside its no, where this is its no. That a password has run out invites the client to change it, so it is told to those
+/// alone whose second factor passed.
+fn fitting(denial: Denial, refusal: Carried) -> Carried {
+    let error = refusal.vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR).next().and_then(mschap::Failure::told);
+    let invites = error == Some(mschap::Failure::Expired);
+    let first_factors = matches!(denial, Denial::BadCredential | Denial::Disabled | Denial::Locked | Denial::MustChange | Denial::NotPermitted);
+    if first_factors && (!invites || denial == Denial::MustChange) { refusal } else { Carried::default() }
 }
 
 /// What a first factor carried. Only our own rooms write it, so what cannot be read is a fault, and nothing is sent.

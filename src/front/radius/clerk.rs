@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Behind;
 use super::Client;
 use super::Settings;
 use super::answer::Reply;
 use super::answer::Writer;
+use super::census::Sheet;
 use super::clients::NasAddress;
 use super::map;
 use super::map::Errand;
@@ -29,12 +31,11 @@ use super::seen;
 use super::seen::Bounds;
 use super::seen::Kept;
 use super::seen::Key;
-use super::seen::Slot;
 use super::seen::Turn;
 use super::seen::Window;
 use super::socket::Path;
 use super::socket::Socket;
-use crate::engine::Engine;
+use super::stream::Outbox;
 use crate::engine::Login;
 use crate::metrics;
 use crate::wire::radius::Code;
@@ -47,9 +48,8 @@ use crate::wire::radius::reply::Asked;
 /// Serves one reader.
 #[derive(Debug)]
 pub(super) struct Clerk {
-    engine: Arc<Engine>,
-    /// Held by all who are at work.
-    busy: mpsc::Sender<Infallible>,
+    pub(super) behind: Behind,
+    trade: Trade,
     /// Status-Servers by who asks.
     status: Pace<IpAddr>,
     /// Lines in the log by reason.
@@ -58,23 +58,52 @@ pub(super) struct Clerk {
     pub(super) warnings: Pace<String>,
 }
 
+/// What is asked at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trade {
+    /// Who is on.
+    Accounting,
+    /// Who may come in.
+    Authentication,
+    /// Either: behind TLS there is one port for all (RFC 6614 §2.1).
+    Both,
+}
+
 /// The way a reply goes back.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
-    /// Out of the socket that the request came into.
-    Datagram(Arc<Socket>, Path),
+    /// Out of the socket that the request came into. Whoever holds it is at work, and the door waits for them.
+    Datagram { socket: Arc<Socket>, path: Path, _busy: mpsc::Sender<Infallible> },
+    /// Into the connection that the request came out of.
+    Stream(Outbox),
 }
 
 impl Way {
     pub(super) fn peer(&self) -> SocketAddr {
         match self {
-            Self::Datagram(_, path) => path.peer,
+            Self::Datagram { path, .. } => path.peer,
+            Self::Stream(outbox) => outbox.peer,
         }
     }
 
     fn send_now(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Datagram(socket, path) => socket.send(path, bytes),
+            Self::Datagram { socket, path, .. } => socket.send(path, bytes),
+            Self::Stream(outbox) => outbox.put(bytes),
+        }
+    }
+
+    /// How much the window may hold that requests of this way are in.
+    fn bounds(&self, settings: &Settings) -> Bounds {
+        let whole = settings.bounds();
+        match self {
+            Self::Datagram { .. } => whole,
+            Self::Stream(_) => Bounds {
+                running_max: whole.running_max.min(CONNECTION_RUNNING_MAX),
+                answers_max: CONNECTION_ANSWERS_MAX,
+                bytes_max: CONNECTION_BYTES_MAX,
+                keep: whole.keep,
+            },
         }
     }
 
@@ -87,10 +116,10 @@ impl Way {
 }
 
 impl Clerk {
-    pub(super) fn new(engine: Arc<Engine>, busy: mpsc::Sender<Infallible>) -> Self {
+    pub(super) fn new(behind: Behind, trade: Trade) -> Self {
         Self {
-            engine,
-            busy,
+            behind,
+            trade,
             status: Pace::new(Duration::from_millis(200), 10, KEYS_MAX),
             lines: Pace::new(Duration::from_secs(1), 5, KEYS_MAX),
             warnings: Pace::new(Duration::from_secs(60), 1, KEYS_MAX),
@@ -102,8 +131,10 @@ impl Clerk {
         if !request.signed() {
             ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
         }
+        client.card.tally.arrived(request, client, way.peer(), arrived);
         match request.code() {
             Code::StatusServer => self.tell_status(request, client, &way, arrived),
+            Code::AccountingRequest => self.book(request, client, settings, seen, way, arrived),
             _ => self.admit(request, client, settings, seen, way, arrived),
         }
     }
@@ -113,38 +144,58 @@ impl Clerk {
         if !self.status.allows(arrived, way.peer().ip()) {
             return self.discard(arrived, way, client, "status_too_often", &"Status-Server comes more than five times a second");
         }
-        match reply::accept(&Asked::of(request), client.secret.expose(), &Carried::default(), [0; 2]) {
+        let asked = Asked::of(request);
+        let made = match self.trade {
+            Trade::Accounting => reply::accounting_response(&asked, client.secret.expose()),
+            Trade::Authentication | Trade::Both => reply::accept(&asked, client.secret.expose(), &Carried::default(), [0; 2]),
+        };
+        match made {
             Ok(bytes) => way.send(&bytes),
             Err(error) => self.discard(arrived, way, client, "reply_too_long", &error),
         }
     }
 
     fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
-        let slot = Slot { peer: way.peer(), code: request.code(), identifier: request.identifier() };
-        let key = Key { slot, authenticator: *request.authenticator() };
-        let bounds = settings.bounds();
+        let Some((held, given_up)) = self.turn(request, client, settings, seen, &way, arrived) else { return };
+        let sheet = client.card.tally.begin(request.authenticator(), arrived);
+        let work = Work {
+            sheet,
+            held,
+            writer: Writer::new(Asked::of(request), Manner::of(request), client),
+            refuse_at: refuse_at(arrived, settings.reject_delay),
+            way,
+        };
+        // Begun here and not in the task: of two that ask the same the later one is to be the later one.
+        let begun = self.begin(request, client, settings, work.way.peer(), arrived);
+        tokio::spawn(work.run(begun, given_up));
+    }
+
+    /// The turn of a request that begins now. One that was seen before is answered as it was, or not at all.
+    pub(super) fn turn(
+        &mut self,
+        request: &Request<'_>,
+        client: &Client,
+        settings: &Settings,
+        seen: &Ledger,
+        way: &Way,
+        arrived: Instant,
+    ) -> Option<(Held, oneshot::Receiver<Infallible>)> {
+        let bounds = way.bounds(settings);
         let (guard, given_up) = oneshot::channel();
-        let met = seen.lock().admit(arrived, key, &bounds, guard);
+        let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds, guard);
+        if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
+            client.card.tally.again(request.authenticator(), arrived);
+        }
         match met {
             seen::Seen::Answered(bytes) if bytes.is_empty() => metrics::discard("radius", "superseded"),
             seen::Seen::Answered(bytes) => way.send(&bytes),
             seen::Seen::Full => {
-                self.discard(arrived, &way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
+                self.discard(arrived, way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
             }
-            seen::Seen::New(turn) => {
-                let work = Work {
-                    held: Held { seen: seen.clone(), turn, bounds },
-                    writer: Writer::new(Asked::of(request), Manner::of(request), client),
-                    refuse_at: refuse_at(arrived, settings.reject_delay),
-                    way,
-                    _busy: self.busy.clone(),
-                };
-                // Begun here and not in the task: of two that ask the same the later one is to be the later one.
-                let begun = self.begin(request, client, settings, work.way.peer(), arrived);
-                tokio::spawn(work.run(begun, given_up));
-            }
+            seen::Seen::New(turn) => return Some((Held { seen: seen.clone(), turn, bounds }, given_up)),
             seen::Seen::Running => metrics::discard("radius", "duplicate"),
         }
+        None
     }
 
     /// The login that the request asks for; none where it is to be rejected as it is.
@@ -155,8 +206,8 @@ impl Clerk {
             false => map::read(request, client, peer),
         };
         match errand {
-            Errand::Answer(answer) => Some(self.engine.answer(answer, within)),
-            Errand::Begin(login) => Some(self.engine.login(*login, Arc::clone(&client.rules), Arc::clone(client.first.check()), within)),
+            Errand::Answer(answer) => Some(self.behind.engine.answer(answer, within)),
+            Errand::Begin(login) => Some(self.behind.engine.login(*login, Arc::clone(&client.rules), Arc::clone(client.first.check()), within)),
             Errand::Refuse(unfit) => {
                 let why = unfit.as_str();
                 ::metrics::counter!(metrics::LOGINS, "door" => "radius", "client" => client.name.clone(), "decision" => "reject", "why" => why).increment(1);
@@ -178,7 +229,7 @@ impl Clerk {
         client.nas_address == NasAddress::Require
     }
 
-    fn discard(&mut self, now: Instant, way: &Way, client: &Client, why: &'static str, detail: &dyn Display) {
+    pub(super) fn discard(&mut self, now: Instant, way: &Way, client: &Client, why: &'static str, detail: &dyn Display) {
         metrics::discard("radius", why);
         if self.lines.allows(now, why) {
             tracing::debug!(door = "radius", client = client.name, source = %way.peer(), why, %detail, "a request was dropped");
@@ -209,11 +260,11 @@ impl Default for Ledger {
 
 /// One request in the works.
 struct Work {
+    sheet: Sheet,
     held: Held,
     writer: Writer,
     refuse_at: Instant,
     way: Way,
-    _busy: mpsc::Sender<Infallible>,
 }
 
 impl Work {
@@ -231,8 +282,15 @@ impl Work {
 
     async fn reply(&self, login: Option<Login>) -> Option<Vec<u8>> {
         let made = match login {
-            Some(login) => self.writer.reply(&login.outcome().await),
-            None => self.writer.refused(),
+            Some(login) => {
+                let outcome = login.outcome().await;
+                self.sheet.ended(&outcome);
+                self.writer.reply(&outcome)
+            }
+            None => {
+                self.sheet.refused();
+                self.writer.refused()
+            }
         };
         match made {
             Ok(Reply::AtOnce(bytes)) => Some(bytes),
@@ -246,14 +304,24 @@ impl Work {
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
                 tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");
-                None
+                self.too_big()
             }
         }
     }
 }
 
+impl Work {
+    /// What a client is told whose reply does not fit: nothing, but behind TLS that.
+    fn too_big(&self) -> Option<Vec<u8>> {
+        match self.way {
+            Way::Datagram { .. } => None,
+            Way::Stream(_) => reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).ok(),
+        }
+    }
+}
+
 /// A turn in the window. Dropped unanswered, the request may be asked again.
-struct Held {
+pub(super) struct Held {
     seen: Ledger,
     turn: Turn,
     bounds: Bounds,
@@ -261,7 +329,7 @@ struct Held {
 
 impl Held {
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    fn answer(&self, way: &Way, bytes: &Arc<[u8]>) {
+    pub(super) fn answer(&self, way: &Way, bytes: &Arc<[u8]>) {
         let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
@@ -287,5 +355,11 @@ fn refuse_at(arrived: Instant, delay: Duration) -> Instant {
 }
 
 const JITTER_MS_MAX: u64 = 100;
+/// Error-Cause (RFC 7930 §6.1).
+const RESPONSE_TOO_BIG: u32 = 601;
+/// What one connection may have in the works, and what is kept for it.
+const CONNECTION_RUNNING_MAX: usize = 4096;
+const CONNECTION_ANSWERS_MAX: usize = 1024;
+const CONNECTION_BYTES_MAX: usize = 1 << 20;
 /// Sources, reasons and clients that are paced at once.
 const KEYS_MAX: usize = 4096;

@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Addition;
+use super::census::Card;
+use super::tls::Names;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::ports::AccountingRelay;
 use crate::ports::PrimaryCheck;
 use crate::wire::radius::Integrity;
 use crate::wire::radius::Request;
@@ -26,14 +30,24 @@ pub struct Client {
     pub nas_identifier: Option<String>,
     /// Whether NAS-IP-Address must be where the packet comes from.
     pub nas_address: NasAddress,
-    /// The shared secret.
+    /// The shared secret. Of a client with a `certificate` it is `radsec`, whatever stands here (RFC 6614 §2.3).
     pub secret: Secret,
+    /// A name in its certificate: the common name, or a DNS name or address of the alternative ones. Such a client is heard behind TLS alone.
+    pub certificate: Option<String>,
     /// Whether requests must be signed.
     pub integrity: Integrity,
     /// Who checks the first factor.
     pub first: First,
+    /// What becomes of its Accounting-Requests.
+    pub accounting: Accounting,
     /// How a code is handed over.
     pub code: CodeEntry,
+    /// Whether a challenge lists the methods of the account.
+    pub menu: bool,
+    /// How somebody is waited for who must approve on the phone.
+    pub approval: Approval,
+    /// Milliseconds for which an approval that came too late counts for the next try; 0: none.
+    pub late_ms: u64,
     /// The answer to a challenge may stand in MS-CHAP2-Response, as six digits in clear (FortiGate).
     pub code_in_ms_chap2: bool,
     /// How the octets of a password are text.
@@ -48,6 +62,17 @@ pub struct Client {
     pub additions: Arc<[Addition]>,
     /// Where people without an account can make one; told to those whose first factor passed.
     pub enrol_url: Option<String>,
+    /// What is told about it.
+    pub card: Card,
+}
+
+/// What becomes of a client's Accounting-Requests (RFC 2866).
+#[derive(Clone, Debug)]
+pub enum Accounting {
+    /// They are written down: who is on.
+    Record,
+    /// They are written down once a server behind us has taken them; else the client hears nothing.
+    Relay(Arc<dyn AccountingRelay>),
 }
 
 /// Who checks the first factor, and what a client may send.
@@ -69,7 +94,9 @@ pub enum First {
 }
 
 impl First {
-    pub(super) fn check(&self) -> &Arc<dyn PrimaryCheck> {
+    /// Who checks it.
+    #[must_use]
+    pub fn check(&self) -> &Arc<dyn PrimaryCheck> {
         match self {
             Self::MsChap2(check) | Self::Password(check) | Self::Upstream { check, .. } | Self::Waived(check) => check,
         }
@@ -97,8 +124,12 @@ pub enum NasAddress {
 /// All clients, found by the network a packet comes from: the longest prefix first, and never by what is in the packet.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
+    /// In the order of the configuration.
+    all: Vec<Arc<Client>>,
     /// Clients of the same network have the same secret; among them the NAS-Identifier decides.
     by_network: HashMap<Network, Vec<Arc<Client>>>,
+    /// Those with a certificate.
+    behind_tls: Vec<Arc<Client>>,
     /// Prefix lengths there are, longest first: of IPv4, of IPv6.
     lengths: [Vec<u8>; 2],
 }
@@ -108,7 +139,16 @@ impl Clients {
     #[must_use]
     pub fn new(clients: Vec<Client>) -> Self {
         let mut all = Self::default();
-        for client in clients.into_iter().map(Arc::new) {
+        for mut client in clients {
+            if client.certificate.is_some() {
+                client.secret = Secret::from(RADSEC);
+                let client = Arc::new(client);
+                all.all.push(Arc::clone(&client));
+                all.behind_tls.push(client);
+                continue;
+            }
+            let client = Arc::new(client);
+            all.all.push(Arc::clone(&client));
             for network in &client.networks {
                 all.by_network.entry(*network).or_default().push(Arc::clone(&client));
                 let [four, six] = &mut all.lengths;
@@ -122,6 +162,12 @@ impl Clients {
         all
     }
 
+    /// All of them, in the order of the configuration.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Client>] {
+        &self.all
+    }
+
     /// Those who share the smallest network that has this address. All have one secret and one integrity.
     pub(super) fn at(&self, address: IpAddr) -> &[Arc<Client>] {
         let address = address.to_canonical();
@@ -130,6 +176,24 @@ impl Clients {
         let found = lengths.iter().find_map(|bits| self.by_network.get(&Network::around(address, *bits)?));
         found.map(Vec::as_slice).unwrap_or_default()
     }
+
+    /// Whether anybody at this address may come in behind TLS.
+    pub(super) fn may_be_behind_tls(&self, address: IpAddr) -> bool {
+        self.behind_tls.iter().any(|client| prefix_bits(client, address).is_some())
+    }
+
+    /// Those with this address *and* one of these names; of several the ones with the longest prefix.
+    pub(super) fn behind_tls(&self, address: IpAddr, names: &Names) -> Vec<Arc<Client>> {
+        let named = self.behind_tls.iter().filter(|client| client.certificate.as_deref().is_some_and(|name| names.has(name)));
+        let near: Vec<_> = named.filter_map(|client| Some((prefix_bits(client, address)?, client))).collect();
+        let longest = near.iter().map(|(bits, _)| *bits).max();
+        near.into_iter().filter(|(bits, _)| Some(*bits) == longest).map(|(_, client)| Arc::clone(client)).collect()
+    }
+}
+
+/// Bits of the smallest of the client's networks that has this address.
+fn prefix_bits(client: &Client, address: IpAddr) -> Option<u8> {
+    client.networks.iter().filter(|network| network.contains(address)).map(Network::prefix_bits).max()
 }
 
 /// Which of those who share a network has sent a verified request: the one with its NAS-Identifier, else the one without any.
@@ -138,6 +202,9 @@ pub(super) fn among<'c>(clients: &'c [Arc<Client>], request: &Request<'_>) -> Op
     let its_own = clients.iter().find(|client| client.nas_identifier.is_some() && client.nas_identifier.as_deref() == named);
     its_own.or_else(|| clients.iter().find(|client| client.nas_identifier.is_none()))
 }
+
+/// The one secret of all who are behind TLS (RFC 6614 §2.3).
+const RADSEC: &str = "radsec";
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::Behind;
 use super::Settings;
 use super::clerk::Clerk;
 use super::clerk::Ledger;
+use super::clerk::Trade;
 use super::clerk::Way;
 use super::clients;
 use super::clients::Client;
@@ -30,11 +33,21 @@ pub(super) struct Desk {
     seen: Ledger,
     settings: watch::Receiver<Arc<Settings>>,
     clerk: Clerk,
+    trade: Trade,
+    /// Held by all who are at work.
+    busy: mpsc::Sender<Infallible>,
 }
 
 impl Desk {
-    pub(super) fn new(socket: Arc<Socket>, seen: Ledger, settings: watch::Receiver<Arc<Settings>>, clerk: Clerk) -> Self {
-        Self { socket, seen, settings, clerk }
+    pub(super) fn new(
+        socket: Arc<Socket>,
+        seen: Ledger,
+        settings: watch::Receiver<Arc<Settings>>,
+        behind: Behind,
+        trade: Trade,
+        busy: mpsc::Sender<Infallible>,
+    ) -> Self {
+        Self { socket, seen, settings, clerk: Clerk::new(behind, trade), trade, busy }
     }
 
     /// Reads until the other end of `stop` goes.
@@ -70,11 +83,17 @@ impl Desk {
             }
             return self.discard(arrived, path, None, "unknown_client", &"no [[radius.client]] has this address in its networks");
         };
-        let request = match Request::verify(datagram, secret_holder.secret.expose(), secret_holder.integrity) {
+        let secret = secret_holder.secret.expose();
+        let verified = match self.trade {
+            // The demand for a Message-Authenticator is none on accounting.
+            Trade::Accounting => Request::verify_accounting(datagram, secret),
+            Trade::Authentication | Trade::Both => Request::verify(datagram, secret, secret_holder.integrity),
+        };
+        let request = match verified {
             Ok(request) => request,
             Err(refusal) => return self.refuse(arrived, path, secret_holder, refusal),
         };
-        let way = Way::Datagram(Arc::clone(&self.socket), path);
+        let way = Way::Datagram { socket: Arc::clone(&self.socket), path, _busy: self.busy.clone() };
         // Whoever shares a network has one secret: any of them may answer a Status-Server.
         let client = if request.code() == Code::StatusServer { Some(secret_holder) } else { clients::among(candidates, &request) };
         let Some(client) = client else {
@@ -85,9 +104,15 @@ impl Desk {
 
     /// A packet that is no request. What an operator must put right is said aloud, once a minute for each client.
     fn refuse(&mut self, now: Instant, path: Path, client: &Client, refusal: Refusal) {
-        let aloud = matches!(refusal, Refusal::WrongSignature | Refusal::Unsigned | Refusal::UnsignedProxyState | Refusal::UnsignedStatus);
+        let aloud = matches!(
+            refusal,
+            Refusal::WrongSignature | Refusal::Unsigned | Refusal::UnsignedProxyState | Refusal::UnsignedStatus | Refusal::WrongAuthenticator
+        );
         if aloud && self.clerk.warnings.allows(now, format!("{} {}", client.name, refusal.as_str())) {
             tracing::warn!(door = "radius", client = client.name, source = %path.peer, why = refusal.as_str(), "{refusal} (client {})", client.name);
+        }
+        if matches!(refusal, Refusal::Unsigned | Refusal::UnsignedProxyState) {
+            client.card.tally.dropped_unsigned();
         }
         self.discard(now, path, Some(client), refusal.as_str(), &refusal);
     }

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use super::Charset;
 use super::Client;
 use super::First;
+use crate::domain::Appended;
 use crate::domain::AuthRequest;
 use crate::domain::CodeEntry;
+use crate::domain::Dialogue;
 use crate::domain::Door;
 use crate::domain::Primary;
 use crate::domain::Relayed;
@@ -97,7 +99,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         return Err(Unfit::Ambiguous);
     }
     let login = request.text(attr::USER_NAME).filter(|name| !name.chars().any(char::is_control)).ok_or(Unfit::BadName)?.to_owned();
-    let Given { primary, passcode, can_answer } = given(request, client)?;
+    let Given { primary, appended, can_answer } = given(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
         return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said: primary }));
@@ -114,18 +116,18 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         client: client.name.clone(),
         login,
         primary,
-        passcode,
-        prompt,
+        appended,
+        dialogue: Dialogue { prompt, menu: client.menu, approval: client.approval, late_ms: client.late_ms, change: false },
         source: source(request, client),
         seat,
-        asker: asker(request, peer),
+        asker: asker(request, client, peer),
     })))
 }
 
 /// The first factor of a request, and what came along with it.
 struct Given {
     primary: Primary,
-    passcode: Option<Secret>,
+    appended: Option<Appended>,
     /// The client sends what a person types, so a text challenge can be answered.
     can_answer: bool,
 }
@@ -145,10 +147,10 @@ fn by_password(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     }
     let typed = password(request, client)?.ok_or(Unfit::NoCredential)?;
     if request.state().is_some() {
-        return Ok(Given { primary: Primary::Password(trimmed(&typed)), passcode: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(typed), appended: None, can_answer: true });
     }
-    let (password, passcode) = client.code.split(&typed);
-    Ok(Given { primary: Primary::Password(password), passcode, can_answer: true })
+    let (password, appended) = client.code.split(&typed);
+    Ok(Given { primary: Primary::Password(password), appended, can_answer: true })
 }
 
 /// MS-CHAPv2, or a password in clear. Some clients put the answer to a challenge where the response would be.
@@ -160,11 +162,15 @@ fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
         return Err(Unfit::OtherCredential);
     }
     if let Some(code) = answered_in_response(request, client) {
-        return Ok(Given { primary: Primary::Password(code), passcode: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(code), appended: None, can_answer: true });
+    }
+    if request.ms_chap2().is_none() && request.ms_chap2_cpw().is_some() {
+        let packet = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
+        return Ok(Given { primary: Primary::MsChap2Change(Secret::new(packet.as_bytes().to_vec())), appended: None, can_answer: false });
     }
     let proof = request.ms_chap2().ok_or(Unfit::NoCredential)?;
     let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.response) };
-    Ok(Given { primary, passcode: None, can_answer: client.code_in_ms_chap2 })
+    Ok(Given { primary, appended: None, can_answer: client.code_in_ms_chap2 })
 }
 
 /// Whatever there is, for a server behind us: it knows what to make of it.
@@ -182,24 +188,24 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
         return Err(Unfit::NoCredential);
     }
     let mut forward = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
-    let mut passcode = None;
+    let mut appended = None;
     let answers = request.state().is_some();
     if let Some(typed) = typed.as_ref().filter(|_| !answers) {
         if typed.is_empty() {
             return Err(Unfit::EmptyPassword);
         }
-        let (password, code) = client.code.split(typed);
+        let (password, cut) = client.code.split(typed);
         forward = forward.with_password(password.expose()).map_err(|_| Unfit::BadPassword)?;
-        passcode = code;
+        appended = cut;
     }
     let proof = Secret::new(
         forward.attributes().iter().filter(|attribute| CREDENTIALS.contains(&attribute.kind)).flat_map(|attribute| attribute.value.to_vec()).collect(),
     );
     let code = answered_in_response(request, client);
     let can_answer = typed.is_some() || client.code_in_ms_chap2 && request.ms_chap2().is_some();
-    let typed = code.or_else(|| typed.as_ref().map(trimmed));
+    let typed = code.or(typed);
     let packet = Secret::new(forward.as_bytes().to_vec());
-    Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), passcode, can_answer })
+    Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), appended, can_answer })
 }
 
 /// The client has checked the password itself: what comes in its place can only be the code, or nothing.
@@ -207,12 +213,12 @@ fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     if request.has_other_credential() {
         return Err(Unfit::OtherCredential);
     }
-    let typed = password(request, client)?.map(|typed| trimmed(&typed)).filter(|typed| !typed.is_empty());
+    let typed = password(request, client)?;
     if request.state().is_some() {
-        return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), passcode: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), appended: None, can_answer: true });
     }
-    let passcode = typed.filter(CodeEntry::is_code);
-    Ok(Given { primary: Primary::Waived, passcode, can_answer: true })
+    let appended = typed.and_then(|typed| Appended::alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
+    Ok(Given { primary: Primary::Waived, appended, can_answer: true })
 }
 
 /// The answer to a challenge in an MS-CHAP2-Response: six digits where the peer's challenge would begin (FortiGate).
@@ -220,7 +226,7 @@ fn answered_in_response(request: &Request<'_>, client: &Client) -> Option<Secret
     request.state().filter(|_| client.code_in_ms_chap2)?;
     let response = request.attributes().vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP2_RESPONSE).next()?;
     let code = Secret::new(response.get(2..8)?.to_vec());
-    CodeEntry::is_code(&code).then_some(code)
+    Appended::is_code(&code).then_some(code)
 }
 
 /// What was typed. Control characters are in no password a person types, and a NUL would end it early somewhere behind us.
@@ -238,9 +244,6 @@ fn password(request: &Request<'_>, client: &Client) -> Result<Option<Secret>, Un
     if control { Err(Unfit::BadPassword) } else { Ok(Some(typed)) }
 }
 
-fn trimmed(typed: &Secret) -> Secret {
-    Secret::new(typed.expose().trim_ascii().to_vec())
-}
 /// Where the person sits: what must be the same when a login is answered or repeated.
 fn seat(request: &Request<'_>) -> Vec<u8> {
     let mut seat = Vec::new();
@@ -253,9 +256,16 @@ fn seat(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// Who asks. Without Calling-Station-Id all people of a NAS look alike, and one who knows another's password could join that one's login and take
-/// its approval; so there it must come from the same port.
-fn asker(request: &Request<'_>, peer: SocketAddr) -> Vec<u8> {
-    if request.first(attr::CALLING_STATION_ID).is_some() { Vec::new() } else { peer.to_string().into_bytes() }
+/// its approval; so there it must come from the same port, and over TLS, where all come from one port, be the same request.
+fn asker(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Vec<u8> {
+    if request.first(attr::CALLING_STATION_ID).is_some() {
+        return Vec::new();
+    }
+    let mut asker = peer.to_string().into_bytes();
+    if client.certificate.is_some() {
+        asker.extend_from_slice(request.authenticator());
+    }
+    asker
 }
 
 /// Where the person is, as the client's chosen attribute tells; nothing where it tells no address, or two.

@@ -6,9 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::Digest;
+use sha2::Sha256;
 use tokio::time::Instant;
 
 use crate::wire::radius::Code;
+use crate::wire::radius::Request;
 
 /// What was asked at one socket, and what was answered. Each question in the works holds a `G`; it is dropped when nobody wants the answer any more.
 ///
@@ -30,12 +33,25 @@ pub(super) struct Key {
     pub(super) authenticator: [u8; 16],
 }
 
+impl Key {
+    /// Of a verified request. A RADIUS/1.1 client that uses a token again for something else has asked something else: what it asks stands in for the
+    /// authenticator, so that nobody ever gets another's answer (RFC 9765 §4.2.1).
+    pub(super) fn of(request: &Request<'_>, peer: SocketAddr) -> Self {
+        let code = request.code();
+        match request.token() {
+            Some(token) => Self { slot: Slot { peer, code, number: token }, authenticator: digest(request) },
+            None => Self { slot: Slot { peer, code, number: request.identifier().into() }, authenticator: *request.authenticator() },
+        }
+    }
+}
+
 /// Of one client at most one request goes by this at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) peer: SocketAddr,
     pub(super) code: Code,
-    pub(super) identifier: u8,
+    /// The identifier, or in RADIUS/1.1 the token.
+    pub(super) number: u32,
 }
 
 /// Whether a request was seen before.
@@ -180,6 +196,17 @@ impl<G> Entry<G> {
     }
 }
 
+fn digest(request: &Request<'_>) -> [u8; 16] {
+    let mut digest = Sha256::new();
+    for attribute in request.attributes() {
+        digest.update([attribute.kind]);
+        digest.update(attribute.value.len().to_be_bytes());
+        digest.update(attribute.value);
+    }
+    let whole: [u8; 32] = digest.finalize().into();
+    whole.first_chunk().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
@@ -189,7 +216,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { running_max: 3, answers_max: 4, bytes_max: 100, keep: Duration::from_secs(30) };
 
     fn key(identifier: u8, authenticator: u8) -> Key {
-        Key { slot: Slot { peer: "192.0.2.1:1000".parse().unwrap(), code: Code::AccessRequest, identifier }, authenticator: [authenticator; 16] }
+        Key { slot: Slot { peer: "192.0.2.1:1000".parse().unwrap(), code: Code::AccessRequest, number: identifier.into() }, authenticator: [authenticator; 16] }
     }
 
     fn turn(seen: Seen) -> Turn {
@@ -217,7 +244,7 @@ mod tests {
         turn(window.admit(now, elsewhere(|slot| slot.peer.set_port(1001)), &bounds, ()));
         turn(window.admit(now, elsewhere(|slot| slot.peer.set_ip([192, 0, 2, 2].into())), &bounds, ()));
         turn(window.admit(now, elsewhere(|slot| slot.code = Code::StatusServer), &bounds, ()));
-        turn(window.admit(now, elsewhere(|slot| slot.identifier = 2), &bounds, ()));
+        turn(window.admit(now, elsewhere(|slot| slot.number = 2), &bounds, ()));
         assert_eq!(window.admit(now, key(1, 1), &bounds, ()), Seen::Running);
     }
 

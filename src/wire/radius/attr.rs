@@ -336,6 +336,22 @@ pub const CALLED_STATION_ID: u8 = 30;
 pub const CALLING_STATION_ID: u8 = 31;
 /// NAS-Identifier (RFC 2865 §5.32).
 pub const NAS_IDENTIFIER: u8 = 32;
+/// Acct-Status-Type (RFC 2866 §5.1).
+pub const ACCT_STATUS_TYPE: u8 = 40;
+/// Acct-Delay-Time, in seconds (RFC 2866 §5.2).
+pub const ACCT_DELAY_TIME: u8 = 41;
+/// Acct-Input-Octets (RFC 2866 §5.3).
+pub const ACCT_INPUT_OCTETS: u8 = 42;
+/// Acct-Output-Octets (RFC 2866 §5.4).
+pub const ACCT_OUTPUT_OCTETS: u8 = 43;
+/// Acct-Session-Id (RFC 2866 §5.5).
+pub const ACCT_SESSION_ID: u8 = 44;
+/// Acct-Session-Time, in seconds (RFC 2866 §5.7).
+pub const ACCT_SESSION_TIME: u8 = 46;
+/// Acct-Input-Gigawords (RFC 2869 §5.1).
+pub const ACCT_INPUT_GIGAWORDS: u8 = 52;
+/// Acct-Output-Gigawords (RFC 2869 §5.2).
+pub const ACCT_OUTPUT_GIGAWORDS: u8 = 53;
 /// Proxy-State (RFC 2865 §5.33).
 pub const PROXY_STATE: u8 = 33;
 /// CHAP-Challenge (RFC 2865 §5.40).

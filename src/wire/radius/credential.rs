@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::Request;
 use super::Version;
 use super::attr;
+use super::attr::Attributes;
 
 /// EAP-Messages with other attributes between them: not one EAP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +87,20 @@ impl<'a> Request<'a> {
         Some(Chap { identifier: *identifier, response: response.try_into().ok()?, challenge })
     }
 
+    /// As [`Attributes::ms_chap2`].
+    #[must_use]
+    pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
+        self.attributes.ms_chap2()
+    }
+
+    /// As [`Attributes::ms_chap2_cpw`].
+    #[must_use]
+    pub fn ms_chap2_cpw(&self) -> Option<MsChap2Change<'a>> {
+        self.attributes.ms_chap2_cpw()
+    }
+}
+
+impl<'a> Attributes<'a> {
     /// MS-CHAPv2, where challenge and response have the lengths they must have, and flags and reserved octets are blank.
     #[must_use]
     pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
@@ -115,7 +130,7 @@ impl<'a> Request<'a> {
     /// The pieces of an encrypted new password, by their numbers (RFC 2548 §2.1.6).
     fn new_password(&self, identifier: u8) -> Option<Zeroizing<Vec<u8>>> {
         let mut pieces = Vec::new();
-        for value in self.attributes.vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_NT_ENC_PW) {
+        for value in self.vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_NT_ENC_PW) {
             let (head, piece) = value.split_first_chunk::<4>()?;
             let [code, of, high, low] = *head;
             if code != NT_ENC_PW || of != identifier {
@@ -138,7 +153,7 @@ impl<'a> Request<'a> {
 
     /// The first of this attribute of Microsoft's.
     fn microsoft(&self, kind: u8) -> Option<&'a [u8]> {
-        self.attributes.vendor(attr::VENDOR_MICROSOFT, kind).next()
+        self.vendor(attr::VENDOR_MICROSOFT, kind).next()
     }
 }
 

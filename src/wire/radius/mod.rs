@@ -226,7 +226,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn has_other_credential(&self) -> bool {
         let plain = [attr::CHAP_PASSWORD, attr::ARAP_PASSWORD, attr::EAP_MESSAGE].into_iter().any(|kind| self.attributes.contains(kind));
-        let vendor = [attr::MS_CHAP_RESPONSE, attr::MS_CHAP2_RESPONSE];
+        let vendor = [attr::MS_CHAP_RESPONSE, attr::MS_CHAP2_RESPONSE, attr::MS_CHAP2_CPW];
         plain || vendor.into_iter().any(|kind| self.attributes.vendor(attr::VENDOR_MICROSOFT, kind).next().is_some())
     }
 

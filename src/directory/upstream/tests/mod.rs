@@ -19,6 +19,7 @@ use super::AskError;
 use super::Settings;
 use super::Upstream;
 use crate::domain::Secret;
+use crate::ports::AccountingRelay;
 use crate::wire::radius::Code;
 use crate::wire::radius::Integrity;
 use crate::wire::radius::Request;
@@ -144,4 +145,24 @@ fn what_cannot_be_opened_says_why() {
     assert_eq!(refused(Settings { secret: Secret::default(), ..settings(&[address], seconds(5), 3) }), "the shared secret is empty");
     let over_tls = Settings { servers: vec!["radsec://127.0.0.1".parse().unwrap()], ..settings(&[], seconds(5), 3) };
     assert_eq!(refused(over_tls), "a server over TLS needs ca_file, cert_file and key");
+}
+
+#[tokio::test]
+async fn r_100_accounting_is_handed_on_and_only_an_authentic_answer_counts() {
+    let lab = Lab::new().await;
+    let upstream = upstream(&[&lab], 60, 1);
+    let packet = Secret::new(vec![attr::ACCT_STATUS_TYPE, 6, 0, 0, 0, 1]);
+    let relaying = tokio::spawn(async move { upstream.relay(&packet).await });
+    let got = loop {
+        let got = lab.anything().await;
+        if got.bytes[0] == 4 {
+            break got;
+        }
+    };
+    let request = Request::verify_accounting(&got.bytes, SECRET).unwrap();
+    assert_eq!(request.first(attr::ACCT_STATUS_TYPE).unwrap().integer(), Some(1));
+    let asked = Asked::of(&request);
+    lab.send(&reply::accounting_response(&asked, b"another").unwrap(), &got).await;
+    lab.send(&reply::accounting_response(&asked, SECRET).unwrap(), &got).await;
+    assert_eq!(relaying.await.unwrap(), Ok(()));
 }

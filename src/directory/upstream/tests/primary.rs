@@ -61,8 +61,8 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
         client: "vpn".into(),
         login: login.into(),
         primary: Primary::Relayed(Relayed { packet, proof: Secret::default(), typed: None, named }),
-        passcode: None,
-        prompt: None,
+        appended: None,
+        dialogue: Dialogue::default(),
         source: None,
         seat: Vec::new(),
         asker: Vec::new(),
@@ -72,12 +72,17 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
 async fn desk() -> (Lab, ByUpstream) {
     let lab = Lab::new().await;
     let upstream = upstream(&[&lab], 5, 1);
-    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)) })
+    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)), names_inner: false })
 }
 
 /// One login as the engine does it, up to the end of the check; the server accepts with this User-Name.
 async fn accepted(login: &str, about: &str, named: bool, accept: Option<&str>) -> Result<Checked, PrimaryError> {
+    told(login, about, named, accept, false).await
+}
+
+async fn told(login: &str, about: &str, named: bool, accept: Option<&str>, names_inner: bool) -> Result<Checked, PrimaryError> {
     let (lab, check) = desk().await;
+    let check = ByUpstream { names_inner, ..check };
     let request = request(login, about, named);
     let entry = check.resolve(&request).await?;
     let mut aside = Aside::default();
@@ -100,6 +105,9 @@ fn unknown() -> Result<Checked, PrimaryError> {
 async fn r_087_an_outer_eap_identity_never_becomes_the_account() {
     assert_eq!(accepted("anonymous", "anonymous", false, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())));
     assert_eq!(accepted("alice", "alice", false, None).await, unknown(), "an outer name proves nothing, whatever it says");
+    assert_eq!(accepted("alice", "alice", false, Some("Alice ")).await, unknown(), "a server may just send back what it was sent");
+    assert_eq!(told("alice", "alice", false, Some("alice"), true).await, Ok(Checked::Passed(alice())), "unless it is known not to");
+    assert_eq!(told("alice", "alice", false, None, true).await, unknown());
     assert_eq!(accepted("alice", "alice", false, Some("nobody")).await, Ok(Checked::Passed(stranger("nobody"))));
 }
 

@@ -3,6 +3,7 @@
 use super::SECRET;
 use super::World;
 use super::client;
+use crate::domain::Appended;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Denial;
@@ -56,15 +57,15 @@ fn a_request_is_a_login_in_the_door_s_words() {
     let login = begin(&request().password(b"open sesame"), &fixture());
     let Primary::Password(password) = &login.primary else { panic!("{login:?}") };
     assert_eq!((login.door, login.client.as_str(), login.login.as_str(), password.expose()), (Door::Radius, "fortigate", "alice", &b"open sesame"[..]));
-    assert_eq!(login.prompt.as_deref(), Some("Enter your code:"));
-    assert!(login.passcode.is_none() && login.source.is_none());
+    assert_eq!(login.dialogue.prompt.as_deref(), Some("Enter your code:"));
+    assert!(login.appended.is_none() && login.source.is_none());
 
     let mut appending = fixture();
     appending.code = CodeEntry::Append(",".into());
     let login = begin(&request().password(b"open sesame,123456"), &appending);
     let Primary::Password(password) = &login.primary else { panic!("{login:?}") };
-    assert_eq!((password.expose(), login.passcode.as_ref().unwrap().expose()), (&b"open sesame"[..], &b"123456"[..]));
-    assert_eq!(login.prompt, None);
+    assert_eq!((password.expose(), login.appended), (&b"open sesame"[..], Some(Appended::Code(Secret::from("123456")))));
+    assert_eq!(login.dialogue.prompt, None);
 }
 
 #[test]
@@ -119,11 +120,11 @@ fn what_may_be_there_once_is_not_guessed_at_when_it_is_there_twice() {
 }
 
 #[test]
-fn an_answer_brings_its_state_and_a_code_without_the_blanks_around_it() {
+fn an_answer_brings_its_state_and_what_was_typed_as_it_was_typed() {
     let Errand::Answer(answer) = errand(&request().with(attr::STATE, &[7; 32]).password(b" 123456 "), &fixture()) else { panic!("no answer") };
     assert_eq!(
         (answer.state.expose().to_vec(), answer.client.as_str(), answer.login.as_str(), answer.said.typed().unwrap().expose()),
-        (vec![7; 32], "fortigate", "alice", &b"123456"[..])
+        (vec![7; 32], "fortigate", "alice", &b" 123456 "[..])
     );
 }
 

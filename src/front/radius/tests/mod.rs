@@ -1,8 +1,11 @@
 //! The door against a fake world, over real sockets of the loopback.
 
+mod accounting;
 mod door;
 mod logins;
 mod mapping;
+mod radsec;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,12 +22,17 @@ use tokio::net::UdpSocket;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
+use super::Accounting;
+use super::Behind;
+use super::Card;
+use super::Census;
 use super::Charset;
 use super::Client;
 use super::Clients;
 use super::Door;
 use super::First;
 use super::NasAddress;
+use super::Sessions;
 use super::Settings;
 use crate::domain::*;
 use crate::engine::Engine;
@@ -194,11 +202,16 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         name: "fortigate".into(),
         networks: vec!["127.0.0.0/24".parse().unwrap(), "::1".parse().unwrap()],
         secret: Secret::new(SECRET.to_vec()),
+        certificate: None,
+        accounting: Accounting::Record,
         integrity: Integrity::Require,
         nas_identifier: None,
         nas_address: NasAddress::Log,
         first: First::Password(world.clone()),
         code: CodeEntry::Challenge("Enter your code:".into()),
+        menu: false,
+        approval: Approval::Wait,
+        late_ms: 0,
         code_in_ms_chap2: false,
         charset: Charset::Utf8,
         patience: Duration::from_secs(30),
@@ -206,6 +219,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         rules: Arc::new(rules),
         additions: Arc::default(),
         enrol_url: None,
+        card: Card { profile: None, first: "directory world".into(), retransmits: None, tally: Census::new().tally("fortigate") },
     }
 }
 
@@ -233,11 +247,18 @@ fn open(method: Method) -> House {
     open_at("127.0.0.1:0", world, settings)
 }
 
-fn open_at(address: &str, world: Arc<World>, settings: Settings) -> House {
+/// Decides by this world.
+fn engine(world: &Arc<World>) -> Arc<Engine> {
     let engine = Engine::new(world.clone(), world.clone(), Limits { logins_max: 100, parked_max: 50, challenge_keep: Duration::from_secs(120) }).unwrap();
     engine.equip(HashMap::from([("world".to_owned(), world.clone() as Arc<dyn Provider>)]));
+    engine
+}
+
+fn open_at(address: &str, world: Arc<World>, settings: Settings) -> House {
+    let engine = engine(&world);
     let (settings, receiver) = watch::channel(Arc::new(settings));
-    let door = Door::open(address.parse().unwrap(), receiver, Arc::clone(&engine)).unwrap();
+    let behind = Behind { engine: Arc::clone(&engine), sessions: Sessions::new(world.clone()) };
+    let door = Door::open(address.parse().unwrap(), receiver, behind).unwrap();
     House { world, door, engine, settings }
 }
 

@@ -1,0 +1,387 @@
+//! Who is on: what clients tell by accounting (RFC 2866), in memory, bounded, and gone when nobody speaks of it any more.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::domain::Timestamp;
+use crate::metrics;
+use crate::ports::Clock;
+
+/// The table of those who are on. Clones are the same table. It decides nothing: nobody is let in or kept out for what is in here.
+#[derive(Clone)]
+pub struct Sessions {
+    clock: Arc<dyn Clock>,
+    table: Arc<Mutex<Table>>,
+}
+
+/// One session, as its client tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The client, by its name in the configuration.
+    pub client: String,
+    /// The NAS: NAS-Identifier, NAS-IP-Address, NAS-IPv6-Address or where it comes from, whichever there is first.
+    pub nas: String,
+    /// Acct-Session-Id.
+    pub id: String,
+    /// User-Name.
+    pub name: Option<String>,
+    /// Calling-Station-Id: where the person is.
+    pub source: Option<String>,
+    /// Framed-IP-Address or Framed-IPv6-Address: which address the person was given.
+    pub address: Option<IpAddr>,
+    /// When it began.
+    pub since: Timestamp,
+    /// When it was last spoken of.
+    pub heard: Timestamp,
+    /// Octets from the person.
+    pub input_octets: u64,
+    /// Octets to the person.
+    pub output_octets: u64,
+}
+
+/// Some sessions in the order of client, NAS and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionPage {
+    /// As many as were asked for, or what is left.
+    pub sessions: Vec<Arc<Session>>,
+    /// What to pass as `after` for the next page; none on the last.
+    pub next: Option<String>,
+}
+
+/// What an Accounting-Request says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) status: Status,
+    /// As far as it is told; times are to be reckoned yet.
+    pub(super) session: Session,
+    /// How long the NAS has tried to tell us (Acct-Delay-Time), in milliseconds.
+    pub(super) late_ms: u64,
+    /// How long the session has lasted (Acct-Session-Time), in milliseconds.
+    pub(super) lasted_ms: Option<u64>,
+}
+
+/// Acct-Status-Type (RFC 2866 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It is still on.
+    Interim,
+    /// The NAS begins or ends: nobody is on there.
+    NasCleared,
+    /// Of tunnels and links, of which nobody keeps count here.
+    Other,
+    /// It begins.
+    Start,
+    /// It has ended.
+    Stop,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    on: BTreeMap<Key, Entry>,
+    /// In the order in which they were last spoken of.
+    heard: BTreeMap<u64, Key>,
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    session: Arc<Session>,
+    heard: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    client: String,
+    nas: String,
+    id: String,
+}
+
+impl Sessions {
+    /// Nobody is on yet.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, table: Arc::default() }
+    }
+
+    /// At most `count_max` sessions behind `after`, those in whose name, client, NAS, id or addresses `search` stands (case ignored).
+    #[must_use]
+    pub fn page(&self, search: &str, after: Option<&str>, count_max: usize) -> SessionPage {
+        let wanted = search.to_lowercase();
+        let mut behind = after.map(Key::parsed);
+        let mut sessions: Vec<Arc<Session>> = Vec::new();
+        loop {
+            // Piece by piece, so that no request waits for a search through all of it.
+            let piece = self.behind(behind.as_ref());
+            let Some(last) = piece.last() else { return SessionPage { sessions, next: None } };
+            behind = Some(Key::of(last));
+            for session in piece.into_iter().filter(|session| session.speaks_of(&wanted)) {
+                if sessions.len() >= count_max {
+                    return SessionPage { next: sessions.last().map(|last| Key::of(last).written()), sessions };
+                }
+                sessions.push(session);
+            }
+        }
+    }
+
+    /// How many are on.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let mut table = self.lock();
+        table.expire(self.clock.now());
+        table.on.len()
+    }
+
+    /// Writes down what a client says, and gives back how the session stands now, or stood at its end.
+    pub(super) fn write(&self, report: Report) -> Arc<Session> {
+        let now = self.clock.now();
+        let mut table = self.lock();
+        table.expire(now);
+        let key = Key::of(&report.session);
+        let before = table.on.get(&key).map(|entry| Arc::clone(&entry.session));
+        let status = report.status;
+        let session = Arc::new(stand(report, before.as_deref(), now));
+        match status {
+            Status::Start | Status::Interim => table.put(key, Arc::clone(&session)),
+            Status::Stop => table.remove(&key),
+            Status::NasCleared => table.clear(&key),
+            Status::Other => {}
+        }
+        ::metrics::gauge!(metrics::SESSIONS).set(f64::from(u32::try_from(table.on.len()).unwrap_or(u32::MAX)));
+        session
+    }
+
+    fn behind(&self, after: Option<&Key>) -> Vec<Arc<Session>> {
+        let mut table = self.lock();
+        table.expire(self.clock.now());
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        table.on.range((from, Bound::Unbounded)).take(PIECE).map(|(_, entry)| Arc::clone(&entry.session)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    fn speaks_of(&self, wanted: &str) -> bool {
+        let address = self.address.map(|address| address.to_string());
+        let texts = [Some(&self.client), Some(&self.nas), Some(&self.id), self.name.as_ref(), self.source.as_ref(), address.as_ref()];
+        wanted.is_empty() || texts.into_iter().flatten().any(|text| text.to_lowercase().contains(wanted))
+    }
+}
+
+impl Table {
+    fn put(&mut self, key: Key, session: Arc<Session>) {
+        self.remove(&key);
+        if self.on.len() >= SESSIONS_MAX
+            && let Some(oldest) = self.heard.first_key_value().map(|(_, key)| key.clone())
+        {
+            metrics::discard("radius", "session");
+            self.remove(&oldest);
+        }
+        self.number = self.number.wrapping_add(1);
+        self.heard.insert(self.number, key.clone());
+        self.on.insert(key, Entry { session, heard: self.number });
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(entry) = self.on.remove(key) {
+            self.heard.remove(&entry.heard);
+        }
+    }
+
+    /// All of one NAS of one client.
+    fn clear(&mut self, nas: &Key) {
+        let first = Key { id: String::new(), ..nas.clone() };
+        let gone: Vec<_> = self.on.range(first..).map(|(key, _)| key).take_while(|key| key.client == nas.client && key.nas == nas.nas).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(key) = self.heard.first_key_value().map(|(_, key)| key.clone()) {
+            let fresh = self.on.get(&key).is_some_and(|entry| entry.session.heard.0.saturating_add(SILENT_MAX_MS) > now.0);
+            if fresh {
+                return;
+            }
+            self.heard.pop_first();
+            self.on.remove(&key);
+        }
+    }
+}
+
+impl Key {
+    fn of(session: &Session) -> Self {
+        Self { client: session.client.clone(), nas: session.nas.clone(), id: session.id.clone() }
+    }
+
+    /// No part has a zero byte in it.
+    fn written(&self) -> String {
+        format!("{}\0{}\0{}", self.client, self.nas, self.id)
+    }
+
+    fn parsed(text: &str) -> Self {
+        let mut parts = text.splitn(3, '\0').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        Self { client: next(), nas: next(), id: next() }
+    }
+}
+
+/// How a session stands by a report. What a later one leaves out is as it was.
+fn stand(report: Report, before: Option<&Session>, now: Timestamp) -> Session {
+    let Report { status, mut session, late_ms, lasted_ms } = report;
+    session.heard = now;
+    let began = now.0.saturating_sub(late_ms).saturating_sub(lasted_ms.filter(|_| status != Status::Start).unwrap_or_default());
+    session.since = Timestamp(began);
+    if let Some(before) = before {
+        session.since = before.since;
+        session.name = session.name.or_else(|| before.name.clone());
+        session.source = session.source.or_else(|| before.source.clone());
+        session.address = session.address.or(before.address);
+        session.input_octets = session.input_octets.max(before.input_octets);
+        session.output_octets = session.output_octets.max(before.output_octets);
+    }
+    session
+}
+
+/// Sessions that are held; above that those go that were not spoken of for longest.
+const SESSIONS_MAX: usize = 100_000;
+/// How long a session is believed to be on that nobody speaks of: a day.
+const SILENT_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// Sessions that are looked through at once.
+const PIECE: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    const START: u64 = 1_000_000_000;
+
+    fn table() -> (Sessions, Arc<Hand>) {
+        let hand = Arc::new(Hand(AtomicU64::new(START)));
+        (Sessions::new(hand.clone()), hand)
+    }
+
+    fn report(status: Status, client: &str, nas: &str, id: &str) -> Report {
+        let session = Session {
+            client: client.into(),
+            nas: nas.into(),
+            id: id.into(),
+            name: Some("alice".into()),
+            source: None,
+            address: None,
+            since: Timestamp(0),
+            heard: Timestamp(0),
+            input_octets: 0,
+            output_octets: 0,
+        };
+        Report { status, session, late_ms: 0, lasted_ms: None }
+    }
+
+    fn ids(sessions: &Sessions, search: &str) -> Vec<String> {
+        sessions.page(search, None, 1000).sessions.iter().map(|session| session.id.clone()).collect()
+    }
+
+    #[test]
+    fn a_session_begins_goes_on_and_ends() {
+        let (sessions, hand) = table();
+        sessions.write(Report { late_ms: 2_000, ..report(Status::Start, "vpn", "n", "1") });
+        hand.0.fetch_add(60_000, Ordering::SeqCst);
+        let mut interim = report(Status::Interim, "vpn", "n", "1");
+        interim.session = Session { name: None, input_octets: 5, output_octets: 7, ..interim.session };
+        sessions.write(Report { lasted_ms: Some(1), ..interim });
+        let page = sessions.page("", None, 10);
+        let session = &page.sessions[0];
+        assert_eq!((session.since, session.heard, session.name.as_deref()), (Timestamp(START - 2_000), Timestamp(START + 60_000), Some("alice")));
+        assert_eq!((session.input_octets, session.output_octets, page.next), (5, 7, None));
+        sessions.write(report(Status::Stop, "vpn", "n", "1"));
+        assert_eq!(sessions.count(), 0);
+    }
+
+    #[test]
+    fn one_that_was_on_before_we_were_is_reckoned_from_what_it_says() {
+        let (sessions, _) = table();
+        sessions.write(Report { lasted_ms: Some(50_000), late_ms: 1_000, ..report(Status::Interim, "vpn", "n", "1") });
+        assert_eq!(sessions.page("", None, 1).sessions[0].since, Timestamp(START - 51_000));
+    }
+
+    #[test]
+    fn a_nas_that_begins_anew_clears_its_own_sessions_and_nobody_elses() {
+        let (sessions, _) = table();
+        for (client, nas, id) in [("vpn", "n", "1"), ("vpn", "n", "2"), ("vpn", "o", "3"), ("wifi", "n", "4")] {
+            sessions.write(report(Status::Start, client, nas, id));
+        }
+        sessions.write(report(Status::NasCleared, "vpn", "n", ""));
+        assert_eq!(ids(&sessions, ""), ["3", "4"]);
+    }
+
+    #[test]
+    fn what_is_not_spoken_of_for_a_day_is_over() {
+        let (sessions, hand) = table();
+        sessions.write(report(Status::Start, "vpn", "n", "1"));
+        hand.0.fetch_add(SILENT_MAX_MS / 2, Ordering::SeqCst);
+        sessions.write(report(Status::Start, "vpn", "n", "2"));
+        sessions.write(report(Status::Interim, "vpn", "n", "1"));
+        hand.0.fetch_add(SILENT_MAX_MS - 1, Ordering::SeqCst);
+        assert_eq!(ids(&sessions, ""), ["1", "2"]);
+        hand.0.fetch_add(1, Ordering::SeqCst);
+        assert!(ids(&sessions, "").is_empty());
+        assert!(sessions.lock().heard.is_empty());
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_the_longest_silent_goes() {
+        let (sessions, _) = table();
+        for number in 0..SESSIONS_MAX {
+            sessions.write(report(Status::Start, "vpn", "n", &format!("{number:06}")));
+        }
+        sessions.write(report(Status::Interim, "vpn", "n", "000000"));
+        sessions.write(report(Status::Start, "vpn", "n", "another"));
+        assert_eq!(sessions.count(), SESSIONS_MAX);
+        assert_eq!(ids(&sessions, "00000")[..2], ["000000", "000002"]);
+        assert_eq!(ids(&sessions, "ANOTHER"), ["another"]);
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_a_gap() {
+        let (sessions, _) = table();
+        for number in 0..2_500 {
+            sessions.write(report(Status::Start, if number % 2 == 0 { "even" } else { "odd" }, "n", &format!("{number:04}")));
+        }
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = sessions.page("odd", after.as_deref(), 100);
+            found.extend(page.sessions.iter().map(|session| session.id.clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, (0..2_500).filter(|number| number % 2 == 1).map(|number| format!("{number:04}")).collect::<Vec<_>>());
+    }
+}
