@@ -1,16 +1,20 @@
 //! The first factor: directories that know passwords.
 
 mod ad;
+mod binds;
 mod dn;
 mod groups;
 pub mod identify;
 mod ldap;
+mod line;
 mod password;
 mod pool;
+mod quota;
 mod search;
 mod server;
 mod session;
 mod stream;
+mod trunk;
 pub mod upstream;
 pub mod winbind;
 
@@ -37,7 +41,7 @@ use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
-use crate::wire::ldap::sid_text;
+use crate::wire::ldap::sid_bytes;
 
 pub use self::stream::TlsError;
 
@@ -113,7 +117,7 @@ pub struct Settings {
     pub bind_password: Secret,
     /// The certificate authorities that may vouch for the servers, PEM; `None`: the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// Connections for look-ups at once, 1..1000.
+    /// Connections for look-ups, and connections that wait for somebody to bind: 1..1000 of each.
     pub pool_max: usize,
     /// How long one server may take for one operation.
     pub timeout: Duration,
@@ -137,11 +141,11 @@ impl Kind {
         }
     }
 
-    /// The identity that a value of that attribute is.
-    fn identity_text(self, value: &[u8]) -> Option<String> {
+    /// The value of that attribute that is this identity; none where it can be no value.
+    fn identity_value(self, identity: &Identity) -> Option<Vec<u8>> {
         match self {
-            Self::Ad => sid_text(value),
-            Self::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
+            Self::Ad => sid_bytes(&identity.0),
+            Self::Ldap => Some(identity.0.clone().into_bytes()),
         }
     }
 }
