@@ -8,6 +8,7 @@ pub mod identify;
 mod ldap;
 mod line;
 mod password;
+mod place;
 mod pool;
 mod quota;
 mod search;
@@ -20,14 +21,12 @@ pub mod winbind;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustls::pki_types::ServerName;
 
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
@@ -42,6 +41,9 @@ use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::wire::ldap::sid_bytes;
+
+use self::place::Place;
+use self::place::Wrong;
 
 pub use self::stream::TlsError;
 
@@ -172,16 +174,7 @@ impl FromStr for Server {
             "ldaps" => (Security::Tls, 636),
             _ => return Err(ServerError::Scheme),
         };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok()).ok_or(ServerError::Host)?,
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(ServerError::Port)?,
-            None if port.is_empty() => port_usual,
-            None => return Err(ServerError::Port),
-        };
-        ServerName::try_from(host).map_err(|_| ServerError::Host)?;
+        let Place { host, port } = Place::read(rest, port_usual)?;
         let is_local = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         if security == Security::Plain && !is_local {
             return Err(ServerError::ClearText);
@@ -197,10 +190,7 @@ impl fmt::Display for Server {
             Security::StartTls => "ldap+starttls",
             Security::Tls => "ldaps",
         };
-        match self.host.parse::<Ipv6Addr>() {
-            Ok(address) => write!(f, "{scheme}://[{address}]:{}", self.port),
-            Err(_) => write!(f, "{scheme}://{}:{}", self.host, self.port),
-        }
+        write!(f, "{scheme}://{}", Place { host: &self.host, port: self.port })
     }
 }
 
@@ -219,6 +209,15 @@ pub enum ServerError {
     /// None of ours.
     #[error("begin with ldaps:// or ldap+starttls://, as in ldaps://dc1.corp.example")]
     Scheme,
+}
+
+impl From<Wrong> for ServerError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Host => Self::Host,
+            Wrong::Port => Self::Port,
+        }
+    }
 }
 
 /// How a connection to a directory server is kept from others.
