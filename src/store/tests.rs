@@ -67,8 +67,9 @@ fn fail(id: &str) -> Change {
     Change::Fail { who: who(id), at: Timestamp(5), lock: LOCK }
 }
 
-/// Puts bytes where a record is, as a bad disk would.
+/// Puts bytes where a record is, as a bad disk would, and nobody remembers what was there.
 fn overwrite(vault: &Vault, tree: Tree, key: &[u8], bytes: Vec<u8>) {
+    vault.shelf.cache().clear();
     vault.shelf.disk().unwrap().write(&Writes::from([(tree, [(key.to_vec(), Some(bytes))].into())])).unwrap();
 }
 
@@ -161,6 +162,38 @@ async fn m_44_a_bypass_is_good_once_and_in_its_time() {
     vault.commit(vec![Change::RevokeBypass(who("S-1"))]).await.unwrap();
     assert_eq!(vault.commit(spend(8)).await, Err(CommitError::Spent));
     assert!(vault.bypass_list(10).unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m_03_whoever_was_told_of_a_write_reads_it_and_nobody_reads_backwards() {
+    let (_dir, vault) = fresh();
+    vault.commit(vec![Change::PutToken(token("S-1", "t", 0))]).await.unwrap();
+    let next_step = |vault: &Vault| vault.tokens(&who("S-1")).unwrap()[0].info.next_step;
+    let told = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (vault, told) = (Arc::clone(&vault), Arc::clone(&told));
+            tokio::task::spawn_blocking(move || {
+                let mut before = 0;
+                while before < 400 {
+                    let least = before.max(told.load(std::sync::atomic::Ordering::SeqCst));
+                    before = next_step(&vault);
+                    assert!(before >= least, "{before} after {least}");
+                }
+            })
+        })
+        .collect();
+    for step in 0..400 {
+        vault.commit(vec![use_otp("S-1", "t", step), fail("S-1")]).await.unwrap();
+        told.store(step + 1, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(next_step(&vault), step + 1);
+        if step % 7 == 0 {
+            vault.shelf.cache().clear();
+        }
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
 }
 
 #[tokio::test]
