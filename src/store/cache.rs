@@ -95,7 +95,7 @@ impl Cache {
         }
     }
 
-    /// Forgets everything.
+    /// Forgets everything, after a write that failed: while one goes on, only who writes it may say so.
     pub(super) fn clear(&self) {
         for shard in std::iter::once(&self.first).chain(&self.rest) {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use super::record::Logged;
 use super::*;
 use crate::domain::Lock;
 use crate::domain::Method;
@@ -215,6 +216,20 @@ async fn m_06_a_success_ends_the_count_but_no_lock() {
     assert!(vault.standing(&who("S-1")).unwrap().tries.locked(Timestamp(6)));
     vault.commit(vec![Change::Unlock(who("S-1"))]).await.unwrap();
     assert_eq!(vault.standing(&who("S-1")).unwrap().tries, Tries::default());
+}
+
+#[tokio::test]
+async fn a_success_that_ends_no_count_is_not_written() {
+    let (_dir, vault) = fresh();
+    let done = vec![Change::PutToken(token("S-1", "t", 0)), Change::Succeed(who("S-1"))];
+    assert_eq!(vault.commit(done).await, Ok(Lsn(1)));
+    assert_eq!(vault.commit(vec![use_otp("S-1", "t", 1), Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1")), Change::Succeed(who("S-1"))]).await, Ok(Lsn(4)));
+    // The last entry of each commit says that it is the last.
+    let disk = vault.shelf.disk().unwrap();
+    let more = |lsn| disk.read::<Logged>(Tree::Changes, &keys::lsn(Lsn(lsn))).unwrap().unwrap().more;
+    assert_eq!([1, 2, 3, 4].map(more), [false, false, true, false]);
 }
 
 #[tokio::test]
