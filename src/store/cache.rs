@@ -288,7 +288,10 @@ mod tests {
     fn it_is_bounded_and_keeps_who_comes_again() {
         let cache = Cache::new(1_024);
         let held = |cache: &Cache| -> usize {
-            let held = |shard: &Mutex<Shard>| shard.lock().unwrap().young.len() + shard.lock().unwrap().old.len();
+            let held = |shard: &Mutex<Shard>| {
+                let shard = shard.lock().unwrap();
+                shard.young.len() + shard.old.len()
+            };
             held(&cache.first) + cache.rest.iter().map(held).sum::<usize>()
         };
         let _ = cache.standing(&who("often"), || Ok(failed(1)));

@@ -238,9 +238,9 @@ const GROUP_CHANGES_MAX: usize = 4_096;
 /// How long a group waits for company.
 const COMPANY_WAIT: Duration = Duration::from_millis(1);
 /// Orders in a group that, done within [`COMPANY_WITHIN`], show that many are coming.
-const COMPANY_MIN: usize = 4;
+const COMPANY_MIN: usize = 3;
 /// From the first order of a group to the last answer. Where the disk takes longer, groups form by themselves.
-const COMPANY_WITHIN: Duration = Duration::from_millis(4);
+const COMPANY_WITHIN: Duration = Duration::from_millis(8);
 /// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
 const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.
