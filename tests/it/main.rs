@@ -7,6 +7,7 @@ mod directory;
 mod duo;
 mod lab;
 mod ldap;
+mod profiles;
 mod serve;
 mod store;
 mod tidy;
