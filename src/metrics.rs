@@ -18,6 +18,8 @@ pub const RUNNING: &str = "vestibule_logins_running_count";
 pub const PARKED: &str = "vestibule_challenges_parked_count";
 /// Requests without Message-Authenticator that were taken all the same; label `client`.
 pub const RADIUS_UNSIGNED: &str = "vestibule_radius_unsigned_total";
+/// Access-Requests with Proxy-State (R-03C); label `client`.
+pub const RADIUS_PROXIED: &str = "vestibule_radius_proxied_total";
 /// RADIUS connections behind TLS that are open now.
 pub const RADIUS_CONNECTIONS: &str = "vestibule_radius_connections_count";
 /// Sessions that accounting says are on now.
@@ -41,6 +43,7 @@ fn describe() {
     ::metrics::describe_gauge!(RUNNING, "Logins running now");
     ::metrics::describe_gauge!(PARKED, "Challenges waiting for an answer now");
     ::metrics::describe_counter!(RADIUS_UNSIGNED, "Requests without Message-Authenticator that were taken all the same, by client");
+    ::metrics::describe_counter!(RADIUS_PROXIED, "Requests with Proxy-State, which a NAS does not send, by client");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }

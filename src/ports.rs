@@ -203,6 +203,11 @@ pub trait Provider: Debug + Send + Sync {
     /// `BadCode`, or why nobody can tell.
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError>;
 
+    /// Whether `start` looks into what we hold ourselves and asks nobody, so that a dry run may call it.
+    fn asks_nobody(&self) -> bool {
+        false
+    }
+
     /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
     async fn cancel(&self, ticket: &Ticket);
 }

@@ -103,8 +103,8 @@ impl Rooms {
     }
 
     /// What the RADIUS listeners share.
-    pub(super) fn radius(&self, config: &Config) -> Result<radius::Settings, RoomError> {
-        let clients = config.radius_clients.iter().map(|client| self.client(config, client)).collect::<Result<_, _>>()?;
+    pub(super) fn radius(&self, config: &Config, census: &radius::Census) -> Result<radius::Settings, RoomError> {
+        let clients = config.radius_clients.iter().map(|client| self.client(config, client, census)).collect::<Result<_, _>>()?;
         Ok(radius::Settings {
             clients: radius::Clients::new(clients),
             inflight_max: config.limits.radius_inflight_max,
@@ -114,7 +114,7 @@ impl Rooms {
         })
     }
 
-    fn client(&self, config: &Config, client: &RadiusClient) -> Result<radius::Client, RoomError> {
+    fn client(&self, config: &Config, client: &RadiusClient, census: &radius::Census) -> Result<radius::Client, RoomError> {
         let policy = policy(config, &client.policy)?;
         Ok(radius::Client {
             name: client.name.clone(),
@@ -137,6 +137,12 @@ impl Rooms {
             rules: Arc::clone(&policy.rules),
             additions: Arc::clone(&policy.reply),
             enrol_url: policy.enrol_url.clone(),
+            card: radius::Card {
+                profile: client.profile.map(str::to_owned),
+                first: first_words(&client.first),
+                retransmits: client.retransmits,
+                tally: census.tally(&client.name),
+            },
         })
     }
 
@@ -202,6 +208,16 @@ impl Rooms {
 
     fn directory(&self, name: &str) -> Result<Arc<dyn Directory>, RoomError> {
         self.directories.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("directory.{name}")))
+    }
+}
+
+/// Who checks the first factor, for people.
+fn first_words(first: &FirstFactor) -> String {
+    match first {
+        FirstFactor::Directory(name) => format!("directory {name}"),
+        FirstFactor::Upstream { name, .. } => format!("upstream {name}"),
+        FirstFactor::Waived => "waived".to_owned(),
+        FirstFactor::Winbind(domain) => format!("winbind {domain}"),
     }
 }
 

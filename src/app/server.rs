@@ -45,6 +45,7 @@ pub struct Server {
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
     radius: Vec<RadiusDoor>,
     radius_settings: watch::Sender<Arc<radius::Settings>>,
+    census: radius::Census,
     ldap: Vec<LdapDoor>,
 }
 
@@ -159,7 +160,8 @@ impl Server {
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
-        let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config)?));
+        let census = radius::Census::new();
+        let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config, &census)?));
         let mut radius = Vec::new();
         for listen in &config.radius_listen {
             radius.push(RadiusDoor::open(listen, &radius_settings, &behind)?);
@@ -169,9 +171,10 @@ impl Server {
         for listen in &config.ldap_listen {
             ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &engine).await?);
         }
-        let (admin_rooms, admin_seen) = watch::channel(Arc::new(behind_admin(&rooms, &store, &clock, &sessions, counters.as_ref())));
+        let admin_rooms = behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow());
+        let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, ldap })
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap })
     }
 
     /// Which doors are open.
@@ -201,7 +204,7 @@ impl Server {
     pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
         self.may_change(&config)?;
         let rooms = Rooms::build(&config, &self.store, &self.clock)?;
-        let radius_settings = Arc::new(rooms.radius(&config)?);
+        let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
         let connections_max = connections_max(&config.limits);
         let ldap_settings = config.ldap_listen.iter().map(|listen| rooms.ldap(&config, listen, connections_max)).collect::<Result<Vec<_>, _>>()?;
 
@@ -217,8 +220,10 @@ impl Server {
         }
 
         self.engine.equip(rooms.providers.clone());
+        self.census.keep(&radius_settings.clients);
+        let admin_rooms = behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings);
         self.radius_settings.send_replace(radius_settings);
-        self.admin_rooms.send_replace(Arc::new(behind_admin(&rooms, &self.store, &self.clock, &self.sessions, self.counters.as_ref())));
+        self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
         for gone in settle(&mut self.radius, &config.radius_listen, RadiusDoor::is_at) {
             tokio::spawn(gone.door.drain(config.limits.login_deadline));
@@ -357,15 +362,18 @@ fn behind_admin(
     rooms: &Rooms,
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
-    sessions: &radius::Sessions,
     counters: Option<&PrometheusHandle>,
+    behind: &radius::Behind,
+    radius: &Arc<radius::Settings>,
 ) -> http::Rooms {
     http::Rooms {
         store: Arc::clone(store),
         clock: Arc::clone(clock),
         directories: rooms.directories.values().map(Arc::clone).collect(),
-        sessions: sessions.clone(),
+        sessions: behind.sessions.clone(),
         metrics: counters.cloned(),
+        engine: Arc::clone(&behind.engine),
+        radius: Arc::clone(radius),
     }
 }
 

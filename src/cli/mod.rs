@@ -6,6 +6,7 @@ mod client;
 mod clients;
 mod demo;
 mod output;
+mod radius_client;
 mod serve;
 mod token;
 mod user;
@@ -43,9 +44,9 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
-    /// RADIUS clients: what they tell
+    /// RADIUS clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
-    Client(clients::Verb),
+    Client(radius_client::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -64,7 +65,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
-        Command::Client(verb) => clients::run(verb).await,
+        Command::Client(verb) => radius_client::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -102,6 +103,9 @@ mod tests {
             "vestibule bypass grant alice --for 10m --reason phone",
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
+            "vestibule client list --json",
+            "vestibule client show fortigate",
+            "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
@@ -125,6 +129,8 @@ mod tests {
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",
+            "vestibule client simulate --client fortigate",
+            "vestibule client simulate --client fortigate --user alice --from nowhere",
         ] {
             assert_eq!(exit_code(line), 2, "{line}");
         }

@@ -43,7 +43,7 @@ use crate::ports::Provider;
 use crate::ports::StoreError;
 
 /// Between two questions about the same push, for providers that answer at once.
-const PACE: Duration = Duration::from_millis(250);
+pub(super) const PACE: Duration = Duration::from_millis(250);
 /// How long a leave to change a password is good.
 const LEAVE_KEEP: Duration = Duration::from_secs(300);
 

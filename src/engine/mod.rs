@@ -4,6 +4,7 @@ mod journey;
 mod kept;
 mod out;
 mod parked;
+mod simulate;
 mod turnstile;
 mod uncounted;
 
@@ -51,6 +52,12 @@ use turnstile::Sameness;
 use turnstile::Seat;
 use turnstile::Turns;
 use uncounted::Uncounted;
+
+pub use simulate::Asks;
+pub use simulate::Part;
+pub use simulate::Simulation;
+pub use simulate::Step;
+pub use simulate::Verdict;
 
 /// How much may go on at once, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

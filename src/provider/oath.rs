@@ -69,6 +69,10 @@ impl Provider for Oath {
         if tokens.is_empty() { Err(FactorError::NotEnrolled) } else { Ok(Progress::CodeNeeded { ticket: None }) }
     }
 
+    fn asks_nobody(&self) -> bool {
+        true
+    }
+
     /// There is nothing to wait for: no question ever goes out.
     async fn wait(&self, _asking: &Asking, _ticket: &Ticket) -> Result<Progress, FactorError> {
         Err(FactorError::Misconfigured)

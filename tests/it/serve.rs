@@ -54,10 +54,10 @@ fn the_ready_line_is_as_the_contract_says() {
     let house = House::open(furnish(directory.address(), ""));
     let ready = house.ready.as_object().unwrap();
     let keys: Vec<&str> = ready.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["admin", "ldap", "metrics", "portal", "radius", "ready"]);
+    assert_eq!(keys, ["admin", "ldap", "metrics", "portal", "radius", "radius_accounting", "ready"]);
     assert_eq!(ready["ready"], json!(true));
     assert!(ready["radius"][0].as_str().unwrap().starts_with("127.0.0.1:") && ready["radius"][1].as_str().unwrap().starts_with("[::1]:"));
-    assert_eq!([&ready["ldap"], &ready["portal"], &ready["metrics"]], [&json!([]), &json!(null), &json!(null)]);
+    assert_eq!([&ready["ldap"], &ready["radius_accounting"], &ready["portal"], &ready["metrics"]], [&json!([]), &json!([]), &json!(null), &json!(null)]);
     assert!(ready["admin"].as_str().unwrap().ends_with("/admin.sock"));
 }
 

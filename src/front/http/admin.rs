@@ -37,6 +37,7 @@ use tracing::warn;
 
 use super::accounts;
 use super::bypasses;
+use super::clients;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -49,6 +50,8 @@ use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
+use crate::engine::Engine;
+use crate::front::radius;
 use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
@@ -83,6 +86,10 @@ pub struct Rooms {
     pub sessions: Sessions,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
+    /// Runs dry runs.
+    pub engine: Arc<Engine>,
+    /// The RADIUS clients, as the doors know them.
+    pub radius: Arc<radius::Settings>,
 }
 
 /// The administration socket, open and answering once [`Admin::run`] is.
@@ -221,6 +228,7 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(bypasses::routes())
+        .merge(clients::routes())
         .merge(sessions::routes())
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod bypasses;
+mod clients;
 mod lookup;
 mod otpauth;
 mod peer;

@@ -20,6 +20,7 @@ use super::Client;
 use super::Settings;
 use super::answer::Reply;
 use super::answer::Writer;
+use super::census::Sheet;
 use super::clients::NasAddress;
 use super::map;
 use super::map::Errand;
@@ -130,6 +131,7 @@ impl Clerk {
         if !request.signed() {
             ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
         }
+        client.card.tally.arrived(request, client, way.peer(), arrived);
         match request.code() {
             Code::StatusServer => self.tell_status(request, client, &way, arrived),
             Code::AccountingRequest => self.book(request, client, settings, seen, way, arrived),
@@ -155,8 +157,14 @@ impl Clerk {
 
     fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
         let Some((held, given_up)) = self.turn(request, client, settings, seen, &way, arrived) else { return };
-        let work =
-            Work { held, writer: Writer::new(Asked::of(request), Manner::of(request), client), refuse_at: refuse_at(arrived, settings.reject_delay), way };
+        let sheet = client.card.tally.begin(request.authenticator(), arrived);
+        let work = Work {
+            sheet,
+            held,
+            writer: Writer::new(Asked::of(request), Manner::of(request), client),
+            refuse_at: refuse_at(arrived, settings.reject_delay),
+            way,
+        };
         // Begun here and not in the task: of two that ask the same the later one is to be the later one.
         let begun = self.begin(request, client, settings, work.way.peer(), arrived);
         tokio::spawn(work.run(begun, given_up));
@@ -175,6 +183,9 @@ impl Clerk {
         let bounds = way.bounds(settings);
         let (guard, given_up) = oneshot::channel();
         let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds, guard);
+        if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
+            client.card.tally.again(request.authenticator(), arrived);
+        }
         match met {
             seen::Seen::Answered(bytes) if bytes.is_empty() => metrics::discard("radius", "superseded"),
             seen::Seen::Answered(bytes) => way.send(&bytes),
@@ -249,6 +260,7 @@ impl Default for Ledger {
 
 /// One request in the works.
 struct Work {
+    sheet: Sheet,
     held: Held,
     writer: Writer,
     refuse_at: Instant,
@@ -270,8 +282,15 @@ impl Work {
 
     async fn reply(&self, login: Option<Login>) -> Option<Vec<u8>> {
         let made = match login {
-            Some(login) => self.writer.reply(&login.outcome().await),
-            None => self.writer.refused(),
+            Some(login) => {
+                let outcome = login.outcome().await;
+                self.sheet.ended(&outcome);
+                self.writer.reply(&outcome)
+            }
+            None => {
+                self.sheet.refused();
+                self.writer.refused()
+            }
         };
         match made {
             Ok(Reply::AtOnce(bytes)) => Some(bytes),

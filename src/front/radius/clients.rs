@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::Addition;
+use super::census::Card;
 use super::tls::Names;
 use crate::domain::Approval;
 use crate::domain::CodeEntry;
@@ -61,6 +62,8 @@ pub struct Client {
     pub additions: Arc<[Addition]>,
     /// Where people without an account can make one; told to those whose first factor passed.
     pub enrol_url: Option<String>,
+    /// What is told about it.
+    pub card: Card,
 }
 
 /// What becomes of a client's Accounting-Requests (RFC 2866).
@@ -91,7 +94,9 @@ pub enum First {
 }
 
 impl First {
-    pub(super) fn check(&self) -> &Arc<dyn PrimaryCheck> {
+    /// Who checks it.
+    #[must_use]
+    pub fn check(&self) -> &Arc<dyn PrimaryCheck> {
         match self {
             Self::MsChap2(check) | Self::Password(check) | Self::Upstream { check, .. } | Self::Waived(check) => check,
         }
@@ -119,6 +124,8 @@ pub enum NasAddress {
 /// All clients, found by the network a packet comes from: the longest prefix first, and never by what is in the packet.
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
+    /// In the order of the configuration.
+    all: Vec<Arc<Client>>,
     /// Clients of the same network have the same secret; among them the NAS-Identifier decides.
     by_network: HashMap<Network, Vec<Arc<Client>>>,
     /// Those with a certificate.
@@ -135,10 +142,13 @@ impl Clients {
         for mut client in clients {
             if client.certificate.is_some() {
                 client.secret = Secret::from(RADSEC);
-                all.behind_tls.push(Arc::new(client));
+                let client = Arc::new(client);
+                all.all.push(Arc::clone(&client));
+                all.behind_tls.push(client);
                 continue;
             }
             let client = Arc::new(client);
+            all.all.push(Arc::clone(&client));
             for network in &client.networks {
                 all.by_network.entry(*network).or_default().push(Arc::clone(&client));
                 let [four, six] = &mut all.lengths;
@@ -150,6 +160,12 @@ impl Clients {
             lengths.dedup();
         }
         all
+    }
+
+    /// All of them, in the order of the configuration.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Client>] {
+        &self.all
     }
 
     /// Those who share the smallest network that has this address. All have one secret and one integrity.

@@ -111,6 +111,9 @@ impl Desk {
         if aloud && self.clerk.warnings.allows(now, format!("{} {}", client.name, refusal.as_str())) {
             tracing::warn!(door = "radius", client = client.name, source = %path.peer, why = refusal.as_str(), "{refusal} (client {})", client.name);
         }
+        if matches!(refusal, Refusal::Unsigned | Refusal::UnsignedProxyState) {
+            client.card.tally.dropped_unsigned();
+        }
         self.discard(now, path, Some(client), refusal.as_str(), &refusal);
     }
 

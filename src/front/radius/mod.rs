@@ -2,13 +2,16 @@
 
 mod accounting;
 mod answer;
+mod census;
 mod clerk;
 mod clients;
 mod conn;
 mod desk;
+mod habits;
 mod line;
 mod map;
 mod pace;
+mod rehearsal;
 mod seen;
 mod sessions;
 mod socket;
@@ -37,12 +40,19 @@ use seen::Bounds;
 use socket::Socket;
 
 pub use answer::Addition;
+pub use census::Card;
+pub use census::Census;
+pub use census::Tally;
 pub use clients::Accounting;
 pub use clients::Charset;
 pub use clients::Client;
 pub use clients::Clients;
 pub use clients::First;
 pub use clients::NasAddress;
+pub use habits::Habits;
+pub use habits::Signs;
+pub use rehearsal::MadeUp;
+pub use rehearsal::Typed;
 pub use sessions::Session;
 pub use sessions::SessionPage;
 pub use sessions::Sessions;
@@ -176,7 +186,8 @@ impl Settings {
     }
 
     /// How long a login of this client may take.
-    fn within(&self, client: &Client) -> Duration {
+    #[must_use]
+    pub fn within(&self, client: &Client) -> Duration {
         client.patience.saturating_sub(Duration::from_secs(2)).max(Duration::from_secs(1)).min(self.login_deadline)
     }
 }

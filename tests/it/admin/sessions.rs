@@ -26,6 +26,8 @@ use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::front::radius::Accounting;
 use vestibule::front::radius::Behind;
+use vestibule::front::radius::Card;
+use vestibule::front::radius::Census;
 use vestibule::front::radius::Charset;
 use vestibule::front::radius::Client;
 use vestibule::front::radius::Clients;
@@ -91,6 +93,7 @@ fn settings() -> Settings {
         rules: Arc::new(rules),
         additions: Arc::default(),
         enrol_url: None,
+        card: Card { profile: None, first: "nobody".into(), retransmits: None, tally: Census::new().tally("fw") },
     };
     Settings {
         clients: Clients::new(vec![client]),

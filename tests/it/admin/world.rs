@@ -1,16 +1,19 @@
 //! A server with a store and directories of a few lines, on a socket in a folder of its own.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::Once;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
-use reqwest::Method;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,34 +21,54 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
+use vestibule::directory::ByDirectory;
 use vestibule::domain::Account;
+use vestibule::domain::Approval;
+use vestibule::domain::Asking;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
+use vestibule::domain::Choice;
+use vestibule::domain::CodeEntry;
 use vestibule::domain::CommitError;
+use vestibule::domain::FactorError;
+use vestibule::domain::FirstAlone;
 use vestibule::domain::Identity;
+use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
+use vestibule::domain::Method;
+use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
 use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
+use vestibule::domain::Progress;
 use vestibule::domain::Refused;
+use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
+use vestibule::domain::Ticket;
 use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
+use vestibule::engine::Engine;
+use vestibule::engine::Limits;
 use vestibule::front::http::Admin;
 use vestibule::front::http::Rooms;
 use vestibule::front::http::Settings;
+use vestibule::front::radius;
 use vestibule::front::radius::Sessions;
 use vestibule::ports::Clock;
 use vestibule::ports::Connected;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
 use vestibule::ports::Proof;
+use vestibule::ports::Provider;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
+use vestibule::wire::radius::Integrity;
 
+/// Of every RADIUS client.
+pub(super) const SECRET: &str = "a shared secret of 32 characters";
 /// Alice's identity in the directory `corp`.
 pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -55,6 +78,9 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) socket: PathBuf,
     pub(super) store: Arc<Memory>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) radius: Arc<radius::Settings>,
+    pub(super) phone: Arc<Phone>,
     pub(super) sessions: Sessions,
     http: reqwest::Client,
     running: Option<(oneshot::Sender<()>, JoinHandle<io::Result<()>>)>,
@@ -71,15 +97,28 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("admin.sock");
         let store = Arc::new(Memory::default());
-        let directories = directories.iter().map(|name| Arc::new(Lab(name)) as Arc<dyn Directory>).collect();
+        let directories: Vec<_> = directories.iter().map(|name| Arc::new(Lab(name)) as Arc<dyn Directory>).collect();
+        let limits = Limits { logins_max: 10, parked_max: 10, challenge_keep: Duration::from_secs(60) };
+        let engine = Engine::new(store.clone(), Arc::new(Still), limits).unwrap();
+        let phone = Arc::new(Phone::default());
+        engine.equip(HashMap::from([("phone".to_owned(), phone.clone() as Arc<dyn Provider>)]));
+        let radius = Arc::new(clients(directories.first()));
         let sessions = Sessions::new(Arc::new(Still));
-        let (rooms, watched) =
-            watch::channel(Arc::new(Rooms { store: store.clone(), clock: Arc::new(Still), directories, sessions: sessions.clone(), metrics }));
+        let rooms = Rooms {
+            store: store.clone(),
+            clock: Arc::new(Still),
+            directories,
+            sessions: sessions.clone(),
+            metrics,
+            engine: Arc::clone(&engine),
+            radius: Arc::clone(&radius),
+        };
+        let (rooms, watched) = watch::channel(Arc::new(rooms));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();
-        Self { folder, socket, store, sessions, http, running: Some((stop, running)), _rooms: rooms }
+        Self { folder, socket, store, engine, radius, phone, sessions, http, running: Some((stop, running)), _rooms: rooms }
     }
 
     pub(super) async fn stop(&mut self) {
@@ -88,21 +127,21 @@ impl World {
         running.await.unwrap().unwrap();
     }
 
-    pub(super) async fn send(&self, method: Method, path: &str, body: String) -> (StatusCode, Value) {
+    pub(super) async fn send(&self, method: reqwest::Method, path: &str, body: String) -> (StatusCode, Value) {
         let response = self.http.request(method, format!("http://vestibule/v1/{path}")).body(body).send().await.unwrap();
         assert_eq!(response.headers()["cache-control"], "no-store");
         let (status, text) = (response.status(), response.text().await.unwrap());
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    pub(super) async fn ok(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(super) async fn ok(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.send(method, path, body.to_string()).await;
         assert!(status.is_success(), "{path}: {status} {answer}");
         answer
     }
 
     /// Error and hint of a request that must be refused with this status.
-    pub(super) async fn refused(&self, method: Method, path: &str, body: Value, wanted: StatusCode) -> String {
+    pub(super) async fn refused(&self, method: reqwest::Method, path: &str, body: Value, wanted: StatusCode) -> String {
         let (status, answer) = self.send(method, path, body.to_string()).await;
         assert_eq!(status, wanted, "{path} {body}: {answer}");
         let text = |key: &str| answer[key].as_str().filter(|text| !text.is_empty()).unwrap_or_else(|| panic!("no {key} in {answer}")).to_owned();
@@ -162,15 +201,19 @@ impl Directory for Lab {
         })
     }
 
-    async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
-        Err(PrimaryError::Outage(Outage::Directory))
+    async fn authenticate(&self, entry: &Entry, password: &Secret) -> Result<Identity, PrimaryError> {
+        match password.expose() {
+            b"right" => Ok(entry.identity.clone()),
+            _ => Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword }),
+        }
     }
 
     async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
         Err(PasswordError::Unsupported)
     }
-    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
-        Ok(Vec::new())
+
+    async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(wanted.iter().filter(|group| entry.name == "alice" && *group == "staff").cloned().collect())
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {
@@ -185,6 +228,91 @@ impl Directory for Lab {
 
     fn refusal(&self, _result_code: u32, _diagnostic: &str) -> PrimaryError {
         PrimaryError::Outage(Outage::Directory)
+    }
+}
+
+/// Rings, and is approved at once.
+#[derive(Debug, Default)]
+pub(super) struct Phone(AtomicUsize);
+
+impl Phone {
+    pub(super) fn rung(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Provider for Phone {
+    async fn start(&self, _: &Asking) -> Result<Progress, FactorError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Progress::Pending(Ticket("ringing".to_owned())))
+    }
+
+    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+        Ok(Progress::Allowed { spend: None })
+    }
+
+    async fn verify(&self, _: &Asking, _: Option<&Ticket>, _: &Secret) -> Result<Progress, FactorError> {
+        Err(FactorError::BadCode)
+    }
+
+    async fn cancel(&self, _: &Ticket) {}
+}
+
+/// Three RADIUS clients of the loopback; none where there is no directory.
+fn clients(directory: Option<&Arc<dyn Directory>>) -> radius::Settings {
+    let census = radius::Census::new();
+    let all = directory.map(|directory| [("fortigate", 1), ("ocserv", 2), ("printer", 3)].map(|(name, host)| client(directory, &census, name, host)));
+    radius::Settings {
+        clients: radius::Clients::new(all.into_iter().flatten().collect()),
+        inflight_max: 10,
+        answer_keep: Duration::from_secs(30),
+        reject_delay: Duration::from_secs(1),
+        login_deadline: Duration::from_secs(20),
+    }
+}
+
+fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, host: u8) -> radius::Client {
+    let rules = Rules {
+        name: "vpn".into(),
+        methods: vec![Choice { method: Method::Push, provider: "phone".into() }],
+        trusted: vec!["10.0.0.0/8".parse().unwrap()],
+        unenrolled: FirstAlone::Reject,
+        disabled: FirstAlone::Reject,
+        outage: OnOutage::Closed,
+        lock: Lock { failures_max: 5, wait_ms: 60_000 },
+    };
+    let addition = |group: Option<&str>, value: &[u8]| radius::Addition {
+        group: group.map(str::to_owned),
+        attribute: [&[11, u8::try_from(value.len() + 2).unwrap()], value].concat(),
+    };
+    radius::Client {
+        name: name.into(),
+        networks: vec![format!("127.0.0.{host}").parse().unwrap()],
+        nas_identifier: None,
+        nas_address: radius::NasAddress::Log,
+        secret: Secret::from(SECRET),
+        integrity: Integrity::Observe,
+        first: radius::First::Password(Arc::new(ByDirectory(Arc::clone(directory)))),
+        certificate: None,
+        accounting: radius::Accounting::Record,
+        code: CodeEntry::Challenge("Enter your code:".into()),
+        menu: false,
+        approval: Approval::Wait,
+        late_ms: 0,
+        code_in_ms_chap2: false,
+        charset: radius::Charset::Utf8,
+        patience: Duration::from_secs(60),
+        source: Some(31),
+        rules: Arc::new(rules),
+        additions: [addition(Some("staff"), b"staff"), addition(Some("guests"), b"guests")].into(),
+        enrol_url: None,
+        card: radius::Card {
+            profile: Some(name.into()),
+            first: format!("directory {}", directory.name()),
+            retransmits: Some(Duration::from_secs(5)),
+            tally: census.tally(name),
+        },
     }
 }
 

@@ -24,6 +24,8 @@ use tokio::sync::watch;
 
 use super::Accounting;
 use super::Behind;
+use super::Card;
+use super::Census;
 use super::Charset;
 use super::Client;
 use super::Clients;
@@ -217,6 +219,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         rules: Arc::new(rules),
         additions: Arc::default(),
         enrol_url: None,
+        card: Card { profile: None, first: "directory world".into(), retransmits: None, tally: Census::new().tally("fortigate") },
     }
 }
 

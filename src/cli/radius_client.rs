@@ -1,0 +1,232 @@
+//! `vestibule client ..`: RADIUS clients, what was seen of them, and logins rehearsed.
+
+use std::io;
+use std::io::BufRead;
+use std::io::Read;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Subcommand;
+use reqwest::Method;
+use zeroize::Zeroizing;
+
+use super::client::Client;
+use super::client::Reach;
+use super::output::Failure;
+use super::output::complain;
+use super::output::harmless;
+use super::output::or_dash;
+use super::output::say;
+use super::output::say_json;
+use super::output::say_table;
+use crate::app::shapes;
+use crate::app::shapes::ClientDetail;
+use crate::app::shapes::ClientList;
+use crate::app::shapes::NewSimulation;
+use crate::app::shapes::Once;
+use crate::app::shapes::Simulation;
+
+/// Bytes of a line with a password.
+const PASSWORD_LINE_MAX: u64 = 1024;
+/// Networks of a client in a table.
+const NETWORKS_SHOWN: usize = 2;
+
+/// What can be done with RADIUS clients.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// List RADIUS clients: which sign, which never do, and how long each waits
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Show all about a RADIUS client, and what to change
+    Show {
+        /// The client's name in the configuration
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Rehearse a login and tell each step and rule: no phone rings and nothing is written, unless asked
+    Simulate(Rehearsal),
+    #[command(flatten)]
+    Told(super::clients::Verb),
+}
+
+/// Whose login, and how much of it in earnest.
+#[derive(Debug, Args)]
+pub(super) struct Rehearsal {
+    /// The client's name in the configuration
+    #[arg(long, value_name = "NAME")]
+    client: String,
+    /// The name as the person types it
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// Read the password from standard input and have it checked once, uncounted here; without it the first factor is taken as passed
+    #[arg(long)]
+    password_stdin: bool,
+    /// The code that the person would type
+    #[arg(long, value_parser = code)]
+    code: Option<Typed>,
+    /// Where the person is
+    #[arg(long, value_name = "IP")]
+    from: Option<IpAddr>,
+    /// Ask for the second factor in earnest: the phone rings, a right code is used up, a wrong one counts; waits 25 s
+    #[arg(long)]
+    ask: bool,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// A code, printed by no log.
+#[derive(Clone, Debug)]
+struct Typed(Once);
+
+#[allow(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
+fn code(text: &str) -> Result<Typed, String> {
+    Ok(Typed(Once::new(text.to_owned())))
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List { reach } => list(&reach).await,
+        Verb::Show { name, reach } => show(&name, &reach).await,
+        Verb::Simulate(rehearsal) => simulate(rehearsal).await,
+        Verb::Told(verb) => super::clients::run(verb).await,
+    }
+}
+
+async fn list(reach: &Reach) -> Result<(), Failure> {
+    let found: ClientList = Client::new(reach)?.get(&["clients"], &[]).await?;
+    if reach.json {
+        return say_json(&found.clients);
+    }
+    let rows: Vec<_> = found.clients.iter().map(row).collect();
+    let header = ["NAME", "NETWORKS", "PROFILE", "FIRST", "POLICY", "INTEGRITY", "SIGNED", "SIGNING", "PATIENCE", "RESENDS", "GIVES UP", "LAST SEEN"];
+    say_table(&header, &rows)?;
+    let advised: Vec<_> = found.clients.iter().filter(|client| !client.advice.is_empty()).map(|client| client.name.as_str()).collect();
+    if !advised.is_empty() {
+        complain(&[format!("seen since {}; `vestibule client show NAME` says what to change for: {}", found.seen_since, advised.join(", "))]);
+    }
+    Ok(())
+}
+
+fn row(client: &shapes::Client) -> Vec<String> {
+    vec![
+        client.name.clone(),
+        networks(client),
+        or_dash(client.profile.as_deref()),
+        client.first.clone(),
+        client.policy.clone(),
+        client.integrity.clone(),
+        percent(client),
+        client.signing.clone(),
+        time(client.patience_ms),
+        or_dash(client.resends_every_ms.map(time).as_deref()),
+        or_dash(client.gives_up_after_ms.map(time).as_deref()),
+        or_dash(client.last_seen.as_deref()),
+    ]
+}
+
+/// The first few, and how many more.
+fn networks(client: &shapes::Client) -> String {
+    let shown: Vec<_> = client.networks.iter().take(NETWORKS_SHOWN).map(String::as_str).collect();
+    match client.networks.len().saturating_sub(NETWORKS_SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} +{more}", shown.join(", ")),
+    }
+}
+
+fn percent(client: &shapes::Client) -> String {
+    or_dash(client.signed_percent.map(|percent| format!("{percent}%")).as_deref())
+}
+
+/// To a tenth of a second.
+fn time(ms: u64) -> String {
+    let rounded = ms.saturating_add(50).checked_div(100).unwrap_or_default().saturating_mul(100);
+    humantime::format_duration(Duration::from_millis(rounded)).to_string()
+}
+
+async fn show(name: &str, reach: &Reach) -> Result<(), Failure> {
+    let detail: ClientDetail = Client::new(reach)?.get(&["clients", name], &[]).await?;
+    if reach.json {
+        return say_json(&detail);
+    }
+    let client = &detail.client;
+    let usual = detail.profile_resends_every_ms.map(|usual| format!(" (as shipped {})", time(usual))).unwrap_or_default();
+    let resends = client.resends_every_ms.map_or_else(|| "never seen".to_owned(), |every| format!("every {}", time(every)));
+    let gives_up = client.gives_up_after_ms.map_or_else(|| "never seen".to_owned(), |after| format!("after {}", time(after)));
+    let mut facts = vec![
+        ("name", client.name.clone()),
+        ("networks", client.networks.join(", ")),
+        ("identifier", or_dash(detail.nas_identifier.as_deref())),
+        ("profile", or_dash(client.profile.as_deref())),
+        ("first", client.first.clone()),
+        ("code", detail.code.clone()),
+        ("source", or_dash(detail.source.as_deref())),
+        ("policy", format!("{}: {}", client.policy, detail.methods.join(", then "))),
+        ("integrity", client.integrity.clone()),
+        ("signing", format!("{} ({} signed, {} unsigned requests dropped)", client.signing, percent(client), detail.unsigned_dropped)),
+        ("patience", time(client.patience_ms)),
+        ("resends", format!("{resends}{usual}")),
+        ("gives up", gives_up),
+        ("seen since", detail.seen_since.clone()),
+        ("last seen", client.last_seen.clone().unwrap_or_else(|| "never".to_owned())),
+        ("requests", format!("{}, {} logins and answers, {} copies, {} with Proxy-State", detail.requests, detail.asked, detail.copies, detail.proxied)),
+        ("logins", format!("{} let in, {} refused, {} asked for more, {} undecided", detail.accepts, detail.rejects, detail.challenges, detail.drops)),
+    ];
+    facts.extend(client.advice.iter().map(|advice| ("change", advice.clone())));
+    if client.advice.is_empty() {
+        facts.push(("change", "nothing".to_owned()));
+    }
+    let lines: Vec<_> = facts.iter().map(|(what, value)| format!("{what:<10} {}", harmless(value))).collect();
+    say(&lines.join("\n"))
+}
+
+async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {
+    let Rehearsal { client, user, password_stdin, code, from, ask, reach } = rehearsal;
+    let password = if password_stdin { Some(password()?) } else { None };
+    let asked = NewSimulation { user, password, code: code.map(|Typed(code)| code), from: from.map(|from| from.to_string()), ask };
+    let told: Simulation = Client::new(&reach)?.ask(Method::POST, &["clients", &client, "simulate"], &[], Some(&asked)).await?;
+    if reach.json {
+        return say_json(&told);
+    }
+    let step = |step: &shapes::SimulationStep| format!("{:<14} {}{}", step.part, harmless(&step.told), if step.assumed { " *" } else { "" });
+    let mut lines: Vec<_> = told.steps.iter().map(step).collect();
+    lines.push(format!("{:<14} {} ({})", "verdict", told.verdict, told.why));
+    lines.push(format!("{:<14} {}", "reply", harmless(&told.reply)));
+    let attribute = |attribute: &shapes::ReplyAttribute| {
+        let group = attribute.group.as_ref().map(|group| format!(" (group {group})")).unwrap_or_default();
+        format!("{:<14} {}", "", harmless(&format!("{} = {}{group}", attribute.name, attribute.value)))
+    };
+    lines.extend(told.attributes.iter().map(attribute));
+    if told.assumed {
+        lines.push("* nobody was asked: --password-stdin has the password checked, --ask the second factor".to_owned());
+    }
+    say(&lines.join("\n"))
+}
+
+/// One line of standard input, without its end.
+fn password() -> Result<Once, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().lock().take(PASSWORD_LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the password: {error}"), ""))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::Usage("there is no password on standard input".to_owned()));
+    }
+    Ok(Once::new(password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_a_tenth_of_a_second() {
+        assert_eq!([60_000, 2_949, 300].map(time), ["1m", "2s 900ms", "300ms"]);
+    }
+}

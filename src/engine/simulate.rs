@@ -1,0 +1,547 @@
+//! A login rehearsed: the real flow by the real rules, told step by step. Nothing comes of it that would open a door.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Engine;
+use super::Providers;
+use super::journey::PACE;
+use super::out::Out;
+use super::turnstile::Turn;
+use crate::domain::Action;
+use crate::domain::Asking;
+use crate::domain::AuthRequest;
+use crate::domain::Change;
+use crate::domain::Checked;
+use crate::domain::CommitError;
+use crate::domain::Decision;
+use crate::domain::Denial;
+use crate::domain::Event;
+use crate::domain::FactorError;
+use crate::domain::FirstAlone;
+use crate::domain::Flow;
+use crate::domain::Grant;
+use crate::domain::Identity;
+use crate::domain::Method;
+use crate::domain::OnOutage;
+use crate::domain::Outage;
+use crate::domain::PasswordError;
+use crate::domain::Primary;
+use crate::domain::PrimaryError;
+use crate::domain::Progress;
+use crate::domain::Rules;
+use crate::domain::Secret;
+use crate::domain::Standing;
+use crate::domain::Ticket;
+use crate::domain::Timestamp;
+use crate::ports::Aside;
+use crate::ports::Entry;
+use crate::ports::PrimaryCheck;
+use crate::ports::Provider;
+
+/// What a rehearsal may do in earnest.
+#[derive(Clone, Debug, Default)]
+pub struct Asks {
+    /// Have the first factor checked, once; else it is taken as passed.
+    pub first: bool,
+    /// Ask for the second factor, and write down what that uses up or counts against the person; else nobody is asked and nothing is written.
+    pub second: bool,
+    /// What the person would answer to a challenge.
+    pub answer: Option<Secret>,
+}
+
+/// What a login would have been.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    /// In the order in which they happen.
+    pub steps: Vec<Step>,
+    /// How it ends.
+    pub verdict: Verdict,
+    /// Whom the typed name means.
+    pub entry: Option<Entry>,
+    /// What the first factor said beside, where it was asked.
+    pub aside: Aside,
+}
+
+/// One thing that a login does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What it is about.
+    pub part: Part,
+    /// In plain words.
+    pub told: String,
+    /// Nobody was asked: it is taken to be so.
+    pub assumed: bool,
+}
+
+/// What a step is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What is held about the person.
+    Account,
+    /// The password, or what stands for it.
+    First,
+    /// Whom the typed name means.
+    Name,
+    /// The rule that decides.
+    Rule,
+    /// What the person proves beside.
+    Second,
+    /// What is written.
+    Write,
+}
+
+impl Part {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::First => "first factor",
+            Self::Name => "name",
+            Self::Rule => "rule",
+            Self::Second => "second factor",
+            Self::Write => "writes",
+        }
+    }
+}
+
+/// How a rehearsal ends. No permit: it opens nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They would be let in.
+    Accept(Grant),
+    /// They would be asked this.
+    Challenge(String),
+    /// Nobody would hear anything.
+    Drop(Outage),
+    /// They would be refused.
+    Reject(Denial),
+    /// The server behind us would ask a question of its own.
+    Relayed,
+    /// Only the first factor knows whose login it is, and it was not asked.
+    Untold,
+}
+
+impl Engine {
+    /// Rehearses a login. It joins no login under way and none joins it; it counts in no figure; whatever it asks, it takes back.
+    pub async fn simulate(
+        self: &Arc<Self>,
+        mut request: AuthRequest,
+        rules: Arc<Rules>,
+        check: Arc<dyn PrimaryCheck>,
+        asks: Asks,
+        within: Duration,
+    ) -> Simulation {
+        let began = Instant::now();
+        request.dialogue.change = check.can_change();
+        let mut rehearsal = Rehearsal {
+            engine: Arc::clone(self),
+            flow: Flow::new(request, rules),
+            providers: self.providers(),
+            check,
+            asks,
+            deadline: began.checked_add(within).unwrap_or(began),
+            steps: Vec::new(),
+            entry: None,
+            aside: Aside::default(),
+            turn: None,
+            open: None,
+            pending: false,
+            was_asked: false,
+            parks: 0,
+        };
+        let verdict = rehearsal.play().await;
+        let (steps, entry, aside) = (std::mem::take(&mut rehearsal.steps), rehearsal.entry.take(), std::mem::take(&mut rehearsal.aside));
+        Simulation { steps, verdict, entry, aside }
+    }
+}
+
+/// A flow and those who play the world for it.
+#[derive(Debug)]
+struct Rehearsal {
+    engine: Arc<Engine>,
+    flow: Flow,
+    providers: Arc<Providers>,
+    check: Arc<dyn PrimaryCheck>,
+    asks: Asks,
+    deadline: Instant,
+    steps: Vec<Step>,
+    entry: Option<Entry>,
+    aside: Aside,
+    turn: Option<Turn>,
+    /// The question that is out.
+    open: Option<Out>,
+    /// A question is out, or is taken to be.
+    pending: bool,
+    /// A provider was asked in earnest.
+    was_asked: bool,
+    parks: u8,
+}
+
+impl Rehearsal {
+    async fn play(&mut self) -> Verdict {
+        let mut event = Event::Begin;
+        loop {
+            let action = self.flow.next(self.engine.clock.now(), event);
+            let came = tokio::time::timeout_at(self.deadline, self.act(action)).await;
+            event = match came {
+                Ok(ControlFlow::Continue(event)) => event,
+                Ok(ControlFlow::Break(verdict)) => return verdict,
+                Err(_) => {
+                    self.say(Part::Rule, "the time is over".to_owned());
+                    Event::Expired
+                }
+            };
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> ControlFlow<Verdict, Event> {
+        ControlFlow::Continue(match action {
+            Action::Hint => self.hint().await,
+            Action::Check => match self.first().await {
+                Some(checked) => Event::Checked(checked),
+                None => return ControlFlow::Break(Verdict::Untold),
+            },
+            Action::Find(who) => self.find(&who).await,
+            Action::Commit(changes) => Event::Committed(self.commit(changes).await),
+            Action::Start(asking) => Event::Progress(self.start(&asking).await),
+            Action::Verify(asking, ticket, code) => Event::Progress(self.verify(&asking, ticket.as_ref(), &code).await),
+            Action::Wait(asking, ticket) => Event::Progress(self.wait(&asking, &ticket).await),
+            Action::Park(prompt) => return self.park(prompt),
+            Action::ChangePassword { .. } => {
+                self.say(Part::Write, "nothing; a login would change the password now".to_owned());
+                Event::Changed(Err(PasswordError::Unsupported))
+            }
+            Action::GiveLeave(_) => {
+                self.assume(Part::Write, "nothing; a login would let the client change the password".to_owned());
+                Event::Committed(Ok(()))
+            }
+            // What an earlier login left behind is that login's.
+            Action::Recall(_) => Event::Recalled(None),
+            Action::TakeLeave => Event::Leave(None),
+            Action::Relay => {
+                self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
+                return ControlFlow::Break(Verdict::Relayed);
+            }
+            Action::Finish(decision) => return ControlFlow::Break(self.finish(&decision)),
+        })
+    }
+
+    async fn hint(&mut self) -> Event {
+        let login = format!("{:?}", self.flow.request().login);
+        match self.check.resolve(self.flow.request()).await {
+            Ok(Some(entry)) => {
+                let told = format!("{login} means {:?} of directory {}: {:?}, identity {}", entry.name, entry.directory, entry.dn, entry.identity.0);
+                self.say(Part::Name, told);
+                let standing = self.standing(&entry.identity);
+                self.entry = Some(entry);
+                Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
+            }
+            Ok(None) => {
+                self.say(Part::Name, format!("whom {login} means is told by the first factor alone"));
+                Event::Hinted(Ok(None))
+            }
+            Err(error) => {
+                self.say(Part::Name, format!("{login}: {}", first_said(&error)));
+                Event::Hinted(Err(error))
+            }
+        }
+    }
+
+    /// `None` where it was not asked and nobody else knows whose login it is.
+    async fn first(&mut self) -> Option<Result<Checked, PrimaryError>> {
+        if !self.asks.first {
+            let Some(entry) = &self.entry else {
+                self.say(Part::First, "not checked, and nobody else knows whose login it is".to_owned());
+                return None;
+            };
+            let identity = entry.identity.clone();
+            let told = match &self.flow.request().primary {
+                Primary::Waived => "waived: the client has seen to it",
+                _ => "not checked: taken as passed",
+            };
+            self.assume(Part::First, told.to_owned());
+            return Some(Ok(Checked::Passed(identity)));
+        }
+        let checked = self.check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        let told = match &checked {
+            Ok(Checked::More) => "asked: it wants to know more".to_owned(),
+            Ok(Checked::Passed(identity)) => format!("passed, as identity {}", identity.0),
+            Err(error) => first_said(error),
+        };
+        self.say(Part::First, told);
+        Some(checked)
+    }
+
+    async fn find(&mut self, who: &Identity) -> Event {
+        // Only who asks in earnest takes a place in the line of those who log in.
+        if self.asks.second && self.turn.as_ref().is_none_or(|turn| !turn.is_of(who)) {
+            self.turn = None;
+            self.turn = self.engine.turns.take(who).await;
+            if self.turn.is_none() {
+                self.say(Part::Account, "too many logins of this identity wait for their turn".to_owned());
+                return Event::OutOfTurn;
+            }
+        }
+        Event::Found(self.standing(who))
+    }
+
+    /// What is held; told once.
+    fn standing(&mut self, who: &Identity) -> Result<Standing, Outage> {
+        let now = self.engine.clock.now();
+        let standing = self.engine.store.standing(who).map_err(|error| {
+            tracing::error!(%error, "the store cannot be read for a dry run");
+            Outage::Store
+        });
+        let added = |standing| self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store);
+        let standing = standing.and_then(added);
+        let told = standing.as_ref().map_or_else(|_| "the store cannot tell".to_owned(), |standing| held(standing, now));
+        if !self.steps.iter().any(|step| step.part == Part::Account && step.told == told) {
+            self.say(Part::Account, told);
+        }
+        standing
+    }
+
+    /// Writes what a factor that was asked in earnest uses up or counts; never what forgives or spends a leave.
+    async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
+        let (earnest, rest): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| self.was_asked && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
+        for change in &rest {
+            self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
+        }
+        if earnest.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> = earnest.iter().map(written).collect();
+        self.say(Part::Write, told.join(", "));
+        self.engine.store.commit(earnest).await.map(|_| ())
+    }
+
+    async fn start(&mut self, asking: &Asking) -> Result<Progress, FactorError> {
+        let (method, through) = (asking.choice.method, asking.choice.provider.as_str());
+        let Some(provider) = self.providers.get(through).map(Arc::clone) else {
+            self.say(Part::Second, format!("{} through {through}, which is not there", method.as_str()));
+            return Err(FactorError::Misconfigured);
+        };
+        let told = format!("{} through {through}", method.as_str());
+        if self.asks.second {
+            self.say(Part::Second, format!("{told}: asked"));
+            self.was_asked = true;
+            let progress = provider.start(asking).await;
+            return self.heard(&provider, asking, progress);
+        }
+        if provider.asks_nobody() {
+            let progress = provider.start(asking).await;
+            self.say(Part::Second, format!("{told}: {}", factor_said(&progress)));
+            return progress;
+        }
+        self.assume(Part::Second, format!("{told}: would be asked"));
+        match method {
+            Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
+            Method::Call | Method::Push => {
+                self.pending = true;
+                Ok(Progress::Pending(Ticket(String::new())))
+            }
+        }
+    }
+
+    async fn wait(&mut self, asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
+        if !self.asks.second {
+            self.assume(Part::Second, "taken as approved".to_owned());
+            return Ok(Progress::Allowed { spend: None });
+        }
+        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let paced = Instant::now().checked_add(PACE);
+        let progress = provider.wait(asking, ticket).await;
+        if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
+            tokio::time::sleep_until(paced).await;
+        }
+        self.heard(&provider, asking, progress)
+    }
+
+    async fn verify(&mut self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
+        if !self.asks.second {
+            self.assume(Part::Second, format!("the code would be checked by {}: taken as right", asking.choice.provider));
+            return Ok(Progress::Allowed { spend: None });
+        }
+        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        self.was_asked = true;
+        let progress = provider.verify(asking, ticket, code).await;
+        self.heard(&provider, asking, progress)
+    }
+
+    /// Remembers the question that is out, and tells what came of it.
+    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, progress: Result<Progress, FactorError>) -> Result<Progress, FactorError> {
+        let was_out = self.open.is_some();
+        match &progress {
+            Ok(Progress::Pending(ticket)) => self.hold(provider, asking, ticket, false),
+            Ok(Progress::Choose { ticket, .. }) => self.hold(provider, asking, ticket, true),
+            _ => {
+                if let Some(out) = self.open.take() {
+                    out.settle();
+                }
+            }
+        }
+        self.pending = self.open.is_some();
+        if !(was_out && self.pending) {
+            self.say(Part::Second, factor_said(&progress));
+        }
+        progress
+    }
+
+    /// Whoever asked may go: then it is taken back, and no phone rings for nobody.
+    fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
+        let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
+        if !kept {
+            self.open = Some(Out::new(Arc::clone(provider), asking.clone(), ticket.clone(), numbered));
+        }
+    }
+
+    /// The person is asked something: what they would answer was handed in, or they need only say that they have approved.
+    fn park(&mut self, prompt: String) -> ControlFlow<Verdict, Event> {
+        self.parks = self.parks.saturating_add(1);
+        let answer = match self.asks.answer.take() {
+            Some(answer) => Some(answer),
+            None if self.pending && !self.asks.second && self.parks <= PARKS_MAX => Some(Secret::default()),
+            None => None,
+        };
+        match answer {
+            Some(answer) => {
+                let told = if answer.is_empty() { "Enter is pressed" } else { "the code is the answer" };
+                self.assume(Part::Second, format!("the person is asked {prompt:?}: {told}"));
+                ControlFlow::Continue(Event::Answer(Primary::Password(answer)))
+            }
+            None => {
+                self.say(Part::Second, format!("the person is asked {prompt:?}"));
+                ControlFlow::Break(Verdict::Challenge(prompt))
+            }
+        }
+    }
+
+    /// The end, in words. The permit, if there is one, ends here.
+    fn finish(&mut self, decision: &Decision) -> Verdict {
+        let request = self.flow.request();
+        let rules = self.flow.rules();
+        let (told, verdict) = match decision {
+            Decision::Accept(permit) => (granted(permit.why(), request, rules), Verdict::Accept(permit.why())),
+            Decision::Drop(outage) => (format!("nobody can decide ({})", outage.as_str()), Verdict::Drop(*outage)),
+            Decision::Reject(denial) => (denied(*denial, rules), Verdict::Reject(*denial)),
+        };
+        self.say(Part::Rule, told);
+        verdict
+    }
+
+    fn say(&mut self, part: Part, told: String) {
+        self.steps.push(Step { part, told, assumed: false });
+    }
+
+    fn assume(&mut self, part: Part, told: String) {
+        self.steps.push(Step { part, told, assumed: true });
+    }
+}
+
+fn first_said(error: &PrimaryError) -> String {
+    match error {
+        PrimaryError::Outage(outage) => format!("nobody can tell ({})", outage.as_str()),
+        PrimaryError::Refused { why, .. } => format!("refused ({})", why.as_str()),
+    }
+}
+
+fn factor_said(progress: &Result<Progress, FactorError>) -> String {
+    match progress {
+        Ok(Progress::Allowed { .. }) => "passed".to_owned(),
+        Ok(Progress::CodeNeeded { .. }) => "a code is needed".to_owned(),
+        Ok(Progress::Denied { fraud }) => format!("the person said no{}", if *fraud { " and reported it" } else { "" }),
+        Ok(Progress::Choose { number, .. }) => format!("the question is out, to be answered with {}", number.as_str()),
+        Ok(Progress::Pending(_)) => "the question is out".to_owned(),
+        Ok(Progress::Waived) => "the provider's own rules ask for nothing".to_owned(),
+        Err(error) => format!("cannot be used or did not pass ({})", error.as_str()),
+    }
+}
+
+/// What is held about somebody, as far as it decides.
+fn held(standing: &Standing, now: Timestamp) -> String {
+    let left = |until: Timestamp| humantime::format_duration(Duration::from_secs(until.0.saturating_sub(now.0) / 1000));
+    let mut told = vec![match &standing.account {
+        None => "no account".to_owned(),
+        Some(account) => {
+            let state = if account.enabled { "enabled" } else { "disabled" };
+            let first = account.method.map(|method| format!(", {} first", method.as_str())).unwrap_or_default();
+            format!("account {:?}, {state}{first}", account.name)
+        }
+    }];
+    if standing.tries.failures > 0 {
+        told.push(format!("{} failures in a row", standing.tries.failures));
+    }
+    if let Some(until) = standing.tries.lock_until.filter(|_| standing.tries.locked(now)) {
+        told.push(format!("locked for another {}", left(until)));
+    }
+    if let Some(bypass) = standing.bypass.as_ref().filter(|bypass| now < bypass.until) {
+        told.push(format!("a bypass for another {}", left(bypass.until)));
+    }
+    told.join("; ")
+}
+
+fn written(change: &Change) -> &'static str {
+    match change {
+        Change::Fail { .. } => "one failure more",
+        Change::SpendBypass { .. } => "the bypass is used up",
+        Change::Succeed(_) => "failures start again at none",
+        Change::UseOtp { .. } => "the code is used up",
+        _ => "something that no login writes",
+    }
+}
+
+/// Why somebody would be let in, by the key of the policy that says so.
+fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
+    let policy = &rules.name;
+    match why {
+        Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
+        Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
+        Grant::Factor => "both factors passed".to_owned(),
+        Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
+        Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
+        Grant::TrustedNetwork => {
+            let from = request.source.map(|source| source.to_string()).unwrap_or_default();
+            let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));
+            format!("policy.{policy}: trusted has {}: {from} needs the first factor alone", network.map(ToString::to_string).unwrap_or_default())
+        }
+        Grant::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\": who has no account needs the first factor alone", alone(rules.unenrolled)),
+    }
+}
+
+/// Why somebody would be refused.
+fn denied(denial: Denial, rules: &Rules) -> String {
+    let policy = &rules.name;
+    match denial {
+        Denial::CodeNeeded => "a code is needed, and this client can neither send nor be asked for one".to_owned(),
+        Denial::Disabled => format!("the account is disabled (here by policy.{policy}: disabled = \"{}\", or in the directory)", alone(rules.disabled)),
+        Denial::FactorUnavailable => format!("policy.{policy}: outage = \"{}\": no second factor could be asked for", open(rules.outage)),
+        Denial::Locked => format!("locked after too many failures (policy.{policy}: lock, failures_max = {}), or in the directory", rules.lock.failures_max),
+        Denial::NoMethod => format!("policy.{policy}: methods names none that this person can use"),
+        Denial::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\", and there is no account", alone(rules.unenrolled)),
+        other => other.as_str().replace('_', " "),
+    }
+}
+
+fn alone(choice: FirstAlone) -> &'static str {
+    match choice {
+        FirstAlone::Accept => "accept",
+        FirstAlone::Reject => "reject",
+    }
+}
+
+fn open(choice: OnOutage) -> &'static str {
+    match choice {
+        OnOutage::Closed => "closed",
+        OnOutage::Open => "open",
+    }
+}
+
+/// Challenges in one rehearsal.
+const PARKS_MAX: u8 = 4;
