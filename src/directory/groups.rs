@@ -7,26 +7,27 @@
 //!
 //! A DN is understood for either. What a name means is kept for a while; whom a group holds is asked each time.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use ldap3::Scope;
 use tokio::time::Instant;
 use tracing::error;
 use tracing::warn;
 
 use crate::domain::Outage;
 use crate::ports::Entry;
+use crate::wire::ldap::Filter;
+use crate::wire::ldap::Question;
+use crate::wire::ldap::Scope;
 
 use super::Kind;
 use super::dn::Dn;
 use super::pool::Pool;
-use super::search::Filter;
 use super::search::Found;
-use super::session::Question;
 
 /// The groups of one directory that somebody has asked about.
 #[derive(Debug)]
@@ -118,10 +119,10 @@ impl Groups {
             Kind::Ldap => "cn",
         };
         let (base, scope, filter) = match Dn::parse(name) {
-            Some(dn) => (dn.to_string(), Scope::Base, is_group),
-            None => (self.root.clone(), Scope::Subtree, Filter::And(vec![is_group, Filter::equal(by_name, name.trim())])),
+            Some(dn) => (Cow::Owned(dn.to_string()), Scope::Base, is_group),
+            None => (Cow::Borrowed(self.root.as_str()), Scope::Subtree, Filter::And(vec![is_group, Filter::equal(by_name, name.trim())])),
         };
-        let question = Question { base, scope, filter, attributes: vec![id, "groupType"], count_max: 2 };
+        let question = Question { base, scope, filter, attributes: &[id, "groupType"], count_max: 2 };
         let (found, answer) = pool.search(&question).await?;
         match (answer.code, found.as_slice()) {
             (0, []) => Ok(Err(NO_GROUP)),
@@ -150,12 +151,13 @@ impl Groups {
         };
         let id = self.kind.id_attribute();
         let filter = Filter::Present("objectClass");
-        let question = Question { base: entry.dn.clone(), scope: Scope::Base, filter, attributes: vec![id, groups], count_max: 2 };
+        let question = Question { base: Cow::Borrowed(&entry.dn), scope: Scope::Base, filter, attributes: &[id, groups], count_max: 2 };
         let (found, answer) = pool.search(&question).await?;
         if answer.code != 0 {
             return Err(self.refused(answer.code, &answer.text));
         }
-        let is_same = |found: &&Found| found.values(id).iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
+        let ours = self.kind.identity_value(&entry.identity);
+        let is_same = |found: &&Found| ours.as_ref().is_some_and(|ours| found.values(id).contains(ours));
         let Some(found) = found.iter().find(is_same) else {
             error!(directory = self.directory, dn = ?entry.dn, "this object is another one than a moment ago: its groups are not known");
             return Err(Outage::Fault);
@@ -178,12 +180,12 @@ impl Groups {
         let member = Filter::Or(vec![Filter::equal("member", &entry.dn), Filter::equal("uniqueMember", &entry.dn), Filter::equal("memberUid", &entry.name)]);
         let mut dns = Vec::new();
         for some in asked.chunks(ASKED_AT_ONCE) {
-            let named = Filter::Or(some.iter().map(|(_, group)| Filter::Equal("cn", group.id.clone())).collect());
+            let named = Filter::Or(some.iter().map(|(_, group)| Filter::Equal("cn", &group.id)).collect());
             let question = Question {
-                base: self.root.clone(),
+                base: Cow::Borrowed(&self.root),
                 scope: Scope::Subtree,
                 filter: Filter::And(vec![named, member.clone()]),
-                attributes: vec!["cn"],
+                attributes: &["cn"],
                 count_max: HOLDING_MAX,
             };
             let (found, answer) = pool.search(&question).await?;
@@ -231,4 +233,4 @@ const KNOWN_MAX: usize = 1_024;
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 const ASKED_AT_ONCE: usize = 24;
 /// With references a server may add, within what a connection takes for one answer.
-const HOLDING_MAX: i32 = 48;
+const HOLDING_MAX: u16 = 48;

@@ -1,5 +1,6 @@
 //! A directory that speaks LDAP: whom a name means, whether a password is theirs, and the proof of it.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,7 +8,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ldap3::Scope;
 use tokio::time::timeout;
 use tracing::error;
 use tracing::warn;
@@ -22,6 +22,9 @@ use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::Proof;
+use crate::wire::ldap::Filter;
+use crate::wire::ldap::Question;
+use crate::wire::ldap::Scope;
 use crate::wire::ldap::sid_text;
 
 use super::Kind;
@@ -30,19 +33,19 @@ use super::Security;
 use super::Settings;
 use super::ad;
 use super::ad::Name;
+use super::binds::Binds;
+use super::binds::Lent;
 use super::dn::Dn;
 use super::groups::Groups;
+use super::line::Line;
 use super::password;
-use super::pool::Gate;
 use super::pool::Pool;
-use super::search::Filter;
 use super::search::Found;
 use super::server::AWAY;
 use super::server::Servers;
 use super::server::Watched;
 use super::session::Broken;
 use super::session::Password;
-use super::session::Question;
 use super::session::Session;
 use super::stream;
 
@@ -58,7 +61,7 @@ pub(super) struct LdapDirectory {
     servers: Arc<Servers>,
     pool: Pool,
     groups: Groups,
-    binds: Gate,
+    binds: Binds,
     /// We have told that objects come without their ids.
     told_of_ids: AtomicBool,
 }
@@ -75,46 +78,35 @@ impl LdapDirectory {
         let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
         let servers = Servers::new(&name, servers, tls, within);
         let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
+        let binds = Binds::new(Arc::clone(&servers), pool_max, within);
         let groups = Groups::new(&name, kind, &base_dn);
-        Ok(Self {
-            name,
-            kind,
-            base: base_dn,
-            base_text: base,
-            netbios,
-            within,
-            servers,
-            pool,
-            groups,
-            binds: Gate::new(BINDS_MAX, within),
-            told_of_ids: AtomicBool::new(false),
-        })
+        Ok(Self { name, kind, base: base_dn, base_text: base, netbios, within, servers, pool, groups, binds, told_of_ids: AtomicBool::new(false) })
     }
 
     /// What to ask about a typed name; `None`: nothing, it is nobody's.
-    fn question(&self, login: &str) -> Option<Question> {
+    fn question<'a>(&'a self, login: &'a str) -> Option<Question<'a>> {
         let name = match self.kind {
             Kind::Ad => Name::for_ad(login, self.netbios.as_deref())?,
             Kind::Ldap => Name::for_ldap(login)?,
         };
         let (base, scope, who) = match name {
-            Name::Bare(short) => (self.base_text.clone(), Scope::Subtree, Filter::equal(self.short_name(), short)),
-            Name::Dn(dn) if dn.is_under(&self.base) => (dn.to_string(), Scope::Base, Filter::Present("objectClass")),
+            Name::Bare(short) => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, Filter::equal(self.short_name(), short)),
+            Name::Dn(dn) if dn.is_under(&self.base) => (Cow::Owned(dn.to_string()), Scope::Base, Filter::Present("objectClass")),
             Name::Dn(_) => return None,
-            Name::Principal { whole, front, domain } => (self.base_text.clone(), Scope::Subtree, self.principal(whole, front, domain)),
+            Name::Principal { whole, front, domain } => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, self.principal(whole, front, domain)),
         };
         let filter = match self.kind {
             Kind::Ad => Filter::And(vec![Filter::equal("objectCategory", "person"), Filter::equal("objectClass", "user"), who]),
             Kind::Ldap => who,
         };
-        let attributes = match self.kind {
-            Kind::Ad => vec!["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
-            Kind::Ldap => vec!["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
+        let attributes: &[&str] = match self.kind {
+            Kind::Ad => &["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
+            Kind::Ldap => &["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
         };
         Some(Question { base, scope, filter, attributes, count_max: 2 })
     }
 
-    fn principal(&self, whole: &str, front: &str, domain: &str) -> Filter {
+    fn principal<'a>(&self, whole: &'a str, front: &'a str, domain: &str) -> Filter<'a> {
         match self.kind {
             // MS-ADTS §5.1.1.1.1: every account has the principal name `sAMAccountName@domain` as well, whatever its explicit one is.
             Kind::Ad if domain.to_lowercase() == self.base.dns_domain() => {
@@ -161,39 +153,36 @@ impl LdapDirectory {
         })
     }
 
-    /// A fresh connection for one bind, to the first server that takes one.
-    async fn fresh(&self) -> Result<(Session, &Arc<Watched>), PrimaryError> {
-        for watched in self.servers.in_order() {
-            match self.servers.session(watched).await {
-                Ok(session) => return Ok((session, watched)),
-                Err(why) => self.servers.failed(watched, &why),
-            }
-        }
-        Err(PrimaryError::Outage(Outage::Directory))
-    }
-
     /// Binds and reads the proof. From here on nobody else is asked: a second bind would count as a second wrong password.
-    async fn prove(&self, session: &Session, entry: &Entry, password: &Password) -> Result<Proven, Broken> {
-        let answer = timeout(self.within, session.bind(&entry.dn, password)).await.map_err(|_| Broken::Timeout)??;
+    async fn prove(&self, line: &mut Line, entry: &Entry, password: &Password) -> Result<Proven, Broken> {
+        let answer = timeout(self.within, line.bind(&entry.dn, password)).await.map_err(|_| Broken::Timeout)??;
         match answer.code {
             0 => {}
             code if AWAY.contains(&code) => return Err(Broken::Away(code)),
-            code => return Ok(Proven::Refused(self.refusal(code, &answer.text))),
+            code => return Ok(Proven::Refused { why: self.refusal(code, &answer.text), code }),
         }
         let (base, attribute) = match self.proof() {
-            Proof::OwnEntry(attribute) => (entry.dn.clone(), attribute),
-            Proof::TokenGroups(attribute) => (String::new(), attribute),
+            Proof::OwnEntry(attribute) => (entry.dn.as_str(), attribute),
+            Proof::TokenGroups(attribute) => ("", attribute),
         };
-        let question = Question { base, scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: vec![attribute], count_max: 2 };
-        let (found, answer) = timeout(self.within, session.search(&question)).await.map_err(|_| Broken::Timeout)??;
+        let question = Question { base: base.into(), scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: &[attribute], count_max: 2 };
+        let (found, answer) = timeout(self.within, line.search(&question)).await.map_err(|_| Broken::Timeout)??;
         let taken_for: Vec<_> = found.iter().flat_map(|entry| entry.values(attribute)).collect();
-        let is_same = taken_for.iter().filter_map(|value| self.kind.identity_text(value)).any(|text| text == entry.identity.0);
+        let is_same = self.kind.identity_value(&entry.identity).is_some_and(|ours| taken_for.contains(&&ours));
         Ok(match answer.code {
             0 if is_same => Proven::Same,
             0 if !taken_for.is_empty() => Proven::Other,
             code if AWAY.contains(&code) => return Err(Broken::Away(code)),
             code => Proven::Untold(code),
         })
+    }
+
+    /// Nobody knows whether the password arrived, so it is sent to nobody else. That a server closed who was idle tells nothing about the server.
+    fn broke_under_bind(&self, watched: &Arc<Watched>, is_used: bool, why: &Broken) {
+        self.binds.forget(watched);
+        if !(is_used && matches!(why, Broken::Lost(_))) {
+            self.servers.failed(watched, why);
+        }
     }
 
     /// With our own account, since nobody can bind with an expired password; the old one is looked at all the same.
@@ -213,20 +202,21 @@ impl LdapDirectory {
             PrimaryError::Refused { .. } => PasswordError::WrongOld,
         };
         let _slot = self.binds.enter().await.map_err(PasswordError::Outage)?;
-        let (session, watched) = self.fresh().await.map_err(outage)?;
+        let Lent { mut line, watched, is_used, .. } = self.binds.lend().await.map_err(PasswordError::Outage)?;
         let changing = async {
-            match self.prove(&session, entry, old).await? {
+            match self.prove(&mut line, entry, old).await? {
                 Proven::Same => {}
-                Proven::Refused(why) => return Ok(Err(outage(why))),
+                Proven::Refused { why, .. } => return Ok(Err(outage(why))),
                 Proven::Other | Proven::Untold(_) => return Ok(Err(PasswordError::Outage(Outage::Fault))),
             }
+            let session = Session::over(line, watched.label.clone()).await?;
             match timeout(self.within, session.change_own_password(old, new)).await.map_err(|_| Broken::Timeout)?? {
                 answer if AWAY.contains(&answer.code) => Err(Broken::Away(answer.code)),
                 answer => Ok(password::verdict(&answer)),
             }
         };
         changing.await.unwrap_or_else(|why| {
-            self.servers.failed(watched, &why);
+            self.broke_under_bind(watched, is_used, &why);
             Err(PasswordError::Outage(Outage::Directory))
         })
     }
@@ -236,7 +226,11 @@ impl LdapDirectory {
 enum Proven {
     /// The directory took us for somebody else.
     Other,
-    Refused(PrimaryError),
+    /// With this result code.
+    Refused {
+        why: PrimaryError,
+        code: u32,
+    },
     Same,
     /// The directory would not tell for whom it took us: the code of its answer.
     Untold(u32),
@@ -271,33 +265,43 @@ impl Directory for LdapDirectory {
         }
         let password = Password::of(password).ok_or_else(|| refused(Refused::WrongPassword))?;
         let _slot = self.binds.enter().await.map_err(PrimaryError::Outage)?;
-        let (session, watched) = self.fresh().await?;
-        match self.prove(&session, entry, &password).await {
-            Ok(proven) => {
-                self.servers.worked(watched);
-                match proven {
-                    Proven::Same => Ok(entry.identity.clone()),
-                    Proven::Refused(PrimaryError::Refused { why, .. }) => Err(refused(why)),
-                    Proven::Refused(outage) => Err(outage),
-                    Proven::Other => {
-                        let (directory, server, identity) = (&self.name, &watched.label, &entry.identity.0);
-                        error!(directory, server, identity, "after a bind the directory took us for somebody else: refused");
-                        Err(PrimaryError::Refused { who: None, why: Refused::UnknownName })
-                    }
-                    Proven::Untold(code) => {
-                        error!(
-                            directory = self.name,
-                            server = watched.label,
-                            code,
-                            "after a bind the directory would not tell whom it took us for: people must be allowed to read it"
-                        );
-                        Err(PrimaryError::Outage(Outage::Fault))
-                    }
-                }
-            }
+        let mut lent = self.binds.lend().await.map_err(PrimaryError::Outage)?;
+        let watched = lent.watched;
+        let proven = match self.prove(&mut lent.line, entry, &password).await {
+            Ok(proven) => proven,
             Err(why) => {
-                self.servers.failed(watched, &why);
-                Err(PrimaryError::Outage(Outage::Directory))
+                self.broke_under_bind(watched, lent.is_used, &why);
+                return Err(PrimaryError::Outage(Outage::Directory));
+            }
+        };
+        self.servers.worked(watched);
+        match proven {
+            Proven::Same => {
+                self.binds.keep(lent);
+                Ok(entry.identity.clone())
+            }
+            Proven::Refused { why, code } => {
+                if code == INVALID_CREDENTIALS {
+                    self.binds.keep_refused(lent);
+                }
+                Err(match why {
+                    PrimaryError::Refused { why, .. } => refused(why),
+                    outage @ PrimaryError::Outage(_) => outage,
+                })
+            }
+            Proven::Other => {
+                let (directory, server, identity) = (&self.name, &watched.label, &entry.identity.0);
+                error!(directory, server, identity, "after a bind the directory took us for somebody else: refused");
+                Err(PrimaryError::Refused { who: None, why: Refused::UnknownName })
+            }
+            Proven::Untold(code) => {
+                error!(
+                    directory = self.name,
+                    server = watched.label,
+                    code,
+                    "after a bind the directory would not tell whom it took us for: people must be allowed to read it"
+                );
+                Err(PrimaryError::Outage(Outage::Fault))
             }
         }
     }
@@ -368,5 +372,4 @@ const NOBODY: PrimaryError = PrimaryError::Refused { who: None, why: Refused::Un
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_DN_SYNTAX: u32 = 34;
-/// Connections for binds at once.
-const BINDS_MAX: usize = 256;
+const INVALID_CREDENTIALS: u32 = 49;

@@ -1,29 +1,32 @@
 //! The first factor: directories that know passwords.
 
 mod ad;
+mod binds;
 mod dn;
 mod groups;
 pub mod identify;
 mod ldap;
+mod line;
 mod password;
+mod place;
 mod pool;
+mod quota;
 mod search;
 mod server;
 mod session;
 mod stream;
+mod trunk;
 pub mod upstream;
 pub mod winbind;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustls::pki_types::ServerName;
 
 use crate::domain::AuthRequest;
 use crate::domain::Checked;
@@ -37,7 +40,10 @@ use crate::ports::Aside;
 use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
-use crate::wire::ldap::sid_text;
+use crate::wire::ldap::sid_bytes;
+
+use self::place::Place;
+use self::place::Wrong;
 
 pub use self::stream::TlsError;
 
@@ -113,7 +119,7 @@ pub struct Settings {
     pub bind_password: Secret,
     /// The certificate authorities that may vouch for the servers, PEM; `None`: the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// Connections for look-ups at once, 1..1000.
+    /// Connections for look-ups, and connections that wait for somebody to bind: 1..1000 of each.
     pub pool_max: usize,
     /// How long one server may take for one operation.
     pub timeout: Duration,
@@ -137,11 +143,11 @@ impl Kind {
         }
     }
 
-    /// The identity that a value of that attribute is.
-    fn identity_text(self, value: &[u8]) -> Option<String> {
+    /// The value of that attribute that is this identity; none where it can be no value.
+    fn identity_value(self, identity: &Identity) -> Option<Vec<u8>> {
         match self {
-            Self::Ad => sid_text(value),
-            Self::Ldap => std::str::from_utf8(value).ok().map(str::to_owned),
+            Self::Ad => sid_bytes(&identity.0),
+            Self::Ldap => Some(identity.0.clone().into_bytes()),
         }
     }
 }
@@ -168,16 +174,7 @@ impl FromStr for Server {
             "ldaps" => (Security::Tls, 636),
             _ => return Err(ServerError::Scheme),
         };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok()).ok_or(ServerError::Host)?,
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(ServerError::Port)?,
-            None if port.is_empty() => port_usual,
-            None => return Err(ServerError::Port),
-        };
-        ServerName::try_from(host).map_err(|_| ServerError::Host)?;
+        let Place { host, port } = Place::read(rest, port_usual)?;
         let is_local = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         if security == Security::Plain && !is_local {
             return Err(ServerError::ClearText);
@@ -193,10 +190,7 @@ impl fmt::Display for Server {
             Security::StartTls => "ldap+starttls",
             Security::Tls => "ldaps",
         };
-        match self.host.parse::<Ipv6Addr>() {
-            Ok(address) => write!(f, "{scheme}://[{address}]:{}", self.port),
-            Err(_) => write!(f, "{scheme}://{}:{}", self.host, self.port),
-        }
+        write!(f, "{scheme}://{}", Place { host: &self.host, port: self.port })
     }
 }
 
@@ -215,6 +209,15 @@ pub enum ServerError {
     /// None of ours.
     #[error("begin with ldaps:// or ldap+starttls://, as in ldaps://dc1.corp.example")]
     Scheme,
+}
+
+impl From<Wrong> for ServerError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Host => Self::Host,
+            Wrong::Port => Self::Port,
+        }
+    }
 }
 
 /// How a connection to a directory server is kept from others.

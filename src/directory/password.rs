@@ -6,7 +6,7 @@ use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::Secret;
 
-use super::session::Answer;
+use super::search::Answer;
 use super::session::Password;
 
 /// Both passwords, where they may go to a directory at all.

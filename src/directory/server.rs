@@ -7,7 +7,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use ldap3::Scope;
 use rustls::ClientConfig;
 use tokio::time::sleep;
 use tokio::time::timeout;
@@ -16,12 +15,13 @@ use tracing::warn;
 
 use crate::metrics;
 use crate::ports::Stream;
+use crate::wire::ldap::Filter;
+use crate::wire::ldap::Question;
+use crate::wire::ldap::Scope;
 
 use super::Server;
-use super::search::Filter;
+use super::line::Line;
 use super::session::Broken;
-use super::session::Question;
-use super::session::Session;
 use super::stream;
 
 /// The servers of one directory.
@@ -79,9 +79,9 @@ impl Servers {
         timeout(self.within, connecting).await.map_err(|_| Broken::Timeout)?.map_err(Broken::Connect)
     }
 
-    /// The same with an LDAP client on it.
-    pub(super) async fn session(&self, watched: &Watched) -> Result<Session, Broken> {
-        Session::over(self.connect(watched).await?, watched.label.clone()).await
+    /// The same, for our own questions.
+    pub(super) async fn line(&self, watched: &Watched) -> Result<Line, Broken> {
+        self.connect(watched).await.map(Line::over)
     }
 
     /// It answered.
@@ -124,14 +124,9 @@ impl Servers {
 
     /// Whether it answers a question that everybody may ask.
     async fn probe(&self, watched: &Watched) -> bool {
-        let question = Question {
-            base: String::new(),
-            scope: Scope::Base,
-            filter: Filter::Present("objectClass"),
-            attributes: vec!["supportedLDAPVersion"],
-            count_max: 2,
-        };
-        let asking = async { self.session(watched).await?.search(&question).await };
+        let question =
+            Question { base: "".into(), scope: Scope::Base, filter: Filter::Present("objectClass"), attributes: &["supportedLDAPVersion"], count_max: 2 };
+        let asking = async { self.line(watched).await?.search(&question).await };
         // Whatever the result: a server may keep even this from strangers. Busy and unavailable are no answer.
         matches!(timeout(self.within, asking).await, Ok(Ok((_, answer))) if !AWAY.contains(&answer.code))
     }

@@ -1,4 +1,4 @@
-//! One connection with the LDAP client on it, and the guard in front of the client.
+//! One connection with the LDAP client `ldap3` on it, for what is seldom asked, and the guard in front of the client.
 //!
 //! The client's BER parser recurses and has no limit: a hostile or broken directory would overflow our stack. So the client never sees the server. It talks to one
 //! end of a socket pair; at the other end a task owns the real connection and passes on only what is measured (L-040, L-042).
@@ -14,8 +14,6 @@ use ldap3::LdapConnAsync;
 use ldap3::LdapConnSettings;
 use ldap3::LdapError;
 use ldap3::Mod;
-use ldap3::Scope;
-use ldap3::SearchOptions;
 use ldap3::StdStream;
 use ldap3::exop::PasswordModify;
 use ldap3::result::ExopResult;
@@ -30,10 +28,12 @@ use zeroize::Zeroizing;
 use crate::domain::Secret;
 use crate::ports::Stream;
 use crate::wire::ldap::Frame;
-use crate::wire::ldap::Refusal;
 
-use super::search::Filter;
-use super::search::Found;
+use super::line::Line;
+use super::quota::PDU_BYTES_MAX;
+use super::quota::Quota;
+use super::quota::Violation;
+use super::search::Answer;
 
 /// A connection with an LDAP client on it. Dropping it closes the connection.
 #[derive(Debug)]
@@ -67,30 +67,6 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What is asked of a directory.
-#[derive(Clone, Debug)]
-pub(super) struct Question {
-    /// Where.
-    pub(super) base: String,
-    /// How far below.
-    pub(super) scope: Scope,
-    /// For what.
-    pub(super) filter: Filter,
-    /// What of it.
-    pub(super) attributes: Vec<&'static str>,
-    /// How many entries at most, well below [`ANSWERS_MAX`]; where one is somebody, two are nobody.
-    pub(super) count_max: i32,
-}
-
-/// A result: its code and the text with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// RFC 4511 §4.1.9, appendix A.
-    pub(super) code: u32,
-    /// For operators, and for AD's sub-codes; never for the person.
-    pub(super) text: String,
-}
-
 /// A server that gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Broken {
@@ -100,20 +76,27 @@ pub(super) enum Broken {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[from] io::Error),
-    /// The connection ended, or the client gave up on it.
+    /// The client gave up on it.
     #[error("the connection broke: {0}")]
-    Lost(#[from] LdapError),
-    /// What came could not be read.
+    Client(#[from] LdapError),
+    /// The connection ended.
+    #[error("the connection broke: {0}")]
+    Lost(io::Error),
+    /// The client tripped over what came.
     #[error("the server's answer is no LDAP")]
     Unreadable,
+    /// What came is no answer.
+    #[error("the server's answer is of no use: {0}")]
+    Violation(#[from] Violation),
     /// Nothing came in time.
     #[error("no answer in time")]
     Timeout,
 }
 
 impl Session {
-    /// Puts a client on a connection. `server` is for the log.
-    pub(super) async fn over(stream: Box<dyn Stream>, server: String) -> Result<Self, Broken> {
+    /// Puts a client on a connection that is bound already. `server` is for the log.
+    pub(super) async fn over(line: Line, server: String) -> Result<Self, Broken> {
+        let stream = line.into_stream();
         let (ours, theirs) = unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let ours = UnixStream::from_std(ours)?;
@@ -135,18 +118,6 @@ impl Session {
         Ok(Self { ldap, _tasks: tasks })
     }
 
-    /// Whether the connection is still there, as far as one can tell without asking.
-    pub(super) fn is_open(&mut self) -> bool {
-        !self.ldap.is_closed()
-    }
-
-    /// Binds.
-    pub(super) async fn bind(&self, name: &str, password: &Password) -> Result<Answer, Broken> {
-        let (mut ldap, name, password) = (self.ldap.clone(), name.to_owned(), password.clone());
-        let result = contained(async move { ldap.simple_bind(&name, &password.0).await }).await?;
-        Ok(Answer { code: result.rc, text: result.text })
-    }
-
     /// Changes `unicodePwd` of an object: takes the old value away and puts the new one in, in one operation, so that the old password must be right.
     pub(super) async fn modify_password(&self, dn: &str, old: &[u8], new: &[u8]) -> Result<Answer, Broken> {
         let (mut ldap, dn, name) = (self.ldap.clone(), dn.to_owned(), b"unicodePwd".to_vec());
@@ -162,21 +133,6 @@ impl Session {
         let ExopResult(_, result) = asked.await?;
         Ok(Answer { code: result.rc, text: result.text })
     }
-
-    /// Searches; at most so many entries come as asked for. References to other servers are left out and never followed (L-077).
-    pub(super) async fn search(&self, question: &Question) -> Result<(Vec<Found>, Answer), Broken> {
-        let (mut ldap, question) = (self.ldap.clone(), question.clone());
-        let asked = contained(async move {
-            let filter = question.filter.to_string();
-            ldap.with_search_options(SearchOptions::new().sizelimit(question.count_max))
-                .search(&question.base, question.scope, &filter, question.attributes)
-                .await
-        });
-        let ldap3::SearchResult(entries, result) = asked.await?;
-        let entries = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
-        let found = entries.map(Found::read).collect::<Option<Vec<_>>>().ok_or(Broken::Unreadable)?;
-        Ok((found, Answer { code: result.rc, text: result.text }))
-    }
 }
 
 /// Runs work of the client's in a task of its own: it panics on answers it did not expect, and that must not end ours. Dropping the future ends the task.
@@ -187,19 +143,6 @@ async fn contained<T: Send + 'static>(work: impl Future<Output = Result<T, LdapE
         Some(Ok(result)) => Ok(result?),
         Some(Err(_)) | None => Err(Broken::Unreadable),
     }
-}
-
-/// Why a server's bytes are not passed on.
-#[derive(Debug, thiserror::Error)]
-enum Violation {
-    #[error("more answers than anybody asked for")]
-    Flood,
-    #[error(transparent)]
-    Frame(#[from] Refusal),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("an answer of a kind nobody asked for (tag {0:#04x})")]
-    Kind(u8),
 }
 
 /// Passes the client's requests on as they are, and whole, measured answers back, until one side ends.
@@ -234,35 +177,6 @@ async fn guard(mut server: Box<dyn Stream>, mut client: UnixStream) -> Result<()
     }
 }
 
-/// What a server may still send before we ask again.
-struct Quota {
-    messages: usize,
-    bytes: usize,
-}
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self { messages: ANSWERS_MAX, bytes: PDU_BYTES_MAX }
-    }
-}
-
-impl Quota {
-    fn take(&mut self, frame: &Frame<'_>) -> Result<(), Violation> {
-        if !ANSWER_TAGS.contains(&frame.op) {
-            return Err(Violation::Kind(frame.op));
-        }
-        self.messages = self.messages.checked_sub(1).ok_or(Violation::Flood)?;
-        self.bytes = self.bytes.checked_sub(frame.bytes.len()).ok_or(Violation::Flood)?;
-        Ok(())
-    }
-}
-
-/// BindResponse, SearchResultEntry, SearchResultDone, ModifyResponse, SearchResultReference, ExtendedResponse.
-const ANSWER_TAGS: [u8; 6] = [0x61, 0x64, 0x65, 0x67, 0x73, 0x78];
-/// Answers to one request: the entries we ask for, and references a domain controller adds.
-const ANSWERS_MAX: usize = 64;
-/// Bytes of one answer, and of all to one request.
-const PDU_BYTES_MAX: usize = 4_194_304;
 const CHUNK: usize = 16_384;
 
 #[cfg(test)]

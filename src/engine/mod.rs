@@ -128,6 +128,10 @@ pub enum Outcome {
         state: Secret,
         /// What to ask.
         prompt: String,
+        /// Whether the answer may be seen while it is typed: a code may, a password may not.
+        shown: bool,
+        /// How long the answer is waited for.
+        keep: Duration,
     },
     /// Decided.
     Decided {
@@ -251,13 +255,14 @@ impl Engine {
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
-                self.park(journey, &self.parked, |state, _| Outcome::Challenge { state, prompt })
+                let shown = !journey.flow().asks_for_password();
+                self.park(journey, &self.parked, |state, _, keep| Outcome::Challenge { state, prompt, shown, keep })
             }
-            Ended::Relayed => self.park(journey, &self.asked, |state, aside| Outcome::Relayed { state, aside }),
+            Ended::Relayed => self.park(journey, &self.asked, |state, aside, _| Outcome::Relayed { state, aside }),
         }
     }
 
-    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
+    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>, Duration) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
@@ -274,7 +279,7 @@ impl Engine {
         }
         self.count_parked();
         if kept {
-            told(Secret::new(state.to_vec()), aside)
+            told(Secret::new(state.to_vec()), aside, until.saturating_duration_since(now))
         } else {
             tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
             Outcome::dropped(Outage::Full)

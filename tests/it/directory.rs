@@ -1,6 +1,7 @@
 //! The directory room against the lab directory, and against servers that lie, die or never answer.
 
 mod groups;
+mod lines;
 mod servers;
 
 use std::net::SocketAddr;

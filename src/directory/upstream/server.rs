@@ -1,10 +1,10 @@
 //! How a RADIUS server is named: `nps.corp.example`, `10.0.0.11:1812`, `[2001:db8::5]:1812`, `radsec://nps.corp.example`.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use rustls::pki_types::ServerName;
+use crate::directory::place::Place;
+use crate::directory::place::Wrong;
 
 /// One server of an upstream: `HOST`, or `radsec://HOST` for RADIUS over TLS; `:PORT` may follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +43,7 @@ impl FromStr for Server {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("radsec") => (Transport::Tls, rest, 2083),
             Some(_) => return Err(ServerError::Scheme),
         };
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => rest.split_once(']').filter(|(host, _)| host.parse::<Ipv6Addr>().is_ok()).ok_or(ServerError::Host)?,
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or(ServerError::Port)?,
-            None if port.is_empty() => port_usual,
-            None => return Err(ServerError::Port),
-        };
-        ServerName::try_from(host).map_err(|_| ServerError::Host)?;
+        let Place { host, port } = Place::read(rest, port_usual)?;
         Ok(Self { host: host.to_owned(), port, transport })
     }
 }
@@ -63,10 +54,7 @@ impl fmt::Display for Server {
             Transport::Tls => "radsec://",
             Transport::Udp => "",
         };
-        match self.host.parse::<Ipv6Addr>() {
-            Ok(address) => write!(f, "{scheme}[{address}]:{}", self.port),
-            Err(_) => write!(f, "{scheme}{}:{}", self.host, self.port),
-        }
+        write!(f, "{scheme}{}", Place { host: &self.host, port: self.port })
     }
 }
 
@@ -82,6 +70,15 @@ pub enum ServerError {
     /// None of ours.
     #[error("write the host alone, as in nps.corp.example, or radsec://nps.corp.example for RADIUS over TLS")]
     Scheme,
+}
+
+impl From<Wrong> for ServerError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::Host => Self::Host,
+            Wrong::Port => Self::Port,
+        }
+    }
 }
 
 #[cfg(test)]

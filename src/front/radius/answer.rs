@@ -1,5 +1,7 @@
 //! A login's end as a reply.
 
+use std::time::Duration;
+
 use super::Client;
 use super::map::Manner;
 use crate::domain::Decision;
@@ -56,7 +58,7 @@ impl Writer {
     /// The table from a login's end to a reply.
     pub(super) fn reply(&self, outcome: &Outcome) -> Result<Reply, TooLong> {
         match outcome {
-            Outcome::Challenge { state, prompt } => self.challenge(state, Some(prompt), &Carried::default()),
+            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?),
             Outcome::Decided { decision, aside } => match &**decision {
                 Decision::Accept(permit) => self.admitted(permit, aside).map(Reply::AtOnce),
                 Decision::Drop(_) => Ok(Reply::Silence),
@@ -111,6 +113,14 @@ impl Writer {
         }
         reply::accept(&self.asked, self.secret.expose(), &carried, salt()?)
     }
+}
+
+/// What a question of our own says beside its text: for how long it is open (RFC 2865 §5.27), and whether what is typed may be seen (RFC 2869 §5.10).
+fn question(shown: bool, keep: Duration) -> Result<Carried, TooLong> {
+    let mut carried = Carried::default();
+    carried.push(attr::SESSION_TIMEOUT, &u32::try_from(keep.as_secs()).unwrap_or(u32::MAX).to_be_bytes())?;
+    carried.push(attr::PROMPT, &u32::from(shown).to_be_bytes())?;
+    Ok(carried)
 }
 
 /// What the first factor said beside its no, where this is its no. That a password has run out invites the client to change it, so it is told to those

@@ -138,6 +138,12 @@ pub(super) fn number(value: &[u8]) -> Result<u32, Refusal> {
     }
 }
 
+/// The octets of an INTEGER of 0 to 2^31-1: none more than it needs (X.690 §8.3.2).
+pub(super) fn octets(number: &[u8; 4]) -> &[u8] {
+    let spare = number.windows(2).take_while(|pair| matches!(pair, [0, next] if next & 0x80 == 0)).count();
+    number.get(spare..).unwrap_or_default()
+}
+
 /// A BOOLEAN: any bit that is set means true (X.690 §8.2.2, L-046).
 pub(super) fn truth(value: &[u8]) -> Result<bool, Refusal> {
     match value {

@@ -23,6 +23,7 @@ use rasn_ldap::SearchResultEntry;
 use rasn_ldap::UnbindRequest;
 use zeroize::Zeroizing;
 
+use super::ber::octets;
 use super::message::Entry;
 use super::message::Op;
 
@@ -110,9 +111,7 @@ pub fn unbind_request(id: u32) -> Vec<u8> {
 #[must_use]
 pub fn bind_request(id: u32, dn: &str, password: &[u8]) -> Zeroizing<Vec<u8>> {
     let id = id.to_be_bytes();
-    // X.690 §8.3.2: no octet more than the number needs.
-    let spare = id.windows(2).take_while(|pair| matches!(pair, [0, next] if next & 0x80 == 0)).count();
-    let id = id.get(spare..).unwrap_or_default();
+    let id = octets(&id);
     let body_len = 3_usize.saturating_add(element_len(dn.len())).saturating_add(element_len(password.len()));
     let message_len = 2_usize.saturating_add(id.len()).saturating_add(element_len(body_len));
     let mut bytes = Zeroizing::new(Vec::with_capacity(element_len(message_len)));

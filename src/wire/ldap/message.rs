@@ -1,8 +1,5 @@
 //! What we understand of a message: requests as far as a decision needs them, results, controls, entries.
 
-use rasn_ldap::LdapMessage;
-use rasn_ldap::ProtocolOp;
-
 use super::ber::Cursor;
 use super::ber::number;
 use super::ber::truth;
@@ -299,17 +296,36 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The entry in it; `None` where it is something else, or not decodable.
+    /// The entry in it; `None` where it is something else, or not of RFC 4511's form.
     #[must_use]
     pub fn entry(&self) -> Option<Entry> {
         if self.op != 0x64 {
             return None;
         }
-        let message: LdapMessage = rasn::ber::decode(self.bytes).ok()?;
-        let ProtocolOp::SearchResEntry(found) = message.protocol_op else { return None };
-        let attribute = |it: rasn_ldap::PartialAttribute| (it.r#type.0, it.vals.into_vec().iter().map(|value| value.to_vec()).collect());
-        Some(Entry { dn: found.object_name.0, attributes: found.attributes.into_iter().map(attribute).collect() })
+        entry(self.body).ok()
     }
+}
+
+fn entry(body: &[u8]) -> Result<Entry, Refusal> {
+    let mut cursor = Cursor::new(body);
+    let dn = text(cursor.expect(0x04)?)?;
+    let mut list = Cursor::new(cursor.expect(0x30)?);
+    let mut attributes = Vec::new();
+    while !list.rest().is_empty() {
+        let mut attribute = Cursor::new(list.expect(0x30)?);
+        let name = text(attribute.expect(0x04)?)?;
+        let mut set = Cursor::new(attribute.expect(0x31)?);
+        let mut values = Vec::new();
+        while !set.rest().is_empty() {
+            values.push(set.expect(0x04)?.to_vec());
+        }
+        attributes.push((name, values));
+    }
+    Ok(Entry { dn, attributes })
+}
+
+fn text(bytes: &[u8]) -> Result<String, Refusal> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Refusal::Form)
 }
 
 fn bind(body: &[u8]) -> Result<Bind<'_>, Refusal> {

@@ -1,12 +1,13 @@
 //! LDAP: one PDU out of a buffer, bounded, and the messages we understand (RFC 4511).
 //!
 //! What comes from outside is read by our own cursor over borrowed bytes: `rasn` takes indefinite lengths and refuses result codes, bind choices and trailing
-//! components it does not know. What we send, and the search entries we change, go through `rasn-ldap`.
+//! components it does not know. What we send goes through `rasn-ldap`, but for the two messages that every login sends: bind and search.
 
 mod ber;
 mod frame;
 mod make;
 mod message;
+mod question;
 mod sid;
 
 pub use ber::bounded;
@@ -31,4 +32,8 @@ pub use message::Reply;
 pub use message::Request;
 pub use message::Search;
 pub use message::Write;
+pub use question::Filter;
+pub use question::Question;
+pub use question::Scope;
+pub use sid::sid_bytes;
 pub use sid::sid_text;

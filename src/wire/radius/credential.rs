@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::wire::mschap;
+
 use super::Request;
 use super::Version;
 use super::attr;
@@ -105,9 +107,9 @@ impl<'a> Attributes<'a> {
     #[must_use]
     pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
         let response: &[u8; 50] = self.microsoft(attr::MS_CHAP2_RESPONSE)?.try_into().ok()?;
-        let blank = response.get(1) == Some(&0) && response.get(18..26)?.iter().all(|octet| *octet == 0);
+        mschap::Response::read(response).ok()?;
         let challenge = self.microsoft(attr::MS_CHAP_CHALLENGE)?.try_into().ok()?;
-        blank.then_some(MsChap2 { challenge, response })
+        Some(MsChap2 { challenge, response })
     }
 
     /// MS-CHAP2-CPW and its MS-CHAP-NT-Enc-PWs, put in order. Nothing where a length is wrong, a piece is missing, there twice or another's.

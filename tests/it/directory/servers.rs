@@ -30,6 +30,8 @@ use vestibule::wire::ldap::Frame;
 /// A listening server that ends when dropped.
 pub(super) struct Open {
     address: SocketAddr,
+    /// Connections taken so far, and those that are still there.
+    connections: Arc<(AtomicUsize, AtomicUsize)>,
     _task: JoinSet<()>,
 }
 
@@ -38,19 +40,37 @@ impl Open {
         self.address
     }
 
+    /// How many connections were taken so far.
+    pub(super) fn taken(&self) -> usize {
+        self.connections.0.load(Ordering::SeqCst)
+    }
+
+    /// How many of them are still there.
+    pub(super) fn still_open(&self) -> usize {
+        self.connections.1.load(Ordering::SeqCst)
+    }
+
     fn new<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(listener).unwrap();
         let address = listener.local_addr().unwrap();
+        let connections = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+        let counted = Arc::clone(&connections);
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream));
+                counted.0.fetch_add(1, Ordering::SeqCst);
+                counted.1.fetch_add(1, Ordering::SeqCst);
+                let (serving, counted) = (serve(stream), Arc::clone(&counted));
+                connections.spawn(async move {
+                    serving.await;
+                    counted.1.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { address, _task: task }
+        Self { address, connections, _task: task }
     }
 }
 
@@ -84,6 +104,11 @@ impl Scripted {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.open.address
+    }
+
+    /// How many connections were taken so far.
+    pub(super) fn taken(&self) -> usize {
+        self.open.taken()
     }
 
     pub(super) fn requests(&self) -> usize {
