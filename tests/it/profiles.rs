@@ -43,11 +43,11 @@ struct World {
 impl World {
     /// Before the page of that name.
     fn of(page: &str) -> Self {
-        Self::with(page, None, |text| text)
+        Self::with(page, None, str::to_owned)
     }
 
     /// Before that page with other lines in it, and before this upstream.
-    fn with(page: &str, upstream: Option<SocketAddr>, rewritten: impl FnOnce(String) -> String) -> Self {
+    fn with(page: &str, upstream: Option<SocketAddr>, rewritten: impl FnOnce(&str) -> String) -> Self {
         let anywhere = "127.0.0.1:0".parse().unwrap();
         let alice = Person { groups: vec!["VPN"], ..Person::new("alice", "Alice", "Archer", PASSWORD) };
         let directory = Lab::open(anywhere, vec![alice, Person::new("bob", "Bob", "Baker", PASSWORD)]).unwrap();
@@ -56,7 +56,7 @@ impl World {
         let cloud = runtime.block_on(Cloud::open(anywhere, people, Arc::new(WallClock))).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/examples/{page}.toml"));
-        let text = rewritten(fs::read_to_string(file).unwrap());
+        let text = rewritten(&fs::read_to_string(file).unwrap());
         let credentials = folder.path().join("credentials");
         fs::create_dir(&credentials).unwrap();
         for name in text.split("credential = \"").skip(1).filter_map(|rest| rest.split('"').next()) {
@@ -157,7 +157,7 @@ fn in_the_lab(page: &str, directory: SocketAddr, cloud: &Cloud, upstream: Option
 }
 
 /// The page of a NAS whose own timers nobody has raised: without the lines that say so.
-fn as_the_nas_is_shipped(page: String) -> String {
+fn as_the_nas_is_shipped(page: &str) -> String {
     let left: Vec<&str> = page.lines().filter(|line| !line.starts_with("approval = ") && !line.starts_with("patience = ")).collect();
     assert!(left.len() + 2 == page.lines().count(), "the page has both lines");
     left.join("\n")

@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn the_commented_file_names_every_profile_and_no_other() {
+        let file = fs::read_to_string(pages().join("../vestibule.toml")).unwrap();
+        let line = file.lines().find_map(|line| line.trim().strip_prefix("#   cisco-asa ")).unwrap();
+        let named: BTreeSet<&str> = line.split_whitespace().chain(["cisco-asa"]).collect();
+        assert_eq!(named, names().collect());
+    }
+
+    #[test]
     fn every_patience_is_one_that_a_client_may_have() {
         for profile in PROFILES {
             assert!((seconds(5)..=seconds(600)).contains(&profile.patience), "{}", profile.name);

@@ -8,6 +8,7 @@ use super::World;
 use super::as_the_nas_is_shipped;
 use super::nas::CLASS;
 use super::nas::CONNECT_INFO;
+use super::nas::FRAMED_PROTOCOL;
 use super::nas::NAS_PORT_TYPE;
 use super::nas::Nas;
 use super::nas::Signs;
@@ -178,7 +179,7 @@ fn netscaler_with_its_3_s_is_answered_at_once() {
 fn ocserv(world: &World, signs: Signs) -> Nas {
     let usual = vec![
         counted(attr::SERVICE_TYPE, 2),
-        counted(super::nas::FRAMED_PROTOCOL, 1),
+        counted(FRAMED_PROTOCOL, 1),
         said(attr::CALLING_STATION_ID, "198.51.100.7"),
         said(CONNECT_INFO, "AnyConnect-compatible OpenConnect VPN Agent v9.12"),
         counted(NAS_PORT_TYPE, VIRTUAL),

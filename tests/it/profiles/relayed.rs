@@ -59,7 +59,7 @@ fn rd_gateway(world: &World) -> Nas {
 #[test]
 fn r_064_rd_gateway_asks_without_a_credential_and_gets_what_nps_said_after_the_tap() {
     let upstream = Upstream::open(nps);
-    let world = World::with("rd-gateway", Some(upstream.address), |text| text);
+    let world = World::with("rd-gateway", Some(upstream.address), str::to_owned);
     let nas = rd_gateway(&world);
     let accepted = world.held(&nas, &nas.request(r"EXAMPLE\alice", &[], None));
     assert_eq!((accepted.code, accepted.text(CLASS), accepted.number(attr::SESSION_TIMEOUT)), (Code::AccessAccept, Some("nps 7"), Some(28_800)));
@@ -74,7 +74,7 @@ fn r_064_rd_gateway_asks_without_a_credential_and_gets_what_nps_said_after_the_t
 #[test]
 fn r_055_two_connections_of_one_rd_client_are_one_push() {
     let upstream = Upstream::open(nps);
-    let world = World::with("rd-gateway", Some(upstream.address), |text| text);
+    let world = World::with("rd-gateway", Some(upstream.address), str::to_owned);
     let nas = rd_gateway(&world);
     let (one, two) = (nas.request(r"EXAMPLE\alice", &[], None), nas.request(r"EXAMPLE\alice", &[], None));
     nas.send(&one);
@@ -88,7 +88,7 @@ fn r_055_two_connections_of_one_rd_client_are_one_push() {
 #[test]
 fn r_037_an_unsigned_request_without_a_credential_hears_nothing() {
     let upstream = Upstream::open(nps);
-    let world = World::with("rd-gateway", Some(upstream.address), |text| text);
+    let world = World::with("rd-gateway", Some(upstream.address), str::to_owned);
     let careless = Nas::new(&world, Signs::Never, vec![counted(NAS_PORT_TYPE, VIRTUAL), said(attr::CALLED_STATION_ID, "UserAuthType:PW")]);
     careless.send(&careless.request(r"EXAMPLE\alice", &[], None));
     careless.hears_nothing();
@@ -133,7 +133,7 @@ const EAP_ANSWER: &[u8] = b"\x02\x02\x00\x06\x1a\x02";
 #[test]
 fn r_085_strongswan_gets_eap_success_and_its_keys_after_the_tap_alone() {
     let upstream = eap_server("alice");
-    let world = World::with("strongswan", Some(upstream.address), |text| text);
+    let world = World::with("strongswan", Some(upstream.address), str::to_owned);
     let nas = strongswan(&world);
     let challenge = nas.ask(&nas.request("anonymous", &[identity("anonymous")], None));
     assert_eq!((challenge.code, challenge.carried.eap()), (Code::AccessChallenge, Some(b"\x01\x02\x00\x06\x1a\x01".to_vec())));
@@ -153,7 +153,7 @@ fn r_085_strongswan_gets_eap_success_and_its_keys_after_the_tap_alone() {
 #[test]
 fn whoever_comes_by_strongswan_from_a_trusted_network_needs_no_push() {
     let upstream = eap_server("alice");
-    let trusting = |text: String| text.replace("\n[policy.vpn]\n", "\n[policy.vpn]\ntrusted = [\"198.51.100.0/24\"]\n");
+    let trusting = |text: &str| text.replace("\n[policy.vpn]\n", "\n[policy.vpn]\ntrusted = [\"198.51.100.0/24\"]\n");
     let world = World::with("strongswan", Some(upstream.address), trusting);
     let nas = strongswan(&world);
     let challenge = nas.ask(&nas.request("anonymous", &[identity("anonymous")], None));
@@ -166,7 +166,7 @@ fn whoever_comes_by_strongswan_from_a_trusted_network_needs_no_push() {
 fn r_087_an_outer_identity_is_somebody_only_with_user_name_inner() {
     for (line, code) in [("", Code::AccessReject), ("user_name = \"inner\"", Code::AccessAccept)] {
         let upstream = eap_server("alice");
-        let rewritten = |text: String| text.replace("\n[upstream.nps]\n", &format!("\n[upstream.nps]\n{line}\n"));
+        let rewritten = |text: &str| text.replace("\n[upstream.nps]\n", &format!("\n[upstream.nps]\n{line}\n"));
         let world = World::with("strongswan", Some(upstream.address), rewritten);
         let nas = strongswan(&world);
         let challenge = nas.ask(&nas.request("alice", &[identity("alice")], None));
@@ -191,7 +191,7 @@ fn ms_chap(response: &[u8; 50]) -> [(u8, Vec<u8>); 2] {
     [of_vendor(MICROSOFT, attr::MS_CHAP_CHALLENGE, &random::<16>()), of_vendor(MICROSOFT, attr::MS_CHAP2_RESPONSE, response)]
 }
 
-fn by_upstream(text: String) -> String {
+fn by_upstream(text: &str) -> String {
     let text = text.replace("first = { directory = \"corp\" }", "first = { upstream = \"nps\" }\nidentify = \"corp\"");
     format!("{text}\n[upstream.nps]\nservers = [\"192.0.2.11:1812\"]\nsecret = {{ credential = \"nps\" }}\n")
 }
