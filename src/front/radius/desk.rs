@@ -61,7 +61,15 @@ impl Desk {
                 received = socket.receive(&mut inbox) => received,
             };
             match received {
-                Ok((datagram, path)) => self.take(datagram, path, Instant::now()),
+                Ok(()) => {
+                    let settings = Arc::clone(&self.settings.borrow());
+                    let arrived = Instant::now();
+                    for (datagram, path) in inbox.datagrams() {
+                        self.take(datagram, path, &settings, arrived);
+                    }
+                    // However many come, those who wait for something else have their turn too.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => {
                     if self.clerk.lines.allows(Instant::now(), "receive") {
                         tracing::warn!(door = "radius", %error, "a datagram could not be received");
@@ -74,8 +82,7 @@ impl Desk {
     }
 
     /// One datagram: cheap questions first, so that garbage costs little.
-    fn take(&mut self, datagram: &[u8], path: Path, arrived: Instant) {
-        let settings = Arc::clone(&self.settings.borrow());
+    fn take(&mut self, datagram: &[u8], path: Path, settings: &Settings, arrived: Instant) {
         let candidates = settings.clients.at(path.peer.ip());
         let Some(secret_holder) = candidates.first() else {
             if self.clerk.warnings.allows(arrived, String::new()) {
@@ -99,7 +106,7 @@ impl Desk {
         let Some(client) = client else {
             return self.discard(arrived, path, None, "unknown_nas", &"no [[radius.client]] of this network has this NAS-Identifier, and none is without");
         };
-        self.clerk.consider(&request, client, &settings, &self.seen, way, arrived);
+        self.clerk.consider(&request, client, settings, &self.seen, way, arrived);
     }
 
     /// A packet that is no request. What an operator must put right is said aloud, once a minute for each client.
