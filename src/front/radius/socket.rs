@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use nix::libc;
@@ -24,14 +25,15 @@ use socket2::Domain;
 use socket2::Protocol;
 use socket2::Type;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 use crate::wire::radius::PACKET_LEN_MAX;
 
 /// A bound datagram socket that tells where each datagram was sent to.
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: UdpSocket,
+    /// Whether it can be written to is not asked for: we would be woken for each reply that has left.
+    socket: AsyncFd<UdpSocket>,
     is_six: bool,
 }
 
@@ -65,16 +67,30 @@ impl Socket {
         socket.set_send_buffer_size(BUFFER_BYTES)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        Ok(Self { socket: UdpSocket::from_std(socket.into())?, is_six: address.is_ipv6() })
+        #[expect(deprecated, reason = "what replaces it is unsafe; this socket is owned here and nobody else closes it")]
+        let socket = AsyncFd::with_interest(socket.into(), Interest::READABLE)?;
+        Ok(Self { socket, is_six: address.is_ipv6() })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.socket.get_ref().local_addr()
     }
 
     /// The next datagrams: at least one, and all that are there already, as far as there is room. Those that were in the inbox before are gone.
     pub(super) async fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
-        self.socket.async_io(Interest::READABLE, || self.receive_now(inbox)).await
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match self.receive_now(inbox) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                received => {
+                    // Nothing is left; what comes later wakes us.
+                    if inbox.came.len() < TURN_MAX && received.is_ok() {
+                        ready.clear_ready();
+                    }
+                    return received;
+                }
+            }
+        }
     }
 
     fn receive_now(&self, inbox: &mut Inbox) -> io::Result<()> {
@@ -107,8 +123,7 @@ impl Socket {
         };
         let from = four.as_ref().map(ControlMessage::Ipv4PacketInfo).or_else(|| six.as_ref().map(ControlMessage::Ipv6PacketInfo));
         let to = SockaddrStorage::from(path.peer);
-        self.socket
-            .try_io(Interest::WRITABLE, || Ok(sendmsg(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], from.as_slice(), MsgFlags::empty(), Some(&to))?))?;
+        sendmsg(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], from.as_slice(), MsgFlags::empty(), Some(&to))?;
         Ok(())
     }
 }
@@ -157,7 +172,7 @@ fn from_six(address: Ipv6Addr, interface: u32) -> libc::in6_pktinfo {
 
 /// Bytes of the socket's buffers each way: some ten thousand requests.
 const BUFFER_BYTES: usize = 4 << 20;
-/// No client has this address.
+/// Nobody can be answered there.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 /// Datagrams of one turn.
 const TURN_MAX: usize = 32;
