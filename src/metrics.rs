@@ -93,6 +93,36 @@ impl fmt::Debug for Counts {
     }
 }
 
+/// One counter for each client, looked up once and not with each request.
+pub struct ByClient {
+    name: &'static str,
+    counters: HashMap<String, ::metrics::Counter>,
+}
+
+impl ByClient {
+    /// Counts under this name, with the label `client`.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, counters: HashMap::new() }
+    }
+
+    /// One more of this client, of which there are as many as are configured.
+    pub fn count(&mut self, client: &str) {
+        if let Some(counter) = self.counters.get(client) {
+            return counter.increment(1);
+        }
+        let counter = ::metrics::counter!(self.name, "client" => client.to_owned());
+        counter.increment(1);
+        self.counters.insert(client.to_owned(), counter);
+    }
+}
+
+impl fmt::Debug for ByClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByClient").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 fn float(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::MAX, f64::from)
 }

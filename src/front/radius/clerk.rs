@@ -57,6 +57,7 @@ pub(super) struct Clerk {
     pub(super) lines: Pace<&'static str>,
     /// Lines about a client that is not set up right, by its name; nameless: about strangers, all of them together.
     pub(super) warnings: Pace<String>,
+    unsigned: metrics::ByClient,
 }
 
 /// What is asked at a door.
@@ -124,13 +125,14 @@ impl Clerk {
             status: Pace::new(Duration::from_millis(200), 10, KEYS_MAX),
             lines: Pace::new(Duration::from_secs(1), 5, KEYS_MAX),
             warnings: Pace::new(Duration::from_secs(60), 1, KEYS_MAX),
+            unsigned: metrics::ByClient::new(metrics::RADIUS_UNSIGNED),
         }
     }
 
     /// One verified request of this client.
     pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
         if !request.signed() {
-            ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
+            self.unsigned.count(&client.name);
         }
         client.card.tally.arrived(request, client, way.peer(), arrived);
         match request.code() {
