@@ -151,7 +151,7 @@ impl Write for Line<'_> {
 /// Bytes that may wait to be written: some twenty thousand lines.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 /// For how long lines gather.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
