@@ -70,7 +70,7 @@ impl Writer {
     }
 
     fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried) -> Result<Reply, TooLong> {
-        reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt()?).map(Reply::AtOnce)
+        reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt(carried)?).map(Reply::AtOnce)
     }
 
     /// What the first factor's server said goes as it is and without a delay of ours; all else is one text, after the same time.
@@ -111,7 +111,7 @@ impl Writer {
         for addition in self.additions.iter().filter(|addition| addition.group.as_ref().is_none_or(|group| aside.groups.contains(group))) {
             carried.push_raw(&addition.attribute)?;
         }
-        reply::accept(&self.asked, self.secret.expose(), &carried, salt()?)
+        reply::accept(&self.asked, self.secret.expose(), &carried, salt(&carried)?)
     }
 }
 
@@ -137,9 +137,12 @@ fn carried(bytes: &Secret) -> Result<Carried, TooLong> {
     Carried::from_bytes(bytes.expose()).map_err(|_| TooLong)
 }
 
-fn salt() -> Result<[u8; 2], TooLong> {
+/// Chance for what is carried; where nothing is, nothing is hidden.
+fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
     let mut salt = [0; 2];
-    getrandom::fill(&mut salt).map_err(|_| TooLong)?;
+    if !carried.is_empty() {
+        getrandom::fill(&mut salt).map_err(|_| TooLong)?;
+    }
     Ok(salt)
 }
 
