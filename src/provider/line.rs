@@ -134,7 +134,7 @@ fn not_long_ago(moment: Instant) -> Instant {
 }
 
 const PER_LOOK: Duration = Duration::from_nanos(1_000_000_000 / Line::LOOKS_PER_S_MAX);
-const LAG_MAX: Duration = Duration::from_millis(20);
+const LAG_MAX: Duration = Duration::from_millis(5);
 const GAP_MIN: Duration = Duration::from_millis(250);
 const GAP_MAX: Duration = Duration::from_secs(1);
 
