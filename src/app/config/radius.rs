@@ -195,6 +195,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
     let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
     let patience = patience(builder, section, habits);
+    warn_hasty(builder, section, first.as_ref(), patience);
     let source = section.find("source").and_then(|value| value.word(SOURCES)).or(habits.source);
     let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
     let policy = builder.policy(section, &code);
@@ -354,6 +355,17 @@ fn patience(builder: &Builder<'_, '_>, section: &Section<'_>, habits: &Profile) 
         value.warn("refusals wait for `limits.reject_delay`: this client has given up by then", Some("make patience longer or reject_delay shorter"));
     }
     patience
+}
+
+/// Another server is asked when the first had its time: by then the login must not be over.
+fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>, patience: Duration) {
+    let Some(FirstFactor::Upstream { name, .. }) = first else { return };
+    let Some(Some(upstream)) = builder.behind.upstreams.get(name) else { return };
+    let time = patience.saturating_sub(ANSWER_MARGIN).min(builder.behind.limits.login_deadline);
+    if upstream.login.servers.len() > 1 && time <= upstream.login.timeout {
+        let message = format!("has {time:?} for a login, and the first server of [upstream.{name}] alone may take {:?}", upstream.login.timeout);
+        section.warn(&message, Some(&format!("make upstream.{name}.timeout shorter than half of it: no login that waits for a dead server gets to the next")));
+    }
 }
 
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {

@@ -141,3 +141,18 @@ async fn a_server_that_knows_no_status_server_is_told_by_requests() {
     assert_eq!(mute.statuses.load(Ordering::SeqCst), statuses);
     serving.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_outlives_the_patience_of_all_who_ask_it_is_passed_over_all_the_same() {
+    let (dead, other) = (Lab::new().await, Lab::new().await);
+    let upstream = upstream(&[&dead, &other], 3, 2);
+    let serving = tokio::spawn(other.serve());
+    let ask = |name: &'static str, seconds| {
+        let (upstream, forward) = (Arc::clone(&upstream), password_of(name));
+        async move { timeout(Duration::from_secs_f64(seconds), upstream.ask(&forward, Code::AccessRequest, None)).await }
+    };
+    assert!(ask("alice", 0.5).await.is_err(), "given up before an answer was due, which tells nothing");
+    assert!(ask("bob", 2.9).await.is_err(), "the server's own three seconds were not over");
+    assert_eq!(ask("carol", 2.9).await.unwrap().unwrap().server, 1);
+    serving.abort();
+}

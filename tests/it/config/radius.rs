@@ -1,0 +1,22 @@
+//! What an administrator is told about RADIUS clients and the servers behind us.
+
+use super::*;
+
+/// `SMALL` with a client whose first factor is an upstream of these keys.
+fn behind(upstream: &str) -> String {
+    let text = with("first = { directory = \"corp\" }", "first = { upstream = \"nps\" }");
+    text.replace("[policy.vpn]", &format!("[upstream.nps]\n{upstream}\n[policy.vpn]"))
+}
+
+const SECRET: &str = "secret = { file = \"secrets/nps\" }";
+
+#[test]
+fn a_server_that_takes_as_long_as_a_login_may_is_warned_of_where_there_is_another() {
+    let etc = Etc::new();
+    let two = behind(&format!("servers = [\"10.0.0.11\", \"10.0.0.12\"]\n{SECRET}"));
+    let hasty = two.replace("policy = \"vpn\"\n[[ldap", "policy = \"vpn\"\npatience = \"5s\"\n[[ldap");
+    let warned = etc.warned(&hasty);
+    assert!(only(&warned).contains("upstream.nps"), "{warned:?}");
+    assert_eq!(etc.warned(&hasty.replace(SECRET, &format!("{SECRET}\ntimeout = \"2s\""))), [] as [&str; 0]);
+    assert_eq!(etc.warned(&hasty.replace(", \"10.0.0.12\"", "")), [] as [&str; 0]);
+}
