@@ -43,18 +43,20 @@ pub(super) fn upstreams(file: &Section<'_>, sources: &Sources) -> BTreeMap<Strin
 fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<super::UpstreamSettings> {
     let servers = section.need("servers", "[\"10.0.0.11:1812\"]").and_then(|value| servers(&value));
     let accounting = section.find("accounting").map(|value| self::servers(&value));
-    let over_tls = servers.iter().chain(accounting.iter().flatten()).flatten().any(upstream::Server::is_tls);
+    let all = || servers.iter().chain(accounting.iter().flatten()).flatten();
+    let over_tls = all().any(upstream::Server::is_tls);
     let tls = if over_tls { upstream_tls(section, sources) } else { None };
     if !over_tls {
         for key in ["ca_file", "cert_file", "key"] {
             section.refuse(key, "is for servers that begin with radsec://");
         }
     }
-    let udp = servers.iter().flatten().any(|server| !server.is_tls());
-    let secret = if udp || !over_tls {
+    let over_udp = all().any(|server| !server.is_tls());
+    let secret = if over_udp || !over_tls {
         section.need("secret", &format!("{{ credential = \"{name}-secret\" }}")).and_then(|value| shared_secret(&value, sources))
     } else {
-        Some(Secret::from("radsec"))
+        section.refuse("secret", "all servers are over TLS, where the secret is always the same");
+        Some(Secret::from(RADSEC_SECRET))
     };
     let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
     let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(UPSTREAM_TIMEOUT);

@@ -20,3 +20,17 @@ fn a_server_that_takes_as_long_as_a_login_may_is_warned_of_where_there_is_anothe
     assert_eq!(etc.warned(&hasty.replace(SECRET, &format!("{SECRET}\ntimeout = \"2s\""))), [] as [&str; 0]);
     assert_eq!(etc.warned(&hasty.replace(", \"10.0.0.12\"", "")), [] as [&str; 0]);
 }
+
+#[test]
+fn r_022_a_secret_is_asked_for_where_any_server_is_reached_by_udp_and_refused_where_none_is() {
+    let etc = Etc::new();
+    let tls = "ca_file = \"radsec-ca.pem\"\ncert_file = \"tls.pem\"\nkey = { file = \"secrets/tls-key\" }\nservers = [\"radsec://10.0.0.11\"]";
+    let mixed = behind(&format!("{tls}\naccounting = [\"10.0.0.11:1813\"]"));
+    let told = etc.told(&mixed);
+    assert!(only(&told).contains("upstream.nps.secret"), "the secret that everybody knows must not seal datagrams: {told:?}");
+    let config = etc.load(&behind(&format!("{tls}\naccounting = [\"10.0.0.11:1813\"]\n{SECRET}"))).unwrap();
+    assert_ne!(config.upstreams[0].accounting.as_ref().unwrap().secret.expose(), b"radsec");
+    assert_eq!(etc.told(&behind(tls)), [] as [&str; 0]);
+    let told = etc.told(&behind(&format!("{tls}\n{SECRET}")));
+    assert!(only(&told).contains("all servers are over TLS"), "{told:?}");
+}
