@@ -107,6 +107,7 @@ impl Target {
         Ok(Self { ear, carrier, schedule })
     }
 
+    #[cfg(test)]
     pub(super) fn is_well(&self) -> bool {
         self.ear.health.is_well()
     }
