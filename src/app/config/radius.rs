@@ -85,20 +85,9 @@ fn servers(value: &Value<'_>) -> Option<Vec<upstream::Server>> {
 
 fn upstream_tls(section: &Section<'_>, sources: &Sources) -> Option<upstream::Tls> {
     let authorities = section.need("ca_file", "\"/etc/vestibule/radsec-ca.pem\"").and_then(|value| ca_file(&value, sources));
-    let identity = identity(section, sources);
+    let identity = tls::identity(section, sources);
     let tls::Identity { chain, private } = identity?.0;
     Some(upstream::Tls { ca_file: authorities?, chain, private })
-}
-
-/// A certificate and its key, and where they stand.
-fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(tls::Identity, Value<'a>, PathBuf, Value<'a>)> {
-    let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
-    let path = cert_file.as_ref().and_then(|value| sources.path(value));
-    let key = section.need("key", "{ credential = \"tls-key\" }");
-    // Both are looked at before either may be the reason to give up.
-    let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| tls::certificates(value, path));
-    let private = key.as_ref().and_then(|value| tls::private_key(value, &sources.secret(value)?));
-    Some((tls::Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
 }
 
 /// Each `[winbind.NAME]`, by the NetBIOS name of its domain.
@@ -162,7 +151,7 @@ fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
-    let (identity, cert_file, path, key) = identity(section, sources)?;
+    let (identity, cert_file, path, key) = tls::identity(section, sources)?;
     let tls = tls::mutual(identity, roots?, &cert_file, &path, &key)?;
     Some(TlsSettings { tls, packet_bytes_max, connections_max, client_connections_max: CLIENT_CONNECTIONS_MAX.min(connections_max) })
 }
@@ -327,7 +316,7 @@ fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) ->
     others.push(holder.clone());
     match trouble {
         Some((other, why)) => {
-            entry.error(&format!("{network} is in {other} already, {why}"), Some("give each client networks of its own, or a nas_identifier and one secret"));
+            entry.error(&format!("{network} is in {other} already, {why}"), Some("give each client networks of its own, or a nas_identifier of its own and the same secret or certificate"));
             None
         }
         None => Some(network),
