@@ -326,7 +326,10 @@ fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) ->
 /// Why two clients with the same network could not be told apart, or not be answered alike.
 fn trouble(one: &Holder, other: &Holder) -> Option<&'static str> {
     match (&one.certificate, &other.certificate) {
-        (Some(one), Some(other)) => return (one == other).then_some("with the same certificate"),
+        (Some(shown), Some(also)) => {
+            let same = shown == also && one.nas_identifier == other.nas_identifier;
+            return same.then_some("with the same certificate, and nothing tells the two apart");
+        }
         (Some(_), None) | (None, Some(_)) => return None,
         (None, None) => {}
     }
