@@ -343,10 +343,15 @@ fn trouble(one: &Holder, other: &Holder) -> Option<&'static str> {
 }
 
 fn patience(builder: &Builder<'_, '_>, section: &Section<'_>, habits: &Profile) -> Duration {
-    let Some(value) = section.find("patience") else { return habits.patience };
-    let patience = value.duration(seconds(5)..=seconds(600)).unwrap_or(habits.patience);
+    let value = section.find("patience");
+    let patience = value.as_ref().and_then(|value| value.duration(seconds(5)..=seconds(600))).unwrap_or(habits.patience);
     if patience <= builder.behind.limits.reject_delay.saturating_add(ANSWER_MARGIN) {
-        value.warn("refusals wait for `limits.reject_delay`: this client has given up by then", Some("make patience longer or reject_delay shorter"));
+        let message = format!("refusals wait for `limits.reject_delay`: this client, which waits {patience:?}, has given up by then");
+        let hint = Some("make patience longer or reject_delay shorter");
+        match value {
+            Some(value) => value.warn(&message, hint),
+            None => section.warn(&message, hint),
+        }
     }
     patience
 }

@@ -34,3 +34,27 @@ fn r_022_a_secret_is_asked_for_where_any_server_is_reached_by_udp_and_refused_wh
     let told = etc.told(&behind(&format!("{tls}\n{SECRET}")));
     assert!(only(&told).contains("all servers are over TLS"), "{told:?}");
 }
+
+#[test]
+fn r_068_a_patience_that_no_refusal_meets_is_warned_of_wherever_it_comes_from() {
+    let etc = Etc::new();
+    let slow = with("[provider.tokens]", "[limits]\nreject_delay = \"4s\"\n[provider.tokens]");
+    let profiled = slow.replace("first = { directory", "profile = \"fortigate\"\nfirst = { directory");
+    assert_eq!(etc.warned(&slow), [] as [&str; 0]);
+    for text in [profiled, slow.replace("first = { directory", "patience = \"5s\"\nfirst = { directory")] {
+        let warned = etc.warned(&text);
+        assert!(only(&warned).contains("reject_delay"), "{warned:?}");
+    }
+}
+
+#[test]
+fn r_021_two_clients_with_one_certificate_are_told_apart_by_a_nas_identifier() {
+    let etc = Etc::new();
+    let client = |name: &str, more: &str| {
+        format!("[[radius.client]]\nname = \"{name}\"\nnetworks = [\"192.0.2.77\"]\ncertificate = \"nas.example\"\nfirst = {{ directory = \"corp\" }}\npolicy = \"vpn\"\n{more}\n")
+    };
+    let both = |more: &str| format!("{SMALL}{}{}", client("one", "nas_identifier = \"a\""), client("two", more));
+    assert_eq!(etc.told(&both("nas_identifier = \"b\"")), [] as [&str; 0]);
+    let told = etc.told(&both("nas_identifier = \"a\""));
+    assert!(only(&told).contains("with the same certificate"), "{told:?}");
+}
