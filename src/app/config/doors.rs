@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::directory;
+use crate::directory::winbind;
 use crate::domain::CodeEntry;
 use crate::domain::Method;
 use crate::domain::Network;
@@ -48,6 +49,7 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) sources: &'b Sources,
     pub(super) directories: &'b BTreeMap<String, Option<directory::Settings>>,
     pub(super) upstreams: &'b BTreeMap<String, Option<UpstreamSettings>>,
+    pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) limits: Limits,
 }

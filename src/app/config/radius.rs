@@ -25,6 +25,7 @@ use super::doors::ANSWER_MARGIN;
 use super::doors::Builder;
 use super::doors::appended;
 use super::doors::none;
+use super::problem::nearest;
 use super::profile;
 use super::profile::Profile;
 use super::reader::Section;
@@ -88,6 +89,24 @@ fn upstream_tls(section: &Section<'_>, sources: &Sources) -> Option<upstream::Tl
     let identity = tls::identity(section, sources);
     let tls::Identity { chain, private } = identity?.0;
     Some(upstream::Tls { ca_file: authorities?, chain, private })
+}
+
+/// What no client names is most likely a name mistyped there.
+pub(super) fn warn_unused(file: &Section<'_>, clients: &[RadiusClient]) {
+    let upstream = |name: &str| {
+        clients.iter().any(|client| {
+            matches!(&client.first, FirstFactor::Upstream { name: used, .. } if used == name)
+                || matches!(&client.accounting, AccountingTo::Upstream(used) if used == name)
+        })
+    };
+    for (_, place) in file.named("upstream").into_iter().filter(|(name, _)| !upstream(name)) {
+        place.warn("no client uses this upstream", Some("name it by `first = { upstream = \"..\" }`, or take it away"));
+    }
+    let winbinds: Vec<&str> = clients.iter().filter_map(|client| if let FirstFactor::Winbind(used) = &client.first { Some(used.as_str()) } else { None }).collect();
+    // A section for later does no harm; beside a client of another domain it is most likely that client's.
+    for (_, place) in file.named("winbind").into_iter().filter(|(name, _)| !winbinds.is_empty() && !winbinds.contains(name)) {
+        place.warn("no client uses this winbind", Some("name it by `first = { winbind = \"..\" }`, or take it away"));
+    }
 }
 
 /// Each `[winbind.NAME]`, by the NetBIOS name of its domain.
@@ -182,14 +201,21 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         value.warn("this kind of NAS shows no challenge to anybody", Some("write { append = \",\" } or \"none\""));
     }
     let approval = section.find("approval").and_then(|value| value.word(&[("wait", Approval::Wait), ("enter", Approval::Enter)])).unwrap_or(habits.approval);
+    let asks = matches!(code, CodeEntry::Challenge(_));
     let late_approval = section.find("late_approval").and_then(|value| value.duration(seconds(0)..=seconds(300))).unwrap_or(habits.late_approval);
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
+    for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
+        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
+            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
+        }
+    }
     let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
     let patience = patience(builder, section, habits);
     warn_hasty(builder, section, first.as_ref(), patience);
     let source = section.find("source").and_then(|value| value.word(SOURCES)).or(habits.source);
     let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
     let policy = builder.policy(section, &code);
+    refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
         profile: (!habits.name.is_empty()).then_some(habits.name),
@@ -222,6 +248,16 @@ fn habits(section: &Section<'_>) -> &'static Profile {
     named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
 }
 
+/// A reply for a group needs somebody who knows groups.
+fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<String>>, policy: Option<&str>) {
+    let (Some(None), Some(name)) = (identify, policy) else { return };
+    let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
+    if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
+        let message = format!("has no directory that knows groups, and policy {name:?} has a reply for some");
+        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take `group` out of the policy"));
+    }
+}
+
 /// Who checks the first factor.
 fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Option<FirstFactor> {
     if value.is_text() {
@@ -246,7 +282,13 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
                     "MS-CHAPv2 can be broken by whoever hears one login (R-090)",
                     Some("use it only where a VPN knows nothing better, and only inside a network of yours"),
                 );
-                winbind.name().map(|name| FirstFactor::Winbind(name.to_owned()))
+                let name = winbind.name();
+                let known: Vec<&str> = behind.winbinds.keys().map(String::as_str).collect();
+                if let Some(name) = name.filter(|name| !known.is_empty() && !known.contains(name)) {
+                    let hint = nearest(name, known.iter().copied()).map_or_else(|| "write one".to_owned(), |known| format!("did you mean `{known}`?"));
+                    winbind.warn(&format!("there is no [winbind.{name}], though there are others: the usual values count"), Some(&hint));
+                }
+                name.map(|name| FirstFactor::Winbind(name.to_owned()))
             }
             _ => {
                 section

@@ -58,3 +58,37 @@ fn r_021_two_clients_with_one_certificate_are_told_apart_by_a_nas_identifier() {
     let told = etc.told(&both("nas_identifier = \"a\""));
     assert!(only(&told).contains("with the same certificate"), "{told:?}");
 }
+
+#[test]
+fn a_reply_for_a_group_is_refused_where_no_directory_knows_groups() {
+    let etc = Etc::new();
+    let text = behind(&format!("servers = [\"10.0.0.11\"]\n{SECRET}"));
+    let grouped = text.replace("methods = [", "reply = [{ group = \"Staff\", attribute = \"Filter-Id\", value = \"staff\" }]\nmethods = [");
+    assert_eq!(etc.told(&grouped), [] as [&str; 0], "the only directory knows them");
+    let second = grouped.replace("[provider.duo]", "[directory.branch]\nkind = \"ldap\"\nservers = [\"ldaps://ldap\"]\nbase = \"DC=b\"\nbind_name = \"CN=x\"\nbind_password = { file = \"secrets/branch-bind\" }\n[provider.duo]");
+    let told = etc.told(&second);
+    assert!(only(&told).contains("no directory that knows groups"), "{told:?}");
+    assert_eq!(etc.told(&second.replace("first = { upstream", "identify = \"corp\"\nfirst = { upstream")), [] as [&str; 0]);
+}
+
+#[test]
+fn a_key_that_does_nothing_is_warned_of() {
+    let etc = Etc::new();
+    for (line, warned) in [("approval = \"enter\"", 1), ("menu = true", 1), ("approval = \"wait\"", 0), ("menu = false", 0)] {
+        let text = with("first = { directory = \"corp\" }", &format!("first = {{ directory = \"corp\" }}\ncode = {{ append = \",\" }}\n{line}"));
+        assert_eq!(etc.warned(&text).len(), warned, "{line}");
+        assert_eq!(etc.warned(&text.replace("{ append = \",\" }", "{ challenge = \"Code:\" }")), [] as [&str; 0], "{line}");
+    }
+}
+
+#[test]
+fn a_section_that_no_client_names_is_warned_of_and_so_is_a_winbind_that_has_none() {
+    let etc = Etc::new();
+    let unused = with("[policy.vpn]", &format!("[upstream.nps]\nservers = [\"10.0.0.11\"]\n{SECRET}\n[policy.vpn]"));
+    assert!(only(&etc.warned(&unused)).contains("no client uses this upstream"));
+    let crop = with("first = { directory = \"corp\" }", "first = { winbind = \"CROP\" }").replace("[policy.vpn]", "[winbind.CORP]\n[policy.vpn]");
+    let warned = etc.warned(&crop).join("\n");
+    assert!(warned.contains("no client uses this winbind") && warned.contains("did you mean `CORP`?"), "{warned}");
+    assert_eq!(etc.warned(&crop.replace("CROP", "CORP")).len(), 1, "that MS-CHAPv2 can be broken");
+    assert_eq!(etc.warned(&crop.replace("[winbind.CORP]", "")).len(), 1, "the usual values");
+}
