@@ -96,9 +96,14 @@ impl<'a> Draft<'a> {
     }
 
     fn apply_all(&mut self, changes: &[Change]) -> Result<Lsn, Refusal> {
-        let mut left = changes.len();
+        let mut made = Vec::with_capacity(changes.len());
         for change in changes {
-            self.apply(change)?;
+            if self.apply(change)? {
+                made.push(change);
+            }
+        }
+        let mut left = made.len();
+        for change in made {
             left = left.saturating_sub(1);
             let lsn = Lsn(self.head.last.saturating_add(1));
             let entry = Logged::new(change, lsn, left > 0, self.seal).ok_or_else(no_random_numbers)?;
@@ -108,7 +113,8 @@ impl<'a> Draft<'a> {
         Ok(Lsn(self.head.last))
     }
 
-    fn apply(&mut self, change: &Change) -> Result<(), Refusal> {
+    /// Whether there is anything to log: that a login went well of somebody who had no failures, which is nearly every login, costs no write.
+    fn apply(&mut self, change: &Change) -> Result<bool, Refusal> {
         match change {
             Change::EnableAccount { who, enabled } => self.enable_account(who, *enabled)?,
             Change::Fail { who, at, lock } => {
@@ -122,11 +128,11 @@ impl<'a> Draft<'a> {
             Change::RemoveToken { who, token } => self.remove(Tree::Tokens, &keys::token(who, token)),
             Change::RevokeBypass(who) => self.remove(Tree::Bypasses, keys::identity(who)),
             Change::SpendBypass { who, at } => self.spend_bypass(who, *at)?,
-            Change::Succeed(who) => self.succeed(who)?,
+            Change::Succeed(who) => return Ok(self.succeed(who)?),
             Change::Unlock(who) => self.remove(Tree::Tries, keys::identity(who)),
             Change::UseOtp { who, token, step } => self.use_otp(who, token, *step)?,
         }
-        Ok(())
+        Ok(true)
     }
 
     fn enable_account(&mut self, who: &Identity, enabled: bool) -> Result<(), StoreError> {
@@ -176,13 +182,16 @@ impl<'a> Draft<'a> {
     }
 
     /// The count begins again. A lock stands: a login that overtook the failure which locked must not open the door for the next guess (M-06).
-    fn succeed(&mut self, who: &Identity) -> Result<(), StoreError> {
-        match self.read::<Tries>(Tree::Tries, keys::identity(who))? {
-            Some(tries) if tries.lock_until.is_some() => self.put(Tree::Tries, keys::identity(who), &Tries { failures: 0, ..tries })?,
-            Some(_) => self.remove(Tree::Tries, keys::identity(who)),
-            None => {}
+    fn succeed(&mut self, who: &Identity) -> Result<bool, StoreError> {
+        let Some(tries) = self.read::<Tries>(Tree::Tries, keys::identity(who))?.filter(|tries| tries.failures > 0) else {
+            return Ok(false);
+        };
+        if tries.lock_until.is_some() {
+            self.put(Tree::Tries, keys::identity(who), &Tries { failures: 0, ..tries })?;
+        } else {
+            self.remove(Tree::Tries, keys::identity(who));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Check and burn in one: of two that bring the same code, the second finds it burnt (M-03).

@@ -7,7 +7,6 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::FileExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -25,6 +24,7 @@ use super::OpenError;
 use super::apply::Writes;
 use super::keys;
 use super::keys::Tree;
+use super::mark::Mark;
 use super::record;
 use super::record::Head;
 
@@ -36,6 +36,7 @@ pub(super) struct Disk {
     trees: Vec<(Tree, sled::Tree)>,
     /// Our own handle of sled's file: sled's `flush` writes but does not make the disk keep (it is `sync_file_range`, no fsync).
     file: File,
+    mark: Mark,
 }
 
 impl Disk {
@@ -44,8 +45,9 @@ impl Disk {
         make_private(dir)?;
         let (db, trees) = open_sled(dir, tries)?;
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db")).map_err(|error| OpenError::io(dir, &error))?;
+        let mark = Mark::open(dir).map_err(|error| OpenError::io(dir, &error))?;
         make_files_private(dir).map_err(|error| OpenError::io(dir, &error))?;
-        Ok(Self { dir: dir.to_owned(), db, trees, file })
+        Ok(Self { dir: dir.to_owned(), db, trees, file, mark })
     }
 
     /// The bytes of a record.
@@ -112,26 +114,14 @@ impl Disk {
         Ok(found.blocks_available().saturating_mul(found.fragment_size()))
     }
 
-    /// Notes outside of sled, and on disk, that the log reaches `last`: a store that comes back shorter has lost its end and says so (sled itself would not).
-    pub(super) fn mark(&self, last: u64) -> io::Result<()> {
-        let path = self.dir.join("mark");
-        let new = !path.exists();
-        // Always as long, always in the one sector that a disk writes whole: the old number or the new one, never half of each.
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        file.write_all_at(format!("{last:020}\n").as_bytes(), 0)?;
-        file.sync_data()?;
-        if new { File::open(&self.dir)?.sync_all() } else { Ok(()) }
+    /// How far the log reaches, noted outside of sled.
+    pub(super) fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// What was noted last; `None` where nothing ever was.
     pub(super) fn marked(&self) -> Result<Option<u64>, OpenError> {
-        match std::fs::read_to_string(self.dir.join("mark")) {
-            // Made, and then the machine went away before the first number.
-            Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => text.trim().parse().map(Some).map_err(|_| OpenError::damaged(&self.dir, "the file `mark` is no number")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(OpenError::io(&self.dir, &error)),
-        }
+        Mark::read(&self.dir)
     }
 
     fn tree(&self, wanted: Tree) -> Result<&sled::Tree, StoreError> {

@@ -126,12 +126,14 @@ impl Store for Memory {
             return Err(CommitError::Outage);
         }
         let mut state = self.state();
-        let last = changes.iter().fold(state.last, |last, _| last.saturating_add(1));
+        let mut last = state.last;
         let mut touched: BTreeMap<Identity, Person> = BTreeMap::new();
         for change in changes {
             let who = whose(&change).clone();
             let person = touched.entry(who.clone()).or_insert_with(|| state.people.get(&who).cloned().unwrap_or_default());
+            let idle = matches!(change, Change::Succeed(_)) && person.tries.failures == 0;
             person.apply(change).ok_or(CommitError::Spent)?;
+            last = if idle { last } else { last.saturating_add(1) };
         }
         for (who, person) in touched {
             if person == Person::default() {

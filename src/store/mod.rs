@@ -1,9 +1,11 @@
 //! What is remembered: accounts, tokens and the log of changes, in sled.
 
 mod apply;
+mod cache;
 mod disk;
 mod dump;
 mod keys;
+mod mark;
 mod memory;
 mod record;
 mod seal;
@@ -86,7 +88,7 @@ fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenErr
     let head = disk.head().map_err(|error| unusable(&dir, &error))?;
     intact(&disk, &dir, &head, marked.unwrap_or_default())?;
     let seal = data_key(&disk, &dir, &master)?;
-    disk.mark(head.last).map_err(|error| OpenError::io(&dir, &error))?;
+    disk.mark().note(head.last).and_then(|()| disk.mark().sync()).map_err(|error| OpenError::io(&dir, &error))?;
     Vault::start(Shelf::new(dir, seal, log_max, disk))
 }
 
@@ -122,23 +124,27 @@ impl Drop for Vault {
 #[async_trait]
 impl Store for Vault {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        let disk = self.shelf.disk()?;
-        let key = keys::identity(who);
-        Ok(Standing {
-            account: disk.read(Tree::Accounts, key)?,
-            tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
-            bypass: disk.read(Tree::Bypasses, key)?,
+        self.shelf.cache().standing(who, || {
+            let disk = self.shelf.disk()?;
+            let key = keys::identity(who);
+            Ok(Standing {
+                account: disk.read(Tree::Accounts, key)?,
+                tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
+                bypass: disk.read(Tree::Bypasses, key)?,
+            })
         })
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
-        let disk = self.shelf.disk()?;
-        let rows = disk.scan(Tree::Tokens, &keys::tokens_of(who))?;
-        rows.map(|row| {
-            let (key, value) = row?;
-            record::decode::<StoredToken>(Tree::Tokens, &key, &value)?.opened(self.shelf.seal(), &key)
+        self.shelf.cache().tokens(who, || {
+            let disk = self.shelf.disk()?;
+            let rows = disk.scan(Tree::Tokens, &keys::tokens_of(who))?;
+            rows.map(|row| {
+                let (key, value) = row?;
+                record::decode::<StoredToken>(Tree::Tokens, &key, &value)?.opened(self.shelf.seal(), &key)
+            })
+            .collect()
         })
-        .collect()
     }
 
     fn accounts(&self, search: &str, after: Option<&str>, count_max: usize) -> Result<Vec<Account>, StoreError> {

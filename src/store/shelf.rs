@@ -15,6 +15,8 @@ use tracing::info;
 use crate::ports::StoreError;
 
 use super::OpenError;
+use super::cache;
+use super::cache::Cache;
 use super::disk;
 use super::disk::Disk;
 use super::seal::Seal;
@@ -26,11 +28,12 @@ pub(super) struct Shelf {
     seal: Seal,
     log_max: u64,
     disk: RwLock<Option<Arc<Disk>>>,
+    cache: Cache,
 }
 
 impl Shelf {
     pub(super) fn new(dir: PathBuf, seal: Seal, log_max: u64, disk: Disk) -> Self {
-        Self { dir, seal, log_max, disk: RwLock::new(Some(Arc::new(disk))) }
+        Self { dir, seal, log_max, disk: RwLock::new(Some(Arc::new(disk))), cache: Cache::new(cache::PEOPLE_MAX) }
     }
 
     /// The folder.
@@ -48,14 +51,21 @@ impl Shelf {
         self.log_max
     }
 
+    /// What was read lately. Whoever reads on its behalf asks for the database anew.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// The database.
     pub(super) fn disk(&self) -> Result<Arc<Disk>, StoreError> {
         self.disk.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| StoreError::Io("the disk failed and is not back yet".into()))
     }
 
-    /// Closes the database; reads fail until it is opened again.
+    /// Closes the database and forgets what was read from it; reads fail until it is opened again.
     pub(super) fn close(&self) {
         let disk = self.disk.write().unwrap_or_else(PoisonError::into_inner).take();
+        // In this order: who still reads from the old database has put down what he read by now, and from here on there is none to read from.
+        self.cache.clear();
         // sled syncs when it goes and panics where it cannot.
         if catch_unwind(AssertUnwindSafe(|| drop(disk))).is_err() {
             debug!(dir = %self.dir.display(), "the database could not be closed in order");

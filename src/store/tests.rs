@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use super::record::Logged;
 use super::*;
 use crate::domain::Lock;
 use crate::domain::Method;
@@ -67,8 +68,9 @@ fn fail(id: &str) -> Change {
     Change::Fail { who: who(id), at: Timestamp(5), lock: LOCK }
 }
 
-/// Puts bytes where a record is, as a bad disk would.
+/// Puts bytes where a record is, as a bad disk would, and nobody remembers what was there.
 fn overwrite(vault: &Vault, tree: Tree, key: &[u8], bytes: Vec<u8>) {
+    vault.shelf.cache().clear();
     vault.shelf.disk().unwrap().write(&Writes::from([(tree, [(key.to_vec(), Some(bytes))].into())])).unwrap();
 }
 
@@ -163,6 +165,38 @@ async fn m_44_a_bypass_is_good_once_and_in_its_time() {
     assert!(vault.bypass_list(10).unwrap().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn m_03_whoever_was_told_of_a_write_reads_it_and_nobody_reads_backwards() {
+    let (_dir, vault) = fresh();
+    vault.commit(vec![Change::PutToken(token("S-1", "t", 0))]).await.unwrap();
+    let next_step = |vault: &Vault| vault.tokens(&who("S-1")).unwrap()[0].info.next_step;
+    let told = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (vault, told) = (Arc::clone(&vault), Arc::clone(&told));
+            tokio::task::spawn_blocking(move || {
+                let mut before = 0;
+                while before < 400 {
+                    let least = before.max(told.load(std::sync::atomic::Ordering::SeqCst));
+                    before = next_step(&vault);
+                    assert!(before >= least, "{before} after {least}");
+                }
+            })
+        })
+        .collect();
+    for step in 0..400 {
+        vault.commit(vec![use_otp("S-1", "t", step), fail("S-1")]).await.unwrap();
+        told.store(step + 1, std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(next_step(&vault), step + 1);
+        if step % 7 == 0 {
+            vault.shelf.cache().clear();
+        }
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn o_25_a_token_put_again_gets_no_burnt_step_back() {
     let (_dir, vault) = fresh();
@@ -182,6 +216,20 @@ async fn m_06_a_success_ends_the_count_but_no_lock() {
     assert!(vault.standing(&who("S-1")).unwrap().tries.locked(Timestamp(6)));
     vault.commit(vec![Change::Unlock(who("S-1"))]).await.unwrap();
     assert_eq!(vault.standing(&who("S-1")).unwrap().tries, Tries::default());
+}
+
+#[tokio::test]
+async fn a_success_that_ends_no_count_is_not_written() {
+    let (_dir, vault) = fresh();
+    let done = vec![Change::PutToken(token("S-1", "t", 0)), Change::Succeed(who("S-1"))];
+    assert_eq!(vault.commit(done).await, Ok(Lsn(1)));
+    assert_eq!(vault.commit(vec![use_otp("S-1", "t", 1), Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1")), Change::Succeed(who("S-1"))]).await, Ok(Lsn(4)));
+    // The last entry of each commit says that it is the last.
+    let disk = vault.shelf.disk().unwrap();
+    let more = |lsn| disk.read::<Logged>(Tree::Changes, &keys::lsn(Lsn(lsn))).unwrap().unwrap().more;
+    assert_eq!([1, 2, 3, 4].map(more), [false, false, true, false]);
 }
 
 #[tokio::test]

@@ -1,4 +1,8 @@
 //! The one that writes: whoever waits is written together, flushed once, and told afterwards.
+//!
+//! What a group costs (sled wakes eight threads of its own for each flush, the disk is synced) is shared by all in it. While many come, the
+//! writer therefore waits a moment ([`COMPANY_WAIT`]) before it takes a group; where few come, or where the disk itself is slow enough for
+//! a group to form meanwhile, it never waits.
 
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -20,6 +24,7 @@ use crate::ports::StoreError;
 
 use super::apply::Draft;
 use super::apply::Refusal;
+use super::mark;
 use super::shelf::Shelf;
 
 /// What somebody wants written, and where to tell.
@@ -38,6 +43,10 @@ pub(super) struct Writer {
     shelf: Arc<Shelf>,
     orders: Receiver<Order>,
     well: bool,
+    /// Whether many are coming.
+    rush: bool,
+    /// When the oldest note in the mark that is not synced has to be.
+    mark_due: Option<Instant>,
     /// After a failure the disk is left alone until then: reading everything anew for each login would take it down for good.
     rest_until: Option<Instant>,
 }
@@ -53,24 +62,45 @@ enum Trouble {
 
 impl Writer {
     pub(super) fn new(shelf: Arc<Shelf>, orders: Receiver<Order>) -> Self {
-        Self { shelf, orders, well: true, rest_until: None }
+        Self { shelf, orders, well: true, rush: false, mark_due: None, rest_until: None }
     }
 
     /// Runs until all who could order are gone, then closes the database.
     pub(super) fn run(mut self) {
         loop {
-            let first = if self.well { self.orders.recv().map_err(RecvTimeoutError::from) } else { self.orders.recv_timeout(RECOVERY_EVERY) };
-            match first {
+            match self.next() {
                 Ok(order) => self.write(order),
-                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.sync_mark();
         self.shelf.close();
+    }
+
+    fn next(&self) -> Result<Order, RecvTimeoutError> {
+        match (self.well, self.mark_due) {
+            (false, _) => self.orders.recv_timeout(RECOVERY_EVERY),
+            (true, Some(_)) => self.orders.recv_timeout(mark::SYNC_WITHIN),
+            (true, None) => self.orders.recv().map_err(RecvTimeoutError::from),
+        }
+    }
+
+    /// Nobody orders.
+    fn idle(&mut self) {
+        if self.well {
+            self.sync_mark();
+        } else {
+            self.recover();
+        }
     }
 
     /// Writes an order and all that wait behind it, up to a bound.
     fn write(&mut self, first: Order) {
+        let began = Instant::now();
+        if self.rush {
+            std::thread::park_timeout(COMPANY_WAIT);
+        }
         let mut weight = first.changes.len();
         let mut group = vec![first];
         while group.len() < GROUP_MAX && weight < GROUP_CHANGES_MAX {
@@ -79,9 +109,25 @@ impl Writer {
             group.push(next);
         }
         let answers = self.answers(&group);
+        let count = group.len();
         for (order, answer) in group.into_iter().zip(answers) {
             // Nobody there any more: it is written all the same.
             let _ = order.ack.send(answer);
+        }
+        let now = Instant::now();
+        self.rush = count >= COMPANY_MIN && now.saturating_duration_since(began) < COMPANY_WITHIN;
+        let mark_due = *self.mark_due.get_or_insert(now + mark::SYNC_WITHIN);
+        if mark_due <= now {
+            self.sync_mark();
+        }
+    }
+
+    fn sync_mark(&mut self) {
+        self.mark_due = None;
+        let Ok(disk) = self.shelf.disk() else { return };
+        if let Err(error) = disk.mark().sync() {
+            drop(disk);
+            self.ill(&Trouble::Disk(StoreError::Io(error.to_string())));
         }
     }
 
@@ -122,7 +168,7 @@ impl Writer {
         }
     }
 
-    /// Nobody orders, perhaps because nothing can be read: finds out whether the disk is back.
+    /// Perhaps nobody orders because nothing can be read: finds out whether the disk is back.
     fn recover(&mut self) {
         self.shelf.reopen();
         let shelf = Arc::clone(&self.shelf);
@@ -154,8 +200,10 @@ fn commit(shelf: &Shelf, group: &[Order]) -> Result<Vec<Answer>, Trouble> {
     if free < SPACE_BYTES_MIN {
         return Err(Trouble::Full(free));
     }
+    shelf.cache().begin(&writes);
     disk.write(&writes).map_err(Trouble::Disk)?;
-    disk.mark(last).map_err(|error| Trouble::Disk(StoreError::Io(error.to_string())))?;
+    disk.mark().note(last).map_err(|error| Trouble::Disk(StoreError::Io(error.to_string())))?;
+    shelf.cache().settle(&writes, shelf.seal());
     Ok(answers)
 }
 
@@ -187,6 +235,12 @@ fn answer(taken: Result<Lsn, Refusal>) -> Answer {
 const GROUP_MAX: usize = 256;
 /// Changes in one flush, save for one order that alone has more.
 const GROUP_CHANGES_MAX: usize = 4_096;
+/// How long a group waits for company.
+const COMPANY_WAIT: Duration = Duration::from_millis(1);
+/// Orders in a group that, done within [`COMPANY_WITHIN`], show that many are coming.
+const COMPANY_MIN: usize = 3;
+/// From the first order of a group to the last answer. Where the disk takes longer, groups form by themselves.
+const COMPANY_WITHIN: Duration = Duration::from_millis(8);
 /// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
 const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.

@@ -35,14 +35,14 @@ def radius_challenge_then_the_right_code_then_the_same_code_again(world):
     same(world.nas.log_in("alice", code).kind, "Access-Reject", "the same code again:")
 
 
-def radius_a_state_is_good_once(world):
+def r_044_a_state_is_good_once(world):
     state = world.nas.ask("alice", PASSWORD).attributes["State"]
     same(world.nas.ask("alice", world.alice.code(), state=state).kind, "Access-Accept")
     same(world.nas.ask("alice", world.alice.code(), state=state).kind, "Access-Reject")
     same(world.nas.ask("alice", world.alice.code(), state="0x" + "00" * 32).kind, "Access-Reject", "a forged one:")
 
 
-def radius_a_code_behind_the_password(world):
+def r_066_a_code_behind_the_password(world):
     same(world.appending_nas.ask("alice", f"{PASSWORD},{world.alice.code()}").kind, "Access-Accept")
     same(world.appending_nas.ask("alice", PASSWORD).kind, "Access-Reject", "without a code:")
 
@@ -65,14 +65,14 @@ def radius_somebody_not_enrolled_is_refused(world):
     same(world.nas.ask("erik", PASSWORD).kind, "Access-Reject")
 
 
-def radius_unsigned_or_with_a_wrong_secret_is_silence(world):
+def r_025_r_032_unsigned_or_with_a_wrong_secret_is_silence(world):
     address = world.server.ready["radius"][0]
     same(Radius(address, patience=2).ask("alice", PASSWORD, signed=False).kind, "silence", "unsigned:")
     same(Radius(address, secret="not-the-secret", patience=2).ask("alice", PASSWORD).kind, "silence", "wrong secret:")
     same(Radius(address, source="127.0.0.77", patience=2).ask("alice", PASSWORD).kind, "silence", "unknown client:")
 
 
-def radius_every_reply_begins_with_the_message_authenticator(world):
+def r_030_every_reply_begins_with_the_message_authenticator(world):
     port = int(world.server.ready["radius"][0].rsplit(":", 1)[1])
     with Capture(world.folder / "replies.pcap", port) as capture:
         same(world.nas.log_in("alice", world.alice.code()).kind, "Access-Accept")

@@ -40,6 +40,7 @@ impl Etc {
         for certificate in ["tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
             fs::write(etc.path(certificate), made.cert.pem()).unwrap();
         }
+        fs::write(etc.path("radsec-crl.pem"), secrets::revocations().pem().unwrap()).unwrap();
         etc.secret("tls-key", &made.signing_key.serialize_pem());
         etc.secret("master-key", &format!("{}\n", "0123456789abcdef".repeat(4)));
         let clients = [

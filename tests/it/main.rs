@@ -3,7 +3,9 @@
 
 mod admin;
 mod config;
+mod conformance;
 mod directory;
+mod discards;
 mod duo;
 mod lab;
 mod ldap;

@@ -247,9 +247,17 @@ fn full_disk_writer() {
         loop {
             let text = Some("x".repeat(2_000));
             match vault.commit(vec![Change::PutAccount(Account { phone: text, ..account(&format!("a{done}"), "a", done) }), use_otp(done)]).await {
-                Ok(_) => done += 1,
+                Ok(_) => {
+                    done += 1;
+                    assert_eq!(vault.tokens(&who("w")).unwrap()[0].info.next_step, done);
+                }
                 Err(error) => {
                     assert_eq!(error, CommitError::Outage);
+                    // What was remembered went with the write that failed: all of it is there or nothing, as the disk says.
+                    let known = vault.tokens(&who("w")).unwrap().remove(0).info;
+                    assert_eq!(known, vault.token_list(1).unwrap()[0]);
+                    let there = vault.standing(&who(&format!("a{done}"))).unwrap().account.is_some();
+                    assert_eq!(known.next_step, done + u64::from(there));
                     break;
                 }
             }
@@ -379,14 +387,21 @@ proptest! {
             let (mut vault, memory) = (open(dir.path()), Memory::default());
             for (at, list) in lists.into_iter().enumerate() {
                 assert_eq!(vault.commit(list.clone()).await, memory.commit(list.clone()).await, "{list:?}");
-                assert_eq!(seen(&*vault), seen(&memory), "after {list:?}");
+                // Some are read before they are written again, and some are not.
+                if at % 3 != 2 {
+                    assert_eq!(seen(&*vault), seen(&memory), "after {list:?}");
+                }
                 if at == close_at {
                     drop(vault);
                     vault = open(dir.path());
                 }
             }
             vault.verify().unwrap();
+            let warm = seen(&*vault);
+            assert_eq!(warm, seen(&memory));
             replay(&vault).await;
+            drop(vault);
+            assert_eq!(warm, seen(&*open(dir.path())), "what was remembered is not what is on disk");
         });
     }
 }

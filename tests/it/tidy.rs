@@ -228,7 +228,7 @@ fn lines_with<'a>(text: &'a str, words: &'a [&'a str]) -> impl Iterator<Item = (
     text.lines().enumerate().flat_map(move |(at, line)| words.iter().filter(move |word| line.contains(**word)).map(move |word| (at + 1, *word)))
 }
 
-fn report(wrong: impl IntoIterator<Item = String>) {
+pub(crate) fn report(wrong: impl IntoIterator<Item = String>) {
     let wrong: Vec<String> = wrong.into_iter().collect();
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
@@ -239,6 +239,13 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     walk(&root().join(folder), &mut files);
     files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     files.into_iter().map(|path| (relative(&path), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// All texts under a folder of the project, by their paths inside it.
+pub(crate) fn texts(folder: &str) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    walk(&root().join(folder), &mut files);
+    files.into_iter().filter_map(|path| Some((relative(&path), fs::read_to_string(&path).ok()?))).collect()
 }
 
 /// Every file but those that tools make.
@@ -258,6 +265,6 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).to_str().unwrap_or_default().to_owned()
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -55,13 +56,40 @@ pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key
         .ok()
 }
 
+/// Whose certificates the clients of a listener show.
+#[derive(Debug)]
+pub(super) struct Trust<'a> {
+    /// Who vouches for them.
+    pub(super) roots: RootCertStore,
+    /// What was taken back, and where that stands.
+    pub(super) revocations: Option<(Vec<CertificateRevocationListDer<'static>>, Value<'a>)>,
+}
+
 /// TLS with `identity` for RADIUS, where both sides show certificates.
-pub(super) fn mutual(identity: Identity, roots: RootCertStore, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
+pub(super) fn mutual(identity: Identity, trust: Trust<'_>, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
+    let (revocations, crl_file) = trust.revocations.unzip();
     let told = |error: radius::TlsError| match error {
         radius::TlsError::Authorities(error) => cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None),
         radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
+        radius::TlsError::Revocations => {
+            let none = "names no list of revoked certificates that can be read";
+            crl_file.as_ref().unwrap_or(cert_file).error(none, Some("expected PEM: -----BEGIN X509 CRL-----, or DER"));
+        }
     };
-    MutualTls::new(identity.chain, identity.private, roots).map_err(told).ok()
+    MutualTls::new(identity.chain, identity.private, trust.roots, revocations.unwrap_or_default()).map_err(told).ok()
+}
+
+/// The lists of revoked certificates in `path`: in PEM, or one in DER, as many authorities publish it.
+pub(super) fn revocations(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateRevocationListDer<'static>>> {
+    let bytes = read(path).map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), None)).ok()?;
+    match CertificateRevocationListDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
+        Ok(lists) if !lists.is_empty() => Some(lists),
+        Ok(_) => Some(vec![CertificateRevocationListDer::from(bytes.to_vec())]),
+        Err(error) => {
+            value.error(&format!("{} is no PEM: {error}", path.display()), None);
+            None
+        }
+    }
 }
 
 fn refused(error: &rustls::Error, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) {

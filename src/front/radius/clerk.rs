@@ -219,9 +219,11 @@ impl Clerk {
 
     /// Whether the NAS's own word about its address is another than where the packet came from, and that matters. A proxy on the way is one reason.
     fn nas_is_elsewhere(&mut self, request: &Request<'_>, client: &Client, peer: SocketAddr, arrived: Instant) -> bool {
-        let said = request.first(attr::NAS_IP_ADDRESS).and_then(|attribute| attribute.ipv4()).map(IpAddr::V4);
-        let said = said.or_else(|| request.first(attr::NAS_IPV6_ADDRESS).and_then(|attribute| attribute.ipv6()).map(IpAddr::V6));
-        let Some(said) = said.filter(|said| said.to_canonical() != peer.ip().to_canonical()) else { return false };
+        let four = request.first(attr::NAS_IP_ADDRESS).and_then(|attribute| attribute.ipv4()).map(IpAddr::V4);
+        let six = request.first(attr::NAS_IPV6_ADDRESS).and_then(|attribute| attribute.ipv6()).map(IpAddr::V6);
+        // One that says both its addresses sends from one of them.
+        let is_here = [four, six].into_iter().flatten().any(|said| said.to_canonical() == peer.ip().to_canonical());
+        let Some(said) = four.or(six).filter(|_| !is_here) else { return false };
         metrics::discard("radius", "nas_address");
         if self.warnings.allows(arrived, format!("{} address", client.name)) {
             tracing::info!(door = "radius", client = client.name, source = %peer, nas_address = %said, "the client says that it is somewhere else than its packets come from");

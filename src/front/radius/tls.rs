@@ -8,6 +8,7 @@ use rustls::CertificateError;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::VerifierBuilderError;
@@ -41,20 +42,35 @@ pub struct MutualTls {
 pub enum TlsError {
     /// What clients' certificates would be checked against.
     #[error("the client authorities cannot be used: {0}")]
-    Authorities(#[from] VerifierBuilderError),
+    Authorities(VerifierBuilderError),
     /// Our own certificate or key.
     #[error("the certificate or its key cannot be used: {0}")]
     Identity(#[from] rustls::Error),
+    /// The lists of certificates that were taken back.
+    #[error("the lists of revoked certificates cannot be read")]
+    Revocations,
 }
 
 impl MutualTls {
     /// We show `chain`, whose key is `key`; clients show a certificate of one of `authorities`. At least TLS 1.2.
     ///
+    /// Where there are `revocations`, every certificate between the client's own and its authority must be covered by one of them that has not run out, and
+    /// stand in none: a list that is late lets nobody in.
+    ///
     /// # Errors
-    /// Key and certificate do not belong together, or there is no authority.
-    pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, authorities: RootCertStore) -> Result<Self, TlsError> {
+    /// Key and certificate do not belong together, there is no authority, or a list of revocations cannot be read.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        authorities: RootCertStore,
+        revocations: Vec<CertificateRevocationListDer<'static>>,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider)).build()?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider));
+        let verifier = verifier.with_crls(revocations).enforce_revocation_expiration().build().map_err(|error| match error {
+            VerifierBuilderError::InvalidCrl(_) => TlsError::Revocations,
+            error => TlsError::Authorities(error),
+        })?;
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut config = builder.with_client_cert_verifier(Arc::clone(&verifier)).with_single_cert(chain, key)?;
         config.alpn_protocols = vec![ALPN_11.to_vec(), ALPN_10.to_vec()];

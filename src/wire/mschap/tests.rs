@@ -119,7 +119,7 @@ fn r_096_the_keys_are_those_of_the_rfc() {
 }
 
 #[test]
-fn r_093_an_error_says_its_code_a_challenge_and_never_a_retry() {
+fn r_093_r_094_an_error_says_its_code_a_challenge_and_never_a_retry() {
     let challenge = bytes("00112233445566778899AABBCCDDEEFF");
     let text = |failure: Failure| String::from_utf8(failure.attribute(b'!', &challenge, "No.").clone()).unwrap();
     for (failure, code) in [

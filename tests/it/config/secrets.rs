@@ -148,6 +148,45 @@ fn authorities_that_are_none_are_told_at_load() {
     assert!(only(&etc.told(&text)).contains("directory.corp.ca_file: away.pem cannot be read"));
 }
 
+/// A list that takes nothing back.
+pub(super) fn revocations() -> rcgen::CertificateRevocationList {
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2020, 1, 1),
+        next_update: rcgen::date_time_ymd(2099, 1, 1),
+        crl_number: rcgen::SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(&authority).unwrap()
+}
+
+#[test]
+fn r_110_r_111_r_112_radius_goes_over_udp_or_behind_tls_with_authorities_of_its_own_and_lists_that_can_be_read() {
+    let etc = Etc::new();
+    let listen = |more: &str| with("[[radius.listen]]", &format!("[[radius.listen]]\n{more}"));
+    assert!(only(&etc.told(&listen("transport = \"tcp\""))).contains("radius.listen[0].transport"));
+    let tls = "transport = \"tls\"\ncert_file = \"tls.pem\"\nkey = { file = \"secrets/tls-key\" }\n";
+    assert!(only(&etc.told(&listen(tls))).contains("client_ca_file"), "nobody's certificate is good by itself");
+    let tls = format!("{tls}client_ca_file = \"radsec-ca.pem\"\n");
+    assert_eq!(etc.told(&listen(&tls)), Vec::<String>::new());
+
+    let listed = listen(&format!("{tls}client_crl_file = \"crl.pem\""));
+    assert!(only(&etc.told(&listed)).contains("radius.listen[0].client_crl_file: crl.pem cannot be read"));
+    fs::write(etc.path("crl.pem"), "nothing").unwrap();
+    assert!(only(&etc.told(&listed)).contains("radius.listen[0].client_crl_file: names no list of revoked certificates"));
+    let list = revocations();
+    for bytes in [list.pem().unwrap().into_bytes(), list.der().to_vec()] {
+        fs::write(etc.path("crl.pem"), bytes).unwrap();
+        assert_eq!(etc.told(&listed), Vec::<String>::new());
+    }
+    let plain = listen("client_crl_file = \"crl.pem\"");
+    assert!(only(&etc.told(&plain)).contains("is for transport = \"tls\" alone"));
+}
+
 #[test]
 fn no_secret_is_printed_with_the_configuration() {
     let config = Etc::new().load(SMALL).unwrap();

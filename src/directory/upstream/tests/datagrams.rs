@@ -30,7 +30,7 @@ async fn r_121_what_nobody_answers_is_sent_again_byte_for_byte_and_then_no_more(
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_120_two_thousand_under_way_and_no_identifier_of_a_socket_twice() {
+async fn r_120_r_122_two_thousand_under_way_and_no_identifier_of_a_socket_nor_any_authenticator_twice() {
     const COUNT: usize = 2_000;
     let lab = Lab::new().await;
     let upstream = upstream(&[&lab], 60, 6);
@@ -42,7 +42,7 @@ async fn r_120_two_thousand_under_way_and_no_identifier_of_a_socket_twice() {
         assert!(before.is_none_or(|before| before.bytes == got.bytes), "an Identifier in use was used for another request");
     }
     let authenticators: HashSet<[u8; 16]> = waiting.values().map(Got::authenticator).collect();
-    assert_eq!(authenticators.len(), COUNT, "R-122: a Request Authenticator came twice");
+    assert_eq!(authenticators.len(), COUNT, "a Request Authenticator came twice");
     let ports: HashSet<SocketAddr> = waiting.keys().map(|(from, _)| *from).collect();
     assert_eq!(ports.len(), COUNT.div_ceil(256));
     for got in waiting.values() {

@@ -1,5 +1,10 @@
 //! What a request becomes, and which requests are rejected as they are.
 
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use md5::Md5;
+
 use super::SECRET;
 use super::World;
 use super::client;
@@ -13,13 +18,16 @@ use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Secret;
 use crate::engine::Outcome;
+use crate::front::radius::Charset;
 use crate::front::radius::Client;
+use crate::front::radius::First;
 use crate::front::radius::answer::Reply;
 use crate::front::radius::answer::Writer;
 use crate::front::radius::map;
 use crate::front::radius::map::Errand;
 use crate::front::radius::map::Manner;
 use crate::front::radius::map::Unfit;
+use crate::ports::Aside;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
 use crate::wire::radius::reply::Asked;
@@ -27,8 +35,23 @@ use crate::wire::radius::upstream::AccessRequest;
 
 fn errand(request: &AccessRequest, client: &Client) -> Errand {
     let bytes = request.signed(SECRET).unwrap();
-    map::read(&Request::verify(&bytes, SECRET, client.integrity).unwrap(), client, "192.0.2.9:1000".parse().unwrap())
+    map::read(&Request::verify(&bytes, SECRET, client.integrity).unwrap(), client, PEER.parse().unwrap())
 }
+
+/// EAP-Start, which has no octet (RFC 3579 §2.1): the codec sends no empty attribute, so it is put in by hand.
+fn signed_with_empty_eap() -> Vec<u8> {
+    let mut bytes = request().with(attr::EAP_MESSAGE, b"?").signed(SECRET).unwrap();
+    bytes.pop();
+    let at = bytes.len() - 1;
+    bytes[at] = 2;
+    bytes[3] -= 1;
+    bytes[22..38].fill(0);
+    let seal = Hmac::<Md5>::new_from_slice(SECRET).unwrap().chain_update(&bytes).finalize().into_bytes();
+    bytes[22..38].copy_from_slice(&seal);
+    bytes
+}
+
+const PEER: &str = "192.0.2.9:1000";
 
 fn fixture() -> Client {
     client(&World::new(), Method::Oath)
@@ -95,12 +118,69 @@ fn r_060_a_password_of_impossible_length_is_rejected() {
 }
 
 #[test]
+fn r_061_a_password_is_read_in_the_charset_of_its_client_and_in_no_other() {
+    let read = |charset, typed: &[u8]| match begin(&request().password(typed), &Client { charset, ..fixture() }).primary {
+        Primary::Password(password) => password.expose().to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let (latin, unicode) = (b"p\xe4ssw\xf6rd \xa4".as_slice(), "pässwörd ¤".as_bytes());
+    assert_eq!(read(Charset::Latin1, latin), unicode);
+    assert_eq!(read(Charset::Utf8, unicode), unicode);
+    // Each is taken at the client's word: nothing is tried a second time in another way.
+    assert_eq!(read(Charset::Utf8, latin), latin);
+    assert_eq!(read(Charset::Latin1, unicode), "pÃ¤sswÃ¶rd Â¤".as_bytes());
+    // An octet that is a control character there.
+    let latin = Client { charset: Charset::Latin1, ..fixture() };
+    assert!(matches!(errand(&request().password(b"p\x84ss"), &latin), Errand::Refuse(Unfit::BadPassword)));
+}
+
+#[test]
 fn r_062_r_063_chap_eap_and_ms_chap_are_rejected_alone_and_beside_a_password() {
     let microsoft = [&[0, 0, 1, 55, 25, 52][..], &[0; 50]].concat();
     for (kind, value) in [(attr::CHAP_PASSWORD, &[0; 17][..]), (attr::EAP_MESSAGE, b"\x02\x01\x00\x05\x01"), (attr::ARAP_PASSWORD, &[0; 16]), (26, &microsoft)]
     {
         assert_eq!(unfit(&request().with(kind, value)), Some(Unfit::OtherCredential), "{kind}");
         assert_eq!(unfit(&request().with(kind, value).password(b"open sesame")), Some(Unfit::OtherCredential), "{kind}");
+    }
+}
+
+#[test]
+fn r_080_r_086_eap_from_the_wrong_side_or_in_scattered_pieces_is_rejected_and_a_start_is_relayed() {
+    let world = World::new();
+    let upstream = Client { first: First::Upstream { check: world.clone(), without_credential: false }, ..client(&world, Method::Push) };
+    let asked = |pieces: &[(u8, &[u8])]| errand(&pieces.iter().fold(request(), |request, (kind, value)| request.with(*kind, value)), &upstream);
+    let identity = [(attr::EAP_MESSAGE, &b"\x02\x01\x00\x0a\x01alice"[..])];
+    assert!(matches!(asked(&identity), Errand::Begin(_)));
+    let start = Request::verify(&signed_with_empty_eap(), SECRET, upstream.integrity).map(|request| map::read(&request, &upstream, PEER.parse().unwrap()));
+    assert!(matches!(start, Ok(Errand::Begin(_))));
+    let from_the_nas = [(attr::EAP_MESSAGE, &b"\x01\x01\x00\x05\x01"[..])];
+    assert!(matches!(asked(&from_the_nas), Errand::Refuse(Unfit::BadEap)));
+    let scattered = [(attr::EAP_MESSAGE, &b"\x02\x01\x00\x0a\x01"[..]), (attr::NAS_PORT, &[0; 4]), (attr::EAP_MESSAGE, b"alice")];
+    assert!(matches!(asked(&scattered), Errand::Refuse(Unfit::BadEap)));
+}
+
+#[test]
+fn r_097_ms_chap_is_offered_no_challenge_but_by_a_client_that_answers_it_in_its_own_way() {
+    let world = World::new();
+    let with = |code_in_ms_chap2| Client { first: First::MsChap2(world.clone()), code_in_ms_chap2, ..client(&world, Method::Oath) };
+    let challenge = [&[0, 0, 1, 55, 11, 18][..], &[1; 16]].concat();
+    let response = [&[0, 0, 1, 55, 25, 52][..], &[9, 0], &[1; 16], &[0; 8], &[2; 24]].concat();
+    let proof = request().with(attr::VENDOR_SPECIFIC, &challenge).with(attr::VENDOR_SPECIFIC, &response);
+    assert_eq!(begin(&proof, &with(false)).dialogue.prompt, None);
+    assert_eq!(begin(&proof, &with(true)).dialogue.prompt.as_deref(), Some("Enter your code:"));
+    assert_eq!(begin(&request().password(b"open sesame"), &with(false)).dialogue.prompt.as_deref(), Some("Enter your code:"));
+}
+
+#[test]
+fn r_098_ms_chap_of_version_1_is_no_credential() {
+    let world = World::new();
+    let client = Client { first: First::MsChap2(world.clone()), ..client(&world, Method::Push) };
+    let challenge = [&[0, 0, 1, 55, 11, 10][..], &[1; 8]].concat();
+    // With an LM response, with an NT response, and with both.
+    for flags in [0, 1] {
+        let response = [&[0, 0, 1, 55, 1, 52][..], &[9, flags], &[3; 48]].concat();
+        let asked = request().with(attr::VENDOR_SPECIFIC, &challenge).with(attr::VENDOR_SPECIFIC, &response);
+        assert!(matches!(errand(&asked, &client), Errand::Refuse(Unfit::NoCredential)), "{flags}");
     }
 }
 
@@ -205,6 +285,19 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let challenge = Outcome::Challenge { state: Secret::from("state"), prompt: "Code:".into() };
     assert!(matches!(reply(&challenge), Reply::AtOnce(bytes) if bytes[0] == 11));
     assert_eq!(reply(&Outcome::Superseded), Reply::Superseded);
+}
+
+#[test]
+fn r_068_a_no_of_the_server_behind_us_has_waited_there_and_waits_no_more_here() {
+    let bytes = request().password(b"x").signed(SECRET).unwrap();
+    let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
+    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
+    let decided = |refused_there| {
+        let aside = Aside { refused_there, ..Aside::default() };
+        Outcome::Decided { decision: std::sync::Arc::new(Decision::Reject(Denial::BadCredential)), aside: std::sync::Arc::new(aside) }
+    };
+    assert!(matches!(writer.reply(&decided(true)).unwrap(), Reply::AtOnce(bytes) if bytes[0] == 3));
+    assert!(matches!(writer.reply(&decided(false)).unwrap(), Reply::Delayed(bytes) if bytes[0] == 3));
 }
 
 #[test]

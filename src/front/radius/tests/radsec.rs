@@ -12,6 +12,7 @@ use super::super::Addition;
 use super::super::Client;
 use super::super::Clients;
 use super::super::Settings;
+use super::Discards;
 use super::World;
 use super::client;
 use super::settings;
@@ -186,6 +187,48 @@ async fn r_032_what_is_not_signed_is_dropped_and_counted_and_its_connection_goes
 }
 
 #[tokio::test]
+async fn r_017_what_closes_a_connection_is_counted_by_its_name() {
+    let discards = Discards::counted();
+    let line = open(Method::Oath);
+    let own = line.ca.leaf("some box", &["nas.example"]);
+    let misnamed = line.ca.leaf("some box", &["other.example"]);
+    assert!(line.turns_away("127.0.1.1", line.config(Some(&own), &[], false)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&misnamed), &[], false)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&own), &["radius/1.1"], true)).await);
+    assert!(line.turns_away("127.0.0.1", line.config(None, &[], false)).await);
+    let mut plain = TcpStream::connect(line.door.address()).await.unwrap();
+    plain.write_all(&login(1, "alice", "open sesame")).await.unwrap();
+    while within(plain.read(&mut [0; 100])).await.is_ok_and(|count| count > 0) {}
+    assert_eq!(["unknown_client", "certificate", "tls_version", "handshake"].map(|why| discards.of(why)), [1, 1, 1, 2]);
+
+    let good = login(1, "alice", "open sesame");
+    let mut flipped = good.clone();
+    flipped[30] ^= 1;
+    let framed = |kind: u8, rest: &[u8]| [&[kind, 1, 0, u8::try_from(20 + rest.len()).unwrap()][..], &[7; 16], rest].concat();
+    for (why, packet) in [
+        ("length", [&[1, 1, 0, 19][..], &[0; 15]].concat()),
+        ("code", framed(2, &[])),
+        ("attribute", framed(1, &[1, 1])),
+        ("wrong_signature", flipped),
+        ("broken_signature", framed(1, &[80, 3, 0])),
+        ("wrong_authenticator", framed(4, &[])),
+    ] {
+        assert_eq!(discards.of(why), 0, "{why}");
+        let mut nas = line.nas(&["radius/1.0"]).await;
+        nas.send(&packet).await;
+        assert!(nas.is_closed().await, "{why}");
+        assert_eq!(discards.of(why), 1, "{why}");
+    }
+    for (why, packet) in [("unsigned", framed(1, &[])), ("unsigned_status", framed(12, &[])), ("unsigned_eap", framed(1, &[79, 2]))] {
+        let mut nas = line.nas(&["radius/1.0"]).await;
+        nas.send(&packet).await;
+        nas.ask(&status(0)).await;
+        assert_eq!(discards.of(why), 1, "{why}");
+    }
+    assert_eq!(line.world.resolves.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn r_113_packets_may_come_in_pieces_and_together() {
     let line = open(Method::Oath);
     let mut nas = line.nas(&[]).await;
@@ -300,6 +343,29 @@ async fn r_112_a_new_certificate_is_shown_to_the_next_and_a_lost_authority_ends_
     }
     line.tls.send_replace(Arc::new(Ca::new().tls(&own)));
     assert!(first.is_closed().await && second.is_closed().await);
+}
+
+#[tokio::test]
+async fn r_112_a_certificate_that_was_taken_back_ends_its_connection_and_gets_none() {
+    let line = open(Method::Oath);
+    let (lost, own) = (line.ca.leaf("a stolen box", &["nas.example"]), line.ca.leaf("some box", &["nas.example"]));
+    let (mut thief, mut nas) = (line.nas_with(&lost, &[]).await, line.nas_with(&own, &[]).await);
+    for peer in [&mut thief, &mut nas] {
+        assert_eq!(read(&peer.ask(&status(0)).await, &status(0)).code(), Code::AccessAccept);
+    }
+    let server = line.ca.leaf("server", &["localhost"]);
+    line.tls.send_replace(Arc::new(line.ca.tls_without(&server, vec![line.ca.revocations(&[&lost], false)])));
+    assert!(thief.is_closed().await);
+    assert!(line.turns_away("127.0.0.1", line.config(Some(&lost), &[], false)).await);
+    assert_eq!(read(&nas.ask(&status(1)).await, &status(1)).code(), Code::AccessAccept, "who is not on the list stays");
+    line.nas_with(&own, &[]).await.ask(&status(2)).await;
+
+    // Whether somebody is on a list that is late, or of another authority, nobody knows.
+    for unknown in [line.ca.revocations(&[], true), Ca::new().revocations(&[], false)] {
+        line.tls.send_replace(Arc::new(line.ca.tls_without(&server, vec![unknown])));
+        assert!(line.turns_away("127.0.0.1", line.config(Some(&own), &[], false)).await);
+    }
+    assert!(nas.is_closed().await);
 }
 
 #[tokio::test]

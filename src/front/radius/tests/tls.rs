@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
+use rcgen::CertificateRevocationListParams;
 use rcgen::CertifiedIssuer;
 use rcgen::DnType;
 use rcgen::IsCa;
+use rcgen::KeyIdMethod;
 use rcgen::KeyPair;
+use rcgen::RevokedCertParams;
+use rcgen::SerialNumber;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncReadExt;
@@ -70,10 +75,34 @@ impl Ca {
         roots
     }
 
+    /// A list, good for long or run out long ago, that takes `back`.
+    pub(super) fn revocations(&self, back: &[&Leaf], is_late: bool) -> CertificateRevocationListDer<'static> {
+        let this_update = rcgen::date_time_ymd(2020, 1, 1);
+        let revoked = |leaf: &&Leaf| {
+            let (_, certificate) = x509_parser::parse_x509_certificate(&leaf.certificate).unwrap();
+            let serial_number = SerialNumber::from_slice(certificate.raw_serial());
+            RevokedCertParams { serial_number, revocation_time: this_update, reason_code: None, invalidity_date: None }
+        };
+        let params = CertificateRevocationListParams {
+            this_update,
+            next_update: rcgen::date_time_ymd(if is_late { 2021 } else { 2099 }, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: back.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).unwrap().into()
+    }
+
     /// A listener that shows `own` and takes clients of this authority.
     pub(super) fn tls(&self, own: &Leaf) -> TlsSettings {
+        self.tls_without(own, Vec::new())
+    }
+
+    /// The same without those on the lists.
+    pub(super) fn tls_without(&self, own: &Leaf, revocations: Vec<CertificateRevocationListDer<'static>>) -> TlsSettings {
         let key = PrivateKeyDer::try_from(own.key.serialize_der()).unwrap();
-        let tls = MutualTls::new(vec![own.certificate.clone()], key, self.roots()).unwrap();
+        let tls = MutualTls::new(vec![own.certificate.clone()], key, self.roots(), revocations).unwrap();
         TlsSettings { tls, packet_bytes_max: 4096, connections_max: 20, client_connections_max: 10 }
     }
 }
