@@ -68,7 +68,8 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
     }
     let login = upstream::Settings { name: name.to_owned(), servers: servers?, secret: secret?, timeout, tries, integrity, tls };
     let accounting = match accounting {
-        Some(servers) => Some(upstream::Settings { servers: servers?, ..login.clone() }),
+        // A name of its own: by it metrics and log tell how each is.
+        Some(servers) => Some(upstream::Settings { name: format!("{name} accounting"), servers: servers?, ..login.clone() }),
         None => None,
     };
     Some(super::UpstreamSettings { login, accounting, names_inner })

@@ -29,6 +29,8 @@ fn r_022_a_secret_is_asked_for_where_any_server_is_reached_by_udp_and_refused_wh
     let told = etc.told(&mixed);
     assert!(only(&told).contains("upstream.nps.secret"), "the secret that everybody knows must not seal datagrams: {told:?}");
     let config = etc.load(&behind(&format!("{tls}\naccounting = [\"10.0.0.11:1813\"]\n{SECRET}"))).unwrap();
+    let names = (config.upstreams[0].login.name.as_str(), config.upstreams[0].accounting.as_ref().unwrap().name.as_str());
+    assert_eq!(names, ("nps", "nps accounting"), "metrics tell the two apart");
     assert_ne!(config.upstreams[0].accounting.as_ref().unwrap().secret.expose(), b"radsec");
     assert_eq!(etc.told(&behind(tls)), [] as [&str; 0]);
     let told = etc.told(&behind(&format!("{tls}\n{SECRET}")));
