@@ -305,19 +305,26 @@ impl Work {
             Ok(Reply::Superseded) => Some(Vec::new()),
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
-                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");
-                self.too_big()
+                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
+                Some(self.too_big().await)
             }
         }
     }
 }
 
 impl Work {
-    /// What a client is told whose reply does not fit: nothing, but behind TLS that.
-    fn too_big(&self) -> Option<Vec<u8>> {
+    /// What a client is told whose reply does not fit: no, but behind TLS why. Kept as every answer is: after silence a copy would begin a second
+    /// login and ring the phone again.
+    async fn too_big(&self) -> Vec<u8> {
         match self.way {
-            Way::Datagram { .. } => None,
-            Way::Stream(_) => reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).ok(),
+            Way::Datagram { .. } => {
+                tokio::time::sleep_until(self.refuse_at).await;
+                match self.writer.refused() {
+                    Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => bytes,
+                    Ok(Reply::Silence | Reply::Superseded) | Err(_) => Vec::new(),
+                }
+            }
+            Way::Stream(_) => reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default(),
         }
     }
 }
