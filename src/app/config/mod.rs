@@ -328,7 +328,8 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let upstreams = radius::upstreams(file, sources);
     let mut winbinds = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors = doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
+    let doors =
+        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(file, &doors.radius_clients);

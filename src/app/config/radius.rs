@@ -103,7 +103,8 @@ pub(super) fn warn_unused(file: &Section<'_>, clients: &[RadiusClient]) {
     for (_, place) in file.named("upstream").into_iter().filter(|(name, _)| !upstream(name)) {
         place.warn("no client uses this upstream", Some("name it by `first = { upstream = \"..\" }`, or take it away"));
     }
-    let winbinds: Vec<&str> = clients.iter().filter_map(|client| if let FirstFactor::Winbind(used) = &client.first { Some(used.as_str()) } else { None }).collect();
+    let winbinds: Vec<&str> =
+        clients.iter().filter_map(|client| if let FirstFactor::Winbind(used) = &client.first { Some(used.as_str()) } else { None }).collect();
     // A section for later does no harm; beside a client of another domain it is most likely that client's.
     for (_, place) in file.named("winbind").into_iter().filter(|(name, _)| !winbinds.is_empty() && !winbinds.contains(name)) {
         place.warn("no client uses this winbind", Some("name it by `first = { winbind = \"..\" }`, or take it away"));
@@ -365,7 +366,10 @@ fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) ->
     others.push(holder.clone());
     match trouble {
         Some((other, why)) => {
-            entry.error(&format!("{network} is in {other} already, {why}"), Some("give each client networks of its own, or a nas_identifier of its own and the same secret or certificate"));
+            entry.error(
+                &format!("{network} is in {other} already, {why}"),
+                Some("give each client networks of its own, or a nas_identifier of its own and the same secret or certificate"),
+            );
             None
         }
         None => Some(network),

@@ -156,9 +156,7 @@ mod tests {
 
     #[test]
     fn r_071_an_accept_holds_one_session_timeout_ours_before_the_servers_and_the_first_of_ours() {
-        let seconds = |group: Option<&str>, seconds| {
-            Addition { group: group.map(str::to_owned), attribute: vec![attr::SESSION_TIMEOUT, 6, 0, 0, 0, seconds] }
-        };
+        let seconds = |group: Option<&str>, seconds| Addition { group: group.map(str::to_owned), attribute: vec![attr::SESSION_TIMEOUT, 6, 0, 0, 0, seconds] };
         let filter = |text: u8| Addition { group: None, attribute: vec![11, 3, text] };
         let mut told = Carried::default();
         told.push(attr::SESSION_TIMEOUT, &[0, 0, 0, 1]).unwrap();

@@ -53,7 +53,9 @@ fn r_068_a_patience_that_no_refusal_meets_is_warned_of_wherever_it_comes_from() 
 fn r_021_two_clients_with_one_certificate_are_told_apart_by_a_nas_identifier() {
     let etc = Etc::new();
     let client = |name: &str, more: &str| {
-        format!("[[radius.client]]\nname = \"{name}\"\nnetworks = [\"192.0.2.77\"]\ncertificate = \"nas.example\"\nfirst = {{ directory = \"corp\" }}\npolicy = \"vpn\"\n{more}\n")
+        format!(
+            "[[radius.client]]\nname = \"{name}\"\nnetworks = [\"192.0.2.77\"]\ncertificate = \"nas.example\"\nfirst = {{ directory = \"corp\" }}\npolicy = \"vpn\"\n{more}\n"
+        )
     };
     let both = |more: &str| format!("{SMALL}{}{}", client("one", "nas_identifier = \"a\""), client("two", more));
     assert_eq!(etc.told(&both("nas_identifier = \"b\"")), [] as [&str; 0]);
