@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use crate::directory;
+use crate::directory::winbind;
 use crate::domain::CodeEntry;
 use crate::domain::Method;
 use crate::domain::Network;
@@ -48,6 +49,7 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) sources: &'b Sources,
     pub(super) directories: &'b BTreeMap<String, Option<directory::Settings>>,
     pub(super) upstreams: &'b BTreeMap<String, Option<UpstreamSettings>>,
+    pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) limits: Limits,
 }
@@ -161,13 +163,8 @@ impl Builder<'_, '_> {
 
     fn tls(&self, section: &Section<'_>) -> Option<Arc<ServerConfig>> {
         section.refuse("allow_plain", "is for transport = \"plain\" alone");
-        let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
-        let path = cert_file.as_ref().and_then(|value| self.behind.sources.path(value));
-        let key = section.need("key", "{ credential = \"tls-key\" }");
-        // Both are looked at before either may be the reason to give up.
-        let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| tls::certificates(value, path));
-        let private = key.as_ref().and_then(|value| tls::private_key(value, &self.behind.sources.secret(value)?));
-        tls::server(tls::Identity { chain: chain?, private: private? }, &cert_file?, &path?, &key?)
+        let (identity, cert_file, path, key) = tls::identity(section, self.behind.sources)?;
+        tls::server(identity, &cert_file, &path, &key)
     }
 }
 

@@ -328,9 +328,11 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let upstreams = radius::upstreams(file, sources);
     let mut winbinds = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors = doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, policies: &policies, limits });
+    let doors =
+        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
+    radius::warn_unused(file, &doors.radius_clients);
     for client in &doors.radius_clients {
         if let FirstFactor::Winbind(domain) = &client.first {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));

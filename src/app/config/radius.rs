@@ -26,6 +26,7 @@ use super::doors::ANSWER_MARGIN;
 use super::doors::Builder;
 use super::doors::appended;
 use super::doors::none;
+use super::problem::nearest;
 use super::profile;
 use super::profile::Profile;
 use super::reader::Section;
@@ -44,18 +45,20 @@ pub(super) fn upstreams(file: &Section<'_>, sources: &Sources) -> BTreeMap<Strin
 fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<super::UpstreamSettings> {
     let servers = section.need("servers", "[\"10.0.0.11:1812\"]").and_then(|value| servers(&value));
     let accounting = section.find("accounting").map(|value| self::servers(&value));
-    let over_tls = servers.iter().chain(accounting.iter().flatten()).flatten().any(upstream::Server::is_tls);
+    let all = || servers.iter().chain(accounting.iter().flatten()).flatten();
+    let over_tls = all().any(upstream::Server::is_tls);
     let tls = if over_tls { upstream_tls(section, sources) } else { None };
     if !over_tls {
         for key in ["ca_file", "cert_file", "key"] {
             section.refuse(key, "is for servers that begin with radsec://");
         }
     }
-    let udp = servers.iter().flatten().any(|server| !server.is_tls());
-    let secret = if udp || !over_tls {
+    let over_udp = all().any(|server| !server.is_tls());
+    let secret = if over_udp || !over_tls {
         section.need("secret", &format!("{{ credential = \"{name}-secret\" }}")).and_then(|value| shared_secret(&value, sources))
     } else {
-        Some(Secret::from("radsec"))
+        section.refuse("secret", "all servers are over TLS, where the secret is always the same");
+        Some(Secret::from(RADSEC_SECRET))
     };
     let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
     let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(UPSTREAM_TIMEOUT);
@@ -66,7 +69,8 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
     }
     let login = upstream::Settings { name: name.to_owned(), servers: servers?, secret: secret?, timeout, tries, integrity, tls };
     let accounting = match accounting {
-        Some(servers) => Some(upstream::Settings { servers: servers?, ..login.clone() }),
+        // A name of its own: by it metrics and log tell how each is.
+        Some(servers) => Some(upstream::Settings { name: format!("{name} accounting"), servers: servers?, ..login.clone() }),
         None => None,
     };
     Some(super::UpstreamSettings { login, accounting, names_inner })
@@ -84,20 +88,28 @@ fn servers(value: &Value<'_>) -> Option<Vec<upstream::Server>> {
 
 fn upstream_tls(section: &Section<'_>, sources: &Sources) -> Option<upstream::Tls> {
     let authorities = section.need("ca_file", "\"/etc/vestibule/radsec-ca.pem\"").and_then(|value| ca_file(&value, sources));
-    let identity = identity(section, sources);
+    let identity = tls::identity(section, sources);
     let tls::Identity { chain, private } = identity?.0;
     Some(upstream::Tls { ca_file: authorities?, chain, private })
 }
 
-/// A certificate and its key, and where they stand.
-fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(tls::Identity, Value<'a>, PathBuf, Value<'a>)> {
-    let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
-    let path = cert_file.as_ref().and_then(|value| sources.path(value));
-    let key = section.need("key", "{ credential = \"tls-key\" }");
-    // Both are looked at before either may be the reason to give up.
-    let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| tls::certificates(value, path));
-    let private = key.as_ref().and_then(|value| tls::private_key(value, &sources.secret(value)?));
-    Some((tls::Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
+/// What no client names is most likely a name mistyped there.
+pub(super) fn warn_unused(file: &Section<'_>, clients: &[RadiusClient]) {
+    let upstream = |name: &str| {
+        clients.iter().any(|client| {
+            matches!(&client.first, FirstFactor::Upstream { name: used, .. } if used == name)
+                || matches!(&client.accounting, AccountingTo::Upstream(used) if used == name)
+        })
+    };
+    for (_, place) in file.named("upstream").into_iter().filter(|(name, _)| !upstream(name)) {
+        place.warn("no client uses this upstream", Some("name it by `first = { upstream = \"..\" }`, or take it away"));
+    }
+    let winbinds: Vec<&str> =
+        clients.iter().filter_map(|client| if let FirstFactor::Winbind(used) = &client.first { Some(used.as_str()) } else { None }).collect();
+    // A section for later does no harm; beside a client of another domain it is most likely that client's.
+    for (_, place) in file.named("winbind").into_iter().filter(|(name, _)| !winbinds.is_empty() && !winbinds.contains(name)) {
+        place.warn("no client uses this winbind", Some("name it by `first = { winbind = \"..\" }`, or take it away"));
+    }
 }
 
 /// Each `[winbind.NAME]`, by the NetBIOS name of its domain.
@@ -163,7 +175,7 @@ fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let revoked = crl_file.as_ref().map(|value| tls::revocations(value, &sources.path(value)?));
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
-    let (identity, cert_file, path, key) = identity(section, sources)?;
+    let (identity, cert_file, path, key) = tls::identity(section, sources)?;
     let revocations = match revoked {
         Some(lists) => Some(lists?).zip(crl_file),
         None => None,
@@ -198,14 +210,22 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         value.warn("this kind of NAS shows no challenge to anybody", Some("write { append = \",\" } or \"none\""));
     }
     let approval = section.find("approval").and_then(|value| value.word(&[("wait", Approval::Wait), ("enter", Approval::Enter)])).unwrap_or(habits.approval);
+    let asks = matches!(code, CodeEntry::Challenge(_));
     let late_approval = section.find("late_approval").and_then(|value| value.duration(seconds(0)..=seconds(300))).unwrap_or(habits.late_approval);
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
+    for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
+        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
+            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
+        }
+    }
     let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
     let patience = patience(builder, section, habits);
+    warn_hasty(builder, section, first.as_ref(), patience);
     let source = section.find("source").and_then(|value| value.word(SOURCES)).or(habits.source);
     let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
+    refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
         profile: (!habits.name.is_empty()).then_some(habits.name),
@@ -238,6 +258,16 @@ fn habits(section: &Section<'_>) -> &'static Profile {
     named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
 }
 
+/// A reply for a group needs somebody who knows groups.
+fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<String>>, policy: Option<&str>) {
+    let (Some(None), Some(name)) = (identify, policy) else { return };
+    let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
+    if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
+        let message = format!("has no directory that knows groups, and policy {name:?} has a reply for some");
+        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take `group` out of the policy"));
+    }
+}
+
 /// Who checks the first factor.
 fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Option<FirstFactor> {
     if value.is_text() {
@@ -262,7 +292,13 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
                     "MS-CHAPv2 can be broken by whoever hears one login (R-090)",
                     Some("use it only where a VPN knows nothing better, and only inside a network of yours"),
                 );
-                winbind.name().map(|name| FirstFactor::Winbind(name.to_owned()))
+                let name = winbind.name();
+                let known: Vec<&str> = behind.winbinds.keys().map(String::as_str).collect();
+                if let Some(name) = name.filter(|name| !known.is_empty() && !known.contains(name)) {
+                    let hint = nearest(name, known.iter().copied()).map_or_else(|| "write one".to_owned(), |known| format!("did you mean `{known}`?"));
+                    winbind.warn(&format!("there is no [winbind.{name}], though there are others: the usual values count"), Some(&hint));
+                }
+                name.map(|name| FirstFactor::Winbind(name.to_owned()))
             }
             _ => {
                 section
@@ -345,7 +381,10 @@ fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) ->
     others.push(holder.clone());
     match trouble {
         Some((other, why)) => {
-            entry.error(&format!("{network} is in {other} already, {why}"), Some("give each client networks of its own, or a nas_identifier and one secret"));
+            entry.error(
+                &format!("{network} is in {other} already, {why}"),
+                Some("give each client networks of its own, or a nas_identifier of its own and the same secret or certificate"),
+            );
             None
         }
         None => Some(network),
@@ -355,7 +394,10 @@ fn network(builder: &mut Builder<'_, '_>, entry: &Value<'_>, holder: &Holder) ->
 /// Why two clients with the same network could not be told apart, or not be answered alike.
 fn trouble(one: &Holder, other: &Holder) -> Option<&'static str> {
     match (&one.certificate, &other.certificate) {
-        (Some(one), Some(other)) => return (one == other).then_some("with the same certificate"),
+        (Some(shown), Some(also)) => {
+            let same = shown == also && one.nas_identifier == other.nas_identifier;
+            return same.then_some("with the same certificate, and nothing tells the two apart");
+        }
         (Some(_), None) | (None, Some(_)) => return None,
         (None, None) => {}
     }
@@ -369,12 +411,28 @@ fn trouble(one: &Holder, other: &Holder) -> Option<&'static str> {
 }
 
 fn patience(builder: &Builder<'_, '_>, section: &Section<'_>, habits: &Profile) -> Duration {
-    let Some(value) = section.find("patience") else { return habits.patience };
-    let patience = value.duration(seconds(5)..=seconds(600)).unwrap_or(habits.patience);
+    let value = section.find("patience");
+    let patience = value.as_ref().and_then(|value| value.duration(seconds(5)..=seconds(600))).unwrap_or(habits.patience);
     if patience <= builder.behind.limits.reject_delay.saturating_add(ANSWER_MARGIN) {
-        value.warn("refusals wait for `limits.reject_delay`: this client has given up by then", Some("make patience longer or reject_delay shorter"));
+        let message = format!("refusals wait for `limits.reject_delay`: this client, which waits {patience:?}, has given up by then");
+        let hint = Some("make patience longer or reject_delay shorter");
+        match value {
+            Some(value) => value.warn(&message, hint),
+            None => section.warn(&message, hint),
+        }
     }
     patience
+}
+
+/// Another server is asked when the first had its time: by then the login must not be over.
+fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>, patience: Duration) {
+    let Some(FirstFactor::Upstream { name, .. }) = first else { return };
+    let Some(Some(upstream)) = builder.behind.upstreams.get(name) else { return };
+    let time = patience.saturating_sub(ANSWER_MARGIN).min(builder.behind.limits.login_deadline);
+    if upstream.login.servers.len() > 1 && time <= upstream.login.timeout {
+        let message = format!("has {time:?} for a login, and the first server of [upstream.{name}] alone may take {:?}", upstream.login.timeout);
+        section.warn(&message, Some(&format!("make upstream.{name}.timeout shorter than half of it: no login that waits for a dead server gets to the next")));
+    }
 }
 
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {

@@ -1,6 +1,7 @@
 //! Certificates and keys, checked when the configuration is read and not when the first client comes.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -14,7 +15,9 @@ use crate::domain::Secret;
 use crate::front::radius;
 use crate::front::radius::MutualTls;
 
+use super::reader::Section;
 use super::reader::Value;
+use super::secret::Sources;
 use super::secret::read;
 
 /// What a TLS listener presents.
@@ -26,8 +29,19 @@ pub(super) struct Identity {
     pub(super) private: PrivateKeyDer<'static>,
 }
 
+/// `cert_file` and `key` of a section: the certificate and its key, and where they stand.
+pub(super) fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(Identity, Value<'a>, PathBuf, Value<'a>)> {
+    let cert_file = section.need("cert_file", "\"/etc/vestibule/tls.pem\"");
+    let path = cert_file.as_ref().and_then(|value| sources.path(value));
+    let key = section.need("key", "{ credential = \"tls-key\" }");
+    // Both are looked at before either may be the reason to give up.
+    let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| certificates(value, path));
+    let private = key.as_ref().and_then(|value| private_key(value, &sources.secret(value)?));
+    Some((Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
+}
+
 /// A private key; notes why it is none.
-pub(super) fn private_key(key: &Value<'_>, pem: &Secret) -> Option<PrivateKeyDer<'static>> {
+fn private_key(key: &Value<'_>, pem: &Secret) -> Option<PrivateKeyDer<'static>> {
     let none = |error| key.error(&format!("is no private key in PEM: {error}"), Some("expected -----BEGIN PRIVATE KEY-----"));
     PrivateKeyDer::from_pem_slice(pem.expose()).map_err(none).ok()
 }
@@ -104,7 +118,7 @@ pub(super) fn authorities(value: &Value<'_>, path: &Path) -> Option<RootCertStor
 }
 
 /// The certificates in `path`, at least one; notes why there is none.
-pub(super) fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = read(path)
         .map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), Some("look at the path, and whether our user may read it")))
         .ok()?;

@@ -31,6 +31,8 @@ struct Table {
     resting: VecDeque<(Instant, u8)>,
     /// The lowest that ordinary requests may use.
     first: u8,
+    /// How long one rests; `None`: for ever.
+    rest: Option<Duration>,
     used_at: Instant,
     closed: bool,
 }
@@ -38,6 +40,8 @@ struct Table {
 #[derive(Debug)]
 enum Slot {
     Free,
+    /// Its request was never answered, and it is used no more.
+    Spent,
     /// Somebody is about to send.
     Reserved,
     /// Somebody has sent and waits.
@@ -67,8 +71,17 @@ pub(super) enum Stray {
 impl Board {
     /// Identifiers from `first` on are for ordinary requests; those below are taken by name alone.
     pub(super) fn new(first: u8, now: Instant) -> Arc<Self> {
+        Self::resting(first, Some(QUARANTINE), now)
+    }
+
+    /// The same, where an Identifier whose request was never answered is not used again: its late reply could only be taken for a forged one.
+    pub(super) fn once(first: u8, now: Instant) -> Arc<Self> {
+        Self::resting(first, None, now)
+    }
+
+    fn resting(first: u8, rest: Option<Duration>, now: Instant) -> Arc<Self> {
         let slots = std::iter::repeat_with(|| Slot::Free).take(256).collect();
-        Arc::new(Self(Mutex::new(Table { slots, free: (first..=u8::MAX).collect(), resting: VecDeque::new(), first, used_at: now, closed: false })))
+        Arc::new(Self(Mutex::new(Table { slots, free: (first..=u8::MAX).collect(), resting: VecDeque::new(), first, rest, used_at: now, closed: false })))
     }
 
     /// The Identifier that was not used for longest; `None` when all are in flight or resting, or the connection has closed.
@@ -125,7 +138,13 @@ impl Board {
     /// Whether nobody waits, and nobody has begun to since `moment`.
     pub(super) fn is_idle_since(&self, moment: Instant) -> bool {
         let table = self.table();
-        table.used_at <= moment && table.slots.iter().all(|slot| matches!(slot, Slot::Free))
+        table.used_at <= moment && table.waits_for_nobody()
+    }
+
+    /// Whether no Identifier is left, nor will be, and nobody waits.
+    pub(super) fn is_spent(&self) -> bool {
+        let table = self.table();
+        table.free.is_empty() && table.resting.is_empty() && table.waits_for_nobody()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -134,6 +153,10 @@ impl Board {
 }
 
 impl Table {
+    fn waits_for_nobody(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot, Slot::Free | Slot::Spent))
+    }
+
     /// Takes out who waits for the answer to `sent`; the Identifier is free at once.
     fn answered(&mut self, identifier: u8, asked: &Sent) -> Option<oneshot::Sender<Answer>> {
         let slot = self.slots.get_mut(usize::from(identifier))?;
@@ -160,15 +183,15 @@ impl Table {
             // Answered, and perhaps somebody else's by now; or closed.
             _ => return,
         };
-        *slot = Slot::Free;
+        *slot = if rests && self.rest.is_none() { Slot::Spent } else { Slot::Free };
         if identifier < self.first {
             return;
         }
-        if rests {
+        match self.rest {
             // The server may still be at it, and would take another request of this Identifier for the end of the first.
-            self.resting.push_back((Instant::now() + QUARANTINE, identifier));
-        } else {
-            self.free.push_back(identifier);
+            Some(rest) if rests => self.resting.push_back((Instant::now() + rest, identifier)),
+            None if rests => {}
+            _ => self.free.push_back(identifier),
         }
     }
 }

@@ -50,7 +50,7 @@ struct State {
     status: Status,
     /// Status-Servers in a row that nobody answered.
     unanswered: u32,
-    /// Requests of all kinds in a row that nobody answered.
+    /// Requests in a row that nobody answered; Status-Servers among them while it is not well.
     misses: u32,
     heard_at: Option<Instant>,
     /// From when on a login may be used to find out.
@@ -98,11 +98,13 @@ impl Health {
         !matches!(self.state().standing, Standing::Away | Standing::Doubted)
     }
 
-    /// Whether a login may be sent there. A server that is away gets one from time to time where nothing else could tell that it is back.
+    /// Whether a login may be sent there. A server that is away or doubted gets one from time to time where nothing else could tell how it is.
     pub(super) fn admits(&self, now: Instant, another_is_well: bool) -> bool {
         let mut state = self.state();
         match state.standing {
             Standing::Away => {}
+            // Where no Status-Server tells what the silence meant, a login must.
+            Standing::Doubted if another_is_well && state.status == Status::Mute => {}
             Standing::Doubted => return !another_is_well,
             Standing::Unknown | Standing::Well => return true,
         }
@@ -123,13 +125,13 @@ impl Health {
     pub(super) fn heard(&self, now: Instant) {
         let mut state = self.state();
         state.heard_at = Some(now);
+        state.misses = 0;
         if state.standing == Standing::Well {
             return;
         }
         let before = std::mem::replace(&mut state.standing, Standing::Well);
         let introduce = state.status == Status::Unknown;
         state.unanswered = 0;
-        state.misses = 0;
         drop(state);
         if introduce {
             self.trouble.notify_one();
@@ -155,6 +157,7 @@ impl Health {
         // Where Status-Server is answered it is Status-Server that tells: no name that the server says nothing to keeps others from it.
         if !is_certain && (state.status == Status::Spoken || state.misses < MISSES_MAX) {
             state.standing = Standing::Doubted;
+            state.trial_at = Some(now);
             drop(state);
             return self.trouble.notify_one();
         }
@@ -192,7 +195,10 @@ impl Health {
             return;
         }
         state.unanswered = state.unanswered.saturating_add(1);
-        state.misses = state.misses.saturating_add(1);
+        // While it is well this only tells whether it knows Status-Server.
+        if state.standing != Standing::Well {
+            state.misses = state.misses.saturating_add(1);
+        }
         match (state.standing, state.status) {
             (Standing::Well, Status::Unknown) if state.unanswered >= MUTE_AFTER => {
                 state.status = Status::Mute;

@@ -144,12 +144,6 @@ impl Upstream {
         &self.name
     }
 
-    /// Whether any server is not known to be away.
-    #[must_use]
-    pub fn well(&self) -> bool {
-        self.targets.iter().any(|target| target.is_well())
-    }
-
     /// Asks the servers in order of preference, those that are well, until one gives an authentic answer. `stay` is the [`Answer::server`] that a
     /// conversation began with: its State means nothing to any other. Each server has its own time; who has less drops the future.
     ///

@@ -35,6 +35,11 @@ impl Schedule {
         self.timeout
     }
 
+    /// After how long a first answer is overdue: the wait before the second transmission, not spread.
+    pub(super) fn first_wait(self) -> Duration {
+        IRT.mul_f64(self.scale)
+    }
+
     /// The first transmission goes out now.
     pub(super) fn begin(self) -> Pace {
         Pace { schedule: self, sent: 1, waited: Duration::ZERO, last: None }

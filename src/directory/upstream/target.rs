@@ -107,6 +107,7 @@ impl Target {
         Ok(Self { ear, carrier, schedule })
     }
 
+    #[cfg(test)]
     pub(super) fn is_well(&self) -> bool {
         self.ear.health.is_well()
     }
@@ -121,13 +122,14 @@ impl Target {
 
     /// Asks this server alone, and no longer than its time.
     pub(super) async fn exchange(&self, question: Question<'_>) -> Result<Answer, Failure> {
-        let begun_at = Instant::now();
+        let mut attempt = Attempt { health: &self.ear.health, begun_at: Instant::now(), grace: self.schedule.first_wait(), is_over: false };
         let result = match &self.carrier {
             Carrier::Tls(links) => links.exchange(question, self.schedule.timeout()).await,
             Carrier::Udp(lines) => lines.exchange(question, self.schedule).await,
         };
+        attempt.is_over = true;
         if let Err(why @ (Failure::Broken | Failure::Silent | Failure::Unreachable(_))) = &result {
-            self.ear.health.missed(begun_at, Instant::now(), matches!(why, Failure::Unreachable(_)), why);
+            self.ear.health.missed(attempt.begun_at, Instant::now(), matches!(why, Failure::Unreachable(_)), why);
         }
         result
     }
@@ -156,6 +158,24 @@ impl Target {
         match &self.carrier {
             Carrier::Tls(links) => links.status(question, within).await.is_ok(),
             Carrier::Udp(lines) => lines.status(question, within).await.is_ok(),
+        }
+    }
+}
+
+/// An exchange under way. Who asks may have less time than the server, and gives up first: where the server had enough for a first answer, that is a
+/// miss as well, or logins that are short of time would be sent to a dead server for ever.
+struct Attempt<'a> {
+    health: &'a Health,
+    begun_at: Instant,
+    grace: Duration,
+    is_over: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if !self.is_over && self.begun_at + self.grace <= now {
+            self.health.missed(self.begun_at, now, false, &Failure::Silent);
         }
     }
 }

@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use crate::directory::stream;
 use crate::wire::radius::HEADER_LEN;
 use crate::wire::radius::PACKET_LEN_MAX;
+use crate::wire::radius::Refusal;
 use crate::wire::radius::Version;
 
 use super::Answer;
@@ -125,13 +126,13 @@ impl Links {
         timeout(within, exchange).await.unwrap_or(Err(Failure::Silent))
     }
 
-    /// Asks once whether the server is there, by the Identifier that is kept for that. A connection on which it does not answer is closed.
+    /// Asks once whether the server is there, by the Identifier that is kept for that as long as it was answered there. A connection on which it does not answer is closed.
     pub(super) async fn status(&self, question: Question<'_>, within: Duration) -> Result<Answer, Failure> {
         let connected = timeout(within, self.place(within)).await.map_err(|_| Failure::Silent)??;
         drop(connected);
         let first = self.open().first().map(|link| (Arc::clone(&link.board), Arc::clone(&link.way)));
         let (board, way) = first.ok_or(Failure::Broken)?;
-        let lease = board.lease_named(STATUS_IDENTIFIER).ok_or(Failure::Full)?;
+        let lease = board.lease_named(STATUS_IDENTIFIER).or_else(|| board.lease(Instant::now())).ok_or(Failure::Full)?;
         let result = timeout(within, self.ask(question, Place { way, lease })).await.unwrap_or(Err(Failure::Silent));
         if result.is_err() && !self.ear.health.is_well() {
             board.close();
@@ -143,7 +144,7 @@ impl Links {
     /// Closes connections that have broken off or that nobody has used for a while.
     pub(super) fn sweep(&self, now: Instant) {
         let moment = now.checked_sub(IDLE_MAX);
-        self.open().retain(|link| !link.board.is_closed() && !moment.is_some_and(|moment| link.board.is_idle_since(moment)));
+        self.open().retain(|link| !link.is_over() && !moment.is_some_and(|moment| link.board.is_idle_since(moment)));
     }
 
     async fn ask(&self, question: Question<'_>, place: Place) -> Result<Answer, Failure> {
@@ -192,7 +193,7 @@ impl Links {
     fn free(&self) -> Option<Place> {
         let now = Instant::now();
         let mut open = self.open();
-        open.retain(|link| !link.board.is_closed());
+        open.retain(|link| !link.is_over());
         open.iter().find_map(|link| link.board.lease(now).map(|lease| Place { way: Arc::clone(&link.way), lease }))
     }
 
@@ -215,11 +216,20 @@ impl Link {
             (Some(ALPN_11), _) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the server speaks RADIUS/1.1 without TLS 1.3")),
             _ => Version::V10,
         };
-        let board = Board::new(FIRST_IDENTIFIER, Instant::now());
+        let board = match version {
+            Version::V10 => Board::once(FIRST_IDENTIFIER, Instant::now()),
+            // A token tells the late reply from the other.
+            Version::V11 => Board::new(FIRST_IDENTIFIER, Instant::now()),
+        };
         let (outbox, letters) = mpsc::channel(OUTBOX_MAX);
         let driver = Task::spawn(drive(stream, version, letters, Arc::clone(&board), Arc::clone(ear)));
         let way = Way { version, outbox, count: AtomicU32::new(u32::from(spread())) };
         Ok(Self { board, way: Arc::new(way), _driver: driver })
+    }
+
+    /// Whether nobody can ask over it any more, and nobody waits.
+    fn is_over(&self) -> bool {
+        self.board.is_closed() || self.board.is_spent()
     }
 }
 
@@ -252,10 +262,15 @@ async fn read(mut reader: ReadHalf<TlsStream<TcpStream>>, version: Version, boar
         packet.extend_from_slice(&head);
         packet.resize(length, 0);
         reader.read_exact(packet.get_mut(head.len()..).unwrap_or_default()).await?;
-        if let Err(stray) = board.deliver(identifier, |sent| ear.judge_packet(version, &packet, sent)) {
-            ear.count(stray);
-            if let Stray::Forged(refusal) = stray {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
+        match board.deliver(identifier, |sent| ear.judge_packet(version, &packet, sent)) {
+            Ok(()) => {}
+            // A token that is used no more: late, for somebody who has gone.
+            Err(Stray::Forged(Refusal::Identifier)) if version == Version::V11 => ear.count(Stray::Unexpected),
+            Err(stray) => {
+                ear.count(stray);
+                if let Stray::Forged(refusal) = stray {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, refusal));
+                }
             }
         }
     }

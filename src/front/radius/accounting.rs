@@ -71,7 +71,7 @@ impl Entry {
         let Self { held, asked, secret, way, report, sessions } = self;
         let status = report.status;
         let session = sessions.write(report);
-        if let Some(word) = word(status) {
+        if let (Some(word), Some(session)) = (word(status), session) {
             let Session { client, nas, id, name, source, address, input_octets, output_octets, .. } = &*session;
             let seconds = session.heard.0.saturating_sub(session.since.0) / 1000;
             tracing::info!(door = "radius", client, ?nas, session = ?id, ?name, ?source, ?address, seconds, input_octets, output_octets, "accounting: {word}");

@@ -13,6 +13,7 @@ use crate::ports::Aside;
 use crate::wire::mschap;
 use crate::wire::radius::attr;
 use crate::wire::radius::carry::Carried;
+use crate::wire::radius::dictionary::Dictionary;
 use crate::wire::radius::reply;
 use crate::wire::radius::reply::Asked;
 use crate::wire::radius::reply::TooLong;
@@ -107,12 +108,26 @@ impl Writer {
 
     /// The one way to an Access-Accept for a person: with the flow's permit in hand.
     fn admitted(&self, _permit: &Permit, aside: &Aside) -> Result<Vec<u8>, TooLong> {
-        let mut carried = carried(&aside.attributes)?;
-        for addition in self.additions.iter().filter(|addition| addition.group.as_ref().is_none_or(|group| aside.groups.contains(group))) {
-            carried.push_raw(&addition.attribute)?;
-        }
+        let carried = with_ours(carried(&aside.attributes)?, &self.additions, &aside.groups)?;
         reply::accept(&self.asked, self.secret.expose(), &carried, salt(&carried)?)
     }
+}
+
+/// What the first factor carried and what the policy adds for these groups. Where a reply may hold one of a kind it is ours and not the server's, and of
+/// ours the first that is meant.
+fn with_ours(mut carried: Carried, additions: &[Addition], groups: &[String]) -> Result<Carried, TooLong> {
+    let mut ours: Vec<u8> = Vec::new();
+    for addition in additions.iter().filter(|addition| addition.group.as_ref().is_none_or(|group| groups.contains(group))) {
+        if let Some(kind) = addition.attribute.first().copied().filter(|kind| Dictionary::shipped().is_single(*kind)) {
+            if ours.contains(&kind) {
+                continue;
+            }
+            ours.push(kind);
+            carried = carried.without(&[kind]);
+        }
+        carried.push_raw(&addition.attribute)?;
+    }
+    Ok(carried)
 }
 
 /// What a question of our own says beside its text: for how long it is open (RFC 2865 §5.27), and whether what is typed may be seen (RFC 2869 §5.10).
@@ -147,3 +162,26 @@ fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
 }
 
 const REFUSED: &str = "Access denied.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_071_an_accept_holds_one_session_timeout_ours_before_the_servers_and_the_first_of_ours() {
+        let seconds = |group: Option<&str>, seconds| Addition { group: group.map(str::to_owned), attribute: vec![attr::SESSION_TIMEOUT, 6, 0, 0, 0, seconds] };
+        let filter = |text: u8| Addition { group: None, attribute: vec![11, 3, text] };
+        let mut told = Carried::default();
+        told.push(attr::SESSION_TIMEOUT, &[0, 0, 0, 1]).unwrap();
+        told.push(11, b"a").unwrap();
+        let additions = [seconds(Some("guests"), 2), seconds(Some("staff"), 3), seconds(None, 4), filter(b'b'), filter(b'c')];
+        let merged = |groups: &[&str]| {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            with_ours(told.clone(), &additions, &groups).unwrap().as_bytes().to_vec()
+        };
+        let filters = |first: &[u8]| [&[11, 3, b'a'][..], first, &[11, 3, b'b', 11, 3, b'c']].concat();
+        assert_eq!(merged(&["staff"]), filters(&[27, 6, 0, 0, 0, 3]));
+        assert_eq!(merged(&[]), filters(&[27, 6, 0, 0, 0, 4]));
+        assert_eq!(with_ours(told.clone(), &[], &[]).unwrap().as_bytes(), told.as_bytes(), "what is not ours stays as it came");
+    }
+}

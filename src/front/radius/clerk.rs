@@ -336,17 +336,21 @@ impl Work {
             Ok(Reply::Superseded) => End::Now(Vec::new()),
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
-                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");
-                self.too_big().map_or(End::Never, End::Now)
+                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
+                self.too_big()
             }
         }
     }
 
-    /// What a client is told whose reply does not fit: nothing, but behind TLS that.
-    fn too_big(&self) -> Option<Vec<u8>> {
+    /// What a client is told whose reply does not fit: no, but behind TLS why. Kept as every answer is: after silence a copy would begin a second
+    /// login and ring the phone again.
+    fn too_big(&self) -> End {
         match self.way {
-            Way::Datagram { .. } => None,
-            Way::Stream(_) => reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).ok(),
+            Way::Datagram { .. } => match self.writer.refused() {
+                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => End::Later(bytes),
+                Ok(Reply::Silence | Reply::Superseded) | Err(_) => End::Now(Vec::new()),
+            },
+            Way::Stream(_) => End::Now(reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One RadSec connection: packets in, replies out, and closed at the first thing that is wrong (RFC 6613 §2.6.4, R-113).
+//! One RadSec connection: packets in, replies out, and closed at the first thing that is wrong (RFC 6613 §2.6.4, R-113); a packet that is merely not signed
+//! is dropped.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -128,8 +129,11 @@ impl Connection {
                     Ok(None) => break,
                     Ok(Some(packet)) => {
                         let length = packet.len();
-                        if let Err(refusal) = self.take(packet, &way) {
-                            return End::Refused(refusal);
+                        match self.take(packet, &way) {
+                            // The client is who it is: one request that it should have signed is no reason to give up all the others.
+                            Err(refusal) if refusal.is_unsigned() => self.drop_unsigned(refusal),
+                            Err(refusal) => return End::Refused(refusal),
+                            Ok(()) => {}
                         }
                         inbox.taken(length);
                         idle_at = after(IDLE_WITHIN);
@@ -156,6 +160,17 @@ impl Connection {
                 Some(Ok(count)) if count > 0 => inbox.came(count),
                 Some(_) => return End::Gone,
             }
+        }
+    }
+
+    fn drop_unsigned(&mut self, refusal: Refusal) {
+        metrics::discard("radius", refusal.as_str());
+        let Some(client) = self.clients.first() else { return };
+        if matches!(refusal, Refusal::Unsigned | Refusal::UnsignedProxyState) {
+            client.card.tally.dropped_unsigned();
+        }
+        if self.clerk.warnings.allows(Instant::now(), format!("{} {}", client.name, refusal.as_str())) {
+            tracing::warn!(door = "radius", client = client.name, source = %self.peer, why = refusal.as_str(), "{refusal} (client {})", client.name);
         }
     }
 

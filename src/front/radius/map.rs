@@ -189,12 +189,12 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
     }
     let mut forward = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
     let mut appended = None;
-    let answers = request.state().is_some();
-    if let Some(typed) = typed.as_ref().filter(|_| !answers) {
-        if typed.is_empty() {
+    if let Some(typed) = typed.as_ref() {
+        // An answer is a text like a password, so the charset matters there as well; but nothing is cut off it.
+        let (password, cut) = if request.state().is_some() { (typed.clone(), None) } else { client.code.split(typed) };
+        if request.state().is_none() && typed.is_empty() {
             return Err(Unfit::EmptyPassword);
         }
-        let (password, cut) = client.code.split(typed);
         forward = forward.with_password(password.expose()).map_err(|_| Unfit::BadPassword)?;
         appended = cut;
     }

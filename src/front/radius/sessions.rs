@@ -1,6 +1,7 @@
 //! Who is on: what clients tell by accounting (RFC 2866), in memory, bounded, and gone when nobody speaks of it any more.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Bound;
@@ -87,6 +88,10 @@ struct Table {
     /// In the order in which they were last spoken of.
     heard: BTreeMap<u64, Key>,
     number: u64,
+    /// Those that have ended, and when we were told: what was under way for long must not bring them back.
+    ended: BTreeMap<Key, Timestamp>,
+    /// The same in that order; one that counts no more stays until its time.
+    ends: VecDeque<(Timestamp, Key)>,
 }
 
 #[derive(Debug)]
@@ -129,31 +134,26 @@ impl Sessions {
         }
     }
 
-    /// How many are on.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        let mut table = self.lock();
-        table.expire(self.clock.now());
-        table.on.len()
-    }
-
-    /// Writes down what a client says, and gives back how the session stands now, or stood at its end.
-    pub(super) fn write(&self, report: Report) -> Arc<Session> {
+    /// Writes down what a client says, and gives back how the session stands now, or stood at its end. `None`: it is late, and the session has ended.
+    pub(super) fn write(&self, report: Report) -> Option<Arc<Session>> {
         let now = self.clock.now();
         let mut table = self.lock();
         table.expire(now);
         let key = Key::of(&report.session);
-        let before = table.on.get(&key).map(|entry| Arc::clone(&entry.session));
         let status = report.status;
+        if matches!(status, Status::Start | Status::Interim) && table.ended.contains_key(&key) {
+            return None;
+        }
+        let before = table.on.get(&key).map(|entry| Arc::clone(&entry.session));
         let session = Arc::new(stand(report, before.as_deref(), now));
         match status {
             Status::Start | Status::Interim => table.put(key, Arc::clone(&session)),
-            Status::Stop => table.remove(&key),
+            Status::Stop => table.end(key, now),
             Status::NasCleared => table.clear(&key),
             Status::Other => {}
         }
         ::metrics::gauge!(metrics::SESSIONS).set(f64::from(u32::try_from(table.on.len()).unwrap_or(u32::MAX)));
-        session
+        Some(session)
     }
 
     fn behind(&self, after: Option<&Key>) -> Vec<Arc<Session>> {
@@ -202,16 +202,37 @@ impl Table {
         }
     }
 
-    /// All of one NAS of one client.
+    fn end(&mut self, key: Key, now: Timestamp) {
+        self.remove(&key);
+        if self.ends.len() >= SESSIONS_MAX {
+            self.forget_end();
+        }
+        self.ended.insert(key.clone(), now);
+        self.ends.push_back((now, key));
+    }
+
+    fn forget_end(&mut self) {
+        if let Some((at, key)) = self.ends.pop_front()
+            && self.ended.get(&key) == Some(&at)
+        {
+            self.ended.remove(&key);
+        }
+    }
+
+    /// All of one NAS of one client; it may count from the beginning again.
     fn clear(&mut self, nas: &Key) {
         let first = Key { id: String::new(), ..nas.clone() };
         let gone: Vec<_> = self.on.range(first..).map(|(key, _)| key).take_while(|key| key.client == nas.client && key.nas == nas.nas).cloned().collect();
         for key in gone {
             self.remove(&key);
         }
+        self.ended.retain(|key, _| key.client != nas.client || key.nas != nas.nas);
     }
 
     fn expire(&mut self, now: Timestamp) {
+        while self.ends.front().is_some_and(|(at, _)| at.0.saturating_add(ENDED_KEEP_MS) <= now.0) {
+            self.forget_end();
+        }
         while let Some(key) = self.heard.first_key_value().map(|(_, key)| key.clone()) {
             let fresh = self.on.get(&key).is_some_and(|entry| entry.session.heard.0.saturating_add(SILENT_MAX_MS) > now.0);
             if fresh {
@@ -261,6 +282,9 @@ fn stand(report: Report, before: Option<&Session>, now: Timestamp) -> Session {
 const SESSIONS_MAX: usize = 100_000;
 /// How long a session is believed to be on that nobody speaks of: a day.
 const SILENT_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long it is remembered that a session has ended: longer than a NAS usually tries to tell us something. No NAS has two sessions of one Acct-Session-Id
+/// (RFC 2866 §5.5).
+const ENDED_KEEP_MS: u64 = 10 * 60 * 1000;
 /// Sessions that are looked through at once.
 const PIECE: usize = 1000;
 
@@ -303,6 +327,10 @@ mod tests {
         Report { status, session, late_ms: 0, lasted_ms: None }
     }
 
+    fn on(sessions: &Sessions) -> usize {
+        sessions.lock().on.len()
+    }
+
     fn ids(sessions: &Sessions, search: &str) -> Vec<String> {
         sessions.page(search, None, 1000).sessions.iter().map(|session| session.id.clone()).collect()
     }
@@ -320,7 +348,31 @@ mod tests {
         assert_eq!((session.since, session.heard, session.name.as_deref()), (Timestamp(START - 2_000), Timestamp(START + 60_000), Some("alice")));
         assert_eq!((session.input_octets, session.output_octets, page.next), (5, 7, None));
         sessions.write(report(Status::Stop, "vpn", "n", "1"));
-        assert_eq!(sessions.count(), 0);
+        assert_eq!(on(&sessions), 0);
+    }
+
+    #[test]
+    fn what_comes_late_does_not_bring_a_session_back_that_has_ended() {
+        let (sessions, hand) = table();
+        sessions.write(report(Status::Start, "vpn", "n", "1"));
+        sessions.write(report(Status::Stop, "vpn", "n", "1"));
+        hand.0.fetch_add(ENDED_KEEP_MS - 1, Ordering::SeqCst);
+        for status in [Status::Interim, Status::Start] {
+            assert_eq!(sessions.write(Report { late_ms: 60_000, ..report(status, "vpn", "n", "1") }), None);
+            assert!(sessions.write(report(status, "vpn", "o", "1")).is_some(), "another NAS's");
+        }
+        assert_eq!(on(&sessions), 1);
+        hand.0.fetch_add(1, Ordering::SeqCst);
+        assert!(sessions.write(report(Status::Start, "vpn", "n", "1")).is_some());
+        assert!(sessions.lock().ended.is_empty() && sessions.lock().ends.is_empty());
+    }
+
+    #[test]
+    fn a_nas_that_begins_anew_may_use_its_numbers_again() {
+        let (sessions, _) = table();
+        sessions.write(report(Status::Stop, "vpn", "n", "1"));
+        sessions.write(report(Status::NasCleared, "vpn", "n", ""));
+        assert!(sessions.write(report(Status::Start, "vpn", "n", "1")).is_some());
     }
 
     #[test]
@@ -362,7 +414,7 @@ mod tests {
         }
         sessions.write(report(Status::Interim, "vpn", "n", "000000"));
         sessions.write(report(Status::Start, "vpn", "n", "another"));
-        assert_eq!(sessions.count(), SESSIONS_MAX);
+        assert_eq!(on(&sessions), SESSIONS_MAX);
         assert_eq!(ids(&sessions, "00000")[..2], ["000000", "000002"]);
         assert_eq!(ids(&sessions, "ANOTHER"), ["another"]);
     }

@@ -59,6 +59,12 @@ impl Dictionary {
         self.definitions.iter().filter(|definition| definition.may_be_reply()).map(Definition::name)
     }
 
+    /// Whether a reply may hold no second attribute of this type (RFC 2865 §5.44, RFC 2869 §5.19); vendors say nothing about theirs.
+    #[must_use]
+    pub fn is_single(&self, kind: u8) -> bool {
+        self.by_number.get(&(0, kind)).and_then(|at| self.definitions.get(*at)).is_some_and(|definition| definition.is_single)
+    }
+
     /// Names and values of an attribute for people: more than one for a Vendor-Specific one with several inside.
     ///
     /// Passwords, keys and what a password could be guessed by are never shown, nor is a value nobody knows the meaning of. Control characters are escaped.
@@ -124,6 +130,7 @@ impl Dictionary {
             match mark {
                 "tagged" if matches!(form, Form::Integer | Form::Text) => definition.is_tagged = true,
                 "secret" => definition.is_secret = true,
+                "once" => definition.is_single = true,
                 "hidden" => definition.place = Place::Hidden,
                 "ours" => definition.place = Place::Ours,
                 "request" => definition.place = Place::Request,

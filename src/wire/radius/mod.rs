@@ -361,6 +361,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether nothing but a Message-Authenticator is missing.
+    #[must_use]
+    pub fn is_unsigned(self) -> bool {
+        matches!(self, Self::Unsigned | Self::UnsignedBare | Self::UnsignedEap | Self::UnsignedProxyState | Self::UnsignedStatus)
+    }
+
     /// The word in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -194,9 +194,13 @@ fn wire_form(carried: &Carried, lets_through: LetsThrough, hop: Hop<'_>, salt: [
 /// What is left of an attribute in a kind of reply.
 type LetsThrough = for<'a> fn(Attribute<'a>, &Carried) -> Option<Cow<'a, [u8]>>;
 
-fn in_accept<'a>(attribute: Attribute<'a>, _: &Carried) -> Option<Cow<'a, [u8]>> {
-    let foreign = [attr::MESSAGE_AUTHENTICATOR, attr::PROXY_STATE, attr::STATE, attr::USER_PASSWORD, attr::CHAP_PASSWORD];
-    (!foreign.contains(&attribute.kind)).then_some(Cow::Borrowed(attribute.value))
+fn in_accept<'a>(attribute: Attribute<'a>, carried: &Carried) -> Option<Cow<'a, [u8]>> {
+    let may = match attribute.kind {
+        attr::MESSAGE_AUTHENTICATOR | attr::PROXY_STATE | attr::STATE | attr::USER_PASSWORD | attr::CHAP_PASSWORD => false,
+        attr::REPLY_MESSAGE => !carried.attributes().contains(attr::EAP_MESSAGE),
+        _ => true,
+    };
+    may.then_some(Cow::Borrowed(attribute.value))
 }
 
 fn in_challenge<'a>(attribute: Attribute<'a>, carried: &Carried) -> Option<Cow<'a, [u8]>> {

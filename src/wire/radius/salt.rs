@@ -8,9 +8,9 @@ use super::draft::TooLong;
 use super::hide;
 use super::hide::BLOCK_LEN;
 
-/// A hidden value that cannot be read: a length that cannot be, or padding that is not blank. The trouble of that attribute alone.
+/// A hidden value that cannot be read: a length that cannot be. The trouble of that attribute alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hidden value cannot be read: its length or its padding is impossible")]
+#[error("a hidden value cannot be read: its length is impossible")]
 pub struct Unreadable;
 
 /// Hides at most 239 octets, as Tunnel-Password (behind its tag), MS-MPPE-Send-Key and MS-MPPE-Recv-Key do. The salt comes first, its highest bit set.
@@ -36,7 +36,7 @@ pub fn hide(value: &[u8], secret: &[u8], authenticator: &[u8; 16], salt: [u8; 2]
 /// What [`hide()`] hid.
 ///
 /// # Errors
-/// There is no salt, what follows is not blocks of 16, the length octet says more than there is, or the padding is not blank.
+/// There is no salt, what follows is not blocks of 16, or the length octet says more than there is.
 pub fn reveal(hidden: &[u8], secret: &[u8], authenticator: &[u8; 16]) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
     let (salt, blocks) = hidden.split_first_chunk::<2>().ok_or(Unreadable)?;
     if blocks.is_empty() || !blocks.len().is_multiple_of(BLOCK_LEN) {
@@ -44,11 +44,8 @@ pub fn reveal(hidden: &[u8], secret: &[u8], authenticator: &[u8; 16]) -> Result<
     }
     let padded = hide::uncover(blocks, secret, &start(authenticator, *salt));
     let (length, rest) = padded.split_first().ok_or(Unreadable)?;
-    let (value, padding) = rest.split_at_checked(usize::from(*length)).ok_or(Unreadable)?;
-    // Whole blocks of padding are more than anybody writes, but they hide nothing.
-    if padding.iter().any(|byte| *byte != 0) {
-        return Err(Unreadable);
-    }
+    // What the padding holds means nothing: RFC 2868 §3.5 only recommends zeros.
+    let value = rest.get(..usize::from(*length)).ok_or(Unreadable)?;
     Ok(Zeroizing::new(value.to_vec()))
 }
 

@@ -196,10 +196,11 @@ pub fn verify_reply_over_tls<'a>(packet: &'a [u8], sent: &[u8], secret: &[u8], i
 pub fn verify_reply_over_tls_11<'a>(packet: &'a [u8], sent: &[u8], len_max: usize) -> Result<Reply<'a>, Refusal> {
     let asked = Packet::framed(sent, usize::MAX)?;
     let Packet { code, authenticator, attributes, .. } = Packet::framed(packet, len_max)?;
-    answers(code, asked.code)?;
+    // First, so that the late reply to another request is told from a wrong one.
     if token_of(authenticator) != token_of(asked.authenticator) {
         return Err(Refusal::Identifier);
     }
+    answers(code, asked.code)?;
     Ok(Reply { version: Version::V11, code, attributes })
 }
 

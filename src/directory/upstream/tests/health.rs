@@ -16,7 +16,7 @@ async fn a_silent_server_is_left_out_until_it_answers_status_server() {
     let begun = Instant::now();
     assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap().server, 1);
     assert_eq!(begun.elapsed().as_secs(), 5, "the first had its time");
-    assert!(upstream.well());
+    assert!(well(&upstream));
     let begun = Instant::now();
     assert_eq!(asking(&upstream, "bob", None).await.unwrap().unwrap().server, 1);
     assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for it again");
@@ -55,7 +55,7 @@ async fn one_request_that_is_dropped_for_its_own_sake_puts_nobody_away() {
     lab.accept(&lab.request().await, &Carried::default()).await;
     other.await.unwrap().unwrap();
     assert_eq!(dropped.await.unwrap().unwrap_err(), AskError::Silent);
-    assert!(upstream.well());
+    assert!(well(&upstream));
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +77,7 @@ async fn where_status_server_is_answered_no_silence_to_logins_keeps_others_out()
             answer = asking => assert_eq!(answer.unwrap().unwrap_err(), AskError::Silent),
             () = serve => {}
         }
-        assert!(upstream.well());
+        assert!(well(&upstream));
         let other = super::asking(&upstream, "bob", None);
         loop {
             let got = lab.request().await;
@@ -95,8 +95,8 @@ async fn where_no_server_is_well_one_login_a_second_tries() {
     let lab = Lab::new().await;
     let upstream = upstream(&[&lab], 5, 1);
     assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap_err(), AskError::Silent);
-    assert!(upstream.well(), "one silence is a doubt");
-    while upstream.well() {
+    assert!(well(&upstream), "one silence is a doubt");
+    while well(&upstream) {
         advance(Duration::from_millis(100)).await;
     }
     advance(Duration::from_millis(1_100)).await;
@@ -111,7 +111,7 @@ async fn where_no_server_is_well_one_login_a_second_tries() {
     };
     lab.accept(&got, &Carried::default()).await;
     trial.await.unwrap().unwrap();
-    assert!(upstream.well(), "the answer to a login tells as much as Status-Server");
+    assert!(well(&upstream), "the answer to a login tells as much as Status-Server");
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,4 +140,51 @@ async fn a_server_that_knows_no_status_server_is_told_by_requests() {
     assert_eq!(trial.await.unwrap().unwrap().server, 0);
     assert_eq!(mute.statuses.load(Ordering::SeqCst), statuses);
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_outlives_the_patience_of_all_who_ask_it_is_passed_over_all_the_same() {
+    let (dead, other) = (Lab::new().await, Lab::new().await);
+    let upstream = upstream(&[&dead, &other], 3, 2);
+    let serving = tokio::spawn(other.serve());
+    let ask = |name: &'static str, seconds| {
+        let (upstream, forward) = (Arc::clone(&upstream), password_of(name));
+        async move { timeout(Duration::from_secs_f64(seconds), upstream.ask(&forward, Code::AccessRequest, None)).await }
+    };
+    assert!(ask("alice", 0.5).await.is_err(), "given up before an answer was due, which tells nothing");
+    assert!(ask("bob", 2.9).await.is_err(), "the server's own three seconds were not over");
+    assert_eq!(ask("carol", 2.9).await.unwrap().unwrap().server, 1);
+    serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_status_server_is_tried_again_after_one_silence() {
+    let (mut mute, other) = (Lab::new().await, Lab::new().await);
+    mute.speaks = false;
+    let upstream = upstream(&[&mute, &other], 2, 1);
+    let serving = tokio::spawn(other.serve());
+    let first = asking(&upstream, "alice", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    first.await.unwrap().unwrap();
+    assert!(timeout(Duration::from_secs(120), mute.request()).await.is_err(), "it is learnt that it is mute");
+    assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap().server, 1, "silent for once");
+    while mute.socket.try_recv(&mut [0; 4096]).is_ok() {}
+    advance(Duration::from_secs(31)).await;
+    let trial = asking(&upstream, "bob", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    assert_eq!(trial.await.unwrap().unwrap().server, 0);
+    serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn learning_that_a_server_knows_no_status_server_is_not_held_against_it() {
+    let mut mute = Lab::new().await;
+    mute.speaks = false;
+    let upstream = upstream(&[&mute], 2, 1);
+    let first = asking(&upstream, "alice", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    first.await.unwrap().unwrap();
+    assert!(timeout(Duration::from_secs(120), mute.request()).await.is_err());
+    assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap_err(), AskError::Silent);
+    assert!(well(&upstream), "one silence is a doubt");
 }

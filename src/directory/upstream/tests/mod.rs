@@ -128,6 +128,11 @@ fn password_of(name: &str) -> Forward {
     Forward::from_bytes(&bytes).unwrap().with_password(b"open sesame").unwrap()
 }
 
+/// Whether any server is not known to be away.
+fn well(upstream: &Upstream) -> bool {
+    upstream.targets.iter().any(|target| target.is_well())
+}
+
 /// Begins to ask, and goes on with the test.
 fn asking(upstream: &Arc<Upstream>, name: &str, stay: Option<usize>) -> JoinHandle<Result<Answer, AskError>> {
     let (upstream, forward) = (Arc::clone(upstream), password_of(name));

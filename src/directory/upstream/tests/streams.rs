@@ -18,11 +18,14 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::super::Tls;
+use super::super::board::Board;
+use super::super::board::Lease;
 use super::*;
 use crate::wire::radius::Version;
 
@@ -221,4 +224,38 @@ async fn r_118_a_certificate_for_another_host_is_no_server_and_nothing_goes_out_
     assert!(lab.acceptor.accept(tcp).await.is_err());
     assert_eq!(asking.await.unwrap().unwrap_err(), AskError::Silent);
     assert!(timeout(Duration::from_secs(5), beside.recv(&mut [0; 64])).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_116_a_late_reply_by_an_old_token_is_passed_over_and_the_connection_goes_on() {
+    let lab = Lab::new("127.0.0.1", &[b"radius/1.1"]).await;
+    let asking = asking(&lab.upstream, "alice", None);
+    let mut peer = lab.peer().await;
+    let packet = peer.request().await;
+    let reply = peer.accept(&packet);
+    let mut late = reply.clone();
+    late[6] ^= 1;
+    peer.send(&late).await;
+    late[0] = 5;
+    peer.send(&late).await;
+    peer.send(&reply).await;
+    assert_eq!(asking.await.unwrap().unwrap().user_names, ["alice"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_120_over_tls_an_identifier_that_was_never_answered_is_not_used_again() {
+    let board = Board::once(1, Instant::now());
+    let forsake = |mut lease: Lease| {
+        let expected = lease.expect(&Arc::new(vec![0; 20].into()));
+        drop(lease);
+        drop(expected);
+    };
+    forsake(board.lease_named(0).unwrap());
+    assert!(board.lease_named(0).is_none());
+    let all: Vec<Lease> = std::iter::from_fn(|| board.lease(Instant::now())).collect();
+    assert_eq!(all.len(), 255);
+    all.into_iter().for_each(forsake);
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert!(board.lease(Instant::now()).is_none());
+    assert!(board.is_spent(), "so the connection may go");
 }

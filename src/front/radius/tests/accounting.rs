@@ -52,6 +52,11 @@ fn open(accounting: Accounting) -> Books {
     Books { door, sessions, world, _settings: settings }
 }
 
+/// How many are on.
+fn on(sessions: &Sessions) -> usize {
+    sessions.page("", None, 100).sessions.len()
+}
+
 /// Alice's session 17, or with another status.
 fn told(status: u8) -> Vec<(u8, Vec<u8>)> {
     vec![
@@ -94,7 +99,7 @@ async fn r_100_r_101_a_session_is_written_down_and_acknowledged() {
     assert_eq!((session.address.unwrap().to_string().as_str(), session.source.as_deref()), ("10.0.0.7", Some("192.0.2.7")));
     assert_eq!(session.input_octets, (2 << 32) + 256);
     nas.ask(&request(2, &told(2))).await;
-    assert_eq!(books.sessions.count(), 0);
+    assert_eq!(on(&books.sessions), 0);
     assert_eq!(books.world.resolves.load(Ordering::SeqCst), 0);
 }
 
@@ -112,7 +117,7 @@ async fn r_100_what_is_forged_or_no_accounting_hears_nothing() {
     nas.send(&nas.login("alice", "open sesame")).await;
     nas.send(&request(2, &told(1)[1..])).await;
     hears_nothing(&nas).await;
-    assert_eq!((books.sessions.count(), books.world.resolves.load(Ordering::SeqCst)), (0, 0));
+    assert_eq!((on(&books.sessions), books.world.resolves.load(Ordering::SeqCst)), (0, 0));
 }
 
 #[tokio::test]
@@ -123,7 +128,7 @@ async fn r_051_a_copy_is_answered_by_the_same_bytes_and_written_down_once() {
     let first = nas.ask(&start).await;
     nas.ask(&stop).await;
     assert_eq!(nas.ask(&start).await, first);
-    assert_eq!(books.sessions.count(), 0, "the copy of the start begins nothing");
+    assert_eq!(on(&books.sessions), 0, "the copy of the start begins nothing");
 }
 
 #[tokio::test]
@@ -132,9 +137,9 @@ async fn a_nas_that_begins_has_nobody_on() {
     let nas = Nas::at("127.0.0.1:0", books.door.address()).await;
     nas.ask(&request(1, &told(1))).await;
     nas.ask(&request(2, &[(attr::ACCT_STATUS_TYPE, vec![0, 0, 0, 7]), (attr::NAS_IDENTIFIER, b"vpn2".to_vec())])).await;
-    assert_eq!(books.sessions.count(), 1, "another NAS");
+    assert_eq!(on(&books.sessions), 1, "another NAS");
     nas.ask(&request(3, &[(attr::ACCT_STATUS_TYPE, vec![0, 0, 0, 7]), (attr::NAS_IDENTIFIER, b"vpn1".to_vec())])).await;
-    assert_eq!(books.sessions.count(), 0);
+    assert_eq!(on(&books.sessions), 0);
 }
 
 #[tokio::test]
@@ -171,11 +176,11 @@ async fn r_100_nothing_is_acknowledged_that_the_server_behind_us_has_not_taken()
     let start = request(1, &told(1));
     nas.send(&start).await;
     hears_nothing(&nas).await;
-    assert_eq!((books.sessions.count(), upstream.asked.load(Ordering::SeqCst)), (0, 1));
+    assert_eq!((on(&books.sessions), upstream.asked.load(Ordering::SeqCst)), (0, 1));
     upstream.away.store(false, Ordering::SeqCst);
     assert_eq!(verify_reply(&nas.ask(&start).await, &start, SECRET, Integrity::Require).unwrap().code(), Code::AccountingResponse);
     nas.ask(&start).await;
-    assert_eq!((books.sessions.count(), upstream.asked.load(Ordering::SeqCst)), (1, 2));
+    assert_eq!((on(&books.sessions), upstream.asked.load(Ordering::SeqCst)), (1, 2));
 }
 
 #[tokio::test]
@@ -185,12 +190,12 @@ async fn behind_tls_accounting_comes_on_the_same_connection_in_both_versions() {
     let mut nas = line.nas(&[]).await;
     let start = signed(1, &told(1), RADSEC);
     assert_eq!(verify_reply_over_tls(&nas.ask(&start).await, &start, RADSEC, Integrity::Require, 4096).unwrap().code(), Code::AccountingResponse);
-    assert_eq!(line.sessions.count(), 1);
+    assert_eq!(on(&line.sessions), 1);
     let mut newer = line.nas(&["radius/1.1"]).await;
     let stop = told(2);
     let stop = clear(Code::AccountingRequest, 1, &stop.iter().map(|(kind, value)| (*kind, value.as_slice())).collect::<Vec<_>>());
     assert_eq!(verify_reply_over_tls_11(&newer.ask(&stop).await, &stop, 4096).unwrap().code(), Code::AccountingResponse);
-    assert_eq!(line.sessions.count(), 0);
+    assert_eq!(on(&line.sessions), 0);
     let mut forged = signed(2, &told(1), RADSEC);
     forged[4] ^= 1;
     nas.send(&forged).await;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::Addition;
+use super::super::Client;
 use super::Nas;
 use super::REJECT_DELAY;
 use super::SECRET;
@@ -38,6 +40,23 @@ async fn r_042_r_044_a_challenge_is_answered_and_its_state_is_good_once() {
     let again = answer("123456");
     assert_eq!(read(&nas.ask(&again).await, &again).code(), Code::AccessReject);
     assert_eq!(house.world.checks.load(Ordering::SeqCst), 1, "the directory was asked once");
+}
+
+#[tokio::test]
+async fn r_050_an_accept_that_does_not_fit_is_a_refusal_and_the_phone_rings_once() {
+    let world = World::new();
+    let addition = Addition { group: None, attribute: [&[attr::REPLY_MESSAGE, 255][..], &[b'x'; 253]].concat() };
+    let client = Client { additions: vec![addition; 17].into(), ..client(&world, Method::Push) };
+    let house = open_at("127.0.0.1:0", Arc::clone(&world), settings(client));
+    let nas = Nas::of(&house).await;
+    let login = nas.login("alice", "open sesame");
+    nas.send(&login).await;
+    world.push_seen().await;
+    world.approve();
+    let (reply, _) = within(nas.receive()).await;
+    assert_eq!(read(&reply, &login).code(), Code::AccessReject);
+    assert_eq!(nas.ask(&login).await, reply, "a copy has the same answer");
+    assert_eq!(world.pushes.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

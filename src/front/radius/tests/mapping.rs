@@ -32,6 +32,7 @@ use crate::front::radius::map::Unfit;
 use crate::ports::Aside;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
+use crate::wire::radius::forward::Forward;
 use crate::wire::radius::reply::Asked;
 use crate::wire::radius::upstream::AccessRequest;
 use crate::wire::radius::upstream::verify_reply;
@@ -135,6 +136,20 @@ fn r_061_a_password_is_read_in_the_charset_of_its_client_and_in_no_other() {
     // An octet that is a control character there.
     let latin = Client { charset: Charset::Latin1, ..fixture() };
     assert!(matches!(errand(&request().password(b"p\x84ss"), &latin), Errand::Refuse(Unfit::BadPassword)));
+}
+
+#[test]
+fn r_061_an_answer_for_the_server_behind_us_is_rewritten_like_a_password() {
+    let world = World::new();
+    let upstream =
+        Client { first: First::Upstream { check: world.clone(), without_credential: false }, charset: Charset::Latin1, ..client(&world, Method::Push) };
+    let relayed = |primary: Primary| match primary {
+        Primary::Relayed(relayed) => Forward::from_bytes(relayed.packet.expose()).unwrap().attributes().first(attr::USER_PASSWORD).unwrap().value.to_vec(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(relayed(begin(&request().password(b"r\xf6t"), &upstream).primary), "röt".as_bytes());
+    let Errand::Answer(answer) = errand(&request().with(attr::STATE, b"state").password(b"r\xf6t"), &upstream) else { panic!() };
+    assert_eq!(relayed(answer.said), "röt".as_bytes());
 }
 
 #[test]

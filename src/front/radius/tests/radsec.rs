@@ -158,11 +158,9 @@ async fn r_113_what_is_wrong_closes_the_connection() {
     flipped[30] ^= 1;
     let short = [&[1, 1, 0, 19][..], &[0; 15]].concat();
     let long = [&[1, 1, 0x13, 0x88][..], &[0; 100]].concat();
-    let unsigned_status = [&[12, 1, 0, 20][..], &[7; 16]].concat();
     let accept = [&[2, 1, 0, 20][..], &[7; 16]].concat();
-    let unsigned = [&[1, 1, 0, 20][..], &[7; 16]].concat();
     let foreign = AccessRequest::new(1, [1; 16]).with(attr::USER_NAME, b"alice").password(b"x").signed(b"another").unwrap();
-    for wrong in [b"GET / HTTP/1.1\r\n\r\nxxxxxxxxxxxxxxxx".to_vec(), short, long, flipped, unsigned_status, accept, unsigned, foreign] {
+    for wrong in [b"GET / HTTP/1.1\r\n\r\nxxxxxxxxxxxxxxxx".to_vec(), short, long, flipped, accept, foreign] {
         let mut nas = line.nas(&["radius/1.0"]).await;
         nas.send(&wrong).await;
         assert!(nas.is_closed().await, "{:?}", &wrong[..4]);
@@ -171,6 +169,21 @@ async fn r_113_what_is_wrong_closes_the_connection() {
     nas.send(&[&[3, 0, 0, 20][..], &[7; 16]].concat()).await;
     assert!(nas.is_closed().await, "1.1 too");
     assert_eq!(line.world.resolves.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn r_032_what_is_not_signed_is_dropped_and_counted_and_its_connection_goes_on() {
+    let line = open(Method::Oath);
+    let mut nas = line.nas(&["radius/1.0"]).await;
+    let status_server = [&[12, 1, 0, 20][..], &[7; 16]].concat();
+    let bare = [&[1, 1, 0, 20][..], &[7; 16]].concat();
+    let eap = [&[1, 1, 0, 26][..], &[7; 16], &[attr::EAP_MESSAGE, 6, 2, 1, 0, 4]].concat();
+    for unsigned in [&status_server, &bare, &eap] {
+        nas.send(unsigned).await;
+        assert_eq!(read(&nas.ask(&status(0)).await, &status(0)).code(), Code::AccessAccept, "the first to answer is the next");
+    }
+    let client = Arc::clone(&line.settings.borrow().clients.all()[0]);
+    assert_eq!(client.card.tally.habits(tokio::time::Instant::now()).unsigned_dropped, 1);
 }
 
 #[tokio::test]
@@ -198,15 +211,18 @@ async fn r_017_what_closes_a_connection_is_counted_by_its_name() {
         ("attribute", framed(1, &[1, 1])),
         ("wrong_signature", flipped),
         ("broken_signature", framed(1, &[80, 3, 0])),
-        ("unsigned", framed(1, &[])),
-        ("unsigned_status", framed(12, &[])),
-        ("unsigned_eap", framed(1, &[79, 2])),
         ("wrong_authenticator", framed(4, &[])),
     ] {
         assert_eq!(discards.of(why), 0, "{why}");
         let mut nas = line.nas(&["radius/1.0"]).await;
         nas.send(&packet).await;
         assert!(nas.is_closed().await, "{why}");
+        assert_eq!(discards.of(why), 1, "{why}");
+    }
+    for (why, packet) in [("unsigned", framed(1, &[])), ("unsigned_status", framed(12, &[])), ("unsigned_eap", framed(1, &[79, 2]))] {
+        let mut nas = line.nas(&["radius/1.0"]).await;
+        nas.send(&packet).await;
+        nas.ask(&status(0)).await;
         assert_eq!(discards.of(why), 1, "{why}");
     }
     assert_eq!(line.world.resolves.load(Ordering::SeqCst), 0);

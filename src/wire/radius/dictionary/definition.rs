@@ -12,12 +12,14 @@ use crate::wire::radius::attr::VENDOR_SPECIFIC;
 pub struct Definition {
     name: &'static str,
     vendor: Option<Vendor>,
-    number: u8,
+    pub(super) number: u8,
     pub(super) form: Form,
     /// A tag tells which of several tunnels is meant (RFC 2868 §3).
     pub(super) is_tagged: bool,
     /// Never shown.
     pub(super) is_secret: bool,
+    /// Stands in a reply once or not at all.
+    pub(super) is_single: bool,
     pub(super) place: Place,
     pub(super) values: Vec<(&'static str, u32)>,
 }
@@ -75,7 +77,7 @@ pub(super) enum Place {
 
 impl Definition {
     pub(super) fn new(name: &'static str, vendor: Option<Vendor>, number: u8, form: Form) -> Self {
-        Self { name, vendor, number, form, is_tagged: false, is_secret: false, place: Place::Reply, values: Vec::new() }
+        Self { name, vendor, number, form, is_tagged: false, is_secret: false, is_single: false, place: Place::Reply, values: Vec::new() }
     }
 
     /// Its name as it is usually written.

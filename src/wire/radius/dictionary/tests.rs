@@ -236,3 +236,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn r_071_of_some_a_reply_holds_one_alone_and_user_name_is_not_for_administrators() {
+    let single = |name: &str| Dictionary::shipped().is_single(number_of(name));
+    assert!(["Session-Timeout", "Idle-Timeout", "Framed-IP-Address", "Framed-Pool"].into_iter().all(single));
+    assert!(!["Class", "Filter-Id", "Framed-Route", "Tunnel-Type"].into_iter().any(single));
+    assert!(matches!(written("User-Name", "root"), Err(ValueError::Ours { name: "User-Name" })));
+}
+
+fn number_of(name: &str) -> u8 {
+    Dictionary::shipped().find(name).unwrap().number
+}

@@ -178,6 +178,9 @@ fn r_081_eap_is_split_into_consecutive_pieces_and_stands_without_reply_message()
     let reply = verify_reply(&bytes, &question, SECRET, Integrity::Require).unwrap();
     let pieces: Vec<(u8, usize)> = listed(&reply).iter().map(|(kind, value)| (*kind, value.len())).collect();
     assert_eq!(pieces, [(24, 5), (79, 253), (79, 253), (79, 253), (79, 241)]);
+    let bytes = reply::accept(&asked(&question), SECRET, &carried, SALT).unwrap();
+    let reply = verify_reply(&bytes, &question, SECRET, Integrity::Require).unwrap();
+    assert!(!reply.attributes().contains(18), "nor in an Accept");
 }
 
 #[test]
