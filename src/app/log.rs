@@ -25,7 +25,6 @@ pub use scribe::Log;
 pub const VARIABLE: &str = "VESTIBULE_LOG";
 
 /// Starts the log of this process. A second start changes nothing. When what it gives back is dropped, all lines are written.
-#[must_use]
 pub fn start(level: Level, format: LogFormat) -> Log {
     let wanted = std::env::var(VARIABLE).ok().filter(|text| !text.trim().is_empty());
     let read = wanted.as_deref().map(EnvFilter::try_new);

@@ -101,7 +101,7 @@ impl Socket {
             let mut pieces: Vec<_> = inbox.octets.chunks_mut(PACKET_LEN_MAX).map(|room| [IoSliceMut::new(room)]).collect();
             let received = recvmmsg(self.socket.as_raw_fd(), headers, pieces.iter_mut(), MsgFlags::empty(), None)?;
             for datagram in received {
-                let local = datagram.cmsgs().ok().and_then(|mut messages| messages.find_map(local_of));
+                let local = datagram.cmsgs().ok().and_then(|mut messages| messages.find_map(|message| local_of(&message)));
                 // There is none without a sender; if there were, nobody could be told anything.
                 let peer = datagram.address.as_ref().and_then(address_of).unwrap_or(NOBODY);
                 inbox.came.push((datagram.bytes, Path { peer, local }));
@@ -148,7 +148,7 @@ enum Local {
     V6(Ipv6Addr, u32),
 }
 
-fn local_of(message: ControlMessageOwned) -> Option<Local> {
+fn local_of(message: &ControlMessageOwned) -> Option<Local> {
     match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))),
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr), info.ipi6_ifindex)),
