@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::Behind;
 use super::Client;
@@ -277,8 +278,8 @@ impl Work {
             _ = given_up => None,
             reply = self.reply(login) => reply,
         };
-        if let Some(bytes) = reply {
-            self.held.answer(&self.way, &bytes.into());
+        if let Some(bytes) = reply.map(Zeroizing::new) {
+            self.held.answer(&self.way, &bytes.as_slice().into());
         }
     }
 
