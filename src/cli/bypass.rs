@@ -5,10 +5,6 @@ use std::time::Duration;
 use clap::Subcommand;
 use reqwest::Method;
 
-use super::client::Client;
-use super::client::NOTHING;
-use super::client::Reach;
-use super::client::Whom;
 use super::output::Failure;
 use super::output::complain;
 use super::output::harmless;
@@ -16,6 +12,10 @@ use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
 use super::output::say_table;
+use super::server::NOTHING;
+use super::server::Reach;
+use super::server::Server;
+use super::server::Whom;
 use crate::app::shapes::Bypass;
 use crate::app::shapes::BypassList;
 use crate::app::shapes::NewBypass;
@@ -61,12 +61,12 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Grant { whom, time, reason, reach } => {
             let new = NewBypass { for_s: time.as_secs(), reason };
-            let bypass: Bypass = Client::new(&reach)?.ask(Method::POST, &whom.path(&["bypass"]), &whom.query(), Some(&new)).await?;
+            let bypass: Bypass = Server::new(&reach)?.ask(Method::POST, &whom.path(&["bypass"]), &whom.query(), Some(&new)).await?;
             tell(&bypass, &format!("the next login of {} before {} needs no second factor", or_dash(bypass.account.as_deref()), bypass.until), &reach)
         }
         Verb::List { reach } => list(&reach).await,
         Verb::Revoke { whom, reach } => {
-            let bypass: Bypass = Client::new(&reach)?.ask(Method::DELETE, &whom.path(&["bypass"]), &whom.query(), NOTHING).await?;
+            let bypass: Bypass = Server::new(&reach)?.ask(Method::DELETE, &whom.path(&["bypass"]), &whom.query(), NOTHING).await?;
             tell(&bypass, &format!("revoked the bypass of {}", or_dash(bypass.account.as_deref())), &reach)
         }
     }
@@ -77,7 +77,7 @@ fn tell(bypass: &Bypass, text: &str, reach: &Reach) -> Result<(), Failure> {
 }
 
 async fn list(reach: &Reach) -> Result<(), Failure> {
-    let found: BypassList = Client::new(reach)?.get(&["bypasses"], &[]).await?;
+    let found: BypassList = Server::new(reach)?.get(&["bypasses"], &[]).await?;
     if found.more {
         complain(&["there are more bypasses than these".to_owned()]);
     }

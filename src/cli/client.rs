@@ -1,173 +1,232 @@
-//! The other end of the admin socket: finds it, asks, and says clearly why it cannot.
+//! `vestibule client ..`: RADIUS clients, what was seen of them, and logins rehearsed.
 
-use std::error::Error;
+mod sessions;
+
 use std::io;
-use std::io::ErrorKind;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::BufRead;
+use std::io::Read;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::Subcommand;
 use reqwest::Method;
-use reqwest::StatusCode;
-use reqwest::Url;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::output::Failure;
-use crate::app::config;
-use crate::app::shapes::Problem;
+use super::output::complain;
+use super::output::harmless;
+use super::output::or_dash;
+use super::output::say;
+use super::output::say_json;
+use super::output::say_table;
+use super::server::Reach;
+use super::server::Server;
+use crate::app::shapes;
+use crate::app::shapes::ClientDetail;
+use crate::app::shapes::ClientList;
+use crate::app::shapes::NewSimulation;
+use crate::app::shapes::Once;
+use crate::app::shapes::Simulation;
 
-/// Where the package puts the socket.
-const SOCKET: &str = "/run/vestibule/admin.sock";
-/// Longer than the server takes at most.
-const TIMEOUT: Duration = Duration::from_secs(45);
-/// Bytes of one answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a line with a password.
+const PASSWORD_LINE_MAX: u64 = 1024;
+/// Networks of a client in a table.
+const NETWORKS_SHOWN: usize = 2;
 
-/// How a command finds the server, and how it answers.
-#[derive(Clone, Debug, Default, Args)]
-pub(super) struct Reach {
-    /// The server's admin socket; else the one in the configuration, else /run/vestibule/admin.sock
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// The server's configuration
-    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+/// What can be done with RADIUS clients.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// List RADIUS clients: which sign, which never do, and how long each waits
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Show all about a RADIUS client, and what to change
+    Show {
+        /// The client's name in the configuration
+        name: String,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Rehearse a login and tell each step and rule: no phone rings and nothing is written, unless asked
+    Simulate(Rehearsal),
+    /// List who is on, as the clients tell by accounting
+    Sessions {
+        /// Only those in whose name, client, NAS, session id or addresses this stands
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
+    },
 }
 
-/// Whom a command is about.
-#[derive(Clone, Debug, Args)]
-pub(super) struct Whom {
-    /// The account's name or identity, or DOMAIN\name, or name@domain
-    pub name: String,
-    /// The directory it is in, where more than one has that name
+/// Whose login, and how much of it in earnest.
+#[derive(Debug, Args)]
+pub(super) struct Rehearsal {
+    /// The client's name in the configuration
     #[arg(long, value_name = "NAME")]
-    pub directory: Option<String>,
+    client: String,
+    /// The name as the person types it
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// Read the password from standard input and have it checked once, uncounted here; without it the first factor is taken as passed
+    #[arg(long)]
+    password_stdin: bool,
+    /// The code that the person would type
+    #[arg(long, value_parser = code)]
+    code: Option<Typed>,
+    /// Where the person is
+    #[arg(long, value_name = "IP")]
+    from: Option<IpAddr>,
+    /// Ask for the second factor in earnest: the phone rings, a right code is used up, a wrong one counts; waits 25 s
+    #[arg(long)]
+    ask: bool,
+    #[command(flatten)]
+    reach: Reach,
 }
 
-impl Whom {
-    /// `/v1/accounts/NAME` and what is behind it.
-    pub(super) fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {
-        [&["accounts", self.name.as_str()], rest].concat()
-    }
+/// A code, printed by no log.
+#[derive(Clone, Debug)]
+struct Typed(Once);
 
-    /// `?directory=..`
-    pub(super) fn query(&self) -> Vec<(&str, &str)> {
-        self.directory.iter().map(|directory| ("directory", directory.as_str())).collect()
-    }
+#[allow(clippy::unnecessary_wraps, reason = "clap wants a parser that may fail")]
+fn code(text: &str) -> Result<Typed, String> {
+    Ok(Typed(Once::new(text.to_owned())))
 }
 
-/// Nothing to send along.
-pub(super) const NOTHING: Option<&()> = None;
-
-/// A way to the server.
-#[derive(Debug)]
-pub(super) struct Client {
-    http: reqwest::Client,
-    socket: PathBuf,
-}
-
-impl Client {
-    /// Finds the socket; nothing is asked yet.
-    ///
-    /// # Errors
-    /// The configuration that should name it is wrong.
-    pub(super) fn new(reach: &Reach) -> Result<Self, Failure> {
-        let socket = match (&reach.socket, &reach.config) {
-            (Some(socket), _) => socket.clone(),
-            (None, Some(config)) => config::admin_socket(config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?,
-            (None, None) => PathBuf::from(SOCKET),
-        };
-        let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).build();
-        let http = http.map_err(|error| Failure::failed(format!("no HTTP client: {error}"), ""))?;
-        Ok(Self { http, socket })
-    }
-
-    /// Asks.
-    ///
-    /// # Errors
-    /// Nobody answers, or the answer is no.
-    pub(super) async fn ask<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<&(impl Serialize + Sync)>,
-    ) -> Result<T, Failure> {
-        let mut request = self.http.request(method, url(path, query)?);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let mut response = request.send().await.map_err(|error| unreachable(&self.socket, &error))?;
-        let mut answer = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| unreachable(&self.socket, &error))? {
-            if answer.len().saturating_add(piece.len()) > ANSWER_BYTES_MAX {
-                return Err(Failure::failed("the server's answer is too long", ""));
-            }
-            answer.extend_from_slice(&piece);
-        }
-        read(response.status(), &answer)
-    }
-
-    /// Asks for something to look at.
-    ///
-    /// # Errors
-    /// As [`Client::ask`].
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {
-        self.ask(Method::GET, path, query, NOTHING).await
+/// Does it.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List { reach } => list(&reach).await,
+        Verb::Show { name, reach } => show(&name, &reach).await,
+        Verb::Simulate(rehearsal) => simulate(rehearsal).await,
+        Verb::Sessions { search, reach } => sessions::sessions(search.as_deref().unwrap_or_default(), &reach).await,
     }
 }
 
-fn read<T: DeserializeOwned>(status: StatusCode, answer: &[u8]) -> Result<T, Failure> {
-    if status.is_success() {
-        return serde_json::from_slice(answer)
-            .map_err(|error| Failure::failed(format!("the server's answer is not understood: {error}"), "is it as old as this command?"));
+async fn list(reach: &Reach) -> Result<(), Failure> {
+    let found: ClientList = Server::new(reach)?.get(&["clients"], &[]).await?;
+    if reach.json {
+        return say_json(&found.clients);
     }
-    match serde_json::from_slice::<Problem>(answer) {
-        Ok(Problem { error, hint }) => Err(Failure::Failed { error, hint }),
-        Err(_) => Err(Failure::failed(format!("the server answers {status}"), "is it a vestibule?")),
+    let rows: Vec<_> = found.clients.iter().map(row).collect();
+    let header = ["NAME", "NETWORKS", "PROFILE", "FIRST", "POLICY", "INTEGRITY", "SIGNED", "SIGNING", "PATIENCE", "RESENDS", "GIVES UP", "LAST SEEN"];
+    say_table(&header, &rows)?;
+    let advised: Vec<_> = found.clients.iter().filter(|client| !client.advice.is_empty()).map(|client| client.name.as_str()).collect();
+    if !advised.is_empty() {
+        complain(&[format!("seen since {}; `vestibule client show NAME` says what to change for: {}", found.seen_since, advised.join(", "))]);
+    }
+    Ok(())
+}
+
+fn row(client: &shapes::Client) -> Vec<String> {
+    vec![
+        client.name.clone(),
+        networks(client),
+        or_dash(client.profile.as_deref()),
+        client.first.clone(),
+        client.policy.clone(),
+        client.integrity.clone(),
+        percent(client),
+        client.signing.clone(),
+        time(client.patience_ms),
+        or_dash(client.resends_every_ms.map(time).as_deref()),
+        or_dash(client.gives_up_after_ms.map(time).as_deref()),
+        or_dash(client.last_seen.as_deref()),
+    ]
+}
+
+/// The first few, and how many more.
+fn networks(client: &shapes::Client) -> String {
+    let shown: Vec<_> = client.networks.iter().take(NETWORKS_SHOWN).map(String::as_str).collect();
+    match client.networks.len().saturating_sub(NETWORKS_SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} +{more}", shown.join(", ")),
     }
 }
 
-/// Every segment is escaped. The two that would climb in the path, and an empty one, are no names.
-fn url(path: &[&str], query: &[(&str, &str)]) -> Result<Url, Failure> {
-    if path.iter().any(|segment| ["", ".", ".."].contains(segment)) {
-        return Err(Failure::Usage("that is no name".to_owned()));
-    }
-    let none = || Failure::failed("no address can be made of that", "");
-    let mut url = Url::parse("http://vestibule/v1").map_err(|_| none())?;
-    url.path_segments_mut().map_err(|()| none())?.extend(path);
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    Ok(url)
+fn percent(client: &shapes::Client) -> String {
+    or_dash(client.signed_percent.map(|percent| format!("{percent}%")).as_deref())
 }
 
-/// Says why nobody answers, in words that tell what to do.
-fn unreachable(socket: &Path, error: &reqwest::Error) -> Failure {
-    let path = socket.display();
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    let mut kind = None;
-    while let Some(found) = cause {
-        kind = found.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
-        cause = found.source();
+/// To a tenth of a second.
+fn time(ms: u64) -> String {
+    let rounded = ms.saturating_add(50).checked_div(100).unwrap_or_default().saturating_mul(100);
+    humantime::format_duration(Duration::from_millis(rounded)).to_string()
+}
+
+async fn show(name: &str, reach: &Reach) -> Result<(), Failure> {
+    let detail: ClientDetail = Server::new(reach)?.get(&["clients", name], &[]).await?;
+    if reach.json {
+        return say_json(&detail);
     }
-    match kind {
-        Some(ErrorKind::PermissionDenied) => Failure::failed(
-            format!("you may not speak to the vestibule at {path}"),
-            "only root and its admin group may (admin.group, usually vestibule): sudo, or `usermod -aG GROUP NAME` and log in again",
-        ),
-        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Failure::failed(
-            format!("no vestibule answers at {path}: is it running?"),
-            "see `systemctl status vestibule`, or say where it is with --socket or --config",
-        ),
-        _ if error.is_timeout() => Failure::failed(format!("the vestibule at {path} does not answer in time"), "its log may say why"),
-        _ => Failure::failed(format!("the vestibule at {path} cannot be asked: {error}"), "its log may say why"),
+    let client = &detail.client;
+    let usual = detail.profile_resends_every_ms.map(|usual| format!(" (as shipped {})", time(usual))).unwrap_or_default();
+    let resends = client.resends_every_ms.map_or_else(|| "never seen".to_owned(), |every| format!("every {}", time(every)));
+    let gives_up = client.gives_up_after_ms.map_or_else(|| "never seen".to_owned(), |after| format!("after {}", time(after)));
+    let mut facts = vec![
+        ("name", client.name.clone()),
+        ("networks", client.networks.join(", ")),
+        ("identifier", or_dash(detail.nas_identifier.as_deref())),
+        ("profile", or_dash(client.profile.as_deref())),
+        ("first", client.first.clone()),
+        ("code", detail.code.clone()),
+        ("source", or_dash(detail.source.as_deref())),
+        ("policy", format!("{}: {}", client.policy, detail.methods.join(", then "))),
+        ("integrity", client.integrity.clone()),
+        ("signing", format!("{} ({} signed, {} unsigned requests dropped)", client.signing, percent(client), detail.unsigned_dropped)),
+        ("patience", time(client.patience_ms)),
+        ("resends", format!("{resends}{usual}")),
+        ("gives up", gives_up),
+        ("seen since", detail.seen_since.clone()),
+        ("last seen", client.last_seen.clone().unwrap_or_else(|| "never".to_owned())),
+        ("requests", format!("{}, {} logins and answers, {} copies, {} with Proxy-State", detail.requests, detail.asked, detail.copies, detail.proxied)),
+        ("logins", format!("{} let in, {} refused, {} asked for more, {} undecided", detail.accepts, detail.rejects, detail.challenges, detail.drops)),
+    ];
+    facts.extend(client.advice.iter().map(|advice| ("change", advice.clone())));
+    if client.advice.is_empty() {
+        facts.push(("change", "nothing".to_owned()));
     }
+    let lines: Vec<_> = facts.iter().map(|(what, value)| format!("{what:<10} {}", harmless(value))).collect();
+    say(&lines.join("\n"))
+}
+
+async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {
+    let Rehearsal { client, user, password_stdin, code, from, ask, reach } = rehearsal;
+    let password = if password_stdin { Some(password()?) } else { None };
+    let asked = NewSimulation { user, password, code: code.map(|Typed(code)| code), from: from.map(|from| from.to_string()), ask };
+    let told: Simulation = Server::new(&reach)?.ask(Method::POST, &["clients", &client, "simulate"], &[], Some(&asked)).await?;
+    if reach.json {
+        return say_json(&told);
+    }
+    let step = |step: &shapes::SimulationStep| format!("{:<14} {}{}", step.part, harmless(&step.told), if step.assumed { " *" } else { "" });
+    let mut lines: Vec<_> = told.steps.iter().map(step).collect();
+    lines.push(format!("{:<14} {} ({})", "verdict", told.verdict, told.why));
+    lines.push(format!("{:<14} {}", "reply", harmless(&told.reply)));
+    let attribute = |attribute: &shapes::ReplyAttribute| {
+        let group = attribute.group.as_ref().map(|group| format!(" (group {group})")).unwrap_or_default();
+        format!("{:<14} {}", "", harmless(&format!("{} = {}{group}", attribute.name, attribute.value)))
+    };
+    lines.extend(told.attributes.iter().map(attribute));
+    if told.assumed {
+        lines.push("* nobody was asked: --password-stdin has the password checked, --ask the second factor".to_owned());
+    }
+    say(&lines.join("\n"))
+}
+
+/// One line of standard input, without its end.
+fn password() -> Result<Once, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().lock().take(PASSWORD_LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the password: {error}"), ""))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::Usage("there is no password on standard input".to_owned()));
+    }
+    Ok(Once::new(password.to_owned()))
 }
 
 #[cfg(test)]
@@ -175,22 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_stays_one_segment_whatever_is_in_it() {
-        let url = url(&["accounts", r"CORP\al/ice?x=1#%2e", "enable"], &[("directory", "a&b")]).unwrap();
-        assert_eq!(url.as_str(), "http://vestibule/v1/accounts/CORP%5Cal%2Fice%3Fx=1%23%252e/enable?directory=a%26b");
-    }
-
-    #[test]
-    fn a_name_cannot_climb_to_another_account() {
-        for name in ["..", ".", ""] {
-            assert!(matches!(url(&["accounts", name, "bypass"], &[]), Err(Failure::Usage(_))), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn the_servers_own_words_are_passed_on() {
-        let answer = br#"{"error":"no account goes by \"x\"","hint":"add one"}"#;
-        assert_eq!(read::<()>(StatusCode::NOT_FOUND, answer), Err(Failure::failed("no account goes by \"x\"", "add one")));
-        assert!(matches!(read::<()>(StatusCode::BAD_GATEWAY, b"<html>"), Err(Failure::Failed { .. })));
+    fn times_are_told_to_a_tenth_of_a_second() {
+        assert_eq!([60_000, 2_949, 300].map(time), ["1m", "2s 900ms", "300ms"]);
     }
 }

@@ -3,11 +3,10 @@
 mod bypass;
 mod check;
 mod client;
-mod clients;
 mod demo;
 mod output;
-mod radius_client;
 mod serve;
+mod server;
 mod token;
 mod user;
 
@@ -46,7 +45,7 @@ enum Command {
     Bypass(bypass::Verb),
     /// RADIUS clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
-    Client(radius_client::Verb),
+    Client(client::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -65,7 +64,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
-        Command::Client(verb) => radius_client::run(verb).await,
+        Command::Client(verb) => client::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }

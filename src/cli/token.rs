@@ -18,10 +18,6 @@ use qrcode::render::svg;
 use qrcode::render::unicode::Dense1x2;
 use reqwest::Method;
 
-use super::client::Client;
-use super::client::NOTHING;
-use super::client::Reach;
-use super::client::Whom;
 use super::output::Failure;
 use super::output::complain;
 use super::output::harmless;
@@ -29,6 +25,10 @@ use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
 use super::output::say_table;
+use super::server::NOTHING;
+use super::server::Reach;
+use super::server::Server;
+use super::server::Whom;
 use crate::app::shapes::Enrolled;
 use crate::app::shapes::Kind;
 use crate::app::shapes::NewToken;
@@ -119,7 +119,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Enrol(enrolment) => enrol(&enrolment).await,
         Verb::List { name, directory, reach } => list(name.map(|name| Whom { name, directory }), &reach).await,
         Verb::Remove { id, reach } => {
-            let token: Token = Client::new(&reach)?.ask(Method::DELETE, &["tokens", &id], &[], NOTHING).await?;
+            let token: Token = Server::new(&reach)?.ask(Method::DELETE, &["tokens", &id], &[], NOTHING).await?;
             if reach.json {
                 return say_json(&token);
             }
@@ -138,7 +138,7 @@ pub(super) fn kind(token: &Token) -> String {
 }
 
 async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
-    let client = Client::new(&enrolment.reach)?;
+    let server = Server::new(&enrolment.reach)?;
     // The file first: a seed that could then not be written would be lost.
     let file = enrolment.svg.as_deref().map(create).transpose()?;
     let new = NewToken {
@@ -148,7 +148,7 @@ async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
         period_s: enrolment.period,
     };
     let whom = &enrolment.whom;
-    let enrolled = client.ask::<Enrolled>(Method::POST, &whom.path(&["tokens"]), &whom.query(), Some(&new)).await;
+    let enrolled = server.ask::<Enrolled>(Method::POST, &whom.path(&["tokens"]), &whom.query(), Some(&new)).await;
     if let (Err(_), Some(path)) = (&enrolled, &enrolment.svg) {
         let _ = fs::remove_file(path);
     }
@@ -198,10 +198,10 @@ fn create(path: &Path) -> Result<File, Failure> {
 }
 
 async fn list(whom: Option<Whom>, reach: &Reach) -> Result<(), Failure> {
-    let client = Client::new(reach)?;
+    let server = Server::new(reach)?;
     let found: TokenList = match &whom {
-        Some(whom) => client.get(&whom.path(&["tokens"]), &whom.query()).await?,
-        None => client.get(&["tokens"], &[]).await?,
+        Some(whom) => server.get(&whom.path(&["tokens"]), &whom.query()).await?,
+        None => server.get(&["tokens"], &[]).await?,
     };
     if found.more {
         complain(&["there are more tokens than these: name an account to see all of its own".to_owned()]);

@@ -4,16 +4,16 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use reqwest::Method;
 
-use super::client::Client;
-use super::client::NOTHING;
-use super::client::Reach;
-use super::client::Whom;
 use super::output::Failure;
 use super::output::harmless;
 use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
 use super::output::say_table;
+use super::server::NOTHING;
+use super::server::Reach;
+use super::server::Server;
+use super::server::Whom;
 use crate::app::shapes::Account;
 use crate::app::shapes::AccountDetail;
 use crate::app::shapes::AccountPage;
@@ -121,7 +121,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Add { name, directory, method, mail, phone, reach } => {
             let new = NewAccount { name, directory, method: method.map(domain::Method::from), mail, phone };
-            let account: Account = Client::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
+            let account: Account = Server::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
             tell(&account, "added", &reach)
         }
         Verb::List { search, reach } => list(search.as_deref().unwrap_or_default(), &reach).await,
@@ -134,7 +134,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
 }
 
 async fn change(method: Method, whom: &Whom, rest: &[&str], done: &str, reach: &Reach) -> Result<(), Failure> {
-    let account: Account = Client::new(reach)?.ask(method, &whom.path(rest), &whom.query(), NOTHING).await?;
+    let account: Account = Server::new(reach)?.ask(method, &whom.path(rest), &whom.query(), NOTHING).await?;
     tell(&account, done, reach)
 }
 
@@ -149,13 +149,13 @@ fn tell(account: &Account, done: &str, reach: &Reach) -> Result<(), Failure> {
 
 /// All pages: each is read when the one before is in.
 async fn list(search: &str, reach: &Reach) -> Result<(), Failure> {
-    let client = Client::new(reach)?;
+    let server = Server::new(reach)?;
     let mut accounts: Vec<Account> = Vec::new();
     let mut after = None;
     loop {
         let mut query = vec![("search", search)];
         query.extend(after.as_deref().map(|after| ("after", after)));
-        let page: AccountPage = client.get(&["accounts"], &query).await?;
+        let page: AccountPage = server.get(&["accounts"], &query).await?;
         accounts.extend(page.accounts);
         // A server that says the same page twice would keep us for ever.
         if page.next.is_none() || page.next == after {
@@ -187,7 +187,7 @@ fn state(account: &Account) -> &'static str {
 }
 
 async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
-    let detail: AccountDetail = Client::new(reach)?.get(&whom.path(&[]), &whom.query()).await?;
+    let detail: AccountDetail = Server::new(reach)?.get(&whom.path(&[]), &whom.query()).await?;
     if reach.json {
         return say_json(&detail);
     }

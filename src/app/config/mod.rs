@@ -325,14 +325,14 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let admin = rooms::admin(file, sources);
     let directories = rooms::directories(file, sources);
     let providers = rooms::providers(file, sources);
-    let upstreams = radius::upstreams(file, sources);
-    let mut winbinds = radius::winbinds(file, sources);
+    let (upstreams, upstreams_at) = radius::upstreams(file, sources);
+    let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
     let doors =
         doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
-    radius::warn_unused(file, &doors.radius_clients);
+    radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);
     for client in &doors.radius_clients {
         if let FirstFactor::Winbind(domain) = &client.first {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));

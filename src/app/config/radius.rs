@@ -36,10 +36,14 @@ use super::rooms::seconds;
 use super::secret::Sources;
 use super::tls;
 
+/// Sections of one kind by name, and where each stands.
+pub(super) type Placed<'a, T> = (BTreeMap<String, T>, Vec<(&'a str, Value<'a>)>);
+
 /// Each `[upstream.NAME]`; `None` where something is wrong with it.
-pub(super) fn upstreams(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, Option<super::UpstreamSettings>> {
-    let one = |(name, value): (&str, Value<'_>)| (name.to_owned(), value.table(|section| upstream(name, section, sources)));
-    file.named("upstream").into_iter().map(one).collect()
+pub(super) fn upstreams<'a>(file: &Section<'a>, sources: &Sources) -> Placed<'a, Option<super::UpstreamSettings>> {
+    let places = file.named("upstream");
+    let one = |(name, value): &(&str, Value<'_>)| ((*name).to_owned(), value.table(|section| upstream(name, section, sources)));
+    (places.iter().map(one).collect(), places)
 }
 
 fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<super::UpstreamSettings> {
@@ -94,37 +98,38 @@ fn upstream_tls(section: &Section<'_>, sources: &Sources) -> Option<upstream::Tl
 }
 
 /// What no client names is most likely a name mistyped there.
-pub(super) fn warn_unused(file: &Section<'_>, clients: &[RadiusClient]) {
+pub(super) fn warn_unused(upstreams: &[(&str, Value<'_>)], winbinds: &[(&str, Value<'_>)], clients: &[RadiusClient]) {
     let upstream = |name: &str| {
         clients.iter().any(|client| {
             matches!(&client.first, FirstFactor::Upstream { name: used, .. } if used == name)
                 || matches!(&client.accounting, AccountingTo::Upstream(used) if used == name)
         })
     };
-    for (_, place) in file.named("upstream").into_iter().filter(|(name, _)| !upstream(name)) {
+    for (_, place) in upstreams.iter().filter(|(name, _)| !upstream(name)) {
         place.warn("no client uses this upstream", Some("name it by `first = { upstream = \"..\" }`, or take it away"));
     }
-    let winbinds: Vec<&str> =
+    let named: Vec<&str> =
         clients.iter().filter_map(|client| if let FirstFactor::Winbind(used) = &client.first { Some(used.as_str()) } else { None }).collect();
     // A section for later does no harm; beside a client of another domain it is most likely that client's.
-    for (_, place) in file.named("winbind").into_iter().filter(|(name, _)| !winbinds.is_empty() && !winbinds.contains(name)) {
+    for (_, place) in winbinds.iter().filter(|(name, _)| !named.is_empty() && !named.contains(name)) {
         place.warn("no client uses this winbind", Some("name it by `first = { winbind = \"..\" }`, or take it away"));
     }
 }
 
 /// Each `[winbind.NAME]`, by the NetBIOS name of its domain.
-pub(super) fn winbinds(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, winbind::Settings> {
-    let one = |(name, value): (&str, Value<'_>)| {
+pub(super) fn winbinds<'a>(file: &Section<'a>, sources: &Sources) -> Placed<'a, winbind::Settings> {
+    let places = file.named("winbind");
+    let one = |(name, value): &(&str, Value<'_>)| {
         let read = |section: &Section<'_>| {
             let usual = usual_winbind(name);
             let program = section.find("program").and_then(|value| sources.path(&value)).unwrap_or(usual.program);
             let helpers_max = section.find("helpers_max").and_then(|value| value.number(1..=64)).unwrap_or(usual.helpers_max);
             let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(usual.timeout);
-            Some(winbind::Settings { name: name.to_owned(), program, helpers_max, timeout })
+            Some(winbind::Settings { name: (*name).to_owned(), program, helpers_max, timeout })
         };
-        value.table(read).map(|settings| (name.to_owned(), settings))
+        value.table(read).map(|settings| ((*name).to_owned(), settings))
     };
-    file.named("winbind").into_iter().filter_map(one).collect()
+    (places.iter().filter_map(one).collect(), places)
 }
 
 /// What there is without a section: Samba's own place for its program.

@@ -84,7 +84,7 @@ impl Manner {
         if let Ok(Some(eap)) = request.eap() {
             return Self::Eap(eap.get(1).copied());
         }
-        let identifier = request.ms_chap2().and_then(|proof| proof.response.first().copied());
+        let identifier = request.ms_chap2().map(|proof| proof.response.ident);
         identifier.or_else(|| request.ms_chap2_cpw().map(|change| change.identifier)).map_or(Self::Plain, Self::MsChap2)
     }
 }
@@ -169,7 +169,7 @@ fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
         return Ok(Given { primary: Primary::MsChap2Change(Secret::new(packet.as_bytes().to_vec())), appended: None, can_answer: false });
     }
     let proof = request.ms_chap2().ok_or(Unfit::NoCredential)?;
-    let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.response) };
+    let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.bytes) };
     Ok(Given { primary, appended: None, can_answer: client.code_in_ms_chap2 })
 }
 
@@ -221,11 +221,10 @@ fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     Ok(Given { primary: Primary::Waived, appended, can_answer: true })
 }
 
-/// The answer to a challenge in an MS-CHAP2-Response: six digits where the peer's challenge would begin (FortiGate).
+/// The answer to a challenge in an MS-CHAP2-Response: six digits (FortiGate).
 fn answered_in_response(request: &Request<'_>, client: &Client) -> Option<Secret> {
     request.state().filter(|_| client.code_in_ms_chap2)?;
-    let response = request.attributes().vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP2_RESPONSE).next()?;
-    let code = Secret::new(response.get(2..8)?.to_vec());
+    let code = Secret::new(request.attributes().typed_in_ms_chap2()?.to_vec());
     Appended::is_code(&code).then_some(code)
 }
 

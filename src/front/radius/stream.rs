@@ -72,7 +72,7 @@ impl Inbox {
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
     pub(super) peer: SocketAddr,
-    queue: mpsc::Sender<(Vec<u8>, OwnedSemaphorePermit)>,
+    queue: mpsc::Sender<(Zeroizing<Vec<u8>>, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     slow: Arc<Notify>,
 }
@@ -80,7 +80,7 @@ pub(super) struct Outbox {
 /// The other end: what is still to be written.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    queue: mpsc::Receiver<(Vec<u8>, OwnedSemaphorePermit)>,
+    queue: mpsc::Receiver<(Zeroizing<Vec<u8>>, OwnedSemaphorePermit)>,
     slow: Arc<Notify>,
 }
 
@@ -99,7 +99,7 @@ impl Outbox {
             io::Error::other("the client does not read its replies")
         };
         let permit = Arc::clone(&self.room).try_acquire_many_owned(length).map_err(|_| full())?;
-        self.queue.try_send((bytes.to_vec(), permit)).map_err(|error| match error {
+        self.queue.try_send((Zeroizing::new(bytes.to_vec()), permit)).map_err(|error| match error {
             mpsc::error::TrySendError::Closed(_) => io::Error::from(io::ErrorKind::NotConnected),
             mpsc::error::TrySendError::Full(_) => full(),
         })

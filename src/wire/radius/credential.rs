@@ -1,11 +1,10 @@
-//! Credentials other than a password: CHAP, MS-CHAPv2, EAP.
+//! Credentials other than a password: MS-CHAPv2, EAP.
 
 use zeroize::Zeroizing;
 
 use crate::wire::mschap;
 
 use super::Request;
-use super::Version;
 use super::attr;
 use super::attr::Attributes;
 
@@ -14,24 +13,22 @@ use super::attr::Attributes;
 #[error("the EAP-Messages are not one behind the other")]
 pub struct Scattered;
 
-/// What a CHAP client proves (RFC 2865 §5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chap<'a> {
-    /// The CHAP identifier.
-    pub identifier: u8,
-    /// MD5 over identifier, password and challenge.
-    pub response: &'a [u8; 16],
-    /// CHAP-Challenge, or the Request Authenticator where there is none.
-    pub challenge: &'a [u8],
-}
-
 /// What an MS-CHAPv2 client proves (RFC 2548 §2.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MsChap2<'a> {
     /// MS-CHAP-Challenge.
     pub challenge: &'a [u8; 16],
-    /// MS-CHAP2-Response: identifier, flags, peer challenge (16), reserved (8), response (24).
-    pub response: &'a [u8; 50],
+    /// MS-CHAP2-Response as it came: for who hands it on.
+    pub bytes: &'a [u8; mschap::Response::LEN],
+    /// The same, read.
+    pub response: mschap::Response,
+}
+
+impl std::fmt::Debug for MsChap2<'_> {
+    /// Without the octets: a password can be guessed against them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MsChap2").field("response", &self.response).finish_non_exhaustive()
+    }
 }
 
 /// A password that is changed by MS-CHAPv2 (RFC 2548 §2.3.4, RFC 2759 §7).
@@ -77,18 +74,6 @@ impl<'a> Request<'a> {
         Ok(packet)
     }
 
-    /// CHAP, where its password has the length it must have. RADIUS/1.1 has no authenticator, so there the challenge must be an attribute.
-    #[must_use]
-    pub fn chap(&self) -> Option<Chap<'a>> {
-        let (identifier, response) = self.first(attr::CHAP_PASSWORD)?.value.split_first()?;
-        let challenge = match (self.first(attr::CHAP_CHALLENGE), self.version) {
-            (Some(challenge), _) => challenge.value,
-            (None, Version::V10) => self.authenticator,
-            (None, Version::V11) => return None,
-        };
-        Some(Chap { identifier: *identifier, response: response.try_into().ok()?, challenge })
-    }
-
     /// As [`Attributes::ms_chap2`].
     #[must_use]
     pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
@@ -106,10 +91,17 @@ impl<'a> Attributes<'a> {
     /// MS-CHAPv2, where challenge and response have the lengths they must have, and flags and reserved octets are blank.
     #[must_use]
     pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
-        let response: &[u8; 50] = self.microsoft(attr::MS_CHAP2_RESPONSE)?.try_into().ok()?;
-        mschap::Response::read(response).ok()?;
+        let bytes = self.microsoft(attr::MS_CHAP2_RESPONSE)?.try_into().ok()?;
+        let response = mschap::Response::read(bytes).ok()?;
         let challenge = self.microsoft(attr::MS_CHAP_CHALLENGE)?.try_into().ok()?;
-        Some(MsChap2 { challenge, response })
+        Some(MsChap2 { challenge, bytes, response })
+    }
+
+    /// What a person typed, where a client puts six octets of it in MS-CHAP2-Response in the place where the peer's challenge would begin, whatever else is
+    /// there (FortiGate answers a challenge like this).
+    #[must_use]
+    pub fn typed_in_ms_chap2(&self) -> Option<&'a [u8]> {
+        self.microsoft(attr::MS_CHAP2_RESPONSE)?.get(2..8)
     }
 
     /// MS-CHAP2-CPW and its MS-CHAP-NT-Enc-PWs, put in order. Nothing where a length is wrong, a piece is missing, there twice or another's.

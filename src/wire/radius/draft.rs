@@ -1,5 +1,7 @@
 //! A packet being written: Message-Authenticator first, whatever follows, sealed at the end, never above its bound.
 
+use zeroize::Zeroizing;
+
 use super::AUTHENTICATOR_AT;
 use super::Code;
 use super::HEADER_LEN;
@@ -27,7 +29,8 @@ pub(super) enum Head {
 
 /// Header, blank Message-Authenticator and the attributes so far.
 pub(super) struct Draft {
-    bytes: Vec<u8>,
+    /// In RADIUS/1.1 passwords and keys stand in it as they are.
+    bytes: Zeroizing<Vec<u8>>,
     len_max: usize,
 }
 
@@ -37,7 +40,8 @@ impl Draft {
             Head::Bare(identifier) | Head::Signed(identifier) => identifier,
             Head::Token(_) => 0,
         };
-        let mut bytes = vec![code.octet(), identifier, 0, 0];
+        let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY_MIN));
+        bytes.extend_from_slice(&[code.octet(), identifier, 0, 0]);
         match head {
             Head::Bare(_) => bytes.extend_from_slice(&BLANK),
             Head::Signed(_) => {
@@ -71,6 +75,7 @@ impl Draft {
         if value.len() > VALUE_LEN_MAX || length > self.room() {
             return Err(TooLong);
         }
+        self.grow(length);
         self.bytes.extend_from_slice(&[kind, octet]);
         self.bytes.extend_from_slice(value);
         Ok(())
@@ -81,8 +86,19 @@ impl Draft {
         if attributes.len() > self.room() {
             return Err(TooLong);
         }
+        self.grow(attributes.len());
         self.bytes.extend_from_slice(attributes);
         Ok(())
+    }
+
+    /// Makes room. A vector that grows by itself leaves its old bytes in memory.
+    fn grow(&mut self, more: usize) {
+        let wanted = self.bytes.len().saturating_add(more);
+        if wanted > self.bytes.capacity() {
+            let mut grown = Zeroizing::new(Vec::with_capacity(wanted.saturating_mul(2)));
+            grown.extend_from_slice(&self.bytes);
+            self.bytes = grown;
+        }
     }
 
     /// Seals a request: Message-Authenticator over its own, random authenticator.
@@ -90,7 +106,7 @@ impl Draft {
         self.write_length()?;
         self.sign(authenticator, secret)?;
         self.write(AUTHENTICATOR_AT, authenticator)?;
-        Ok(self.bytes)
+        Ok(std::mem::take(&mut *self.bytes))
     }
 
     /// Seals an Accounting-Request: its authenticator is the digest over itself (RFC 2866 §3).
@@ -98,7 +114,7 @@ impl Draft {
         self.write_length()?;
         let seal = sign::accounting_authenticator(&self.bytes, secret).ok_or(TooLong)?;
         self.write(AUTHENTICATOR_AT, &seal)?;
-        Ok(self.bytes)
+        Ok(std::mem::take(&mut *self.bytes))
     }
 
     /// Seals a reply to the request of that authenticator: Message-Authenticator, and over it the Response Authenticator.
@@ -109,13 +125,13 @@ impl Draft {
         }
         let seal = sign::response_authenticator(&self.bytes, asked, secret).ok_or(TooLong)?;
         self.write(AUTHENTICATOR_AT, &seal)?;
-        Ok(self.bytes)
+        Ok(std::mem::take(&mut *self.bytes))
     }
 
     /// Ends a packet of RADIUS/1.1, which has no seal.
     pub(super) fn into_plain(mut self) -> Result<Vec<u8>, TooLong> {
         self.write_length()?;
-        Ok(self.bytes)
+        Ok(std::mem::take(&mut *self.bytes))
     }
 
     fn write_length(&mut self) -> Result<(), TooLong> {
@@ -140,5 +156,7 @@ pub(super) fn framed_len(value: &[u8]) -> usize {
     value.len().saturating_add(2)
 }
 
+/// Most packets are shorter.
+const CAPACITY_MIN: usize = 512;
 const LENGTH_AT: usize = 2;
 const SIGNATURE_AT: usize = HEADER_LEN + 2;

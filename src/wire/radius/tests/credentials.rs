@@ -3,7 +3,6 @@
 use super::super::Integrity;
 use super::super::Request;
 use super::super::credential::Scattered;
-use super::AUTHENTICATOR;
 use super::MA;
 use super::NAME;
 use super::SECRET;
@@ -29,17 +28,6 @@ fn r_080_eap_messages_are_put_together_where_they_are_consecutive() {
 }
 
 #[test]
-fn r_063_the_request_authenticator_is_the_chap_challenge_where_there_is_none() {
-    let response = [&[7][..], &[8; 16]].concat();
-    with(&[(3, &response)], |request| {
-        let chap = request.chap().unwrap();
-        assert_eq!((chap.identifier, chap.response, chap.challenge), (7, &[8; 16], &AUTHENTICATOR[..]));
-    });
-    with(&[(3, &response), (60, b"challenge")], |request| assert_eq!(request.chap().unwrap().challenge, b"challenge"));
-    with(&[(3, &response[..16])], |request| assert_eq!(request.chap(), None));
-}
-
-#[test]
 fn r_091_ms_chap2_has_its_lengths_and_blank_octets() {
     let challenge = microsoft(11, &[1; 16]);
     let mut response = [2; 50];
@@ -48,7 +36,8 @@ fn r_091_ms_chap2_has_its_lengths_and_blank_octets() {
     let good = microsoft(25, &response);
     with(&[(26, &challenge), (26, &good)], |request| {
         let found = request.ms_chap2().unwrap();
-        assert_eq!((found.challenge, found.response), (&[1; 16], &response));
+        assert_eq!((found.challenge, found.bytes, found.response.ident, found.response.peer_challenge), (&[1; 16], &response, 2, [2; 16]));
+        assert_eq!(request.attributes().typed_in_ms_chap2(), Some(&[2; 6][..]));
         assert!(request.has_other_credential());
     });
     for at in [1, 18, 25] {

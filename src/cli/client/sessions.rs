@@ -1,48 +1,26 @@
-//! `vestibule client ..`: what our RADIUS clients tell.
+//! `vestibule client sessions`: who is on, as RADIUS clients tell by accounting.
 
-use clap::Subcommand;
-
-use super::client::Client;
-use super::client::Reach;
-use super::output::Failure;
-use super::output::or_dash;
-use super::output::say_json;
-use super::output::say_table;
 use crate::app::shapes::Session;
 use crate::app::shapes::SessionPage;
+use crate::cli::output::Failure;
+use crate::cli::output::or_dash;
+use crate::cli::output::say_json;
+use crate::cli::output::say_table;
+use crate::cli::server::Reach;
+use crate::cli::server::Server;
 
-/// What can be asked about clients.
-#[derive(Debug, Subcommand)]
-pub(super) enum Verb {
-    /// List who is on, as the clients tell by accounting
-    Sessions {
-        /// Only those in whose name, client, NAS, session id or addresses this stands
-        #[arg(long, value_name = "TEXT")]
-        search: Option<String>,
-        #[command(flatten)]
-        reach: Reach,
-    },
-}
-
-/// Does it.
+/// Lists them, all pages: each is read when the one before is in.
 ///
 /// # Errors
 /// What the server says.
-pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
-    match verb {
-        Verb::Sessions { search, reach } => sessions(search.as_deref().unwrap_or_default(), &reach).await,
-    }
-}
-
-/// All pages: each is read when the one before is in.
-async fn sessions(search: &str, reach: &Reach) -> Result<(), Failure> {
-    let client = Client::new(reach)?;
+pub(super) async fn sessions(search: &str, reach: &Reach) -> Result<(), Failure> {
+    let server = Server::new(reach)?;
     let mut sessions: Vec<Session> = Vec::new();
     let mut after = None;
     loop {
         let mut query = vec![("search", search)];
         query.extend(after.as_deref().map(|after| ("after", after)));
-        let page: SessionPage = client.get(&["sessions"], &query).await?;
+        let page: SessionPage = server.get(&["sessions"], &query).await?;
         sessions.extend(page.sessions);
         // A server that says the same page twice would keep us for ever.
         if page.next.is_none() || page.next == after {
