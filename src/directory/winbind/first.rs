@@ -121,7 +121,7 @@ fn error(failure: Failure, ident: u8, challenge: &[u8; 16]) -> Result<Secret, To
 /// knows the password.
 fn failure(why: Refused) -> Failure {
     match why {
-        Refused::LockedOut | Refused::UnknownName | Refused::WrongPassword => Failure::Authentication,
+        Refused::LockedOut | Refused::UnclearName | Refused::UnknownName | Refused::WrongPassword => Failure::Authentication,
         Refused::AccountExpired | Refused::Disabled => Failure::Disabled,
         Refused::MustChange | Refused::PasswordExpired => Failure::Expired,
         Refused::NotNow => Failure::Hours,
