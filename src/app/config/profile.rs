@@ -199,12 +199,12 @@ const PROFILES: &[Profile] = &[
         note: "waits 5 s a try; Windows stores what was typed, with the code in it",
         ..MUTE
     },
-    // 3 s are compiled in, for one packet; 5 s is the least a client can have, and what is approved after that counts for the next try. It never signs,
-    // no release does, so there is nothing to observe. It knows no address but its own.
+    // 3 s are compiled in, for one packet; 5 s is the least a client can have. Nothing tells its people apart, so no approval counts later. It never signs, no
+    // release does, so there is nothing to observe. It knows no address but its own.
     Profile {
         name: "postgresql",
         patience: seconds(5),
-        late_approval: seconds(60),
+        late_approval: seconds(0),
         integrity: Integrity::Optional,
         source: None,
         note: "waits 3 s, for ever; PostgreSQL 19 has no RADIUS any more",
