@@ -109,14 +109,8 @@ impl Journey {
             let action = self.flow.next(self.engine.clock.now(), event);
             event = match action {
                 Action::Finish(decision) => return Ended::Decided(decision),
-                Action::Park(prompt) => {
-                    self.turn = None;
-                    return Ended::Parked(prompt);
-                }
-                Action::Relay => {
-                    self.turn = None;
-                    return Ended::Relayed;
-                }
+                Action::Park(prompt) => return Ended::Parked(prompt),
+                Action::Relay => return Ended::Relayed,
                 action => {
                     let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
                     let acted = tokio::time::timeout_at(self.deadline, self.act(action));
@@ -152,6 +146,7 @@ impl Journey {
 
     /// Who the typed name would be, and our turn with that identity: failures are counted one after the other (M-06).
     async fn hint(&mut self) -> Event {
+        self.entry = None;
         let Some(check) = self.check.clone() else {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
@@ -336,17 +331,22 @@ impl Journey {
         }
     }
 
-    /// What is kept of a login that waits for a person until `until`.
-    pub(super) fn into_car(self, until: Instant) -> Car {
-        Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until }
+    /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
+    /// else is out on the phone.
+    pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
+        let car = Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until };
+        (car, self.turn)
     }
 
     pub(super) fn flow(&self) -> &Flow {
         &self.flow
     }
 
-    pub(super) fn aside(&self) -> &Aside {
-        &self.aside
+    /// What the first factor says with its question. Once it is handed out its attributes are of no more use here.
+    pub(super) fn hand_out(&mut self) -> Aside {
+        let said = self.aside.clone();
+        self.aside.attributes = Secret::default();
+        said
     }
 
     pub(super) fn drop_for(self, outage: Outage) -> Outcome {

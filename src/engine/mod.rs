@@ -244,40 +244,44 @@ impl Engine {
         });
     }
 
-    fn conclude(self: &Arc<Self>, journey: Journey, ended: Ended) -> Outcome {
+    fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
         match ended {
             Ended::Decided(decision) => journey.conclude(decision),
             Ended::GivenUp => journey.drop_for(Outage::Fault),
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
-                self.park(journey, &self.parked, |state, _| Outcome::Challenge { state, prompt })
+                self.park(journey, &self.parked, |state| Outcome::Challenge { state, prompt })
             }
-            Ended::Relayed => self.park(journey, &self.asked, |state, aside| Outcome::Relayed { state, aside }),
+            Ended::Relayed => {
+                let aside = Arc::new(journey.hand_out());
+                self.park(journey, &self.asked, |state| Outcome::Relayed { state, aside })
+            }
         }
     }
 
-    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
+    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
-        let aside = Arc::new(journey.aside().clone());
         let now = Instant::now();
         let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
         let until = parked.until(now);
-        let car = journey.into_car(until);
+        let (car, turn) = journey.into_car(until);
         let rings = car.open.is_some();
         let kept = parked.put(now, state, car);
         drop(parked);
+        drop(turn);
         if rings {
             self.sweep_at(until);
         }
         self.count_parked();
-        if kept {
-            told(Secret::new(state.to_vec()), aside)
-        } else {
-            tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
-            Outcome::dropped(Outage::Full)
+        match kept {
+            Ok(()) => told(Secret::new(state.to_vec())),
+            Err(car) => {
+                tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
+                Journey::resumed(Arc::clone(self), *car, Duration::ZERO).drop_for(Outage::Full)
+            }
         }
     }
 
