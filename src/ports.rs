@@ -74,6 +74,8 @@ pub struct Aside {
     pub attributes: Secret,
     /// The same, of the no.
     pub refusal: Secret,
+    /// What must come with a change of the password, where the no invites to one.
+    pub change_key: Vec<u8>,
     /// The groups of the person, among those the client's rules name.
     pub groups: Vec<String>,
     /// Who it turned out to be, where the check found out by more than the typed name.

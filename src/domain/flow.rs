@@ -278,7 +278,7 @@ impl Flow {
     fn hinted(&self, now: Timestamp, hint: Option<&Standing>) -> Next {
         match (hint.and_then(|standing| self.barred(now, standing)), &self.request.primary) {
             (Some(denial), _) => reject(denial),
-            (None, Primary::MsChap2Change(_)) => (Stage::Leave, Action::TakeLeave),
+            (None, Primary::MsChap2Change { .. }) => (Stage::Leave, Action::TakeLeave),
             (None, _) => (Stage::Check(None), Action::Check),
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
         Action::Recall(who) => ("recall", scene.request.dialogue.late_ms > 0 && known.as_ref() == Some(who) && welcome(scene, story)),
         Action::Relay => ("relay", matches!(event, Event::Checked(Ok(Checked::More))) && proven.is_none()),
         Action::Start(asking) => ("start", Some(&asking.identity) == known.as_ref() && welcome(scene, story)),
-        Action::TakeLeave => ("take_leave", may_be_asked(scene, event) && matches!(scene.request.primary, Primary::MsChap2Change(_))),
+        Action::TakeLeave => ("take_leave", may_be_asked(scene, event) && matches!(scene.request.primary, Primary::MsChap2Change { .. })),
         Action::Verify(asking, _, code) => ("verify", Some(&asking.identity) == known.as_ref() && welcome(scene, story) && was_typed(scene, story, code)),
         Action::Wait(asking, ticket) => ("wait", Some(&asking.identity) == known.as_ref() && welcome(scene, story) && was_shown(story, ticket)),
     };
@@ -85,7 +85,7 @@ fn may_be_checked(scene: &Scene, story: &Story) -> bool {
     let hinted = hinted && count(story, |action| *action == Action::Hint) == count(story, |action| *action == Action::Check);
     let checks = count(story, |action| *action == Action::Check);
     let questions = count(story, |action| *action == Action::Relay);
-    let leave = !matches!(scene.request.primary, Primary::MsChap2Change(_)) || leave(story).is_some();
+    let leave = !matches!(scene.request.primary, Primary::MsChap2Change { .. }) || leave(story).is_some();
     hinted && leave && proven(story).is_none() && checks == questions.saturating_add(1)
 }
 

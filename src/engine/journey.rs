@@ -30,6 +30,7 @@ use crate::domain::Identity;
 use crate::domain::Method;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
+use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -188,14 +189,16 @@ impl Journey {
     fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
         let now = Instant::now();
         let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
-        let whence = Whence::of_seat(self.flow.request());
+        let whence = Whence::of_seat(self.flow.request()).with_key(&self.aside.change_key);
         let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
         if given { Ok(()) } else { Err(CommitError::Outage) }
     }
 
     fn take_leave(&self) -> Option<Identity> {
         let who = &self.entry.as_ref()?.identity;
-        let whence = Whence::of_seat(self.flow.request());
+        let Primary::MsChap2Change { key, .. } = &self.flow.request().primary else { return None };
+        // One that answers to something else takes nothing away.
+        let whence = Whence::of_seat(self.flow.request()).with_key(key);
         let taken = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence);
         taken.map(|()| who.clone())
     }

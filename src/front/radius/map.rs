@@ -178,9 +178,14 @@ fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     if let Some(code) = answered_in_response(request, client) {
         return Ok(Given { primary: Primary::Password(code), appended: None, can_answer: true, types: true });
     }
-    if request.ms_chap2().is_none() && request.ms_chap2_cpw().is_some() {
+    if let (None, Some(change)) = (request.ms_chap2(), request.ms_chap2_cpw()) {
         let packet = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
-        return Ok(Given { primary: Primary::MsChap2Change(Secret::new(packet.as_bytes().to_vec())), appended: None, can_answer: false, types: false });
+        return Ok(Given {
+            primary: Primary::MsChap2Change { key: change.challenge.to_vec(), change: Secret::new(packet.as_bytes().to_vec()) },
+            appended: None,
+            can_answer: false,
+            types: false,
+        });
     }
     let proof = request.ms_chap2().ok_or(Unfit::NoCredential)?;
     let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.response) };
@@ -285,7 +290,7 @@ fn asker(request: &Request<'_>, primary: &Primary, peer: SocketAddr) -> Vec<u8> 
     let proves = match primary {
         Primary::Relayed(relayed) => relayed.named && !relayed.proof.is_empty(),
         Primary::Waived => false,
-        Primary::MsChap2 { .. } | Primary::MsChap2Change(_) | Primary::Password(_) => true,
+        Primary::MsChap2 { .. } | Primary::MsChap2Change { .. } | Primary::Password(_) => true,
     };
     if proves && request.first(attr::CALLING_STATION_ID).is_some() {
         return Vec::new();
