@@ -37,6 +37,7 @@ use self::target::Question;
 use self::target::Target;
 
 pub use self::primary::ByUpstream;
+pub use self::primary::EapNames;
 pub use self::server::Server;
 pub use self::server::ServerError;
 pub use self::server::Transport;

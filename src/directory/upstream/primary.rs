@@ -37,9 +37,31 @@ pub struct ByUpstream {
     pub upstream: Arc<Upstream>,
     /// Whom a name means.
     pub identify: Identify,
-    /// The administrator has seen that after EAP the server's User-Name is the name that was authenticated, even where it is the same as the outer identity.
-    /// Servers may also just send back the name they were sent (RFC 3579 §2.1), and that is whatever the client wrote.
-    pub names_inner: bool,
+    /// What a User-Name is worth after EAP.
+    pub names: EapNames,
+}
+
+/// What a User-Name is worth after EAP where it is the same as the outer identity, as far as the administrator has seen. Servers may just send back the name
+/// they were sent (RFC 3579 §2.1), and that is whatever the client wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EapNames {
+    /// As `Inner`, and in EAP-TLS the server lets nobody in whose name is not in the certificate.
+    Certificate,
+    /// After a tunnel it is the name that was authenticated in it.
+    Inner,
+    /// Nothing.
+    #[default]
+    Outer,
+}
+
+impl EapNames {
+    /// Whether the outer identity may be the authenticated name after this method.
+    fn trusts(self, method: Option<u8>) -> bool {
+        match (self, method) {
+            (Self::Inner | Self::Certificate, Some(TTLS | PEAP | FAST | TEAP)) | (Self::Certificate, Some(TLS)) => true,
+            (Self::Outer | Self::Inner | Self::Certificate, _) => false,
+        }
+    }
 }
 
 #[async_trait]
@@ -122,10 +144,10 @@ impl ByUpstream {
 
     /// After EAP: the one name that is not the outer identity, which is whatever the client wrote. A server may send that one back as it came, or without its
     /// realm, or in another spelling of the same account (RFC 3579 §2.1), so it is the identities that are compared, and what is left of both names without a
-    /// realm. Where the server is known to name the inner one it may be the same, if the method has an inner one at all.
+    /// realm. Where the server is known to name who was authenticated it may be the same, if the method has such a name at all.
     async fn inner(&self, request: &AuthRequest, names: &[String], method: Option<u8>, aside: &mut Aside) -> Result<Identity, PrimaryError> {
         let refused = || PrimaryError::Refused { who: None, why: Refused::UnclearName };
-        let outer_counts = self.names_inner && names.len() == 1 && method.is_some_and(|method| TUNNELS.contains(&method));
+        let outer_counts = names.len() == 1 && self.names.trusts(method);
         let mut others = names.iter().filter(|name| outer_counts || short(name) != short(&request.login));
         let Some(name) = others.next() else {
             if !names.is_empty() {
@@ -202,5 +224,9 @@ pub(super) fn outage(why: AskError) -> Outage {
 
 /// Where a credential stands that somebody may have guessed; Microsoft's are beside these.
 const GUESSABLE: [u8; 4] = [attr::USER_PASSWORD, attr::CHAP_PASSWORD, attr::ARAP_PASSWORD, attr::EAP_MESSAGE];
-/// EAP methods with an identity of their own inside: TTLS, PEAP, FAST, TEAP. All others know the outer one alone; in EAP-TLS the certificate may name anybody.
-const TUNNELS: [u8; 4] = [21, 25, 43, 55];
+/// EAP methods with an identity of their own inside, and EAP-TLS, whose certificate may name anybody. All others know the outer one alone.
+const TLS: u8 = 13;
+const TTLS: u8 = 21;
+const PEAP: u8 = 25;
+const FAST: u8 = 43;
+const TEAP: u8 = 55;

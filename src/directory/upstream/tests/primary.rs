@@ -8,6 +8,7 @@ use crate::domain::*;
 use crate::ports::*;
 
 use super::super::ByUpstream;
+use super::super::EapNames;
 use super::*;
 use crate::directory::identify::Identify;
 use crate::directory::identify::stranger;
@@ -73,7 +74,7 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
 async fn desk() -> (Lab, ByUpstream) {
     let lab = Lab::new().await;
     let upstream = upstream(&[&lab], 5, 1);
-    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)), names_inner: false })
+    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)), names: EapNames::Outer })
 }
 
 /// One login as the engine does it, up to the end of the check; the server accepts with this User-Name.
@@ -83,7 +84,8 @@ async fn accepted(login: &str, about: &str, named: bool, accept: Option<&str>) -
 
 async fn told(login: &str, about: &str, named: bool, accept: Option<&str>, names_inner: bool) -> Result<Checked, PrimaryError> {
     let (lab, check) = desk().await;
-    let check = ByUpstream { names_inner, ..check };
+    let names = if names_inner { EapNames::Inner } else { EapNames::Outer };
+    let check = ByUpstream { names, ..check };
     let request = request(login, about, named);
     let entry = check.resolve(&request).await?;
     let mut aside = Aside::default();
@@ -166,10 +168,19 @@ async fn silence_is_an_outage_and_no_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r_087_in_a_tunnel_the_inner_name_may_be_the_outer_one_and_in_eap_tls_never() {
-    for (method, passes) in [(25, Ok(Checked::Passed(alice()))), (21, Ok(Checked::Passed(alice()))), (13, unclear()), (26, unclear())] {
+async fn r_087_in_a_tunnel_the_inner_name_may_be_the_outer_one_and_in_eap_tls_where_it_is_compared() {
+    let passed = || Ok(Checked::Passed(alice()));
+    for (names, method, passes) in [
+        (EapNames::Inner, 25, passed()),
+        (EapNames::Inner, 21, passed()),
+        (EapNames::Inner, 13, unclear()),
+        (EapNames::Inner, 26, unclear()),
+        (EapNames::Certificate, 13, passed()),
+        (EapNames::Certificate, 26, unclear()),
+        (EapNames::Outer, 25, unclear()),
+    ] {
         let (lab, check) = desk().await;
-        let check = ByUpstream { names_inner: true, ..check };
+        let check = ByUpstream { names, ..check };
         let mut request = request("alice", "alice", false);
         let name: &[u8] = b"\x01\x07alice";
         let packet = Secret::new([name, &[attr::EAP_MESSAGE, 8, 2, 1, 0, 6, method, 0]].concat());
