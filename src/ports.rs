@@ -34,7 +34,8 @@ pub trait PrimaryCheck: Debug + Send + Sync {
     /// Whom the typed name means; `None` where the name does not tell and the check will. No credential leaves us here, and what is found may only refuse.
     ///
     /// # Errors
-    /// `Refused` with `UnknownName` for a name that is nobody's, more than one's, or no name; `Outage` when nobody could be asked.
+    /// `Refused` with `UnknownName` for a name that is surely nobody's, and with `UnclearName` for one that is more than one's, or written in a way that may
+    /// mean somebody elsewhere; `Outage` when nobody could be asked.
     async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError>;
 
     /// Asks for the first factor, of `entry` where `resolve` found one, and proves whose it was. What else there is to tell goes into `aside`, which
@@ -73,13 +74,15 @@ pub struct Aside {
     pub attributes: Secret,
     /// The same, of the no.
     pub refusal: Secret,
+    /// What must come with a change of the password, where the no invites to one.
+    pub change_key: Vec<u8>,
     /// The groups of the person, among those the client's rules name.
     pub groups: Vec<String>,
     /// Who it turned out to be, where the check found out by more than the typed name.
     pub entry: Option<Entry>,
     /// Where a conversation with a server behind us stands.
     pub conversation: Option<Conversation>,
-    /// The no was spoken by a server behind us, which has seen to its own delay.
+    /// The no was spoken by a server behind us, and what it said beside is for the client.
     pub refused_there: bool,
 }
 

@@ -19,6 +19,7 @@ use crate::directory::identify::Waived;
 use crate::directory::identify::WithGroups;
 use crate::directory::upstream;
 use crate::directory::upstream::ByUpstream;
+use crate::directory::upstream::EapNames;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
@@ -36,8 +37,8 @@ use crate::provider::oath::Oath;
 #[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) directories: BTreeMap<String, Arc<dyn Directory>>,
-    /// With each, whether it names the inner identity after EAP.
-    upstreams: BTreeMap<String, (Arc<Upstream>, bool)>,
+    /// With each, what its User-Name is worth after EAP.
+    upstreams: BTreeMap<String, (Arc<Upstream>, EapNames)>,
     /// Where accounting goes, by the upstream it belongs to.
     accountants: BTreeMap<String, Arc<Upstream>>,
     winbinds: BTreeMap<String, Arc<Winbind>>,
@@ -93,7 +94,7 @@ impl Rooms {
         for settings in &config.upstreams {
             let name = &settings.login.name;
             let open = |settings: &upstream::Settings| Upstream::open(settings.clone()).map_err(|error| RoomError::Upstream { name: name.clone(), error });
-            upstreams.insert(name.clone(), (open(&settings.login)?, settings.names_inner));
+            upstreams.insert(name.clone(), (open(&settings.login)?, settings.names));
             if let Some(settings) = &settings.accounting {
                 accountants.insert(name.clone(), open(settings)?);
             }
@@ -151,8 +152,8 @@ impl Rooms {
         Ok(match &client.first {
             FirstFactor::Directory(name) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(name)?)))?),
             FirstFactor::Upstream { name, without_credential } => {
-                let (upstream, names_inner) = self.upstreams.get(name).cloned().ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
-                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)?, names_inner }))?;
+                let (upstream, names) = self.upstreams.get(name).cloned().ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
+                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)?, names }))?;
                 radius::First::Upstream { check, without_credential: *without_credential }
             }
             FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(client)?)))?),

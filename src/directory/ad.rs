@@ -25,7 +25,7 @@ pub(super) enum Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// Reads a name for Active Directory. `None`: nobody is asked about this one.
+    /// Reads a name for Active Directory. `None`: nobody is asked about this one, and whose it is cannot be told.
     ///
     /// A domain controller takes 32 spellings of one account, NUL bytes and `<GUID=..>` among them; we take four forms and blanks around them.
     pub(super) fn for_ad(typed: &'a str, netbios: Option<&str>) -> Option<Self> {

@@ -29,10 +29,11 @@ pub enum Identify {
 }
 
 impl Identify {
-    /// Whose name this is; `None`: nobody's.
+    /// Whose name this is; `None`: nobody's. That is said of a plain name alone, of which the search has found nothing: any other may be somebody's in a
+    /// spelling that those take who check the password.
     ///
     /// # Errors
-    /// `Refused` for a name that is more than one's, `Outage` when nobody could be asked.
+    /// `Refused` for a name that is more than one's or unclear, `Outage` when nobody could be asked.
     pub async fn find(&self, name: &str) -> Result<Option<Entry>, PrimaryError> {
         match self {
             Self::ByDirectory(directory) => match directory.resolve(name).await {
@@ -48,7 +49,7 @@ impl Identify {
 fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryError> {
     let mut accounts = store.accounts_named(name.trim()).map_err(|_| PrimaryError::Outage(Outage::Store))?.into_iter();
     match (accounts.next(), accounts.next()) {
-        (None, _) => Ok(None),
+        (None, _) if is_plain(name.trim()) => Ok(None),
         (Some(account), None) => Ok(Some(Entry {
             directory: account.directory.unwrap_or_default(),
             identity: account.identity,
@@ -57,8 +58,13 @@ fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryErr
             mail: account.mail,
             phone: account.phone,
         })),
-        (Some(_), Some(_)) => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
+        (None, _) | (Some(_), Some(_)) => Err(PrimaryError::Refused { who: None, why: Refused::UnclearName }),
     }
+}
+
+/// Whether a name can be spelled in one way alone: no domain or realm about it, no sign that a directory takes for another one.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.ends_with('.') && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-' ".contains(sign))
 }
 
 /// Somebody let in elsewhere whom nobody here knows: without an account, whatever the policy makes of that. The name is set apart from every identity that an
@@ -129,6 +135,23 @@ impl WithGroups {
         match person {
             Some(person) => self.directory.groups(person, &self.wanted).await,
             None => Ok(Vec::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn m_20_only_a_plain_name_can_be_nobody_s() {
+        for plain in ["bob", "bob.brown", "o'neil", "Bob Brown", "svc_mfa-1"] {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for spelling in
+            ["", r"CORP\alice", r"corp.example\alice", "alice@corp.example", "alice@CORP", "corp.example/alice", "CN=alice", "alic\u{e9}", "alice.", "alice$"]
+        {
+            assert!(!is_plain(spelling), "{spelling}");
         }
     }
 }

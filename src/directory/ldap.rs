@@ -83,12 +83,25 @@ impl LdapDirectory {
         Ok(Self { name, kind, base: base_dn, base_text: base, netbios, within, servers, pool, groups, binds, told_of_ids: AtomicBool::new(false) })
     }
 
-    /// What to ask about a typed name; `None`: nothing, it is nobody's.
+    fn read<'a>(&self, login: &'a str) -> Option<Name<'a>> {
+        match self.kind {
+            Kind::Ad => Name::for_ad(login, self.netbios.as_deref()),
+            Kind::Ldap => Name::for_ldap(login),
+        }
+    }
+
+    /// What it means that nobody was found. A realm or domain that is not ours others may strip off, and then the name is somebody's.
+    fn nobody(&self, login: &str) -> PrimaryError {
+        match self.read(login) {
+            Some(Name::Bare(short)) if !short.contains(['\\', '/']) => NOBODY,
+            Some(Name::Principal { domain, .. }) if self.kind == Kind::Ad && domain.to_lowercase() == self.base.dns_domain() => NOBODY,
+            _ => UNCLEAR,
+        }
+    }
+
+    /// What to ask about a typed name; `None`: nothing, we do not read it.
     fn question<'a>(&'a self, login: &'a str) -> Option<Question<'a>> {
-        let name = match self.kind {
-            Kind::Ad => Name::for_ad(login, self.netbios.as_deref())?,
-            Kind::Ldap => Name::for_ldap(login)?,
-        };
+        let name = self.read(login)?;
         let (base, scope, who) = match name {
             Name::Bare(short) => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, Filter::equal(self.short_name(), short)),
             Name::Dn(dn) if dn.is_under(&self.base) => (Cow::Owned(dn.to_string()), Scope::Base, Filter::Present("objectClass")),
@@ -124,11 +137,11 @@ impl LdapDirectory {
         }
     }
 
-    /// The one object found. A machine is nobody; an object without an id is our fault, for every object has one: we may not read it.
+    /// The one object found. A machine is no person; an object without an id is our fault, for every object has one: we may not read it.
     fn entry(&self, found: &Found) -> Result<Entry, PrimaryError> {
         let name = found.text(self.short_name()).unwrap_or(&found.dn);
         if self.kind == Kind::Ad && name.ends_with('$') {
-            return Err(NOBODY);
+            return Err(UNCLEAR);
         }
         let id = self.kind.id_attribute();
         let identity = match (self.kind, found.values(id)) {
@@ -243,13 +256,14 @@ impl Directory for LdapDirectory {
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
-        let Some(question) = self.question(login) else { return Err(NOBODY) };
+        let Some(question) = self.question(login) else { return Err(UNCLEAR) };
         let (found, answer) = self.pool.search(&question).await.map_err(PrimaryError::Outage)?;
         match (answer.code, found.as_slice()) {
             (0, [one]) => self.entry(one),
-            // More than one is nobody: whose password would it be?
-            (0 | SIZE_LIMIT_EXCEEDED, _) => Err(NOBODY),
-            (NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Err(NOBODY),
+            (0, []) => Err(self.nobody(login)),
+            // Of more than one: whose password would it be?
+            (0 | SIZE_LIMIT_EXCEEDED, _) => Err(UNCLEAR),
+            (NO_SUCH_OBJECT | INVALID_DN_SYNTAX, _) if question.scope == Scope::Base => Err(UNCLEAR),
             (code, _) => {
                 error!(directory = self.name, code, text = ?answer.text, "a look-up was refused: check base and the rights of bind_name");
                 Err(PrimaryError::Outage(Outage::Fault))
@@ -367,6 +381,8 @@ fn is_uuid(text: &str) -> bool {
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| group.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
+/// What a name comes to of which we cannot tell whose it is.
+const UNCLEAR: PrimaryError = PrimaryError::Refused { who: None, why: Refused::UnclearName };
 /// What a name that is nobody's comes to.
 const NOBODY: PrimaryError = PrimaryError::Refused { who: None, why: Refused::UnknownName };
 const SIZE_LIMIT_EXCEEDED: u32 = 4;

@@ -219,7 +219,9 @@ pub enum Refused {
     PasswordExpired,
     /// A restriction of the account (52f).
     Restricted,
-    /// Nobody, or more than one, has this name (525).
+    /// Whose it is cannot be told: more than one has this name, or it is written in a form that we do not read and another may. Never the same as nobody's.
+    UnclearName,
+    /// Nobody has this name (525).
     UnknownName,
     /// Wrong password (52e).
     WrongPassword,
@@ -238,6 +240,7 @@ impl Refused {
             Self::NotHere => "not_here",
             Self::PasswordExpired => "password_expired",
             Self::Restricted => "restricted",
+            Self::UnclearName => "unclear_name",
             Self::UnknownName => "unknown_name",
             Self::WrongPassword => "wrong_password",
         }
@@ -245,7 +248,7 @@ impl Refused {
 
     pub(super) fn denial(self) -> Denial {
         match self {
-            Self::UnknownName | Self::WrongPassword => Denial::BadCredential,
+            Self::UnclearName | Self::UnknownName | Self::WrongPassword => Denial::BadCredential,
             Self::Disabled => Denial::Disabled,
             Self::LockedOut => Denial::Locked,
             Self::AccountExpired | Self::MustChange | Self::NotNow | Self::NotHere | Self::PasswordExpired | Self::Restricted => Denial::NotPermitted,

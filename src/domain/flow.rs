@@ -128,8 +128,10 @@ pub struct Flow {
 /// How far a login is. What later stages need, earlier ones have earned: none that lets anybody in exists without a [`Passed`].
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// The first factor has asked a question of its own.
-    Asked,
+    /// The first factor has asked a question of its own, for a request whose name was the person's own or not.
+    Asked {
+        named: bool,
+    },
     /// The first factor is asked; with whose leave to change the password, if any.
     Check(Option<Identity>),
     Commit(Then),
@@ -199,7 +201,7 @@ impl Flow {
             Stage::Commit(Then::Renew(renewal)) | Stage::Renew(renewal, _) => Some(&renewal.who),
             Stage::Commit(Then::GiveLeave(who)) => Some(who),
             Stage::Commit(Then::Speak(Decision::Accept(permit))) => Some(permit.identity()),
-            Stage::Asked | Stage::Check(_) | Stage::Commit(Then::Speak(_)) | Stage::Done | Stage::Hint | Stage::Leave | Stage::New => None,
+            Stage::Asked { .. } | Stage::Check(_) | Stage::Commit(Then::Speak(_)) | Stage::Done | Stage::Hint | Stage::Leave | Stage::New => None,
         }
     }
 
@@ -213,9 +215,10 @@ impl Flow {
     pub fn next(&mut self, now: Timestamp, event: Event) -> Action {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
         let (stage, action) = match (stage, event) {
-            (Stage::Asked, Event::Answer(answer)) => {
+            (Stage::Asked { named }, Event::Answer(answer)) => {
                 self.request.primary = answer;
-                (Stage::Check(None), Action::Check)
+                // As from the start: the turn, the lock and whom the name means, which may have become another's meanwhile.
+                if self.request.is_named() == named { (Stage::Hint, Action::Hint) } else { reject(Denial::OutOfTurn) }
             }
             (stage, event) => self.step(now, stage, event),
         };
@@ -262,7 +265,7 @@ impl Flow {
             (Stage::Hint, Event::Hinted(Err(error))) => self.refused(now, error),
             (Stage::Leave, Event::Leave(Some(who))) => (Stage::Check(Some(who)), Action::Check),
             (Stage::Leave, Event::Leave(None)) => reject(Denial::NotPermitted),
-            (Stage::Check(None), Event::Checked(Ok(Checked::More))) => (Stage::Asked, Action::Relay),
+            (Stage::Check(None), Event::Checked(Ok(Checked::More))) => (Stage::Asked { named: self.request.is_named() }, Action::Relay),
             (Stage::Check(None), Event::Checked(Ok(Checked::Passed(who)))) => find(First::Passed(Passed(who))),
             (Stage::Check(Some(leave)), Event::Checked(Ok(Checked::Passed(who)))) if who == leave => find(First::Renewed(Passed(who))),
             (Stage::Check(_), Event::Checked(Err(error))) => match self.run_out(&error) {
@@ -281,7 +284,7 @@ impl Flow {
     fn hinted(&self, now: Timestamp, hint: Option<&Standing>) -> Next {
         match (hint.and_then(|standing| self.barred(now, standing)), &self.request.primary) {
             (Some(denial), _) => reject(denial),
-            (None, Primary::MsChap2Change(_)) => (Stage::Leave, Action::TakeLeave),
+            (None, Primary::MsChap2Change { .. }) => (Stage::Leave, Action::TakeLeave),
             (None, _) => (Stage::Check(None), Action::Check),
         }
     }
@@ -397,7 +400,7 @@ fn expired(stage: &Stage) -> Next {
         Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Leave | Stage::Recall(_) | Stage::Refind(..) | Stage::Renew(_, Typed::Twice(_)) => {
             drop_for(Outage::Store)
         }
-        Stage::Asked | Stage::Parked(..) | Stage::Renew(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(..) => reject(Denial::NoAnswer),
+        Stage::Asked { .. } | Stage::Parked(..) | Stage::Renew(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(..) => reject(Denial::NoAnswer),
         Stage::Done | Stage::New => drop_for(Outage::Fault),
     }
 }

@@ -57,12 +57,13 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
             let hashed = matches!(scene.request.primary, Primary::MsChap2 { .. });
             ("give_leave", hashed && run_out(scene, story).as_ref() == Some(who) && factor_passed(story) && welcome(scene, story))
         }
-        Action::Hint => ("hint", matches!(event, Event::Begin) && story.len() == 1),
+        // At the start, and again with every answer to the first factor's own question.
+        Action::Hint => ("hint", matches!(event, Event::Begin) && story.len() == 1 || matches!(event, Event::Answer(_)) && answers_relay(story)),
         Action::Park(text) => ("park", scene.can_ask() && welcome(scene, story) && may_be_said(scene, story, text)),
         Action::Recall(who) => ("recall", scene.request.dialogue.late_ms > 0 && known.as_ref() == Some(who) && welcome(scene, story)),
         Action::Relay => ("relay", matches!(event, Event::Checked(Ok(Checked::More))) && proven.is_none()),
         Action::Start(asking) => ("start", Some(&asking.identity) == known.as_ref() && welcome(scene, story)),
-        Action::TakeLeave => ("take_leave", may_be_asked(scene, event) && matches!(scene.request.primary, Primary::MsChap2Change(_))),
+        Action::TakeLeave => ("take_leave", may_be_asked(scene, event) && matches!(scene.request.primary, Primary::MsChap2Change { .. })),
         Action::Verify(asking, _, code) => ("verify", Some(&asking.identity) == known.as_ref() && welcome(scene, story) && was_typed(scene, story, code)),
         Action::Wait(asking, ticket) => ("wait", Some(&asking.identity) == known.as_ref() && welcome(scene, story) && was_shown(story, ticket)),
     };
@@ -74,12 +75,17 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
     }
 }
 
-/// The first factor is asked once, and once more for each answer to a question of its own.
+fn answers_relay(story: &Story) -> bool {
+    matches!(story.as_slice(), [.., (_, Action::Relay), _])
+}
+
+/// The first factor is asked once, and once more for each answer to a question of its own; each time after a fresh look at whom the name means.
 fn may_be_checked(scene: &Scene, story: &Story) -> bool {
-    let hinted = story.iter().any(|(event, _)| may_be_asked(scene, event));
+    let hinted = story.iter().rfind(|(event, _)| matches!(event, Event::Hinted(_))).is_some_and(|(event, _)| may_be_asked(scene, event));
+    let hinted = hinted && count(story, |action| *action == Action::Hint) == count(story, |action| *action == Action::Check);
     let checks = count(story, |action| *action == Action::Check);
     let questions = count(story, |action| *action == Action::Relay);
-    let leave = !matches!(scene.request.primary, Primary::MsChap2Change(_)) || leave(story).is_some();
+    let leave = !matches!(scene.request.primary, Primary::MsChap2Change { .. }) || leave(story).is_some();
     hinted && leave && proven(story).is_none() && checks == questions.saturating_add(1)
 }
 

@@ -279,7 +279,7 @@ pub(super) fn request(shape: Shape) -> AuthRequest {
         client: "fortigate".into(),
         login: "alice".into(),
         primary: match shape {
-            Shape::Changes => Primary::MsChap2Change(Secret::from("new")),
+            Shape::Changes => Primary::MsChap2Change { key: Vec::new(), change: Secret::from("new") },
             Shape::Hashed => Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
             _ => Primary::Password(Secret::from(PASSWORD)),
         },

@@ -1,5 +1,6 @@
 //! One login as asked: who, with what, through which door.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use super::rules::Method;
@@ -111,7 +112,7 @@ impl AuthRequest {
 }
 
 /// The first factor, as given.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Primary {
     /// The answer to a challenge of ours, MS-CHAPv2 (RFC 2759).
     MsChap2 {
@@ -120,9 +121,14 @@ pub enum Primary {
         /// MS-CHAP2-Response.
         response: Box<[u8; 50]>,
     },
-    /// A new password for one that has run out, MS-CHAPv2 (RFC 2759 §8): the door's own bytes for the check, never looked into. Good only after a login that
+    /// A new password for one that has run out, MS-CHAPv2 (RFC 2759 §8). Good only after a login that
     /// ended with [`super::Denial::MustChange`].
-    MsChap2Change(Secret),
+    MsChap2Change {
+        /// What it answers to: the same must have gone with the end of that login.
+        key: Vec<u8>,
+        /// The door's own bytes.
+        change: Secret,
+    },
     /// A password in clear, the code already cut off.
     Password(Secret),
     /// Whatever there is goes to a server behind us, which knows what to make of it.
@@ -144,13 +150,26 @@ pub struct Relayed {
     pub named: bool,
 }
 
+impl fmt::Debug for Primary {
+    /// Without responses: a password can be guessed against them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MsChap2 { .. } => f.write_str("MsChap2(..)"),
+            Self::MsChap2Change { .. } => f.write_str("MsChap2Change(..)"),
+            Self::Password(_) => f.write_str("Password(..)"),
+            Self::Relayed(relayed) => f.debug_tuple("Relayed").field(relayed).finish(),
+            Self::Waived => f.write_str("Waived"),
+        }
+    }
+}
+
 impl Primary {
     /// What makes two requests carry the same first factor.
     #[must_use]
     pub fn proof(&self) -> [&[u8]; 2] {
         match self {
             Self::MsChap2 { challenge, response } => [challenge, response.as_slice()],
-            Self::MsChap2Change(change) => [b"change", change.expose()],
+            Self::MsChap2Change { change, .. } => [b"change", change.expose()],
             Self::Password(password) => [b"password", password.expose()],
             Self::Relayed(relayed) => [b"relayed", relayed.proof.expose()],
             Self::Waived => [b"waived", &[]],
@@ -163,7 +182,7 @@ impl Primary {
         match self {
             Self::Password(typed) => Some(typed),
             Self::Relayed(relayed) => relayed.typed.as_ref(),
-            Self::MsChap2 { .. } | Self::MsChap2Change(_) | Self::Waived => None,
+            Self::MsChap2 { .. } | Self::MsChap2Change { .. } | Self::Waived => None,
         }
     }
 }
@@ -260,6 +279,13 @@ mod tests {
         assert_eq!(split(&digits, "pass12345x"), ("pass12345x".into(), None));
         assert_eq!(split(&CodeEntry::None, "pass,123456"), ("pass,123456".into(), None));
         assert_eq!(split(&CodeEntry::Challenge("Code:".into()), "pass,123456"), ("pass,123456".into(), None));
+    }
+
+    #[test]
+    fn r_090_a_response_is_not_told() {
+        let primary = Primary::MsChap2 { challenge: [251; 16], response: Box::new([252; 50]) };
+        let told = format!("{primary:?}");
+        assert!(!told.contains("251") && !told.contains("252"), "{told}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ use super::play::request;
 use super::play::rules;
 use super::play::said;
 use super::request::Primary;
+use super::request::Relayed;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Method;
@@ -153,6 +154,18 @@ fn m_19_an_account_disabled_while_the_question_was_open_stays_out() {
 fn m_23_a_code_is_not_looked_at_before_the_password_passed() {
     assert_eq!(last(strict(), Shape::Appended, vec![Event::Begin, Event::Hinted(Ok(Some(enrolled())))]), Action::Check);
     assert!(matches!(last(strict(), Shape::Appended, asked(enrolled(), [])), Action::Start(_)));
+}
+
+#[test]
+fn r_083_each_round_of_a_relayed_first_factor_begins_with_the_lock_and_the_name() {
+    let asks = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::More)), said(TYPED)];
+    let then = |events: Vec<Event>| last(strict(), Shape::Asks, asks.iter().cloned().chain(events).collect::<Vec<_>>());
+    assert_eq!(then(Vec::new()), Action::Hint);
+    assert_eq!(then(vec![Event::Hinted(Ok(Some(locked())))]), Action::Finish(Decision::Reject(Denial::Locked)));
+    assert_eq!(then(vec![Event::Hinted(Ok(Some(enrolled())))]), Action::Check);
+    let unnamed = Primary::Relayed(Relayed { packet: Secret::default(), proof: Secret::default(), typed: None, named: false });
+    let became_eap = asks.iter().take(3).cloned().chain([Event::Answer(unnamed)]).collect::<Vec<_>>();
+    assert_eq!(last(strict(), Shape::Asks, became_eap), Action::Finish(Decision::Reject(Denial::OutOfTurn)));
 }
 
 #[test]

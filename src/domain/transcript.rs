@@ -146,7 +146,7 @@ fn scene_request(words: &[&str]) -> AuthRequest {
             ("late", "") => request.dialogue.late_ms = 60_000,
             ("renews", "") => request.dialogue.change = true,
             ("mschap", "") => request.primary = Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
-            ("mschap_change", "") => request.primary = Primary::MsChap2Change(Secret::from("new")),
+            ("mschap_change", "") => request.primary = Primary::MsChap2Change { key: Vec::new(), change: Secret::from("new") },
             ("from", address) => request.source = Some(address.parse().unwrap()),
             other => panic!("no part of a request: {other:?}"),
         }

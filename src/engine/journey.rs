@@ -33,6 +33,7 @@ use crate::domain::Identity;
 use crate::domain::Method;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
+use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Secret;
@@ -111,14 +112,8 @@ impl Journey {
             let action = self.flow.next(self.engine.clock.now(), event);
             event = match action {
                 Action::Finish(decision) => return Ended::Decided(decision),
-                Action::Park(prompt) => {
-                    self.turn = None;
-                    return Ended::Parked(prompt);
-                }
-                Action::Relay => {
-                    self.turn = None;
-                    return Ended::Relayed;
-                }
+                Action::Park(prompt) => return Ended::Parked(prompt),
+                Action::Relay => return Ended::Relayed,
                 action => {
                     let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
                     // Nothing new is begun for nobody.
@@ -159,6 +154,7 @@ impl Journey {
 
     /// Who the typed name would be, and our turn with that identity: failures are counted one after the other (M-06).
     async fn hint(&mut self) -> Event {
+        self.entry = None;
         let Some(check) = self.check.clone() else {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
@@ -200,14 +196,16 @@ impl Journey {
     fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
         let now = Instant::now();
         let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
-        let whence = Whence::of_seat(self.flow.request());
+        let whence = Whence::of_seat(self.flow.request()).with_key(&self.aside.change_key);
         let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
         if given { Ok(()) } else { Err(CommitError::Outage) }
     }
 
     fn take_leave(&self) -> Option<Identity> {
         let who = &self.entry.as_ref()?.identity;
-        let whence = Whence::of_seat(self.flow.request());
+        let Primary::MsChap2Change { key, .. } = &self.flow.request().primary else { return None };
+        // One that answers to something else takes nothing away.
+        let whence = Whence::of_seat(self.flow.request()).with_key(key);
         let taken = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence);
         taken.map(|()| who.clone())
     }
@@ -343,17 +341,22 @@ impl Journey {
         }
     }
 
-    /// What is kept of a login that waits for a person until `until`.
-    pub(super) fn into_car(self, until: Instant) -> Car {
-        Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until }
+    /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
+    /// else is out on the phone.
+    pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
+        let car = Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until };
+        (car, self.turn)
     }
 
     pub(super) fn flow(&self) -> &Flow {
         &self.flow
     }
 
-    pub(super) fn aside(&self) -> &Aside {
-        &self.aside
+    /// What the first factor says with its question. Once it is handed out its attributes are of no more use here.
+    pub(super) fn hand_out(&mut self) -> Aside {
+        let said = self.aside.clone();
+        self.aside.attributes = Secret::default();
+        said
     }
 
     pub(super) fn drop_for(self, outage: Outage) -> Outcome {

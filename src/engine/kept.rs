@@ -30,6 +30,7 @@ pub(super) struct Whence {
     client: String,
     seat: Vec<u8>,
     asker: Vec<u8>,
+    key: Vec<u8>,
     source: Option<IpAddr>,
 }
 
@@ -41,7 +42,12 @@ impl Whence {
 
     /// What an answer must have in common.
     pub(super) fn of_seat(request: &AuthRequest) -> Self {
-        Self { door: request.door, client: request.client.clone(), seat: request.seat.clone(), asker: Vec::new(), source: None }
+        Self { door: request.door, client: request.client.clone(), seat: request.seat.clone(), asker: Vec::new(), key: Vec::new(), source: None }
+    }
+
+    /// And what else must come with it.
+    pub(super) fn with_key(self, key: &[u8]) -> Self {
+        Self { key: key.to_vec(), ..self }
     }
 }
 

@@ -265,7 +265,7 @@ impl Engine {
         });
     }
 
-    fn conclude(self: &Arc<Self>, journey: Journey, ended: Ended) -> Outcome {
+    fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
         match ended {
             Ended::Decided(decision) => journey.conclude(decision),
             Ended::GivenUp => journey.drop_for(Outage::Fault),
@@ -273,33 +273,37 @@ impl Engine {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
                 let shown = !journey.flow().asks_for_password();
-                self.park(journey, &self.parked, |state, _, keep| Outcome::Challenge { state, prompt, shown, keep })
+                self.park(journey, &self.parked, |state, keep| Outcome::Challenge { state, prompt, shown, keep })
             }
-            Ended::Relayed => self.park(journey, &self.asked, |state, aside, _| Outcome::Relayed { state, aside }),
+            Ended::Relayed => {
+                let aside = Arc::new(journey.hand_out());
+                self.park(journey, &self.asked, |state, _| Outcome::Relayed { state, aside })
+            }
         }
     }
 
-    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>, Duration) -> Outcome) -> Outcome {
+    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Duration) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
-        let aside = Arc::new(journey.aside().clone());
         let now = Instant::now();
         let mut parked = place.lock().unwrap_or_else(PoisonError::into_inner);
         let until = parked.until(now);
-        let car = journey.into_car(until);
+        let (car, turn) = journey.into_car(until);
         let rings = car.open.is_some();
         let kept = parked.put(now, state, car);
         drop(parked);
+        drop(turn);
         if rings {
             self.sweep_at(until);
         }
         self.count_parked();
-        if kept {
-            told(Secret::new(state.to_vec()), aside, until.saturating_duration_since(now))
-        } else {
-            tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
-            Outcome::dropped(Outage::Full)
+        match kept {
+            Ok(()) => told(Secret::new(state.to_vec()), until.saturating_duration_since(now)),
+            Err(car) => {
+                tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
+                Journey::resumed(Arc::clone(self), *car, Duration::ZERO).drop_for(Outage::Full)
+            }
         }
     }
 

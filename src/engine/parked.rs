@@ -62,10 +62,10 @@ impl Parked {
         now.checked_add(self.keep).unwrap_or(now)
     }
 
-    /// Keeps a flow under a State that nobody can guess; `false` when all places are taken.
+    /// Keeps a flow under a State that nobody can guess; gives it back when all places are taken.
     ///
     /// A flow in which nothing is proven yet anybody can make: where all places are taken by such, the oldest goes.
-    pub(super) fn put(&mut self, now: Instant, state: State, car: Car) -> bool {
+    pub(super) fn put(&mut self, now: Instant, state: State, car: Car) -> Result<(), Box<Car>> {
         self.sweep(now);
         let who = car.flow.proven().cloned();
         if let Some(who) = &who
@@ -76,10 +76,10 @@ impl Parked {
         }
         if self.flows.len() >= self.count_max {
             if who.is_some() {
-                return false;
+                return Err(Box::new(car));
             }
             while self.flows.len() >= self.count_max {
-                let Some((_, oldest)) = self.oldest.pop_front() else { return false };
+                let Some((_, oldest)) = self.oldest.pop_front() else { return Err(Box::new(car)) };
                 self.remove(&oldest);
             }
         }
@@ -91,7 +91,7 @@ impl Parked {
             self.by_identity.entry(who).or_default().push_back(state);
         }
         self.flows.insert(state, car);
-        true
+        Ok(())
     }
 
     /// Takes the flow out, for whoever was asked and in time. A State that was shown is used up whatever comes of it.

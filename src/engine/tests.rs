@@ -108,8 +108,11 @@ impl PrimaryCheck for World {
         let entry = entry.unwrap();
         let expired = || Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::PasswordExpired });
         match &request.primary {
-            Primary::MsChap2 { .. } => return expired(),
-            Primary::MsChap2Change(_) => return Ok(Checked::Passed(entry.identity.clone())),
+            Primary::MsChap2 { .. } => {
+                aside.change_key = b"C".to_vec();
+                return expired();
+            }
+            Primary::MsChap2Change { .. } => return Ok(Checked::Passed(entry.identity.clone())),
             Primary::Password(_) | Primary::Relayed(_) | Primary::Waived => {}
         }
         match request.primary.typed().unwrap().expose() {

@@ -41,6 +41,7 @@ use self::servers::Scripted;
 use self::servers::Tls;
 
 const UNKNOWN: PrimaryError = PrimaryError::Refused { who: None, why: Refused::UnknownName };
+const UNCLEAR: PrimaryError = PrimaryError::Refused { who: None, why: Refused::UnclearName };
 const AWAY: PrimaryError = PrimaryError::Outage(Outage::Directory);
 const FAULT: PrimaryError = PrimaryError::Outage(Outage::Fault);
 
@@ -152,19 +153,20 @@ async fn l_072_the_other_forms_are_refused_without_asking() {
         "*",
         &"a".repeat(300),
     ] {
-        assert_eq!(corp.resolve(login).await, Err(UNKNOWN), "{login:?}");
+        assert_eq!(corp.resolve(login).await, Err(UNCLEAR), "{login:?}");
     }
     assert_eq!((lab.searches(), lab.binds()), (0, 0));
-    for login in [
-        "nobody",
-        "nobody@example.test",
-        "alice@EXAMPLE",
-        "Alice Archer",
-        "CN=nobody,DC=example,DC=test",
-        "CN=Box Machine,CN=Users,DC=example,DC=test",
-        "(alice",
+    for (login, why) in [
+        ("nobody", UNKNOWN),
+        ("nobody@example.test", UNKNOWN),
+        // A controller takes this for alice.
+        ("alice@EXAMPLE", UNCLEAR),
+        ("Alice Archer", UNKNOWN),
+        ("CN=nobody,DC=example,DC=test", UNCLEAR),
+        ("CN=Box Machine,CN=Users,DC=example,DC=test", UNCLEAR),
+        ("(alice", UNKNOWN),
     ] {
-        assert_eq!(corp.resolve(login).await, Err(UNKNOWN), "{login:?}");
+        assert_eq!(corp.resolve(login).await, Err(why), "{login:?}");
     }
     assert_eq!(lab.searches(), 7);
 }
@@ -212,7 +214,11 @@ async fn l_010_an_empty_password_never_leaves_us() {
 async fn m_15_two_objects_with_one_mail_address_are_nobody() {
     let lab = lab();
     let ldap = directory::open(Settings { kind: Kind::Ldap, ..settings(&[format!("ldap://{}", lab.address())]) }).unwrap();
-    assert_eq!(ldap.resolve("alice@example.test").await, Err(UNKNOWN));
+    assert_eq!(ldap.resolve("alice@example.test").await, Err(UNCLEAR));
+    assert_eq!(ldap.resolve("nobody").await, Err(UNKNOWN));
+    for stripped in ["alice@elsewhere.test", r"EXAMPLE\alice"] {
+        assert_eq!(ldap.resolve(stripped).await, Err(UNCLEAR), "others may strip a realm off: {stripped}");
+    }
     let alice = ldap.resolve("alice").await.unwrap();
     let emil = ldap.resolve("emil@example.test").await.unwrap();
     assert_eq!((emil.name.as_str(), ldap.proof()), ("emil", Proof::OwnEntry("entryUUID")));

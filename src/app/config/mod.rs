@@ -167,8 +167,8 @@ pub struct UpstreamSettings {
     pub login: upstream::Settings,
     /// Where accounting goes.
     pub accounting: Option<upstream::Settings>,
-    /// `user_name`: after EAP its User-Name is the name that was authenticated.
-    pub names_inner: bool,
+    /// `user_name`: what its User-Name is worth after EAP.
+    pub names: upstream::EapNames,
 }
 
 /// One `[policy.NAME]`.

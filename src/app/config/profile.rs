@@ -200,8 +200,8 @@ const PROFILES: &[Profile] = &[
         note: "waits 5 s a try; Windows stores what was typed, with the code in it",
         ..MUTE
     },
-    // 3 s are compiled in, for one packet; 5 s is the least a client can have. It never signs, no release does, so there is nothing to observe. It tells no
-    // address of the person and asks from another port each time, so nobody could say whose try comes next: a late approval is nobody's.
+    // 3 s are compiled in, for one packet; 5 s is the least a client can have. Nothing tells its people apart, so no approval counts later. It never signs, no
+    // release does, so there is nothing to observe. It knows no address but its own.
     Profile {
         name: "postgresql",
         patience: seconds(5),

@@ -67,7 +67,8 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
     let integrity = section.find("integrity").and_then(|value| value.word(INTEGRITY)).unwrap_or(Integrity::Require);
     let timeout = section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(UPSTREAM_TIMEOUT);
     let tries = section.find("tries").and_then(|value| value.number(1..=10)).unwrap_or(UPSTREAM_TRIES);
-    let names_inner = section.find("user_name").and_then(|value| value.word(&[("inner", true), ("outer", false)])).unwrap_or(false);
+    let words = [("inner", upstream::EapNames::Inner), ("outer", upstream::EapNames::Outer), ("certificate", upstream::EapNames::Certificate)];
+    let names = section.find("user_name").and_then(|value| value.word(&words)).unwrap_or_default();
     if over_tls && tls.is_none() {
         return None;
     }
@@ -77,7 +78,7 @@ fn upstream(name: &str, section: &Section<'_>, sources: &Sources) -> Option<supe
         Some(servers) => Some(upstream::Settings { name: format!("{name} accounting"), servers: servers?, ..login.clone() }),
         None => None,
     };
-    Some(super::UpstreamSettings { login, accounting, names_inner })
+    Some(super::UpstreamSettings { login, accounting, names })
 }
 
 fn servers(value: &Value<'_>) -> Option<Vec<upstream::Server>> {

@@ -37,6 +37,7 @@ use self::target::Question;
 use self::target::Target;
 
 pub use self::primary::ByUpstream;
+pub use self::primary::EapNames;
 pub use self::server::Server;
 pub use self::server::ServerError;
 pub use self::server::Transport;
@@ -196,8 +197,8 @@ pub struct Answer {
     pub state: Option<Secret>,
     /// All that it says about the person, and to the person.
     pub carried: Carried,
-    /// Whom the server let in, by its own word: every User-Name there is, in order.
-    pub user_names: Vec<String>,
+    /// Whom the server let in, by its own word: every User-Name there is, in order. `None`: one of them is not UTF-8, so nobody knows whom it means.
+    pub user_names: Option<Vec<String>>,
 }
 
 /// Why there is no answer.

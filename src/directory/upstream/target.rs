@@ -212,7 +212,7 @@ impl Ear {
         if carried.unreadable() > 0 {
             warn!(server = self.health.label(), count = carried.unreadable(), "left out attributes of a reply whose hidden value cannot be read");
         }
-        let user_names = reply.attributes().all(attr::USER_NAME).filter_map(|name| name.text()).map(str::to_owned).collect();
+        let user_names = reply.attributes().all(attr::USER_NAME).map(|name| name.text().map(str::to_owned)).collect();
         Answer { code: reply.code(), server: self.rank, state: reply.state().map(|state| Secret::new(state.to_vec())), carried, user_names }
     }
 

@@ -51,7 +51,7 @@ impl PrimaryCheck for ByWinbind {
         let Some(entry) = entry else { return Err(PrimaryError::Outage(Outage::Fault)) };
         let (challenge, response) = match &request.primary {
             Primary::MsChap2 { challenge, response } => (*challenge, Response::read(response.as_slice()).map_err(|_| PrimaryError::Outage(Outage::Fault))?),
-            Primary::MsChap2Change(packet) => self.renew(entry, packet, aside).await?,
+            Primary::MsChap2Change { change, .. } => self.renew(entry, change, aside).await?,
             Primary::Password(password) => return self.directory.authenticate(entry, password).await.map(Checked::Passed),
             Primary::Relayed(_) | Primary::Waived => return Err(PrimaryError::Outage(Outage::Fault)),
         };
@@ -70,6 +70,7 @@ impl PrimaryCheck for ByWinbind {
             }
             Err(WinbindError::Refused(why)) => {
                 aside.refusal = said_no(failure(why)).map_err(fault)?;
+                aside.change_key = next_challenge.to_vec();
                 Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why })
             }
             Err(WinbindError::Outage(outage)) => Err(PrimaryError::Outage(outage)),
@@ -121,7 +122,7 @@ fn error(failure: Failure, ident: u8, challenge: &[u8; 16]) -> Result<Secret, To
 /// knows the password.
 fn failure(why: Refused) -> Failure {
     match why {
-        Refused::LockedOut | Refused::UnknownName | Refused::WrongPassword => Failure::Authentication,
+        Refused::LockedOut | Refused::UnclearName | Refused::UnknownName | Refused::WrongPassword => Failure::Authentication,
         Refused::AccountExpired | Refused::Disabled => Failure::Disabled,
         Refused::MustChange | Refused::PasswordExpired => Failure::Expired,
         Refused::NotNow => Failure::Hours,
@@ -254,6 +255,8 @@ mod tests {
             assert_eq!(checked, Err(PrimaryError::Refused { who: Some(Identity("S-1-5-18".to_owned())), why }));
             let error = String::from_utf8(attribute(&aside.refusal, attr::MS_CHAP_ERROR)).unwrap();
             assert!(error.starts_with(&format!("\u{7}E={code} R=0 C=")) && error.ends_with(" V=3 M=Access denied."), "{error}");
+            let key: String = aside.change_key.iter().map(|byte| format!("{byte:02X}")).collect();
+            assert!(error.contains(&format!(" C={key} ")), "a change answers to what the client was sent");
             assert!(aside.attributes.is_empty());
         }
     }

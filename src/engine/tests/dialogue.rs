@@ -257,13 +257,15 @@ async fn r_095_a_password_is_changed_once_by_whom_a_second_factor_gave_leave() {
     let (world, engine) = world();
     let ask = |seat: u8, primary: Primary| begin(&world, &engine, Method::Push, hashed(seat, primary)).outcome();
     let expired = || Primary::MsChap2 { challenge: [1; 16], response: Box::new([2; 50]) };
-    let change = || Primary::MsChap2Change("blob".into());
+    let keyed = |key: &[u8]| Primary::MsChap2Change { key: key.to_vec(), change: "blob".into() };
+    let change = || keyed(b"C");
     let unasked = Decision::Reject(Denial::NotPermitted);
     assert!(decided(&ask(1, change()).await, &unasked));
     assert_eq!(world.checks.load(Ordering::SeqCst), 0, "without leave nobody is asked");
     approve(&world);
     assert!(decided(&ask(1, expired()).await, &Decision::Reject(Denial::MustChange)));
     assert!(decided(&ask(2, change()).await, &unasked), "another seat");
+    assert!(decided(&ask(1, keyed(b"D")).await, &unasked), "another session");
     assert!(accepted(&ask(1, change()).await));
     assert!(decided(&ask(1, change()).await, &unasked), "once");
     approve(&world);

@@ -50,7 +50,7 @@ impl Refusal {
             PrimaryError::Outage(_) => {
                 Self::unavailable(format!("the directory {directory:?} cannot be asked"), "the server's log says why; ask again when it can")
             }
-            PrimaryError::Refused { why: Refused::UnknownName, .. } => Self::absent(
+            PrimaryError::Refused { why: Refused::UnclearName | Refused::UnknownName, .. } => Self::absent(
                 format!("nobody in the directory {directory:?} has the name {login:?}, or more than one has"),
                 r"write it as the directory does: the short name, DOMAIN\name or name@domain",
             ),

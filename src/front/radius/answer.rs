@@ -74,13 +74,13 @@ impl Writer {
         reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt(carried)?).map(Reply::AtOnce)
     }
 
-    /// What the first factor's server said goes as it is and without a delay of ours; all else is one text, after the same time.
+    /// What the first factor's server said goes as it is, all else is one text; all of it after the same time from the request's arrival, of which a delay
+    /// of the server's own is a part: who hears sooner would know that it was the password.
     fn rejected(&self, denial: Denial, aside: &Aside) -> Result<Reply, TooLong> {
-        let carried = carried(&aside.refusal)?;
+        let carried = fitting(denial, carried(&aside.refusal)?);
         if aside.refused_there {
-            return self.refusal(None, &carried).map(Reply::AtOnce);
+            return self.refusal(None, &carried).map(Reply::Delayed);
         }
-        let carried = fitting(denial, carried);
         let enrol = self.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled).map(|url| format!("{REFUSED} To enrol, go to {url}"));
         self.refusal(Some(enrol.as_deref().unwrap_or(REFUSED)), &carried).map(Reply::Delayed)
     }
@@ -139,10 +139,11 @@ fn question(shown: bool, keep: Duration) -> Result<Carried, TooLong> {
 }
 
 /// What the first factor said beside its no, where this is its no. That a password has run out invites the client to change it, so it is told to those
-/// alone whose second factor passed.
+/// alone whose second factor passed; and so is an error that we cannot read and the client perhaps can.
 fn fitting(denial: Denial, refusal: Carried) -> Carried {
-    let error = refusal.vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR).next().and_then(mschap::Failure::told);
-    let invites = error == Some(mschap::Failure::Expired);
+    let invites = refusal
+        .vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR)
+        .any(|error| mschap::Failure::told(error).is_none_or(|failure| failure == mschap::Failure::Expired));
     let first_factors = matches!(denial, Denial::BadCredential | Denial::Disabled | Denial::Locked | Denial::MustChange | Denial::NotPermitted);
     if first_factors && (!invites || denial == Denial::MustChange) { refusal } else { Carried::default() }
 }

@@ -7,6 +7,7 @@ use super::Charset;
 use super::Client;
 use super::First;
 use crate::domain::Appended;
+use crate::domain::Approval;
 use crate::domain::AuthRequest;
 use crate::domain::CodeEntry;
 use crate::domain::Dialogue;
@@ -50,6 +51,8 @@ pub(super) enum Unfit {
     NoCredential,
     /// CHAP, MS-CHAP or EAP where the first factor cannot check it, or beside a password.
     OtherCredential,
+    /// A server behind us would change the password before the second factor passed.
+    PasswordChange,
 }
 
 impl Unfit {
@@ -64,6 +67,7 @@ impl Unfit {
             Self::NasAddress => "nas_address",
             Self::NoCredential => "no_credential",
             Self::OtherCredential => "other_credential",
+            Self::PasswordChange => "password_change",
         }
     }
 }
@@ -99,7 +103,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         return Err(Unfit::Ambiguous);
     }
     let login = request.text(attr::USER_NAME).filter(|name| !name.chars().any(char::is_control)).ok_or(Unfit::BadName)?.to_owned();
-    let Given { primary, appended, can_answer } = given(request, client)?;
+    let Given { primary, appended, can_answer, types } = given(request, client)?;
     let seat = seat(request);
     if let Some(state) = request.state() {
         return Ok(Errand::Answer(Answer { state: Secret::new(state.to_vec()), client: client.name.clone(), login, seat, said: primary }));
@@ -111,16 +115,24 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         CodeEntry::Challenge(text) if can_answer => Some(text.clone()),
         _ => None,
     };
+    let asker = asker(request, &primary, peer);
     Ok(Errand::Begin(Box::new(AuthRequest {
         door: Door::Radius,
         client: client.name.clone(),
         login,
         primary,
         appended,
-        dialogue: Dialogue { prompt, menu: client.menu, approval: client.approval, late_ms: client.late_ms, change: false },
+        dialogue: Dialogue {
+            prompt,
+            menu: client.menu && types,
+            approval: if types { client.approval } else { Approval::Wait },
+            // Nobody else may take a question over that stays out.
+            late_ms: if asker.is_empty() { client.late_ms } else { 0 },
+            change: false,
+        },
         source: source(request, client),
         seat,
-        asker: asker(request, client, peer),
+        asker,
     })))
 }
 
@@ -128,8 +140,10 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
 struct Given {
     primary: Primary,
     appended: Option<Appended>,
-    /// The client sends what a person types, so a text challenge can be answered.
+    /// A challenge can be answered.
     can_answer: bool,
+    /// And with any text, not with a code alone: the client sends what a person types.
+    types: bool,
 }
 
 fn given(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
@@ -147,10 +161,10 @@ fn by_password(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     }
     let typed = password(request, client)?.ok_or(Unfit::NoCredential)?;
     if request.state().is_some() {
-        return Ok(Given { primary: Primary::Password(typed), appended: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(typed), appended: None, can_answer: true, types: true });
     }
     let (password, appended) = client.code.split(&typed);
-    Ok(Given { primary: Primary::Password(password), appended, can_answer: true })
+    Ok(Given { primary: Primary::Password(password), appended, can_answer: true, types: true })
 }
 
 /// MS-CHAPv2, or a password in clear. Some clients put the answer to a challenge where the response would be.
@@ -162,15 +176,20 @@ fn by_ms_chap2(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
         return Err(Unfit::OtherCredential);
     }
     if let Some(code) = answered_in_response(request, client) {
-        return Ok(Given { primary: Primary::Password(code), appended: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(code), appended: None, can_answer: true, types: true });
     }
-    if request.ms_chap2().is_none() && request.ms_chap2_cpw().is_some() {
+    if let (None, Some(change)) = (request.ms_chap2(), request.ms_chap2_cpw()) {
         let packet = Forward::of(request, client.secret.expose()).map_err(|_| Unfit::BadPassword)?;
-        return Ok(Given { primary: Primary::MsChap2Change(Secret::new(packet.as_bytes().to_vec())), appended: None, can_answer: false });
+        return Ok(Given {
+            primary: Primary::MsChap2Change { key: change.challenge.to_vec(), change: Secret::new(packet.as_bytes().to_vec()) },
+            appended: None,
+            can_answer: false,
+            types: false,
+        });
     }
     let proof = request.ms_chap2().ok_or(Unfit::NoCredential)?;
     let primary = Primary::MsChap2 { challenge: *proof.challenge, response: Box::new(*proof.bytes) };
-    Ok(Given { primary, appended: None, can_answer: client.code_in_ms_chap2 })
+    Ok(Given { primary, appended: None, can_answer: client.code_in_ms_chap2, types: false })
 }
 
 /// Whatever there is, for a server behind us: it knows what to make of it.
@@ -179,6 +198,10 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
     // An EAP-Request from the NAS's side: RFC 3579 §2.6.2.
     if eap.as_ref().is_some_and(|packet| packet.first() == Some(&EAP_REQUEST)) {
         return Err(Unfit::BadEap);
+    }
+    // Done there before anybody was asked for a second factor.
+    if changes_password(request, eap.as_deref()) {
+        return Err(Unfit::PasswordChange);
     }
     let typed = password(request, client)?;
     if typed.is_some() && request.has_other_credential() {
@@ -198,14 +221,19 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
         forward = forward.with_password(password.expose()).map_err(|_| Unfit::BadPassword)?;
         appended = cut;
     }
-    let proof = Secret::new(
-        forward.attributes().iter().filter(|attribute| CREDENTIALS.contains(&attribute.kind)).flat_map(|attribute| attribute.value.to_vec()).collect(),
-    );
+    let proof = proof(&forward);
     let code = answered_in_response(request, client);
-    let can_answer = typed.is_some() || client.code_in_ms_chap2 && request.ms_chap2().is_some();
+    let types = typed.is_some();
+    let can_answer = types || client.code_in_ms_chap2 && request.ms_chap2().is_some();
     let typed = code.or(typed);
     let packet = Secret::new(forward.as_bytes().to_vec());
-    Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), appended, can_answer })
+    Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), appended, can_answer, types })
+}
+
+/// Whether a password is to be changed, by MS-CHAP in any version (RFC 2548 §2.1.3, §2.1.4, §2.3.4) or by EAP-MSCHAPv2. What goes on in a tunnel nobody sees.
+fn changes_password(request: &Request<'_>, eap: Option<&[u8]>) -> bool {
+    let by_eap = eap.is_some_and(|packet| (packet.get(4), packet.get(5)) == (Some(&EAP_MSCHAPV2), Some(&EAP_MSCHAPV2_CHANGE)));
+    by_eap || CHANGES.into_iter().any(|kind| request.attributes().vendor(attr::VENDOR_MICROSOFT, kind).next().is_some())
 }
 
 /// The client has checked the password itself: what comes in its place can only be the code, or nothing.
@@ -215,10 +243,10 @@ fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     }
     let typed = password(request, client)?;
     if request.state().is_some() {
-        return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), appended: None, can_answer: true });
+        return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), appended: None, can_answer: true, types: true });
     }
     let appended = typed.and_then(|typed| Appended::alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
-    Ok(Given { primary: Primary::Waived, appended, can_answer: true })
+    Ok(Given { primary: Primary::Waived, appended, can_answer: true, types: true })
 }
 
 /// The answer to a challenge in an MS-CHAP2-Response: six digits (FortiGate).
@@ -254,17 +282,32 @@ fn seat(request: &Request<'_>) -> Vec<u8> {
     seat
 }
 
-/// Who asks. Without Calling-Station-Id all people of a NAS look alike, and one who knows another's password could join that one's login and take
-/// its approval; so there it must come from the same port, and over TLS, where all come from one port, be the same request.
-fn asker(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Vec<u8> {
-    if request.first(attr::CALLING_STATION_ID).is_some() {
+/// Who asks, where the seat does not tell. Whoever knows another's password could join that one's login and take its approval, were the two alike: and so are
+/// all people of a NAS that sends no Calling-Station-Id, all who begin EAP under one anonymous name, and all logins without a credential. Such a one is the
+/// same only as the very same request.
+fn asker(request: &Request<'_>, primary: &Primary, peer: SocketAddr) -> Vec<u8> {
+    let proves = match primary {
+        Primary::Relayed(relayed) => relayed.named && !relayed.proof.is_empty(),
+        Primary::Waived => false,
+        Primary::MsChap2 { .. } | Primary::MsChap2Change { .. } | Primary::Password(_) => true,
+    };
+    if proves && request.first(attr::CALLING_STATION_ID).is_some() {
         return Vec::new();
     }
     let mut asker = peer.to_string().into_bytes();
-    if client.certificate.is_some() {
-        asker.extend_from_slice(request.authenticator());
-    }
+    asker.extend_from_slice(request.authenticator());
     asker
+}
+
+/// The credentials of a request, each with its kind and length, so that no two sets look alike.
+fn proof(forward: &Forward) -> Secret {
+    let mut proof = Vec::with_capacity(forward.as_bytes().len());
+    for attribute in forward.attributes().iter().filter(|attribute| CREDENTIALS.contains(&attribute.kind)) {
+        // An attribute's value is shorter than 256 octets; longer ones of RADIUS/1.1 do not exist.
+        proof.extend([attribute.kind, u8::try_from(attribute.value.len()).unwrap_or(u8::MAX)]);
+        proof.extend_from_slice(attribute.value);
+    }
+    Secret::new(proof)
 }
 
 /// Where the person is, as the client's chosen attribute tells; nothing where it tells no address, or two.
@@ -300,3 +343,8 @@ const ONCE: [u8; 7] =
 const CREDENTIALS: [u8; 6] = [attr::USER_PASSWORD, attr::CHAP_PASSWORD, attr::CHAP_CHALLENGE, attr::ARAP_PASSWORD, attr::EAP_MESSAGE, attr::VENDOR_SPECIFIC];
 /// The code of an EAP packet that asks (RFC 3748 §4).
 const EAP_REQUEST: u8 = 1;
+/// EAP-MSCHAPv2, and its operation that changes a password.
+const EAP_MSCHAPV2: u8 = 26;
+const EAP_MSCHAPV2_CHANGE: u8 = 7;
+/// Microsoft's attributes that change a password: MS-CHAP-CPW-1, MS-CHAP-CPW-2, MS-CHAP2-CPW.
+const CHANGES: [u8; 3] = [3, 4, attr::MS_CHAP2_CPW];

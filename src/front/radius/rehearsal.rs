@@ -97,6 +97,9 @@ impl Client {
         if typed.password.is_some() && matches!(self.first, First::MsChap2(_)) {
             return Err("this client sends MS-CHAPv2, and a password alone is none: leave it out, and the first factor is taken as passed".to_owned());
         }
+        if typed.code.is_some() && matches!((&self.first, &self.code), (First::MsChap2(_), CodeEntry::Append(_) | CodeEntry::AppendDigits(_))) {
+            return Err("this client sends MS-CHAPv2, and nothing can be typed behind such a password".to_owned());
+        }
         if let First::Waived(_) = self.first {
             return Ok(match &self.code {
                 CodeEntry::Challenge(_) => (None, typed.code.cloned()),
@@ -210,6 +213,8 @@ mod tests {
         assert!(said(latin, &Typed { password: Some(&password), ..typed(None) }).contains("latin1"));
         let ms_chap = Client { first: First::MsChap2(World::new()), ..fixture() };
         assert!(said(ms_chap, &Typed { password: Some(&password), ..typed(None) }).contains("MS-CHAPv2"));
+        let ms_chap = Client { first: First::MsChap2(World::new()), code: CodeEntry::Append(",".into()), ..fixture() };
+        assert!(said(ms_chap, &typed(Some(&"123456".into()))).contains("behind such a password"));
         let made = fixture().make_up(&Typed { login: "al\nice", ..typed(None) }).unwrap();
         assert_eq!(made.request.unwrap_err(), "bad_name");
     }

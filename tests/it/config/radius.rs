@@ -5,6 +5,7 @@ use std::time::Duration;
 use vestibule::app::config::AccountingTo;
 use vestibule::app::config::Config;
 use vestibule::app::config::FirstFactor;
+use vestibule::directory::upstream::EapNames;
 use vestibule::domain::Approval;
 use vestibule::domain::CodeEntry;
 use vestibule::front::radius::Charset;
@@ -116,12 +117,12 @@ fn a_server_behind_us_is_read_and_its_mistakes_are_told() {
     let config = loaded(&text);
     let upstream = &config.upstreams[0];
     assert_eq!((upstream.login.timeout, upstream.login.tries, upstream.login.integrity), (Duration::from_secs(5), 3, Integrity::Optional));
-    assert!(upstream.names_inner && upstream.accounting.as_ref().unwrap().servers.len() == 1);
+    assert!(upstream.names == EapNames::Inner && upstream.accounting.as_ref().unwrap().servers.len() == 1);
     assert_eq!(config.radius_clients[0].accounting, AccountingTo::Upstream("nps".into()));
     let usual = loaded(&first("{ upstream = \"nps\" }", ""));
     let upstream = &usual.upstreams[0];
     assert_eq!((upstream.login.timeout, upstream.login.tries, upstream.login.integrity), (Duration::from_secs(3), 2, Integrity::Require));
-    assert!(!upstream.names_inner && upstream.accounting.is_none());
+    assert!(upstream.names == EapNames::Outer && upstream.accounting.is_none());
 
     let nps = |line: &str| first("{ upstream = \"nps\" }", "").replace("servers = [\"10.0.0.11:1812\"]", line);
     all_wrong(&[

@@ -8,6 +8,7 @@ use crate::domain::*;
 use crate::ports::*;
 
 use super::super::ByUpstream;
+use super::super::EapNames;
 use super::*;
 use crate::directory::identify::Identify;
 use crate::directory::identify::stranger;
@@ -23,9 +24,10 @@ impl Directory for People {
     }
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         match login {
-            "alice" | "CORP\\alice" => {
+            "alice" | "a.archer" | "CORP\\alice" => {
                 Ok(Entry { directory: "corp".into(), identity: alice(), dn: String::new(), name: "alice".into(), mail: None, phone: None })
             }
+            spelled if spelled.contains(['@', '\\']) => Err(PrimaryError::Refused { who: None, why: Refused::UnclearName }),
             _ => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         }
     }
@@ -72,7 +74,7 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
 async fn desk() -> (Lab, ByUpstream) {
     let lab = Lab::new().await;
     let upstream = upstream(&[&lab], 5, 1);
-    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)), names_inner: false })
+    (lab, ByUpstream { upstream, identify: Identify::ByDirectory(Arc::new(People)), names: EapNames::Outer })
 }
 
 /// One login as the engine does it, up to the end of the check; the server accepts with this User-Name.
@@ -82,7 +84,8 @@ async fn accepted(login: &str, about: &str, named: bool, accept: Option<&str>) -
 
 async fn told(login: &str, about: &str, named: bool, accept: Option<&str>, names_inner: bool) -> Result<Checked, PrimaryError> {
     let (lab, check) = desk().await;
-    let check = ByUpstream { names_inner, ..check };
+    let names = if names_inner { EapNames::Inner } else { EapNames::Outer };
+    let check = ByUpstream { names, ..check };
     let request = request(login, about, named);
     let entry = check.resolve(&request).await?;
     let mut aside = Aside::default();
@@ -97,17 +100,20 @@ async fn told(login: &str, about: &str, named: bool, accept: Option<&str>, names
     }
 }
 
-fn unknown() -> Result<Checked, PrimaryError> {
-    Err(PrimaryError::Refused { who: None, why: Refused::UnknownName })
+fn unclear() -> Result<Checked, PrimaryError> {
+    Err(PrimaryError::Refused { who: None, why: Refused::UnclearName })
 }
 
 #[tokio::test(start_paused = true)]
 async fn r_087_an_outer_eap_identity_never_becomes_the_account() {
     assert_eq!(accepted("anonymous", "anonymous", false, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())));
-    assert_eq!(accepted("alice", "alice", false, None).await, unknown(), "an outer name proves nothing, whatever it says");
-    assert_eq!(accepted("alice", "alice", false, Some("Alice ")).await, unknown(), "a server may just send back what it was sent");
-    assert_eq!(told("alice", "alice", false, Some("alice"), true).await, Ok(Checked::Passed(alice())), "unless it is known not to");
-    assert_eq!(told("alice", "alice", false, None, true).await, unknown());
+    assert_eq!(accepted("alice", "alice", false, None).await, unclear(), "an outer name proves nothing, whatever it says");
+    assert_eq!(accepted("alice", "alice", false, Some("Alice ")).await, unclear(), "a server may just send back what it was sent");
+    assert_eq!(accepted("alice@corp", "alice", false, Some("alice")).await, unclear(), "with its realm stripped off");
+    assert_eq!(accepted("ghost@corp", "ghost", false, Some("ghost")).await, unclear(), "nor is it somebody without an account");
+    assert_eq!(accepted("a.archer", "a.archer", false, Some("alice")).await, unclear(), "in another spelling of the same account");
+    assert_eq!(told("alice", "alice", false, None, true).await, unclear());
+    assert_eq!(told("alice", "alice", false, Some("alice"), true).await, unclear(), "without a tunnel there is no inner name");
     assert_eq!(accepted("alice", "alice", false, Some("nobody")).await, Ok(Checked::Passed(stranger("nobody"))));
 }
 
@@ -115,8 +121,10 @@ async fn r_087_an_outer_eap_identity_never_becomes_the_account() {
 async fn m_20_the_name_that_the_server_let_in_counts_and_is_looked_up() {
     assert_eq!(accepted("alice", "alice", true, None).await, Ok(Checked::Passed(alice())));
     assert_eq!(accepted("alice", "alice", true, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())));
+    assert_eq!(accepted("alice", "alice", true, Some("mallory")).await, unclear(), "somebody we know was asked about, somebody we do not was let in");
+    assert_eq!(accepted("EXAMPLE\\alice", "EXAMPLE\\alice", true, None).await, unclear(), "another spelling of alice is not somebody without an account");
+    assert_eq!(accepted("mallory", "mallory", true, Some("mallory@corp")).await, unclear());
     let mallory = Ok(Checked::Passed(stranger("mallory")));
-    assert_eq!(accepted("alice", "alice", true, Some("mallory")).await, mallory, "somebody without an account, and not alice");
     assert_eq!(accepted("mallory", "mallory", true, None).await, mallory);
     assert_eq!(accepted("alice", "mallory", true, None).await, Err(PrimaryError::Outage(Outage::Fault)), "asked about somebody else");
 }
@@ -157,4 +165,64 @@ async fn silence_is_an_outage_and_no_refusal() {
     let request = request("alice", "alice", true);
     let entry = check.resolve(&request).await.unwrap();
     assert_eq!(check.check(&request, entry.as_ref(), &mut Aside::default()).await, Err(PrimaryError::Outage(Outage::Directory)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_087_in_a_tunnel_the_inner_name_may_be_the_outer_one_and_in_eap_tls_where_it_is_compared() {
+    let passed = || Ok(Checked::Passed(alice()));
+    for (names, method, passes) in [
+        (EapNames::Inner, 25, passed()),
+        (EapNames::Inner, 21, passed()),
+        (EapNames::Inner, 13, unclear()),
+        (EapNames::Inner, 26, unclear()),
+        (EapNames::Certificate, 13, passed()),
+        (EapNames::Certificate, 26, unclear()),
+        (EapNames::Outer, 25, unclear()),
+    ] {
+        let (lab, check) = desk().await;
+        let check = ByUpstream { names, ..check };
+        let mut request = request("alice", "alice", false);
+        let name: &[u8] = b"\x01\x07alice";
+        let packet = Secret::new([name, &[attr::EAP_MESSAGE, 8, 2, 1, 0, 6, method, 0]].concat());
+        request.primary = Primary::Relayed(Relayed { packet, proof: Secret::default(), typed: None, named: false });
+        let serve = async {
+            let got = lab.request().await;
+            lab.accept(&got, &named("alice")).await;
+            std::future::pending().await
+        };
+        let mut aside = Aside::default();
+        tokio::select! {
+            checked = check.check(&request, None, &mut aside) => assert_eq!(checked, passes, "{method}"),
+            () = serve => unreachable!(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_06_a_no_counts_where_a_password_could_be_guessed() {
+    for (asked, told, why) in [
+        (&b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa"[..], None, Refused::WrongPassword),
+        (b"\x01\x07alice", None, Refused::Restricted),
+        (b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa", Some(647), Refused::Disabled),
+        (b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa", Some(648), Refused::PasswordExpired),
+        (b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa", Some(646), Refused::NotNow),
+        (b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa", Some(649), Refused::Restricted),
+        (b"\x01\x07alice\x03\x13aaaaaaaaaaaaaaaaa", Some(691), Refused::WrongPassword),
+    ] {
+        let (lab, check) = desk().await;
+        let mut request = request("alice", "alice", true);
+        request.primary = Primary::Relayed(Relayed { packet: Secret::new(asked.to_vec()), proof: Secret::default(), typed: None, named: true });
+        let entry = check.resolve(&request).await.unwrap();
+        let mut no = Carried::default();
+        if let Some(code) = told {
+            no.push_vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR, format!("\u{1}E={code} R=0 V=3").as_bytes()).unwrap();
+        }
+        let serve = async {
+            let got = lab.request().await;
+            lab.send(&reply::reject(&got.asked(), SECRET, None, &no).unwrap(), &got).await;
+        };
+        let mut aside = Aside::default();
+        let (checked, ()) = tokio::join!(check.check(&request, entry.as_ref(), &mut aside), serve);
+        assert_eq!(checked, Err(PrimaryError::Refused { who: Some(alice()), why }), "{told:?}");
+    }
 }

@@ -136,15 +136,29 @@ async fn r_054_a_superseded_login_is_taken_back_and_its_approval_opens_nothing()
 async fn r_055_a_nas_that_asks_again_under_a_new_identifier_gets_one_push_and_one_answer() {
     let house = open(Method::Push);
     let nas = Nas::of(&house).await;
-    nas.send(&nas.login("alice", "open sesame")).await;
+    let login = || nas.request().with(attr::USER_NAME, b"alice").with(attr::CALLING_STATION_ID, b"192.0.2.77").password(b"open sesame").signed(SECRET).unwrap();
+    nas.send(&login()).await;
     house.world.push_seen().await;
-    let later = nas.login("alice", "open sesame");
+    let later = login();
     nas.send(&later).await;
     nas.hears_nothing().await;
     house.world.approve();
     assert_eq!(read(&nas.receive().await.0, &later).code(), Code::AccessAccept);
     nas.hears_nothing().await;
     assert_eq!(house.world.pushes.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn r_055_whom_a_nas_does_not_tell_apart_does_not_take_another_s_approval() {
+    let house = open(Method::Push);
+    let nas = Nas::of(&house).await;
+    let first = nas.login("alice", "open sesame");
+    nas.send(&first).await;
+    house.world.push_seen().await;
+    nas.send(&nas.login("alice", "open sesame")).await;
+    nas.hears_nothing().await;
+    house.world.approve();
+    assert_eq!(read(&nas.receive().await.0, &first).code(), Code::AccessAccept, "who was asked first is let in");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a request becomes, and which requests are rejected as they are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::Hmac;
@@ -11,6 +12,7 @@ use super::SECRET;
 use super::World;
 use super::client;
 use crate::domain::Appended;
+use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Denial;
@@ -32,6 +34,7 @@ use crate::front::radius::map::Unfit;
 use crate::ports::Aside;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
+use crate::wire::radius::carry::Carried;
 use crate::wire::radius::forward::Forward;
 use crate::wire::radius::reply::Asked;
 use crate::wire::radius::upstream::AccessRequest;
@@ -284,7 +287,7 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
     let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
     let reply = |outcome: &Outcome| writer.reply(outcome).unwrap();
-    let decided = |decision| Outcome::Decided { decision: std::sync::Arc::new(decision), aside: std::sync::Arc::default() };
+    let decided = |decision| Outcome::Decided { decision: Arc::new(decision), aside: Arc::default() };
     let denials = [
         Denial::BadCode,
         Denial::BadCredential,
@@ -312,19 +315,6 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
 }
 
 #[test]
-fn r_068_a_no_of_the_server_behind_us_has_waited_there_and_waits_no_more_here() {
-    let bytes = request().password(b"x").signed(SECRET).unwrap();
-    let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
-    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
-    let decided = |refused_there| {
-        let aside = Aside { refused_there, ..Aside::default() };
-        Outcome::Decided { decision: std::sync::Arc::new(Decision::Reject(Denial::BadCredential)), aside: std::sync::Arc::new(aside) }
-    };
-    assert!(matches!(writer.reply(&decided(true)).unwrap(), Reply::AtOnce(bytes) if bytes[0] == 3));
-    assert!(matches!(writer.reply(&decided(false)).unwrap(), Reply::Delayed(bytes) if bytes[0] == 3));
-}
-
-#[test]
 fn a_challenge_tells_how_long_it_is_open_and_hides_what_is_typed_for_a_password_alone() {
     let sent = request().password(b"x").signed(SECRET).unwrap();
     let asked = Request::verify(&sent, SECRET, fixture().integrity).unwrap();
@@ -338,17 +328,77 @@ fn a_challenge_tells_how_long_it_is_open_and_hides_what_is_typed_for_a_password_
     }
 }
 
+fn upstream(without_credential: bool) -> Client {
+    Client { first: First::Upstream { check: World::new(), without_credential }, ..fixture() }
+}
+
 #[test]
-fn r_055_without_a_calling_station_the_port_tells_who_asks() {
-    let at = |port: u16, request: &AccessRequest| {
-        let bytes = request.signed(SECRET).unwrap();
-        match map::read(&Request::verify(&bytes, SECRET, fixture().integrity).unwrap(), &fixture(), ([192, 0, 2, 9], port).into()) {
-            Errand::Begin(login) => login.asker,
-            other => panic!("{other:?}"),
-        }
+fn r_055_without_a_calling_station_or_a_credential_only_the_very_same_request_is_the_same() {
+    let of = |client: &Client, request: &AccessRequest| begin(request, client).asker;
+    let numbered = |number: u8| AccessRequest::new(number, [number; 16]).with(attr::USER_NAME, b"alice");
+    let stationed = |number: u8| numbered(number).with(attr::CALLING_STATION_ID, b"192.0.2.77");
+    let password = |number: u8| numbered(number).password(b"x");
+    assert_ne!(of(&fixture(), &password(1)), of(&fixture(), &password(2)), "from one port come all people of a proxy");
+    assert_eq!(of(&fixture(), &password(1)), of(&fixture(), &password(1)));
+    assert_eq!(of(&fixture(), &stationed(1).password(b"x")), of(&fixture(), &stationed(2).password(b"x")));
+    assert_ne!(of(&upstream(true), &stationed(1)), of(&upstream(true), &stationed(2)), "nothing was proven");
+    let eap = |number: u8| stationed(number).with(attr::EAP_MESSAGE, b"\x02\x01\x00\x0a\x01anon");
+    assert_ne!(of(&upstream(false), &eap(1)), of(&upstream(false), &eap(2)), "R-083");
+    let late = Client { late_ms: 30_000, ..fixture() };
+    assert_eq!(begin(&password(1), &late).dialogue.late_ms, 0, "nobody could tell whose question it is");
+    assert_eq!(begin(&stationed(1).password(b"x"), &late).dialogue.late_ms, 30_000);
+}
+
+fn microsoft(kind: u8, value: &[u8]) -> Vec<u8> {
+    [&[0, 0, 1, 55, kind, u8::try_from(value.len() + 2).unwrap()][..], value].concat()
+}
+
+#[test]
+fn r_095_no_password_is_changed_upstream_before_the_second_factor() {
+    for kind in [3, 4, 27] {
+        let change = request().with(attr::VENDOR_SPECIFIC, &microsoft(kind, &[7; 68]));
+        assert!(matches!(errand(&change, &upstream(true)), Errand::Refuse(Unfit::PasswordChange)), "{kind}");
+    }
+    let eap = |operation: u8| request().with(attr::EAP_MESSAGE, &[2, 1, 0, 8, 26, operation, 0, 0]);
+    assert!(matches!(errand(&eap(7), &upstream(true)), Errand::Refuse(Unfit::PasswordChange)));
+    assert!(matches!(errand(&eap(2), &upstream(true)), Errand::Begin(_)));
+}
+
+#[test]
+fn r_068_r_095_a_relayed_no_takes_as_long_as_any_and_invites_to_no_change() {
+    let value = [&[9, 0][..], &[1; 16], &[0; 8], &[1; 24]].concat();
+    let request = request().with(attr::VENDOR_SPECIFIC, &microsoft(11, &[1; 16])).with(attr::VENDOR_SPECIFIC, &microsoft(25, &value));
+    let bytes = request.signed(SECRET).unwrap();
+    let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
+    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
+    for (said, hears) in [("E=648 R=0 V=3", "E=691"), ("E=0x288", "E=691"), ("E=647 R=0 V=3", "E=647"), ("E=691 R=0 V=3", "E=691")] {
+        let mut no = Carried::default();
+        no.push_vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR, format!("\u{9}{said}").as_bytes()).unwrap();
+        let aside = Aside { refusal: Secret::new(no.as_bytes().to_vec()), refused_there: true, ..Aside::default() };
+        let outcome = Outcome::Decided { decision: Arc::new(Decision::Reject(Denial::NotPermitted)), aside: Arc::new(aside) };
+        let Reply::Delayed(reply) = writer.reply(&outcome).unwrap() else { panic!("sooner than others") };
+        let text = String::from_utf8_lossy(&reply).into_owned();
+        assert!(text.contains(hears) && !text.contains("648"), "{said}: {text:?}");
+    }
+}
+
+#[test]
+fn r_097_who_can_answer_with_a_code_alone_is_shown_no_menu() {
+    let client = Client { first: First::MsChap2(World::new()), menu: true, approval: Approval::Enter, code_in_ms_chap2: true, ..fixture() };
+    let value = [&[9, 0][..], &[1; 16], &[0; 8], &[1; 24]].concat();
+    let response = request().with(attr::VENDOR_SPECIFIC, &microsoft(11, &[1; 16])).with(attr::VENDOR_SPECIFIC, &microsoft(25, &value));
+    let dialogue = begin(&response, &client).dialogue;
+    assert_eq!((dialogue.menu, dialogue.approval, dialogue.prompt.is_some()), (false, Approval::Wait, true));
+    assert!(begin(&request().password(b"x"), &client).dialogue.menu);
+}
+
+#[test]
+fn the_proof_of_two_credentials_is_not_that_of_one() {
+    let proof = |request: &AccessRequest| match begin(request, &upstream(false)).primary {
+        Primary::Relayed(relayed) => relayed.proof.expose().to_vec(),
+        other => panic!("{other:?}"),
     };
-    let (bare, stationed) = (request().password(b"x"), request().password(b"x").with(attr::CALLING_STATION_ID, b"192.0.2.77"));
-    assert_ne!(at(1000, &bare), at(1001, &bare));
-    assert_eq!(at(1000, &bare), at(1000, &bare));
-    assert_eq!(at(1000, &stationed), at(1001, &stationed));
+    let whole = request().with(attr::CHAP_PASSWORD, &[1; 17]);
+    let parted = request().with(attr::CHAP_PASSWORD, &[1; 16]).with(attr::CHAP_CHALLENGE, &[1; 1]);
+    assert_ne!(proof(&whole), proof(&parted));
 }
