@@ -1,5 +1,10 @@
 //! Counters by name, and how monitoring reads them. No label ever holds an account's name.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
 use metrics_exporter_prometheus::BuildError;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -33,6 +38,93 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().install_recorder()?;
     describe();
     Ok(handle)
+}
+
+/// What the engine counts: names and labels are looked up once and not with each login.
+pub struct Counts {
+    running: ::metrics::Gauge,
+    parked: ::metrics::Gauge,
+    /// By client, of which there are as many as are configured; the words of a decision are few and ours.
+    logins: Mutex<HashMap<String, Vec<(Words, ::metrics::Counter)>>>,
+}
+
+/// Door, decision and why.
+type Words = [&'static str; 3];
+
+impl Counts {
+    /// Counts with the recorder that is there now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { running: ::metrics::gauge!(RUNNING), parked: ::metrics::gauge!(PARKED), logins: Mutex::default() }
+    }
+
+    /// So many logins run now.
+    pub fn running(&self, count: usize) {
+        self.running.set(float(count));
+    }
+
+    /// So many challenges wait for an answer now.
+    pub fn parked(&self, count: usize) {
+        self.parked.set(float(count));
+    }
+
+    /// A login was decided.
+    pub fn login(&self, door: &'static str, client: &str, decision: &'static str, why: &'static str) {
+        let words = [door, decision, why];
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = logins.get(client).and_then(|counters| counters.iter().find(|(known, _)| *known == words)) {
+            return counter.increment(1);
+        }
+        let counter = ::metrics::counter!(LOGINS, "door" => door, "client" => client.to_owned(), "decision" => decision, "why" => why);
+        counter.increment(1);
+        logins.entry(client.to_owned()).or_default().push((words, counter));
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counts").finish_non_exhaustive()
+    }
+}
+
+/// One counter for each client, looked up once and not with each request.
+pub struct ByClient {
+    name: &'static str,
+    counters: HashMap<String, ::metrics::Counter>,
+}
+
+impl ByClient {
+    /// Counts under this name, with the label `client`.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self { name, counters: HashMap::new() }
+    }
+
+    /// One more of this client, of which there are as many as are configured.
+    pub fn count(&mut self, client: &str) {
+        if let Some(counter) = self.counters.get(client) {
+            return counter.increment(1);
+        }
+        let counter = ::metrics::counter!(self.name, "client" => client.to_owned());
+        counter.increment(1);
+        self.counters.insert(client.to_owned(), counter);
+    }
+}
+
+impl fmt::Debug for ByClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByClient").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn float(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
 }
 
 fn describe() {

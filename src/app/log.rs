@@ -1,5 +1,7 @@
 //! The log: lines on standard error, as the configuration or `VESTIBULE_LOG` says.
 
+mod scribe;
+
 use std::io;
 use std::io::IsTerminal;
 
@@ -15,20 +17,26 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::config::LogFormat;
+use scribe::Scribe;
+
+pub use scribe::Log;
 
 /// Overrides the level: `debug`, or directives such as `vestibule::front=trace,warn`.
 pub const VARIABLE: &str = "VESTIBULE_LOG";
 
-/// Starts the log of this process. A second start changes nothing.
-pub fn start(level: Level, format: LogFormat) {
+/// Starts the log of this process. A second start changes nothing. When what it gives back is dropped, all lines are written.
+#[must_use]
+pub fn start(level: Level, format: LogFormat) -> Log {
     let wanted = std::env::var(VARIABLE).ok().filter(|text| !text.trim().is_empty());
     let read = wanted.as_deref().map(EnvFilter::try_new);
     let refused = matches!(read, Some(Err(_)));
     let filter = read.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(format!("warn,vestibule={level}")));
-    let started = lines(filter, format, io::stderr().is_terminal(), io::stderr).try_init();
+    let (scribe, log) = Scribe::start(io::stderr());
+    let started = lines(filter, format, io::stderr().is_terminal(), scribe).try_init();
     if started.is_ok() && refused {
         tracing::warn!(variable = VARIABLE, value = ?wanted.unwrap_or_default(), "this is no filter: the configuration's level is used");
     }
+    log
 }
 
 fn lines<W>(filter: EnvFilter, format: LogFormat, colours: bool, writer: W) -> impl Subscriber + Send + Sync

@@ -50,7 +50,7 @@ pub enum ServeError {
 /// What kept it from opening every door.
 pub async fn serve(path: &Path) -> Result<(), ServeError> {
     let config = Config::load(path).map_err(ServeError::Config)?;
-    log::start(config.log.level, config.log.format);
+    let _log = log::start(config.log.level, config.log.format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

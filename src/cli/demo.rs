@@ -27,7 +27,7 @@ pub(super) struct Options {
 /// # Errors
 /// A login went another way than it must.
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    log::start(tracing::Level::WARN, LogFormat::Text);
+    let _log = log::start(tracing::Level::WARN, LogFormat::Text);
     let shown = demo::run(demo::Options { once: options.once, json: options.json, port_base: options.port_base }).await;
     match shown {
         Ok(Shown::Stopped) if options.once => Err(Failure::failed("the tour was ended before it was over", "")),

@@ -203,6 +203,12 @@ impl Flow {
         }
     }
 
+    /// Whether the question that the person was just asked is for a password, which nobody should read off a screen.
+    #[must_use]
+    pub fn asks_for_password(&self) -> bool {
+        matches!(self.stage, Stage::Renew(..))
+    }
+
     /// Takes what came back and says what to do next. An event that does not belong to the stage ends the login as a fault.
     pub fn next(&mut self, now: Timestamp, event: Event) -> Action {
         let stage = std::mem::replace(&mut self.stage, Stage::Done);

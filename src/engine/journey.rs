@@ -1,7 +1,10 @@
 //! One login on its way: does what the flow asks for and brings back what came of it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::PoisonError;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,7 +38,6 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
-use crate::metrics;
 use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -103,7 +105,7 @@ impl Journey {
     /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
     ///
     /// A password that the directory may have heard is followed to its end, and so is a write: else whoever asks and leaves could guess uncounted (M-06).
-    pub(super) async fn travel(&mut self, first: Event, seat: &Seat) -> Ended {
+    pub(super) async fn travel(&mut self, first: Event, seat: &mut Seat) -> Ended {
         let mut event = first;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
@@ -119,11 +121,16 @@ impl Journey {
                 }
                 action => {
                     let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
-                    let acted = tokio::time::timeout_at(self.deadline, self.act(action));
+                    // Nothing new is begun for nobody.
+                    if !committed && seat.is_alone() {
+                        return Ended::GivenUp;
+                    }
+                    let acted = by(self.deadline, self.act(action));
                     if committed {
                         acted.await.unwrap_or(Event::Expired)
                     } else {
                         tokio::select! {
+                            biased;
                             event = acted => event.unwrap_or(Event::Expired),
                             () = seat.alone() => return Ended::GivenUp,
                         }
@@ -218,7 +225,7 @@ impl Journey {
 
     async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
         // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
-        let written = tokio::time::timeout_at(self.deadline, self.engine.store.commit(changes.clone())).await;
+        let written = by(self.deadline, self.engine.store.commit(changes.clone())).await;
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
         let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
         self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
@@ -302,7 +309,7 @@ impl Journey {
         }
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
-        self.turn = tokio::time::timeout_at(self.deadline, self.engine.turns.take(who)).await.ok().flatten();
+        self.turn = by(self.deadline, self.engine.turns.take(who)).await.flatten();
         self.turn.is_some()
     }
 
@@ -370,7 +377,7 @@ impl Journey {
         };
         let request = self.flow.request();
         let door = request.door.as_str();
-        ::metrics::counter!(metrics::LOGINS, "door" => door, "client" => request.client.clone(), "decision" => spoken, "why" => why).increment(1);
+        self.engine.counts.login(door, &request.client, spoken, why);
         let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
         let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.choice.method.as_str(), asked.choice.provider.as_str())).unzip();
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -390,6 +397,15 @@ impl Journey {
             ms,
             "login"
         );
+    }
+}
+
+/// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.
+async fn by<T>(deadline: Instant, wait: impl Future<Output = T>) -> Option<T> {
+    let mut wait = pin!(wait);
+    match poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await {
+        Poll::Ready(came) => Some(came),
+        Poll::Pending => tokio::time::timeout_at(deadline, wait).await.ok(),
     }
 }
 

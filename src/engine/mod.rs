@@ -9,15 +9,22 @@ mod turnstile;
 mod uncounted;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::task::Context;
+use std::task::Waker;
 use std::time::Duration;
 
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::domain::Appended;
@@ -32,6 +39,7 @@ use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::metrics::Counts;
 use crate::ports::Aside;
 use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
@@ -86,6 +94,7 @@ pub struct Engine {
     /// Who may change a password that has run out.
     leaves: Mutex<Kept<()>>,
     uncounted: Mutex<Uncounted>,
+    counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
 }
@@ -128,6 +137,10 @@ pub enum Outcome {
         state: Secret,
         /// What to ask.
         prompt: String,
+        /// Whether the answer may be seen while it is typed: a code may, a password may not.
+        shown: bool,
+        /// How long the answer is waited for.
+        keep: Duration,
     },
     /// Decided.
     Decided {
@@ -164,6 +177,7 @@ impl Engine {
             late: Mutex::new(Kept::new(KEPT_MAX)),
             leaves: Mutex::new(Kept::new(KEPT_MAX)),
             uncounted: Mutex::default(),
+            counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
         }))
     }
@@ -208,7 +222,7 @@ impl Engine {
         let same = self.sameness(&[b"answer", answer.client.as_bytes(), answer.login.as_bytes(), &answer.seat, answer.state.expose(), kind, proof]);
         self.enter(same, |seat| match self.unpark(&answer) {
             Some(car) => self.set_out(seat, Journey::resumed(Arc::clone(self), car, within), Event::Answer(answer.said)),
-            None => seat.say(not_open(&answer)),
+            None => seat.say(self.not_open(&answer)),
         })
     }
 
@@ -231,16 +245,23 @@ impl Engine {
         }
     }
 
-    /// Runs a login in a task of its own, for as long as anybody listens.
-    fn set_out(self: &Arc<Self>, seat: Seat, mut journey: Journey, first: Event) {
+    /// Runs a login for as long as anybody listens: as far as it comes without waiting here and now, and on from there in a task of its own.
+    fn set_out(self: &Arc<Self>, mut seat: Seat, mut journey: Journey, first: Event) {
         let engine = Arc::clone(self);
-        ::metrics::gauge!(crate::metrics::RUNNING).set(count(self.running()));
-        tokio::spawn(async move {
-            match journey.travel(first, &seat).await {
+        let mut under_way = Box::pin(async move {
+            match journey.travel(first, &mut seat).await {
                 Ended::GivenUp => journey.give_up(),
                 ended => seat.say(engine.conclude(journey, ended)),
             }
-            ::metrics::gauge!(crate::metrics::RUNNING).set(count(engine.running()));
+        });
+        if is_over_at_once(under_way.as_mut()) {
+            return;
+        }
+        let engine = Arc::clone(self);
+        engine.counts.running(engine.running());
+        tokio::spawn(async move {
+            under_way.await;
+            engine.counts.running(engine.running());
         });
     }
 
@@ -251,13 +272,14 @@ impl Engine {
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
-                self.park(journey, &self.parked, |state, _| Outcome::Challenge { state, prompt })
+                let shown = !journey.flow().asks_for_password();
+                self.park(journey, &self.parked, |state, _, keep| Outcome::Challenge { state, prompt, shown, keep })
             }
-            Ended::Relayed => self.park(journey, &self.asked, |state, aside| Outcome::Relayed { state, aside }),
+            Ended::Relayed => self.park(journey, &self.asked, |state, aside, _| Outcome::Relayed { state, aside }),
         }
     }
 
-    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>) -> Outcome) -> Outcome {
+    fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Arc<Aside>, Duration) -> Outcome) -> Outcome {
         let Ok(state) = random::<STATE_LEN>() else {
             return journey.drop_for(Outage::Fault);
         };
@@ -274,7 +296,7 @@ impl Engine {
         }
         self.count_parked();
         if kept {
-            told(Secret::new(state.to_vec()), aside)
+            told(Secret::new(state.to_vec()), aside, until.saturating_duration_since(now))
         } else {
             tracing::warn!("all places for open challenges are taken: raise limits.radius_inflight_max or look for a flood");
             Outcome::dropped(Outage::Full)
@@ -320,7 +342,17 @@ impl Engine {
 
     fn count_parked(&self) {
         let held = |place: &Mutex<Parked>| place.lock().unwrap_or_else(PoisonError::into_inner).count();
-        ::metrics::gauge!(crate::metrics::PARKED).set(count(held(&self.parked).saturating_add(held(&self.asked))));
+        self.counts.parked(held(&self.parked).saturating_add(held(&self.asked)));
+    }
+
+    /// The refusal of an answer that belongs to no open challenge.
+    fn not_open(&self, answer: &Answer) -> Outcome {
+        let why = Denial::OutOfTurn.as_str();
+        let door = Door::Radius.as_str();
+        self.counts.login(door, &answer.client, "reject", why);
+        let detail = "no such challenge is open: it ran out, was answered, or was never this client's";
+        tracing::info!(door, client = answer.client, login = ?answer.login, decision = "reject", why, detail, "login");
+        Outcome::Decided { decision: Arc::new(Decision::Reject(Denial::OutOfTurn)), aside: Arc::default() }
     }
 
     fn providers(&self) -> Arc<Providers> {
@@ -346,6 +378,20 @@ impl Login {
         }
     }
 
+    /// The end, if it has come already.
+    ///
+    /// # Errors
+    /// The login, while it is under way.
+    pub fn ended(self) -> Result<Outcome, Self> {
+        match self.0 {
+            Begun::Over(outcome) => Ok(outcome),
+            Begun::Under(place) => match place.heard() {
+                Some(outcome) => Ok(outcome.unwrap_or_else(|| Outcome::dropped(Outage::Fault))),
+                None => Err(Self(Begun::Under(place))),
+            },
+        }
+    }
+
     fn over(outage: Outage) -> Self {
         Self(Begun::Over(Outcome::dropped(outage)))
     }
@@ -357,24 +403,19 @@ impl Outcome {
     }
 }
 
-/// The refusal of an answer that belongs to no open challenge.
-fn not_open(answer: &Answer) -> Outcome {
-    let why = Denial::OutOfTurn.as_str();
-    let door = Door::Radius.as_str();
-    ::metrics::counter!(crate::metrics::LOGINS, "door" => door, "client" => answer.client.clone(), "decision" => "reject", "why" => why).increment(1);
-    let detail = "no such challenge is open: it ran out, was answered, or was never this client's";
-    tracing::info!(door, client = answer.client, login = ?answer.login, decision = "reject", why, detail, "login");
-    Outcome::Decided { decision: Arc::new(Decision::Reject(Denial::OutOfTurn)), aside: Arc::default() }
+/// Takes the first step of a login, and says whether that was all. A panic is its end too: whoever listens hears that it broke off.
+///
+/// Whatever it waits for is asked again by the task that goes on with it.
+fn is_over_at_once(login: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    let step = AssertUnwindSafe(|| pin!(unconstrained(login)).poll(&mut context).is_ready());
+    catch_unwind(step).unwrap_or(true)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
-}
-
-fn count(of: usize) -> f64 {
-    u32::try_from(of).map_or(f64::MAX, f64::from)
 }
 
 /// Questions and leaves kept for a next login, at most.

@@ -233,7 +233,7 @@ fn claim(state: Secret, code: &str) -> Answer {
 
 async fn challenged(world: &Arc<World>, engine: &Arc<Engine>) -> Secret {
     match begin(world, engine, Method::Oath, asked("alice", "right", 1)).outcome().await {
-        Outcome::Challenge { state, prompt } => {
+        Outcome::Challenge { state, prompt, .. } => {
             assert_eq!(prompt, "Code:");
             state
         }

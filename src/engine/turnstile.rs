@@ -1,17 +1,16 @@
 //! The turnstile: one login per identity at a time, and the same question asked twice is one login.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Notify;
 use tokio::sync::Semaphore;
-use tokio::sync::watch;
 
 use super::Outcome;
 use crate::domain::Identity;
@@ -23,11 +22,12 @@ const WAITING_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<HashMap<Identity, Queue>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Queue {
     /// The one that runs and those that wait.
     inside: usize,
-    gate: Arc<Semaphore>,
+    /// Made by the first who has to wait: most never meet anybody.
+    gate: Option<Arc<Semaphore>>,
 }
 
 /// One's turn; the next in line goes on when it is dropped.
@@ -35,35 +35,73 @@ struct Queue {
 pub(super) struct Turn {
     turns: Arc<Turns>,
     identity: Identity,
-    permit: Option<OwnedSemaphorePermit>,
+    /// It is the one that runs, and opens the gate when it goes.
+    runs: bool,
+}
+
+/// One's place in a line.
+#[derive(Debug)]
+enum Line {
+    /// Somebody is before us.
+    Behind(Waiting),
+    /// Too many wait already.
+    Full,
+    /// It is our turn.
+    Ours(Turn),
+}
+
+/// Somebody in line.
+#[derive(Debug)]
+struct Waiting {
+    turn: Turn,
+    gate: Arc<Semaphore>,
+}
+
+impl Waiting {
+    /// Waits for one's turn.
+    async fn come(mut self) -> Option<Turn> {
+        // The gate gives one permit for each turn that ends, and it is used up here.
+        self.gate.acquire().await.ok()?.forget();
+        self.turn.runs = true;
+        Some(self.turn)
+    }
 }
 
 impl Turns {
     /// Waits for one's turn; `None` when too many wait already.
     pub(super) async fn take(self: &Arc<Self>, identity: &Identity) -> Option<Turn> {
-        let (mut turn, gate) = self.line_up(identity)?;
-        turn.permit = gate.acquire_owned().await.ok();
-        turn.permit.is_some().then_some(turn)
+        match self.line_up(identity) {
+            Line::Behind(waiting) => waiting.come().await,
+            Line::Full => None,
+            Line::Ours(turn) => Some(turn),
+        }
     }
 
-    fn line_up(self: &Arc<Self>, identity: &Identity) -> Option<(Turn, Arc<Semaphore>)> {
+    fn line_up(self: &Arc<Self>, identity: &Identity) -> Line {
         let mut queues = self.lock();
-        let queue = queues.entry(identity.clone()).or_insert_with(|| Queue { inside: 0, gate: Arc::new(Semaphore::new(1)) });
+        let queue = queues.entry(identity.clone()).or_default();
         if queue.inside > WAITING_MAX {
-            return None;
+            return Line::Full;
         }
         queue.inside = queue.inside.saturating_add(1);
-        Some((Turn { turns: Arc::clone(self), identity: identity.clone(), permit: None }, Arc::clone(&queue.gate)))
+        let runs = queue.inside == 1;
+        let turn = Turn { turns: Arc::clone(self), identity: identity.clone(), runs };
+        if runs {
+            return Line::Ours(turn);
+        }
+        let gate = Arc::clone(queue.gate.get_or_insert_with(|| Arc::new(Semaphore::new(0))));
+        Line::Behind(Waiting { turn, gate })
     }
 
-    fn leave(&self, identity: &Identity) {
+    /// Out of the line; if it was the one's turn, the next one's begins.
+    fn leave(&self, identity: &Identity, ran: bool) {
         let mut queues = self.lock();
-        if let Entry::Occupied(mut queue) = queues.entry(identity.clone()) {
-            let inside = queue.get().inside.saturating_sub(1);
-            queue.get_mut().inside = inside;
-            if inside == 0 {
-                queue.remove();
-            }
+        let Some(queue) = queues.get_mut(identity) else { return };
+        queue.inside = queue.inside.saturating_sub(1);
+        if queue.inside == 0 {
+            queues.remove(identity);
+        } else if let (true, Some(gate)) = (ran, &queue.gate) {
+            gate.add_permits(1);
         }
     }
 
@@ -85,9 +123,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // The gate opens before the count goes down, so that a queue is never thrown away with somebody inside.
-        drop(self.permit.take());
-        self.turns.leave(&self.identity);
+        self.turns.leave(&self.identity, self.runs);
     }
 }
 
@@ -103,9 +139,35 @@ pub(super) struct Running {
 
 /// What all who asked the same share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    said: watch::Sender<Option<Outcome>>,
-    latest: Arc<AtomicU64>,
+struct Shared {
+    said: Mutex<Said>,
+    /// Places that are taken. It grows under the list's lock alone.
+    listeners: AtomicUsize,
+    /// The number of the last who asked.
+    latest: AtomicU64,
+    /// Something was said, or never will be.
+    spoken: Notify,
+    /// Nobody listens any more.
+    left: Notify,
+}
+
+/// Where a login stands for those who listen.
+#[derive(Debug)]
+enum Said {
+    /// It broke off.
+    Never,
+    Nothing,
+    Outcome(Outcome),
+}
+
+impl Shared {
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_deserted(&self) -> bool {
+        self.listeners.load(Ordering::Acquire) == 0
+    }
 }
 
 /// A new login, or one that runs already.
@@ -122,46 +184,70 @@ pub(super) struct Seat {
     running: Arc<Running>,
     same: Sameness,
     shared: Arc<Shared>,
+    is_listed: bool,
 }
 
 impl Seat {
+    /// Whether nobody listens any more; then the login is taken off the list so that nobody can join it.
+    pub(super) fn is_alone(&mut self) -> bool {
+        if !self.shared.is_deserted() {
+            return false;
+        }
+        let running = Arc::clone(&self.running);
+        let mut logins = running.lock();
+        let alone = self.shared.is_deserted();
+        if alone {
+            self.strike(&mut logins);
+        }
+        alone
+    }
+
     /// Waits until nobody listens any more, and then takes the login off the list so that nobody can join it.
-    pub(super) async fn alone(&self) {
-        loop {
-            self.shared.said.closed().await;
-            let mut logins = self.running.lock();
-            if self.shared.said.receiver_count() == 0 {
-                self.strike(&mut logins);
-                return;
-            }
+    pub(super) async fn alone(&mut self) {
+        while !self.is_alone() {
+            self.shared.left.notified().await;
         }
     }
 
     /// Tells all who listen; who asks the same from now on begins anew.
-    pub(super) fn say(self, outcome: Outcome) {
-        self.strike(&mut self.running.lock());
-        self.shared.said.send_replace(Some(outcome));
+    pub(super) fn say(mut self, outcome: Outcome) {
+        self.leave();
+        *self.shared.said() = Said::Outcome(outcome);
+        self.shared.spoken.notify_waiters();
+    }
+
+    fn leave(&mut self) {
+        if self.is_listed {
+            let running = Arc::clone(&self.running);
+            self.strike(&mut running.lock());
+        }
     }
 
     /// Off the list, unless another login sits there by now.
-    fn strike(&self, logins: &mut HashMap<Sameness, Arc<Shared>>) {
+    fn strike(&mut self, logins: &mut HashMap<Sameness, Arc<Shared>>) {
         if logins.get(&self.same).is_some_and(|shared| Arc::ptr_eq(shared, &self.shared)) {
             logins.remove(&self.same);
         }
+        self.is_listed = false;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.strike(&mut self.running.lock());
+        self.leave();
+        let mut said = self.shared.said();
+        if matches!(*said, Said::Nothing) {
+            *said = Said::Never;
+            drop(said);
+            self.shared.spoken.notify_waiters();
+        }
     }
 }
 
 /// One asker's place in a login. Holds nothing that could speak: where the login breaks off, all places hear that it did.
 #[derive(Debug)]
 pub(super) struct Place {
-    latest: Arc<AtomicU64>,
-    heard: watch::Receiver<Option<Outcome>>,
+    shared: Arc<Shared>,
     number: u64,
 }
 
@@ -178,16 +264,22 @@ impl Running {
         let mut logins = self.lock();
         if let Some(shared) = logins.get(&same) {
             let number = shared.latest.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-            return Entered::Joined(Place { latest: Arc::clone(&shared.latest), heard: shared.said.subscribe(), number });
+            shared.listeners.fetch_add(1, Ordering::AcqRel);
+            return Entered::Joined(Place { shared: Arc::clone(shared), number });
         }
         if logins.len() >= self.logins_max {
             return Entered::Full;
         }
-        let (said, heard) = watch::channel(None);
-        let shared = Arc::new(Shared { said, latest: Arc::default() });
+        let shared = Arc::new(Shared {
+            said: Mutex::new(Said::Nothing),
+            listeners: AtomicUsize::new(1),
+            latest: AtomicU64::default(),
+            spoken: Notify::new(),
+            left: Notify::new(),
+        });
         logins.insert(same, Arc::clone(&shared));
-        let place = Place { latest: Arc::clone(&shared.latest), heard, number: 0 };
-        Entered::First(Seat { running: Arc::clone(self), same, shared }, place)
+        let place = Place { shared: Arc::clone(&shared), number: 0 };
+        Entered::First(Seat { running: Arc::clone(self), same, shared, is_listed: true }, place)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Sameness, Arc<Shared>>> {
@@ -197,9 +289,33 @@ impl Running {
 
 impl Place {
     /// Waits for the end; only the last who asked hears it. `None` when the login broke off.
-    pub(super) async fn outcome(mut self) -> Option<Outcome> {
-        let outcome = self.heard.wait_for(Option::is_some).await.ok()?.clone()?;
-        let latest = self.latest.load(Ordering::Acquire);
-        Some(if self.number < latest { Outcome::Superseded } else { outcome })
+    pub(super) async fn outcome(self) -> Option<Outcome> {
+        loop {
+            // Listened for before it is looked up, so that nothing is missed.
+            let spoken = self.shared.spoken.notified();
+            if let Some(heard) = self.heard() {
+                return heard;
+            }
+            spoken.await;
+        }
+    }
+
+    /// What was said so far; the inner `None` when the login broke off.
+    pub(super) fn heard(&self) -> Option<Option<Outcome>> {
+        let outcome = match &*self.shared.said() {
+            Said::Never => return Some(None),
+            Said::Nothing => return None,
+            Said::Outcome(outcome) => outcome.clone(),
+        };
+        let is_latest = self.number >= self.shared.latest.load(Ordering::Acquire);
+        Some(Some(if is_latest { outcome } else { Outcome::Superseded }))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.shared.listeners.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.left.notify_one();
+        }
     }
 }

@@ -20,6 +20,7 @@ use reqwest::header::DATE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tracing::debug;
 use tracing::error;
 use tracing::info;
@@ -33,6 +34,8 @@ use self::sign::Signed;
 use super::http::Http;
 use super::http::OpenError;
 use super::http::Request;
+use super::line::Line;
+use super::line::Look;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -65,9 +68,11 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Duo {
     http: Http,
+    line: Line,
     settings: Settings,
     clock: Arc<dyn Clock>,
     poll_max: Duration,
+    wait_max: Duration,
     /// The refusal last complained about, so that each is told once and not at every login.
     told: Mutex<Option<u32>>,
 }
@@ -89,13 +94,14 @@ impl Duo {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let base = settings.url.clone().unwrap_or_else(|| format!("https://{}", settings.host));
         let http = Http::open(&settings.name, &base, settings.ca_file.as_deref(), settings.timeout)?;
-        Ok(Self { http, settings, clock, poll_max: POLL_MAX, told: Mutex::new(None) })
+        Ok(Self { http, line: Line::new(), settings, clock, poll_max: POLL_MAX, wait_max: WAIT_MAX, told: Mutex::new(None) })
     }
 
-    /// How long one long poll may take, instead of 35 s. What is asked is asked again, so a shorter one costs requests and no logins.
+    /// How long one long poll may take, instead of 35 s, and one wait, instead of 70 s. What is asked is asked again, so shorter ones cost requests and no logins.
     #[must_use]
     pub fn with_poll_max(mut self, poll_max: Duration) -> Self {
         self.poll_max = poll_max;
+        self.wait_max = poll_max;
         self
     }
 
@@ -126,6 +132,17 @@ impl Duo {
             return Err(self.garbled("a transaction id of an impossible length"));
         }
         Ok(Progress::Pending(Ticket(asked.txid)))
+    }
+
+    /// A look that must be brief is broken off when there is no answer: Duo keeps us waiting while it has nothing to tell, and others want to look too.
+    async fn look(&self, look: &Look<'_>, ticket: &Ticket) -> Result<Progress, FactorError> {
+        if look.patient {
+            return self.poll(ticket).await;
+        }
+        tokio::time::timeout(self.http.brief(), self.poll(ticket)).await.unwrap_or_else(|_| {
+            self.line.charge(self.http.broken_off());
+            Ok(Progress::Pending(ticket.clone()))
+        })
     }
 
     async fn poll(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
@@ -237,7 +254,17 @@ impl Provider for Duo {
     }
 
     async fn wait(&self, _asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
-        self.poll(ticket).await
+        let now = Instant::now();
+        let end = now.checked_add(self.wait_max).unwrap_or(now);
+        let mut waiting = self.line.join();
+        while let Ok(look) = tokio::time::timeout_at(end, waiting.turn()).await {
+            // On the heap while it lasts: who stands in line must be small.
+            let progress = Box::pin(self.look(&look, ticket)).await;
+            if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
+                return progress;
+            }
+        }
+        Ok(Progress::Pending(ticket.clone()))
     }
 
     async fn verify(&self, asking: &Asking, _ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -270,6 +297,8 @@ fn remedy(code: u32) -> &'static str {
 
 /// Duo itself ends a poll earlier where it can.
 const POLL_MAX: Duration = Duration::from_secs(35);
+/// Longer than a question is open there.
+const WAIT_MAX: Duration = Duration::from_secs(70);
 /// Said of a poll that ended without news (and of a transaction that is unknown: then the login's own deadline ends it).
 const POLL_RAN_OUT: u32 = 40_002;
 const CODE_LEN_MAX: usize = 64;

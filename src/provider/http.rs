@@ -5,6 +5,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::Certificate;
@@ -13,10 +17,12 @@ use reqwest::Method;
 use reqwest::Response;
 use reqwest::StatusCode;
 use reqwest::Url;
+use reqwest::Version;
 use reqwest::header::HeaderMap;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use reqwest::retry;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
 use tracing::info;
@@ -36,9 +42,18 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct Http {
     name: String,
     base: String,
+    /// For what is answered at once.
     client: Client,
+    asking: Semaphore,
+    /// For long polls, by turns: over HTTP/2 a server bears about a hundred on a connection, and a push that is to go out must not stand behind them.
+    lanes: Vec<Client>,
+    lane: AtomicUsize,
     timeout: Duration,
     breaker: Mutex<Breaker>,
+    /// What an answer takes at present, in microseconds; 0: nothing was answered yet.
+    usual_us: AtomicU64,
+    /// It speaks HTTP/2.
+    streams: AtomicBool,
 }
 
 /// One request.
@@ -79,7 +94,7 @@ pub enum Failure {
     Faltering,
     /// The answer is too long.
     Garbled,
-    /// The server asked to be left alone (429), now or a while ago.
+    /// The server asked to be left alone (429), now or a while ago; or we ask it more than we allow ourselves.
     Throttled,
     /// No connection, no answer in time, an answer cut off, or 5xx, three times in a row; or it was so and the next try is not due.
     Unreachable,
@@ -149,25 +164,39 @@ impl Http {
     /// What is wrong with the settings. Nothing is connected yet.
     pub fn open(name: &str, base: &str, ca_file: Option<&Path>, timeout: Duration) -> Result<Self, OpenError> {
         check_base(base)?;
-        let mut builder = Client::builder()
-            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            // A push must not go out twice because a library tried again.
-            .retry(retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(timeout)
-            .pool_idle_timeout(IDLE_MAX)
-            // HTTP/2 puts everybody on one connection; one that a firewall has silently forgotten would fail them all until TCP notices, in a quarter of an hour.
-            .http2_keep_alive_interval(PING_EVERY)
-            .http2_keep_alive_timeout(timeout)
-            .http2_keep_alive_while_idle(true);
-        if let Some(path) = ca_file {
-            builder = builder.tls_certs_only(certificates(path)?);
-        }
-        let client = builder.build().map_err(|error| OpenError::Client(chain(&error)))?;
+        let trusted = ca_file.map(certificates).transpose()?;
+        let open = || client(timeout, trusted.clone()).map_err(|error| OpenError::Client(chain(&error)));
+        let lanes = (0..LANES).map(|_| open()).collect::<Result<_, _>>()?;
         metrics::healthy(ROOM, name, true);
-        Ok(Self { name: name.to_owned(), base: base.trim_end_matches('/').to_owned(), client, timeout, breaker: Mutex::new(Breaker::new()) })
+        Ok(Self {
+            name: name.to_owned(),
+            base: base.trim_end_matches('/').to_owned(),
+            client: open()?,
+            asking: Semaphore::new(ASKING_MAX),
+            lanes,
+            lane: AtomicUsize::new(0),
+            timeout,
+            breaker: Mutex::new(Breaker::new()),
+            usual_us: AtomicU64::new(0),
+            streams: AtomicBool::new(false),
+        })
+    }
+
+    /// A poll that is not answered within this time has no news: what is known is told at once.
+    #[must_use]
+    pub fn brief(&self) -> Duration {
+        match self.usual_us.load(Ordering::Relaxed) {
+            0 => BRIEF_UNKNOWN,
+            usual => Duration::from_micros(usual).saturating_mul(4).clamp(BRIEF_MIN, BRIEF_MAX),
+        }
+    }
+
+    /// What it costs to break a request off. A stream of HTTP/2 costs nothing. A connection keeps its port for a minute after its end, and there are 28,000 of
+    /// them towards one server; those of loopback are used again after a second.
+    #[must_use]
+    pub fn broken_off(&self) -> Duration {
+        let near = Url::parse(&self.base).ok().and_then(|url| url.host_str().map(is_loopback)).unwrap_or(false);
+        if near || self.streams.load(Ordering::Relaxed) { Duration::ZERO } else { PORT_EVERY }
     }
 
     /// Sends one request, once.
@@ -175,7 +204,7 @@ impl Http {
     /// # Errors
     /// Why there is no answer.
     pub async fn send(&self, request: Request) -> Result<Answer, Failure> {
-        let outcome = self.admitted(request).await;
+        let outcome = self.placed(request).await;
         let label = match &outcome {
             Ok(answer) if answer.status < 400 => "answered",
             Ok(_) => "refused",
@@ -183,6 +212,14 @@ impl Http {
         };
         ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
         outcome
+    }
+
+    /// Polls are counted by those who send them; of the others so many are under way at most.
+    async fn placed(&self, request: Request) -> Result<Answer, Failure> {
+        let placed = if request.poll.is_none() { Some(tokio::time::timeout(self.timeout, self.asking.acquire()).await) } else { None };
+        // That we have much to ask is no outage of theirs.
+        let _place = placed.transpose().map_err(|_| Failure::Throttled)?;
+        Box::pin(self.admitted(request)).await
     }
 
     async fn admitted(&self, request: Request) -> Result<Answer, Failure> {
@@ -211,12 +248,19 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, Trouble> {
-        let mut sent = self.client.request(request.method, format!("{}{}", self.base, request.target)).headers(request.headers);
+        let began = Instant::now();
+        let polls = request.poll.is_some();
+        let client = if polls { self.next_lane() } else { &self.client };
+        let mut sent = client.request(request.method, format!("{}{}", self.base, request.target)).headers(request.headers);
         sent = sent.timeout(request.poll.unwrap_or(self.timeout));
         if let Some(body) = request.body {
             sent = sent.body(body);
         }
         let response = sent.send().await.map_err(Trouble::from)?;
+        self.streams.store(response.version() >= Version::HTTP_2, Ordering::Relaxed);
+        if !polls {
+            self.note(began.elapsed());
+        }
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Trouble::Throttled(retry_after(response.headers())));
@@ -226,6 +270,19 @@ impl Http {
         }
         let body = read(response).await?;
         Ok(Answer { status: status.as_u16(), body })
+    }
+
+    fn next_lane(&self) -> &Client {
+        let turn = self.lane.fetch_add(1, Ordering::Relaxed).checked_rem(self.lanes.len()).unwrap_or(0);
+        self.lanes.get(turn).unwrap_or(&self.client)
+    }
+
+    /// A slow mean over the last eight or so.
+    fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let mean = |usual: u64| if usual == 0 { took } else { usual.saturating_sub(usual / 8).saturating_add(took / 8).max(1) };
+        // Two that note at once and one of which is lost do no harm.
+        self.usual_us.store(mean(self.usual_us.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 
     /// Says once that the server went away or came back.
@@ -283,6 +340,28 @@ impl From<reqwest::Error> for Trouble {
             Self::Broken(why)
         }
     }
+}
+
+/// Connections that are kept and used again.
+fn client(timeout: Duration, trusted: Option<Vec<Certificate>>) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder()
+        .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        // A push must not go out twice because a library tried again.
+        .retry(retry::never())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(timeout)
+        .pool_idle_timeout(IDLE_MAX)
+        // HTTP/2 puts everybody on one connection; one that a firewall has silently forgotten would fail them all until TCP notices, in a quarter of an hour.
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(timeout)
+        .http2_keep_alive_while_idle(true);
+    match trusted {
+        Some(trusted) => builder.tls_certs_only(trusted),
+        None => builder,
+    }
+    .build()
 }
 
 /// Reads the body, and stops when it grows too long.
@@ -354,6 +433,13 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 const ROOM: &str = "provider";
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(10);
+const LANES: usize = 4;
+/// Requests under way at a time, polls not counted.
+const ASKING_MAX: usize = 256;
+const BRIEF_UNKNOWN: Duration = Duration::from_millis(500);
+const BRIEF_MIN: Duration = Duration::from_millis(30);
+const BRIEF_MAX: Duration = Duration::from_secs(2);
+const PORT_EVERY: Duration = Duration::from_micros(2_500);
 
 #[cfg(test)]
 mod tests {

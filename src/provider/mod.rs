@@ -3,4 +3,5 @@
 mod breaker;
 pub mod duo;
 pub mod http;
+mod line;
 pub mod oath;

@@ -176,16 +176,41 @@ async fn m_12_a_question_is_open_until_this_person_answers_this_question() {
     let bob = asking("bob", Method::Push);
     let Ok(Progress::Pending(bobs)) = lab.duo.start(&bob).await else { panic!() };
     let alices = lab.ticket().await;
-    assert_eq!(lab.wait(&alices).await, Ok(Progress::Pending(alices.clone())), "the first poll says that it is out");
     assert_eq!(lab.cloud.approve("bob"), 1);
-    let polled = tokio::time::timeout(Duration::from_millis(300), lab.wait(&alices)).await;
+    let polled = tokio::time::timeout(Duration::from_millis(900), lab.wait(&alices)).await;
     assert!(polled.is_err(), "somebody else's approval ended the wait: {polled:?}");
     assert_eq!(lab.cloud.deny("alice"), 1);
     assert_eq!(lab.wait(&alices).await, DENIED);
     assert_eq!(lab.cloud.approve("alice"), 0, "what was denied cannot be approved");
     assert_eq!(lab.wait(&alices).await, DENIED);
-    let _ = lab.duo.wait(&bob, &bobs).await;
     assert_eq!(lab.duo.wait(&bob, &bobs).await, ALLOWED);
+}
+
+#[tokio::test]
+async fn m_12_in_a_crowd_everybody_hears_of_his_own_approval_and_only_then() {
+    let Lab { cloud, duo } = Lab::new(Manner::Told).await;
+    cloud.admit(Person::new("bob", Manner::Told));
+    let duo = Arc::new(duo.with_poll_max(Duration::from_secs(60)));
+    let mut alices = tokio::task::JoinSet::new();
+    for number in 0..600 {
+        let duo = Arc::clone(&duo);
+        let asking = asking(if number % 2 == 0 { "alice" } else { "bob" }, Method::Push);
+        let Ok(Progress::Pending(ticket)) = duo.start(&asking).await else { panic!("no question went out") };
+        alices.spawn(async move { (duo.wait(&asking, &ticket).await, asking.name) });
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(500), alices.join_next()).await.is_err(), "nobody has approved yet");
+    assert_eq!(cloud.approve("alice"), 300);
+    let hear = async {
+        for _ in 0..300 {
+            assert_eq!(alices.join_next().await.unwrap().unwrap(), (ALLOWED, "alice".into()));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), hear).await.expect("an approval was not noticed");
+    assert!(tokio::time::timeout(Duration::from_millis(500), alices.join_next()).await.is_err(), "bob has not approved");
+    assert_eq!(cloud.deny("bob"), 300);
+    while let Some(bob) = alices.join_next().await {
+        assert_eq!(bob.unwrap(), (DENIED, "bob".into()));
+    }
 }
 
 #[tokio::test]

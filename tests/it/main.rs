@@ -9,6 +9,7 @@ mod discards;
 mod duo;
 mod lab;
 mod ldap;
+mod profiles;
 mod serve;
 mod store;
 mod tidy;

@@ -35,7 +35,7 @@ fn anywhere() -> std::net::SocketAddr {
 }
 
 /// The code that an app would show for this `otpauth://` line.
-fn code_of(uri: &str) -> String {
+pub(crate) fn code_of(uri: &str) -> String {
     let secret = uri.split(['?', '&']).find_map(|part| part.strip_prefix("secret=")).unwrap();
     let seed = totp_rs::Secret::try_from_base32(secret).unwrap();
     otp::code(otp::Algorithm::Sha1, &Secret::new(seed.as_bytes().to_vec()), otp::step_at(WallClock.now(), 30), 6)

@@ -76,7 +76,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// A NAS nothing is known about, but that it may do what most do.
-pub(super) const UNKNOWN: Profile = Profile { late_approval: seconds(0), menu: false, source: None, ..PATIENT };
+pub(super) const UNKNOWN: Profile = Profile { late_approval: seconds(0), source: None, ..PATIENT };
 
 /// A NAS that holds a request for a minute, shows challenges and signs: the others say how they differ.
 const PATIENT: Profile = Profile {
@@ -85,7 +85,8 @@ const PATIENT: Profile = Profile {
     code: Code::Challenge(PROMPT),
     approval: Approval::Wait,
     late_approval: seconds(30),
-    menu: true,
+    // A menu asks everybody each time, who has but one telephone too: it is for administrators to want.
+    menu: false,
     integrity: Integrity::Require,
     source: Some(CALLING_STATION_ID),
     without_credential: false,
@@ -96,7 +97,7 @@ const PATIENT: Profile = Profile {
 };
 
 /// A NAS that can say yes and no, and nothing in between.
-const MUTE: Profile = Profile { code: Code::Append(SEPARATOR), menu: false, can_challenge: false, ..PATIENT };
+const MUTE: Profile = Profile { code: Code::Append(SEPARATOR), can_challenge: false, ..PATIENT };
 
 const PROFILES: &[Profile] = &[
     // `timeout` of the server and `remoteauthtimeout` of the whole box are 5 s, and nobody takes up a phone in 5 s. It shows challenges, so nobody must.
@@ -199,12 +200,12 @@ const PROFILES: &[Profile] = &[
         note: "waits 5 s a try; Windows stores what was typed, with the code in it",
         ..MUTE
     },
-    // 3 s are compiled in, for one packet; 5 s is the least a client can have, and what is approved after that counts for the next try. It never signs,
-    // no release does, so there is nothing to observe. It knows no address but its own.
+    // 3 s are compiled in, for one packet; 5 s is the least a client can have. It never signs, no release does, so there is nothing to observe. It tells no
+    // address of the person and asks from another port each time, so nobody could say whose try comes next: a late approval is nobody's.
     Profile {
         name: "postgresql",
         patience: seconds(5),
-        late_approval: seconds(60),
+        late_approval: seconds(0),
         integrity: Integrity::Optional,
         source: None,
         note: "waits 3 s, for ever; PostgreSQL 19 has no RADIUS any more",
@@ -266,6 +267,14 @@ mod tests {
             assert!(text.starts_with("# "), "{name} begins with what it is for");
             assert!(text.contains("radclient"), "{name} says how to try it");
         }
+    }
+
+    #[test]
+    fn the_commented_file_names_every_profile_and_no_other() {
+        let file = fs::read_to_string(pages().join("../vestibule.toml")).unwrap();
+        let line = file.lines().find_map(|line| line.trim().strip_prefix("#   cisco-asa ")).unwrap();
+        let named: BTreeSet<&str> = line.split_whitespace().chain(["cisco-asa"]).collect();
+        assert_eq!(named, names().collect());
     }
 
     #[test]

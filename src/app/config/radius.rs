@@ -10,6 +10,7 @@ use crate::directory::upstream;
 use crate::directory::winbind;
 use crate::domain::Approval;
 use crate::domain::CodeEntry;
+use crate::domain::FirstAlone;
 use crate::domain::Network;
 use crate::domain::Secret;
 use crate::front::radius::Charset;
@@ -228,6 +229,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let source = section.find("source").and_then(|value| value.word(SOURCES)).or(habits.source);
     let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
     let policy = builder.policy(section, &code);
+    warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -314,6 +316,19 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
         }
         chosen
     })
+}
+
+/// Where somebody else vouches for a name, who has an account hangs on how the name is spelled: a spelling that is understood there and not here has none.
+fn warn_of_spellings(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>, policy: Option<&str>) {
+    let elsewhere = matches!(first, Some(FirstFactor::Upstream { .. } | FirstFactor::Waived));
+    let settings = policy.and_then(|name| builder.behind.policies.get(name)?.settings.as_ref());
+    if elsewhere && settings.is_some_and(|settings| settings.rules.unenrolled == FirstAlone::Accept) {
+        section.warn(
+            "its policy lets people without an account in by the first factor alone, and here that is not checked by us: another spelling of a name, which the \
+             other side understands and we do not, is a name without an account, so whoever knows a password gets round the second factor",
+            Some("give this client a policy with unenrolled = \"reject\", and its people accounts: vestibule user add NAME"),
+        );
+    }
 }
 
 /// In which directory a name is looked up that no directory has checked: the one that is named, else the only one, else none, which is the store.

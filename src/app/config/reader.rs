@@ -189,11 +189,11 @@ impl<'a> Value<'a> {
             return None;
         };
         if text.is_empty() {
-            self.error("is empty", None);
+            self.error("is empty", Some("write something, or take the line out"));
             return None;
         }
         if text.chars().any(char::is_control) {
-            self.error("holds control characters", None);
+            self.error("holds control characters", Some("write it in one line, without \\n, \\t and their like"));
             return None;
         }
         Some(text)

@@ -39,7 +39,7 @@ impl Sources {
         let bytes = if form == "file" { self.in_file(&place) } else { self.handed_over(&place) }?;
         let secret = without_newline(&bytes);
         if secret.is_empty() {
-            place.error("the secret is empty", None);
+            place.error("the secret is empty", Some("make one: openssl rand -hex 32 > FILE"));
             return None;
         }
         Some(Secret::new(secret.to_vec()))

@@ -69,7 +69,8 @@ pub(super) struct Trust<'a> {
 pub(super) fn mutual(identity: Identity, trust: Trust<'_>, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
     let (revocations, crl_file) = trust.revocations.unzip();
     let told = |error: radius::TlsError| match error {
-        radius::TlsError::Authorities(error) => cert_file.error(&format!("the authorities of the clients cannot be used: {error}"), None),
+        radius::TlsError::Authorities(error) => cert_file
+            .error(&format!("the authorities of the clients cannot be used: {error}"), Some("put the certificates of authorities into client_ca_file, in PEM")),
         radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
         radius::TlsError::Revocations => {
             let none = "names no list of revoked certificates that can be read";
@@ -94,9 +95,13 @@ pub(super) fn revocations(value: &Value<'_>, path: &Path) -> Option<Vec<Certific
 
 fn refused(error: &rustls::Error, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) {
     match error {
-        rustls::Error::InconsistentKeys(_) => key.error(&format!("does not belong to the certificate in {}", path.display()), None),
-        rustls::Error::InvalidCertificate(_) => cert_file.error(&format!("{}: {error}", path.display()), None),
-        error => key.error(&format!("cannot be used: {error}"), None),
+        rustls::Error::InconsistentKeys(_) => {
+            key.error(&format!("does not belong to the certificate in {}", path.display()), Some("give the key that this certificate was made for"));
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            cert_file.error(&format!("{}: {error}", path.display()), Some("ask whoever made the certificate for another one"));
+        }
+        error => key.error(&format!("cannot be used: {error}"), Some("use a key of RSA (2048 bits or more), ECDSA (P-256, P-384) or Ed25519")),
     }
 }
 
@@ -105,7 +110,7 @@ pub(super) fn authorities(value: &Value<'_>, path: &Path) -> Option<RootCertStor
     let mut roots = RootCertStore::empty();
     for certificate in certificates(value, path)? {
         if let Err(error) = roots.add(certificate) {
-            value.error(&format!("{}: {error}", path.display()), None);
+            value.error(&format!("{}: {error}", path.display()), Some("leave certificates of authorities in it, and nothing else"));
             return None;
         }
     }
@@ -114,11 +119,13 @@ pub(super) fn authorities(value: &Value<'_>, path: &Path) -> Option<RootCertStor
 
 /// The certificates in `path`, at least one; notes why there is none.
 fn certificates(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    let bytes = read(path).map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), None)).ok()?;
+    let bytes = read(path)
+        .map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), Some("look at the path, and whether our user may read it")))
+        .ok()?;
     match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => return Some(found),
         Ok(_) => value.error(&format!("{} holds no certificate", path.display()), Some("expected PEM: -----BEGIN CERTIFICATE-----")),
-        Err(error) => value.error(&format!("{} is no PEM: {error}", path.display()), None),
+        Err(error) => value.error(&format!("{} is no PEM: {error}", path.display()), Some("expected PEM: -----BEGIN CERTIFICATE-----")),
     }
     None
 }

@@ -32,7 +32,15 @@ fn counted(world: &World) -> [usize; 2] {
 
 async fn prompted(login: Login) -> (Secret, String) {
     match login.outcome().await {
-        Outcome::Challenge { state, prompt } => (state, prompt),
+        Outcome::Challenge { state, prompt, shown: true, .. } => (state, prompt),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The same of a question for a password.
+async fn hidden(login: Login) -> (Secret, String) {
+    match login.outcome().await {
+        Outcome::Challenge { state, prompt, shown: false, .. } => (state, prompt),
         other => panic!("{other:?}"),
     }
 }
@@ -231,10 +239,10 @@ async fn r_095_an_expired_password_is_changed_behind_a_code_that_is_burnt_first(
     let (world, engine) = world();
     let (state, prompt) = prompted(begin(&world, &engine, Method::Oath, asked("alice", "expired", 1))).await;
     assert_eq!(prompt, "Code:");
-    let (state, prompt) = prompted(engine.answer(claim(state, "123456"), MINUTE)).await;
+    let (state, prompt) = hidden(engine.answer(claim(state, "123456"), MINUTE)).await;
     assert_eq!(prompt, "Your password has expired. New password:");
     assert!(matches!(world.committed.lock().unwrap().as_slice(), [Change::UseOtp { step: 7, .. }]));
-    let (state, prompt) = prompted(engine.answer(claim(state, " new one "), MINUTE)).await;
+    let (state, prompt) = hidden(engine.answer(claim(state, " new one "), MINUTE)).await;
     assert_eq!(prompt, "The new password again:");
     assert!(accepted(&engine.answer(claim(state, " new one "), MINUTE).outcome().await));
     assert_eq!(*world.changes.lock().unwrap(), [("expired".into(), " new one ".into())]);

@@ -39,13 +39,14 @@ impl Clerk {
         let Some(report) = report(request, client, way.peer()) else {
             return self.discard(arrived, &way, client, "accounting", &"an Accounting-Request without Acct-Status-Type or without Acct-Session-Id");
         };
-        let Some((held, given_up)) = self.turn(request, client, settings, seen, &way, arrived) else { return };
+        let Some(held) = self.turn(request, client, settings, seen, &way, arrived) else { return };
         let entry = Entry { held, asked: Asked::of(request), secret: client.secret.clone(), way, report, sessions: self.behind.sessions.clone() };
         match &client.accounting {
             Accounting::Record => entry.write(),
             Accounting::Relay(relay) => match Forward::of(request, client.secret.expose()) {
                 Ok(forward) => {
                     let packet = Secret::new(forward.as_bytes().to_vec());
+                    let given_up = entry.held.guard();
                     tokio::spawn(entry.relay(Arc::clone(relay), packet, settings.within(client), given_up));
                 }
                 Err(error) => self.discard(arrived, &entry.way, client, "accounting", &error),

@@ -1,5 +1,7 @@
 //! A login's end as a reply.
 
+use std::time::Duration;
+
 use super::Client;
 use super::map::Manner;
 use crate::domain::Decision;
@@ -57,7 +59,7 @@ impl Writer {
     /// The table from a login's end to a reply.
     pub(super) fn reply(&self, outcome: &Outcome) -> Result<Reply, TooLong> {
         match outcome {
-            Outcome::Challenge { state, prompt } => self.challenge(state, Some(prompt), &Carried::default()),
+            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?),
             Outcome::Decided { decision, aside } => match &**decision {
                 Decision::Accept(permit) => self.admitted(permit, aside).map(Reply::AtOnce),
                 Decision::Drop(_) => Ok(Reply::Silence),
@@ -69,7 +71,7 @@ impl Writer {
     }
 
     fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried) -> Result<Reply, TooLong> {
-        reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt()?).map(Reply::AtOnce)
+        reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt(carried)?).map(Reply::AtOnce)
     }
 
     /// What the first factor's server said goes as it is and without a delay of ours; all else is one text, after the same time.
@@ -107,7 +109,7 @@ impl Writer {
     /// The one way to an Access-Accept for a person: with the flow's permit in hand.
     fn admitted(&self, _permit: &Permit, aside: &Aside) -> Result<Vec<u8>, TooLong> {
         let carried = with_ours(carried(&aside.attributes)?, &self.additions, &aside.groups)?;
-        reply::accept(&self.asked, self.secret.expose(), &carried, salt()?)
+        reply::accept(&self.asked, self.secret.expose(), &carried, salt(&carried)?)
     }
 }
 
@@ -128,6 +130,14 @@ fn with_ours(mut carried: Carried, additions: &[Addition], groups: &[String]) ->
     Ok(carried)
 }
 
+/// What a question of our own says beside its text: for how long it is open (RFC 2865 §5.27), and whether what is typed may be seen (RFC 2869 §5.10).
+fn question(shown: bool, keep: Duration) -> Result<Carried, TooLong> {
+    let mut carried = Carried::default();
+    carried.push(attr::SESSION_TIMEOUT, &u32::try_from(keep.as_secs()).unwrap_or(u32::MAX).to_be_bytes())?;
+    carried.push(attr::PROMPT, &u32::from(shown).to_be_bytes())?;
+    Ok(carried)
+}
+
 /// What the first factor said beside its no, where this is its no. That a password has run out invites the client to change it, so it is told to those
 /// alone whose second factor passed.
 fn fitting(denial: Denial, refusal: Carried) -> Carried {
@@ -142,9 +152,12 @@ fn carried(bytes: &Secret) -> Result<Carried, TooLong> {
     Carried::from_bytes(bytes.expose()).map_err(|_| TooLong)
 }
 
-fn salt() -> Result<[u8; 2], TooLong> {
+/// Chance for what is carried; where nothing is, nothing is hidden.
+fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
     let mut salt = [0; 2];
-    getrandom::fill(&mut salt).map_err(|_| TooLong)?;
+    if !carried.is_empty() {
+        getrandom::fill(&mut salt).map_err(|_| TooLong)?;
+    }
     Ok(salt)
 }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::Behind;
 use super::Client;
@@ -38,6 +37,7 @@ use super::socket::Path;
 use super::socket::Socket;
 use super::stream::Outbox;
 use crate::engine::Login;
+use crate::engine::Outcome;
 use crate::metrics;
 use crate::wire::radius::Code;
 use crate::wire::radius::Request;
@@ -57,6 +57,7 @@ pub(super) struct Clerk {
     pub(super) lines: Pace<&'static str>,
     /// Lines about a client that is not set up right, by its name; nameless: about strangers, all of them together.
     pub(super) warnings: Pace<String>,
+    unsigned: metrics::ByClient,
 }
 
 /// What is asked at a door.
@@ -124,13 +125,14 @@ impl Clerk {
             status: Pace::new(Duration::from_millis(200), 10, KEYS_MAX),
             lines: Pace::new(Duration::from_secs(1), 5, KEYS_MAX),
             warnings: Pace::new(Duration::from_secs(60), 1, KEYS_MAX),
+            unsigned: metrics::ByClient::new(metrics::RADIUS_UNSIGNED),
         }
     }
 
     /// One verified request of this client.
     pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
         if !request.signed() {
-            ::metrics::counter!(metrics::RADIUS_UNSIGNED, "client" => client.name.clone()).increment(1);
+            self.unsigned.count(&client.name);
         }
         client.card.tally.arrived(request, client, way.peer(), arrived);
         match request.code() {
@@ -157,33 +159,27 @@ impl Clerk {
     }
 
     fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
-        let Some((held, given_up)) = self.turn(request, client, settings, seen, &way, arrived) else { return };
+        let Some(held) = self.turn(request, client, settings, seen, &way, arrived) else { return };
         let sheet = client.card.tally.begin(request.authenticator(), arrived);
-        let work = Work {
-            sheet,
-            held,
-            writer: Writer::new(Asked::of(request), Manner::of(request), client),
-            refuse_at: refuse_at(arrived, settings.reject_delay),
-            way,
+        let work =
+            Work { sheet, held, writer: Writer::new(Asked::of(request), Manner::of(request), client), arrived, reject_delay: settings.reject_delay, way };
+        // Begun here and not in a task: of two that ask the same the later one is to be the later one.
+        let end = match self.begin(request, client, settings, work.way.peer(), arrived).map(Login::ended) {
+            Some(Err(login)) => return work.wait(login),
+            Some(Ok(outcome)) => work.said(&outcome),
+            None => work.refused(),
         };
-        // Begun here and not in the task: of two that ask the same the later one is to be the later one.
-        let begun = self.begin(request, client, settings, work.way.peer(), arrived);
-        tokio::spawn(work.run(begun, given_up));
+        match end {
+            End::Now(bytes) => work.held.answer(&work.way, &bytes.into()),
+            End::Later(bytes) => work.delay(bytes),
+            End::Never => {}
+        }
     }
 
     /// The turn of a request that begins now. One that was seen before is answered as it was, or not at all.
-    pub(super) fn turn(
-        &mut self,
-        request: &Request<'_>,
-        client: &Client,
-        settings: &Settings,
-        seen: &Ledger,
-        way: &Way,
-        arrived: Instant,
-    ) -> Option<(Held, oneshot::Receiver<Infallible>)> {
+    pub(super) fn turn(&mut self, request: &Request<'_>, client: &Client, settings: &Settings, seen: &Ledger, way: &Way, arrived: Instant) -> Option<Held> {
         let bounds = way.bounds(settings);
-        let (guard, given_up) = oneshot::channel();
-        let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds, guard);
+        let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds);
         if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
             client.card.tally.again(request.authenticator(), arrived);
         }
@@ -193,7 +189,7 @@ impl Clerk {
             seen::Seen::Full => {
                 self.discard(arrived, way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
             }
-            seen::Seen::New(turn) => return Some((Held { seen: seen.clone(), turn, bounds }, given_up)),
+            seen::Seen::New(turn) => return Some(Held { seen: seen.clone(), turn, bounds, is_over: false }),
             seen::Seen::Running => metrics::discard("radius", "duplicate"),
         }
         None
@@ -266,66 +262,95 @@ struct Work {
     sheet: Sheet,
     held: Held,
     writer: Writer,
-    refuse_at: Instant,
+    arrived: Instant,
+    reject_delay: Duration,
     way: Way,
 }
 
-impl Work {
-    /// Waits for the login's end and replies, unless `given_up` comes first: then the login is dropped with us.
-    async fn run(self, login: Option<Login>, given_up: oneshot::Receiver<Infallible>) {
-        let reply = tokio::select! {
-            biased;
-            _ = given_up => None,
-            reply = self.reply(login) => reply,
-        };
-        if let Some(bytes) = reply.map(Zeroizing::new) {
-            self.held.answer(&self.way, &bytes.as_slice().into());
-        }
-    }
-
-    async fn reply(&self, login: Option<Login>) -> Option<Vec<u8>> {
-        let made = match login {
-            Some(login) => {
-                let outcome = login.outcome().await;
-                self.sheet.ended(&outcome);
-                self.writer.reply(&outcome)
-            }
-            None => {
-                self.sheet.refused();
-                self.writer.refused()
-            }
-        };
-        match made {
-            Ok(Reply::AtOnce(bytes)) => Some(bytes),
-            Ok(Reply::Delayed(bytes)) => {
-                tokio::time::sleep_until(self.refuse_at).await;
-                Some(bytes)
-            }
-            Ok(Reply::Silence) => None,
-            // Kept as answered with nothing: a copy of it that comes late must not begin a second login.
-            Ok(Reply::Superseded) => Some(Vec::new()),
-            Err(error) => {
-                metrics::discard("radius", "reply_too_long");
-                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
-                Some(self.too_big().await)
-            }
-        }
-    }
+/// What a request comes to.
+enum End {
+    /// This reply, at once. One without octets is kept as such and never sent: a copy of it that comes late must not begin a second login.
+    Now(Vec<u8>),
+    /// This one, after the time that every refusal takes.
+    Later(Vec<u8>),
+    /// Nothing. It may be asked again.
+    Never,
 }
 
 impl Work {
+    /// Waits for the login's end and replies, unless the turn is given up before: then the login is dropped with us.
+    fn wait(self, login: Login) {
+        let given_up = self.held.guard();
+        tokio::spawn(async move {
+            let reply = tokio::select! {
+                biased;
+                _ = given_up => None,
+                reply = self.ended(login) => reply,
+            };
+            if let Some(bytes) = reply {
+                self.held.answer(&self.way, &bytes.into());
+            }
+        });
+    }
+
+    async fn ended(&self, login: Login) -> Option<Vec<u8>> {
+        match self.said(&login.outcome().await) {
+            End::Now(bytes) => Some(bytes),
+            End::Later(bytes) => {
+                tokio::time::sleep_until(refuse_at(self.arrived, self.reject_delay)).await;
+                Some(bytes)
+            }
+            End::Never => None,
+        }
+    }
+
+    /// Replies after the time that every refusal takes, unless the turn is given up before.
+    fn delay(self, bytes: Vec<u8>) {
+        let given_up = self.held.guard();
+        let at = refuse_at(self.arrived, self.reject_delay);
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = given_up => {}
+                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, &bytes.into()),
+            }
+        });
+    }
+
+    fn said(&self, outcome: &Outcome) -> End {
+        self.sheet.ended(outcome);
+        self.end(self.writer.reply(outcome))
+    }
+
+    /// The end of a request that nobody was asked about.
+    fn refused(&self) -> End {
+        self.sheet.refused();
+        self.end(self.writer.refused())
+    }
+
+    fn end(&self, made: Result<Reply, reply::TooLong>) -> End {
+        match made {
+            Ok(Reply::AtOnce(bytes)) => End::Now(bytes),
+            Ok(Reply::Delayed(bytes)) => End::Later(bytes),
+            Ok(Reply::Silence) => End::Never,
+            Ok(Reply::Superseded) => End::Now(Vec::new()),
+            Err(error) => {
+                metrics::discard("radius", "reply_too_long");
+                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
+                self.too_big()
+            }
+        }
+    }
+
     /// What a client is told whose reply does not fit: no, but behind TLS why. Kept as every answer is: after silence a copy would begin a second
     /// login and ring the phone again.
-    async fn too_big(&self) -> Vec<u8> {
+    fn too_big(&self) -> End {
         match self.way {
-            Way::Datagram { .. } => {
-                tokio::time::sleep_until(self.refuse_at).await;
-                match self.writer.refused() {
-                    Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => bytes,
-                    Ok(Reply::Silence | Reply::Superseded) | Err(_) => Vec::new(),
-                }
-            }
-            Way::Stream(_) => reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default(),
+            Way::Datagram { .. } => match self.writer.refused() {
+                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => End::Later(bytes),
+                Ok(Reply::Silence | Reply::Superseded) | Err(_) => End::Now(Vec::new()),
+            },
+            Way::Stream(_) => End::Now(reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default()),
         }
     }
 }
@@ -335,11 +360,20 @@ pub(super) struct Held {
     seen: Ledger,
     turn: Turn,
     bounds: Bounds,
+    is_over: bool,
 }
 
 impl Held {
+    /// Whoever waits with this turn hears by it that nobody waits for the answer any more.
+    pub(super) fn guard(&self) -> oneshot::Receiver<Infallible> {
+        let (guard, given_up) = oneshot::channel();
+        self.seen.lock().guard(self.turn, guard);
+        given_up
+    }
+
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    pub(super) fn answer(&self, way: &Way, bytes: &Arc<[u8]>) {
+    pub(super) fn answer(mut self, way: &Way, bytes: &Arc<[u8]>) {
+        self.is_over = true;
         let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
@@ -354,7 +388,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.seen.lock().forget(self.turn);
+        if !self.is_over {
+            self.seen.lock().forget(self.turn);
+        }
     }
 }
 

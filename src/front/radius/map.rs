@@ -275,8 +275,14 @@ fn source(request: &Request<'_>, client: &Client) -> Option<IpAddr> {
     match kind {
         attr::FRAMED_IP_ADDRESS => attribute.ipv4().map(IpAddr::V4),
         attr::FRAMED_IPV6_ADDRESS => attribute.ipv6().map(|address| IpAddr::V6(address).to_canonical()),
-        _ => written(attribute).and_then(|text| text.trim().parse::<IpAddr>().ok()).map(|address| address.to_canonical()),
+        _ => written(attribute).and_then(|text| without_port(text.trim()).parse::<IpAddr>().ok()).map(|address| address.to_canonical()),
     }
+}
+
+/// The address alone where a port stands in brackets behind it, as strongSwan writes it: `198.51.100.7[4500]`.
+fn without_port(text: &str) -> &str {
+    let cut = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
+    cut.filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(text, |(address, _)| address)
 }
 
 /// The text of an attribute; a tunnel's may have a tag before it (RFC 2868 §3.3).

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::wire::radius::Code;
 use crate::wire::radius::Request;
 
-/// What was asked at one socket, and what was answered. Each question in the works holds a `G`; it is dropped when nobody wants the answer any more.
+/// What was asked at one door, and what was answered. A question in the works may hold a `G`; it is dropped when nobody wants the answer any more.
 ///
 /// Only verified requests come here.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Window<G> {
     number: u64,
 }
 
-/// What makes a request the one it is; the receiving socket is the window itself.
+/// What makes a request the one it is; the receiving door is the window itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) slot: Slot,
@@ -106,9 +106,9 @@ struct Entry<G> {
 #[derive(Debug)]
 enum Stage<G> {
     Answered(Arc<[u8]>),
-    /// The guard is held and never looked at.
+    /// The guard, where there is one, is held and never looked at.
     Running {
-        _guard: G,
+        _guard: Option<G>,
     },
 }
 
@@ -117,8 +117,8 @@ impl<G> Window<G> {
         Self { entries: HashMap::new(), answers: VecDeque::new(), running: 0, bytes: 0, number: 0 }
     }
 
-    /// Takes a verified request in. `guard` is held while it is in the works, and dropped at once when it is not new.
-    pub(super) fn admit(&mut self, now: Instant, key: Key, bounds: &Bounds, guard: G) -> Seen {
+    /// Takes a verified request in.
+    pub(super) fn admit(&mut self, now: Instant, key: Key, bounds: &Bounds) -> Seen {
         self.expire(now);
         match self.entries.get(&key.slot) {
             Some(Entry { authenticator, stage, .. }) if *authenticator == key.authenticator => match stage {
@@ -132,8 +132,15 @@ impl<G> Window<G> {
         }
         self.number = self.number.wrapping_add(1);
         self.running = self.running.saturating_add(1);
-        self.entries.insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, stage: Stage::Running { _guard: guard } });
+        self.entries.insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, stage: Stage::Running { _guard: None } });
         Seen::New(Turn { slot: key.slot, number: self.number })
+    }
+
+    /// Holds `guard` while the turn is in the works. It is dropped at once where that is over.
+    pub(super) fn guard(&mut self, turn: Turn, guard: G) {
+        if let Some(entry) = self.entries.get_mut(&turn.slot).filter(|entry| entry.runs(turn)) {
+            entry.stage = Stage::Running { _guard: Some(guard) };
+        }
     }
 
     /// Keeps the answer for retransmissions, unless its request was superseded.
@@ -233,38 +240,38 @@ mod tests {
     #[test]
     fn r_050_another_port_code_identifier_or_authenticator_is_another_request() {
         let now = Instant::now();
-        let mut window = Window::new();
+        let mut window = Window::<()>::new();
         let bounds = Bounds { running_max: 10, ..BOUNDS };
-        turn(window.admit(now, key(1, 1), &bounds, ()));
+        turn(window.admit(now, key(1, 1), &bounds));
         let elsewhere = |change: fn(&mut Slot)| {
             let mut key = key(1, 1);
             change(&mut key.slot);
             key
         };
-        turn(window.admit(now, elsewhere(|slot| slot.peer.set_port(1001)), &bounds, ()));
-        turn(window.admit(now, elsewhere(|slot| slot.peer.set_ip([192, 0, 2, 2].into())), &bounds, ()));
-        turn(window.admit(now, elsewhere(|slot| slot.code = Code::StatusServer), &bounds, ()));
-        turn(window.admit(now, elsewhere(|slot| slot.number = 2), &bounds, ()));
-        assert_eq!(window.admit(now, key(1, 1), &bounds, ()), Seen::Running);
+        turn(window.admit(now, elsewhere(|slot| slot.peer.set_port(1001)), &bounds));
+        turn(window.admit(now, elsewhere(|slot| slot.peer.set_ip([192, 0, 2, 2].into())), &bounds));
+        turn(window.admit(now, elsewhere(|slot| slot.code = Code::StatusServer), &bounds));
+        turn(window.admit(now, elsewhere(|slot| slot.number = 2), &bounds));
+        assert_eq!(window.admit(now, key(1, 1), &bounds), Seen::Running);
     }
 
     #[test]
     fn r_051_r_052_in_the_works_it_is_silent_and_answered_it_gets_the_same_bytes() {
         let now = Instant::now();
-        let mut window = Window::new();
-        let first = turn(window.admit(now, key(1, 1), &BOUNDS, ()));
-        assert_eq!(window.admit(now, key(1, 1), &BOUNDS, ()), Seen::Running);
+        let mut window = Window::<()>::new();
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
+        assert_eq!(window.admit(now, key(1, 1), &BOUNDS), Seen::Running);
         assert_eq!(window.answer(now, first, bytes(20), &BOUNDS), Kept::Answer { evicted: 0 });
-        assert_eq!(window.admit(now + Duration::from_secs(29), key(1, 1), &BOUNDS, ()), Seen::Answered(bytes(20)));
+        assert_eq!(window.admit(now + Duration::from_secs(29), key(1, 1), &BOUNDS), Seen::Answered(bytes(20)));
     }
 
     #[test]
     fn r_053_an_answer_is_kept_for_its_time_and_no_longer() {
         let now = Instant::now();
-        let mut window = Window::new();
-        let first = turn(window.admit(now, key(1, 1), &BOUNDS, ()));
+        let mut window = Window::<()>::new();
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
         window.answer(now, first, bytes(20), &BOUNDS);
-        turn(window.admit(now + BOUNDS.keep, key(1, 1), &BOUNDS, ()));
+        turn(window.admit(now + BOUNDS.keep, key(1, 1), &BOUNDS));
         assert_eq!((window.bytes, window.answers.len()), (0, 0));
     }
 
@@ -273,49 +280,52 @@ mod tests {
         let now = Instant::now();
         let mut window = Window::new();
         let guard = Rc::new(());
-        let first = turn(window.admit(now, key(1, 1), &BOUNDS, Rc::clone(&guard)));
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
+        window.guard(first, Rc::clone(&guard));
         assert_eq!(Rc::strong_count(&guard), 2);
-        let second = turn(window.admit(now, key(1, 2), &BOUNDS, Rc::new(())));
+        let second = turn(window.admit(now, key(1, 2), &BOUNDS));
         assert_eq!(Rc::strong_count(&guard), 1, "the first login is dropped");
         assert_eq!(window.answer(now, first, bytes(20), &BOUNDS), Kept::Superseded);
-        assert_eq!(window.admit(now, key(1, 2), &BOUNDS, Rc::new(())), Seen::Running);
+        window.guard(first, Rc::clone(&guard));
+        assert_eq!(Rc::strong_count(&guard), 1, "and one that comes too late is dropped at once");
+        assert_eq!(window.admit(now, key(1, 2), &BOUNDS), Seen::Running);
         assert_eq!(window.answer(now, second, bytes(30), &BOUNDS), Kept::Answer { evicted: 0 });
-        turn(window.admit(now, key(1, 3), &BOUNDS, Rc::new(())));
+        turn(window.admit(now, key(1, 3), &BOUNDS));
         assert_eq!((window.bytes, window.running), (0, 1));
     }
 
     #[test]
     fn a_forgotten_turn_begins_again_and_a_late_one_forgets_nothing() {
         let now = Instant::now();
-        let mut window = Window::new();
-        let first = turn(window.admit(now, key(1, 1), &BOUNDS, ()));
+        let mut window = Window::<()>::new();
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
         window.forget(first);
-        let second = turn(window.admit(now, key(1, 1), &BOUNDS, ()));
+        let second = turn(window.admit(now, key(1, 1), &BOUNDS));
         window.forget(first);
-        assert_eq!(window.admit(now, key(1, 1), &BOUNDS, ()), Seen::Running);
+        assert_eq!(window.admit(now, key(1, 1), &BOUNDS), Seen::Running);
         window.answer(now, second, bytes(1), &BOUNDS);
         window.forget(second);
-        assert_eq!(window.admit(now, key(1, 1), &BOUNDS, ()), Seen::Answered(bytes(1)));
+        assert_eq!(window.admit(now, key(1, 1), &BOUNDS), Seen::Answered(bytes(1)));
     }
 
     #[test]
     fn r_057_no_more_run_than_there_are_places() {
         let now = Instant::now();
-        let mut window = Window::new();
-        let turns: Vec<Turn> = (0..3).map(|identifier| turn(window.admit(now, key(identifier, 1), &BOUNDS, ()))).collect();
-        assert_eq!(window.admit(now, key(9, 1), &BOUNDS, ()), Seen::Full);
-        assert_eq!(window.admit(now, key(0, 1), &BOUNDS, ()), Seen::Running);
-        turn(window.admit(now, key(0, 2), &BOUNDS, ()));
+        let mut window = Window::<()>::new();
+        let turns: Vec<Turn> = (0..3).map(|identifier| turn(window.admit(now, key(identifier, 1), &BOUNDS))).collect();
+        assert_eq!(window.admit(now, key(9, 1), &BOUNDS), Seen::Full);
+        assert_eq!(window.admit(now, key(0, 1), &BOUNDS), Seen::Running);
+        turn(window.admit(now, key(0, 2), &BOUNDS));
         assert_eq!(window.answer(now, turns[1], bytes(1), &BOUNDS), Kept::Answer { evicted: 0 });
-        turn(window.admit(now, key(9, 1), &BOUNDS, ()));
+        turn(window.admit(now, key(9, 1), &BOUNDS));
     }
 
     #[test]
     fn r_057_answers_are_bounded_by_number_and_by_bytes_and_the_oldest_go() {
         let now = Instant::now();
-        let mut window = Window::new();
+        let mut window = Window::<()>::new();
         let mut answer = |identifier, length| {
-            let turn = turn(window.admit(now, key(identifier, 1), &BOUNDS, ()));
+            let turn = turn(window.admit(now, key(identifier, 1), &BOUNDS));
             let kept = window.answer(now, turn, bytes(length), &BOUNDS);
             (kept, window.answers.len(), window.bytes)
         };
@@ -324,16 +334,16 @@ mod tests {
         }
         assert_eq!(answer(4, 20), (Kept::Answer { evicted: 1 }, 4, 80));
         assert_eq!(answer(5, 60), (Kept::Answer { evicted: 2 }, 3, 100));
-        turn(window.admit(now, key(2, 1), &BOUNDS, ()));
-        assert_eq!(window.admit(now, key(4, 1), &BOUNDS, ()), Seen::Answered(bytes(20)));
+        turn(window.admit(now, key(2, 1), &BOUNDS));
+        assert_eq!(window.admit(now, key(4, 1), &BOUNDS), Seen::Answered(bytes(20)));
     }
 
     #[test]
     fn r_057_superseded_answers_do_not_pile_up() {
         let now = Instant::now();
-        let mut window = Window::new();
+        let mut window = Window::<()>::new();
         for authenticator in 0..200 {
-            let turn = turn(window.admit(now, key(1, authenticator), &BOUNDS, ()));
+            let turn = turn(window.admit(now, key(1, authenticator), &BOUNDS));
             window.answer(now, turn, bytes(1), &BOUNDS);
         }
         assert!(window.answers.len() <= BOUNDS.answers_max);

@@ -1,19 +1,23 @@
 //! The datagram socket: which of our addresses was asked, so that the reply leaves from there.
 
+use std::cell::RefCell;
 use std::io;
 use std::io::IoSlice;
 use std::io::IoSliceMut;
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
 use nix::libc;
 use nix::sys::socket::ControlMessage;
 use nix::sys::socket::ControlMessageOwned;
 use nix::sys::socket::MsgFlags;
+use nix::sys::socket::MultiHeaders;
 use nix::sys::socket::SockaddrStorage;
-use nix::sys::socket::recvmsg;
+use nix::sys::socket::recvmmsg;
 use nix::sys::socket::sendmsg;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt;
@@ -21,13 +25,17 @@ use socket2::Domain;
 use socket2::Protocol;
 use socket2::Type;
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 use crate::wire::radius::PACKET_LEN_MAX;
 
 /// A bound datagram socket that tells where each datagram was sent to.
 #[derive(Debug)]
-pub(super) struct Socket(UdpSocket);
+pub(super) struct Socket {
+    /// Whether it can be written to is not asked for: we would be woken for each reply that has left.
+    socket: AsyncFd<UdpSocket>,
+    is_six: bool,
+}
 
 /// Where a datagram came from, and which of our addresses it was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +44,12 @@ pub(super) struct Path {
     local: Option<Local>,
 }
 
-/// Room for one datagram. What is longer than a packet may be is padding and stays outside.
+/// Room for the datagrams of one turn. What is longer than a packet may be is padding and stays outside.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    datagram: Vec<u8>,
-    control: Vec<u8>,
+    octets: Vec<u8>,
+    /// How long each is, and its way.
+    came: Vec<(usize, Path)>,
 }
 
 impl Socket {
@@ -58,17 +67,51 @@ impl Socket {
         socket.set_send_buffer_size(BUFFER_BYTES)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        Ok(Self(UdpSocket::from_std(socket.into())?))
+        #[expect(deprecated, reason = "what replaces it is unsafe; this socket is owned here and nobody else closes it")]
+        let socket = AsyncFd::with_interest(socket.into(), Interest::READABLE)?;
+        Ok(Self { socket, is_six: address.is_ipv6() })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.get_ref().local_addr()
     }
 
-    /// The next datagram.
-    pub(super) async fn receive<'a>(&self, inbox: &'a mut Inbox) -> io::Result<(&'a [u8], Path)> {
-        let (length, path) = self.0.async_io(Interest::READABLE, || receive_now(&self.0, inbox)).await?;
-        Ok((inbox.datagram.get(..length).unwrap_or_default(), path))
+    /// The next datagrams: at least one, and all that are there already, as far as there is room. Those that were in the inbox before are gone.
+    pub(super) async fn receive(&self, inbox: &mut Inbox) -> io::Result<()> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            match self.receive_now(inbox) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                received => {
+                    // Nothing is left; what comes later wakes us.
+                    if inbox.came.len() < TURN_MAX && received.is_ok() {
+                        ready.clear_ready();
+                    }
+                    return received;
+                }
+            }
+        }
+    }
+
+    fn receive_now(&self, inbox: &mut Inbox) -> io::Result<()> {
+        inbox.came.clear();
+        HEADERS.with_borrow_mut(|[four, six]| {
+            let kept = if self.is_six { six } else { four };
+            let headers = kept.get_or_insert_with(|| MultiHeaders::preallocate(TURN_MAX, Some(nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo))));
+            let mut pieces: Vec<_> = inbox.octets.chunks_mut(PACKET_LEN_MAX).map(|room| [IoSliceMut::new(room)]).collect();
+            let received = recvmmsg(self.socket.as_raw_fd(), headers, pieces.iter_mut(), MsgFlags::empty(), None)?;
+            for datagram in received {
+                let local = datagram.cmsgs().ok().and_then(|mut messages| messages.find_map(local_of));
+                // There is none without a sender; if there were, nobody could be told anything.
+                let peer = datagram.address.as_ref().and_then(address_of).unwrap_or(NOBODY);
+                inbox.came.push((datagram.bytes, Path { peer, local }));
+            }
+            // The system writes into the headers how much it used of them. Where it used less than usual they would be too small for the next datagram.
+            if inbox.came.iter().any(|(_, path)| path.local.is_none()) {
+                *kept = None;
+            }
+            Ok(())
+        })
     }
 
     /// Sends a reply back the way its request came. What does not go at once is lost: the client asks again and finds the answer kept.
@@ -80,14 +123,20 @@ impl Socket {
         };
         let from = four.as_ref().map(ControlMessage::Ipv4PacketInfo).or_else(|| six.as_ref().map(ControlMessage::Ipv6PacketInfo));
         let to = SockaddrStorage::from(path.peer);
-        self.0.try_io(Interest::WRITABLE, || Ok(sendmsg(self.0.as_raw_fd(), &[IoSlice::new(bytes)], from.as_slice(), MsgFlags::empty(), Some(&to))?))?;
+        sendmsg(self.socket.as_raw_fd(), &[IoSlice::new(bytes)], from.as_slice(), MsgFlags::empty(), Some(&to))?;
         Ok(())
     }
 }
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self { datagram: vec![0; PACKET_LEN_MAX], control: nix::cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo) }
+        Self { octets: vec![0; PACKET_LEN_MAX.saturating_mul(TURN_MAX)], came: Vec::with_capacity(TURN_MAX) }
+    }
+
+    /// What was received last.
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (&[u8], Path)> {
+        let rooms = self.octets.chunks(PACKET_LEN_MAX);
+        rooms.zip(&self.came).map(|(room, (length, path))| (room.get(..*length).unwrap_or(room), *path))
     }
 }
 
@@ -99,16 +148,12 @@ enum Local {
     V6(Ipv6Addr, u32),
 }
 
-fn receive_now(socket: &UdpSocket, inbox: &mut Inbox) -> io::Result<(usize, Path)> {
-    let mut pieces = [IoSliceMut::new(&mut inbox.datagram)];
-    let received = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut inbox.control), MsgFlags::empty())?;
-    let local = received.cmsgs()?.find_map(|message| match message {
+fn local_of(message: ControlMessageOwned) -> Option<Local> {
+    match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))),
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr), info.ipi6_ifindex)),
         _ => None,
-    });
-    let peer = received.address.as_ref().and_then(address_of).ok_or_else(|| io::Error::other("a datagram without a sender"))?;
-    Ok((received.bytes, Path { peer, local }))
+    }
 }
 
 fn address_of(storage: &SockaddrStorage) -> Option<SocketAddr> {
@@ -127,3 +172,12 @@ fn from_six(address: Ipv6Addr, interface: u32) -> libc::in6_pktinfo {
 
 /// Bytes of the socket's buffers each way: some ten thousand requests.
 const BUFFER_BYTES: usize = 4 << 20;
+/// Nobody can be answered there.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+/// Datagrams of one turn.
+const TURN_MAX: usize = 32;
+
+thread_local! {
+    /// What the system needs to receive many datagrams at once: for IPv4 and for IPv6, whose addresses differ in length.
+    static HEADERS: RefCell<[Option<MultiHeaders<SockaddrStorage>>; 2]> = const { RefCell::new([None, None]) };
+}

@@ -77,7 +77,7 @@ fn r_022_no_secret_and_an_empty_one_are_refused() {
     let etc = Etc::new();
     for empty in ["", "\n", "\r\n"] {
         etc.secret("fortigate", empty);
-        assert!(only(&etc.told(SMALL)).ends_with("radius.client[0].secret.file: the secret is empty"));
+        assert!(only(&etc.told(SMALL)).ends_with("radius.client[0].secret.file: the secret is empty (make one: openssl rand -hex 32 > FILE)"));
     }
     fs::remove_file(etc.path("secrets/fortigate")).unwrap();
     let told = etc.told(SMALL);

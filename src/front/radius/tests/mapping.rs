@@ -1,5 +1,7 @@
 //! What a request becomes, and which requests are rejected as they are.
 
+use std::time::Duration;
+
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
@@ -33,6 +35,7 @@ use crate::wire::radius::attr;
 use crate::wire::radius::forward::Forward;
 use crate::wire::radius::reply::Asked;
 use crate::wire::radius::upstream::AccessRequest;
+use crate::wire::radius::upstream::verify_reply;
 
 fn errand(request: &AccessRequest, client: &Client) -> Errand {
     let bytes = request.signed(SECRET).unwrap();
@@ -259,6 +262,12 @@ fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
     assert_eq!(told(attr::CALLING_STATION_ID, &[b"192.0.2.7"]).as_deref(), Some("192.0.2.7"));
     assert_eq!(told(attr::CALLING_STATION_ID, &[b" 2001:db8::7 "]).as_deref(), Some("2001:db8::7"));
     assert_eq!(told(attr::CALLING_STATION_ID, &[b"::ffff:192.0.2.7"]).as_deref(), Some("192.0.2.7"));
+    // strongSwan, as it is shipped.
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b"198.51.100.7[4500]"]).as_deref(), Some("198.51.100.7"));
+    assert_eq!(told(attr::CALLING_STATION_ID, &[b"2001:db8::7[500]"]).as_deref(), Some("2001:db8::7"));
+    for wrong in [&b"198.51.100.7[]"[..], b"198.51.100.7[x]", b"198.51.100.7[70000]", b"[4500]", b"198.51.100.7[1][2]", b"198.51.100.7:4500"] {
+        assert_eq!(told(attr::CALLING_STATION_ID, &[wrong]), None, "{wrong:?}");
+    }
     assert_eq!(told(attr::CALLING_STATION_ID, &[b"00-11-22-33-44-55"]), None);
     assert_eq!(told(attr::CALLING_STATION_ID, &[]), None);
     assert_eq!(told(attr::FRAMED_IP_ADDRESS, &[&[192, 0, 2, 7]]).as_deref(), Some("192.0.2.7"));
@@ -297,7 +306,7 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     for outage in [Outage::Directory, Outage::Fault, Outage::Full, Outage::Store] {
         assert_eq!(reply(&decided(Decision::Drop(outage))), Reply::Silence);
     }
-    let challenge = Outcome::Challenge { state: Secret::from("state"), prompt: "Code:".into() };
+    let challenge = Outcome::Challenge { state: Secret::from("state"), prompt: "Code:".into(), shown: true, keep: Duration::from_secs(120) };
     assert!(matches!(reply(&challenge), Reply::AtOnce(bytes) if bytes[0] == 11));
     assert_eq!(reply(&Outcome::Superseded), Reply::Superseded);
 }
@@ -313,6 +322,20 @@ fn r_068_a_no_of_the_server_behind_us_has_waited_there_and_waits_no_more_here() 
     };
     assert!(matches!(writer.reply(&decided(true)).unwrap(), Reply::AtOnce(bytes) if bytes[0] == 3));
     assert!(matches!(writer.reply(&decided(false)).unwrap(), Reply::Delayed(bytes) if bytes[0] == 3));
+}
+
+#[test]
+fn a_challenge_tells_how_long_it_is_open_and_hides_what_is_typed_for_a_password_alone() {
+    let sent = request().password(b"x").signed(SECRET).unwrap();
+    let asked = Request::verify(&sent, SECRET, fixture().integrity).unwrap();
+    let writer = Writer::new(Asked::of(&asked), Manner::of(&asked), &fixture());
+    for (shown, prompt) in [(true, 1), (false, 0)] {
+        let outcome = Outcome::Challenge { state: Secret::from("state"), prompt: "?".into(), shown, keep: Duration::from_millis(90_500) };
+        let Ok(Reply::AtOnce(bytes)) = writer.reply(&outcome) else { panic!("no challenge") };
+        let reply = verify_reply(&bytes, &sent, SECRET, fixture().integrity).unwrap();
+        let number = |kind| reply.attributes().first(kind).and_then(|attribute| attribute.integer());
+        assert_eq!((number(attr::PROMPT), number(attr::SESSION_TIMEOUT)), (Some(prompt), Some(90)));
+    }
 }
 
 #[test]

@@ -90,15 +90,17 @@ async fn r_017_what_is_well_and_finds_no_answer_is_counted_by_its_name() {
     world.push_seen().await;
     nas.send(&first).await;
     nas.send(&second).await;
-    // The second has taken the first one's place at the engine; what is left is one place, and then none.
-    nas.hears_nothing().await;
-    nas.send(&first).await;
     nas.send(&nas.login("bob", "wrong")).await;
-    nas.send(&nas.login("carol", "wrong")).await;
     nas.hears_nothing().await;
-    assert_eq!(["duplicate", "superseded", "full"].map(|why| discards.of(why)), [1, 1, 1]);
+    assert_eq!(["duplicate", "full"].map(|why| discards.of(why)), [1, 1]);
     world.approve();
     assert_eq!(read(&nas.receive().await.0, &second).code(), Code::AccessAccept);
+    // The second has joined the first and has its answer; a late copy of the first begins nothing.
+    while discards.of("superseded") == 0 {
+        nas.send(&first).await;
+        nas.hears_nothing().await;
+    }
+    assert_eq!(world.pushes.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
