@@ -91,7 +91,7 @@ impl<'a> Attributes<'a> {
     /// MS-CHAPv2, where challenge and response have the lengths they must have, and flags and reserved octets are blank.
     #[must_use]
     pub fn ms_chap2(&self) -> Option<MsChap2<'a>> {
-        let bytes: &[u8; 50] = self.microsoft(attr::MS_CHAP2_RESPONSE)?.try_into().ok()?;
+        let bytes: &[u8; mschap::Response::LEN] = self.microsoft(attr::MS_CHAP2_RESPONSE)?.try_into().ok()?;
         let response = mschap::Response::read(bytes).ok()?;
         let challenge = self.microsoft(attr::MS_CHAP_CHALLENGE)?.try_into().ok()?;
         Some(MsChap2 { challenge, bytes, response })
