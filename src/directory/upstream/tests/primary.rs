@@ -187,7 +187,7 @@ async fn r_087_in_a_tunnel_the_inner_name_may_be_the_outer_one_and_in_eap_tls_wh
         request.primary = Primary::Relayed(Relayed { packet, proof: Secret::default(), typed: None, named: false });
         let serve = async {
             let got = lab.request().await;
-            lab.accept(&got, &super::named("alice")).await;
+            lab.accept(&got, &named("alice")).await;
             std::future::pending().await
         };
         let mut aside = Aside::default();

@@ -186,7 +186,7 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
     let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
     let reply = |outcome: &Outcome| writer.reply(outcome).unwrap();
-    let decided = |decision| Outcome::Decided { decision: std::sync::Arc::new(decision), aside: std::sync::Arc::default() };
+    let decided = |decision| Outcome::Decided { decision: Arc::new(decision), aside: Arc::default() };
     let denials = [
         Denial::BadCode,
         Denial::BadCredential,
