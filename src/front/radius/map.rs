@@ -287,7 +287,7 @@ fn seat(request: &Request<'_>) -> Vec<u8> {
 /// same only as the very same request.
 fn asker(request: &Request<'_>, primary: &Primary, peer: SocketAddr) -> Vec<u8> {
     let proves = match primary {
-        Primary::Relayed(relayed) => relayed.named && !relayed.proof.is_empty(),
+        Primary::Relayed(relayed) => relayed.named && (relayed.typed.is_some() || request.has_other_credential()),
         Primary::Waived => false,
         Primary::MsChap2 { .. } | Primary::MsChap2Change { .. } | Primary::Password(_) => true,
     };
