@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::time::Duration;
-use std::time::Instant;
 
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
 use md5::Digest;
 use md5::Md5;
+use tokio::time::Instant;
 use vestibule::demo::directory::Lab;
 
 use crate::lab::House;

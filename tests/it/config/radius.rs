@@ -197,7 +197,7 @@ fn whose_a_name_is_tells_the_only_directory_or_the_one_that_is_named() {
 #[test]
 fn r_090_winbind_is_read_and_warned_of() {
     let etc = Etc::new();
-    let text = first("{ winbind = \"CORP\" }", "");
+    let text = first("{ winbind = \"CORP\" }", "").replace(UPSTREAM, "");
     let warned = etc.warned(&text);
     assert!(only(&warned).contains("radius.client[0].first.winbind: MS-CHAPv2 can be broken by whoever hears one login (R-090)"), "{warned:?}");
     let usual = etc.load(&text).unwrap().winbinds["CORP"].clone();
