@@ -190,7 +190,8 @@ pub(crate) fn ask(server: SocketAddr, identifier: u8, name: &str, password: &str
 pub(crate) fn request(identifier: u8, name: &str, password: &str, state: &[u8]) -> Vec<u8> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).unwrap();
-    let request = AccessRequest::new(identifier, random).with(attr::USER_NAME, name.as_bytes()).with(attr::STATE, state).password(password.as_bytes());
+    let named = AccessRequest::new(identifier, random).with(attr::USER_NAME, name.as_bytes()).with(attr::CALLING_STATION_ID, b"198.51.100.7");
+    let request = named.with(attr::STATE, state).password(password.as_bytes());
     request.signed(SECRET.as_bytes()).unwrap()
 }
 
