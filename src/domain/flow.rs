@@ -222,9 +222,10 @@ impl Flow {
             }
             (stage, event) => self.step(now, stage, event),
         };
-        if matches!(action, Action::Park(_) | Action::Relay) {
+        if matches!(action, Action::Park(_) | Action::Relay | Action::Wait(..)) {
             // The password has done its work and does not wait in memory for a person. One that is to be changed is kept by the change alone.
             self.request.primary = Primary::Password(Secret::new(Vec::new()));
+            self.request.appended = None;
         }
         self.stage = stage;
         action

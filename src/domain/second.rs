@@ -58,7 +58,9 @@ impl First {
 #[derive(Debug)]
 pub(super) struct Second {
     pub(super) first: First,
-    account: Account,
+    /// The account's name and telephone number.
+    name: String,
+    phone: Option<String>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -97,7 +99,7 @@ pub(super) enum Question {
 
 impl Second {
     fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, account, choices, at: 0, heard: Heard::default(), owes, code: None, rounds: 0, shown: None }
+        Self { first, name: account.name, phone: account.phone, choices, at: 0, heard: Heard::default(), owes, code: None, rounds: 0, shown: None }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -153,7 +155,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.phone.as_deref()).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -185,7 +187,7 @@ impl Flow {
         let choice = second.choices.get(second.at)?.clone();
         Some(Asking {
             identity: second.first.identity().clone(),
-            name: second.account.name.clone(),
+            name: second.name.clone(),
             choice,
             client: self.request.client.clone(),
             source: self.request.source,

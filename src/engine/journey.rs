@@ -59,11 +59,15 @@ pub(super) struct Journey {
     check: Option<Arc<dyn PrimaryCheck>>,
     began: Instant,
     deadline: Instant,
-    entry: Option<Entry>,
-    aside: Aside,
+    /// Whom the typed name means. Of no more use once a first factor has passed, which told it anew.
+    entry: Option<Box<Entry>>,
+    /// What the first factor said beside, where it did: most say nothing.
+    aside: Option<Box<Aside>>,
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<Out>,
+    /// Before this nobody asks again how it stands.
+    paced: Option<Instant>,
     told: Told,
 }
 
@@ -71,7 +75,7 @@ pub(super) struct Journey {
 #[derive(Debug, Default)]
 struct Told {
     identity: Option<Identity>,
-    asked: Option<Asking>,
+    asked: Option<Arc<Asking>>,
     /// The answer is to a question of an earlier login.
     late: bool,
     refused: Option<&'static str>,
@@ -86,27 +90,33 @@ pub(super) enum Ended {
     Parked(String),
     /// The first factor has a question for the person.
     Relayed,
+    /// Not yet: the person is asked, and [`Journey::wait`] hears the answer.
+    Waits,
 }
 
 impl Journey {
     pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, providers, check, began, deadline, entry: None, aside: Aside::default(), turn: None, open: None, told: Told::default() }
+        Self { engine, flow, providers, check, began, deadline, entry: None, aside: None, turn: None, open: None, paced: None, told: Told::default() }
     }
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
         let Car { flow, providers, check, entry, aside, open, .. } = car;
         let mut journey = Self::new(engine, flow, providers, check, within);
-        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
+        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone()).or_else(|| journey.flow.proven().cloned());
         Self { entry, aside, open, ..journey }
     }
 
-    /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
+    /// Goes on until the flow is decided or parked or waits for a person, or nobody listens. Every wait ends at the deadline.
     ///
     /// A password that the directory may have heard is followed to its end, and so is a write: else whoever asks and leaves could guess uncounted (M-06).
     pub(super) async fn travel(&mut self, first: Event, seat: &mut Seat) -> Ended {
+        // While a person was waited for the flow alone kept it.
+        if self.told.identity.is_none() {
+            self.told.identity = self.flow.proven().cloned();
+        }
         let mut event = first;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
@@ -114,9 +124,14 @@ impl Journey {
                 Action::Finish(decision) => return Ended::Decided(decision),
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
+                // Nothing new is begun for nobody.
+                Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
+                Action::Wait(asking, ticket) => match self.listen(asking, ticket) {
+                    Ok(()) => return Ended::Waits,
+                    Err(error) => Event::Progress(Err(error)),
+                },
                 action => {
                     let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
-                    // Nothing new is begun for nobody.
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
                     }
@@ -147,8 +162,7 @@ impl Journey {
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
-            Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
-            Action::Finish(_) | Action::Park(_) | Action::Relay => Event::Expired,
+            Action::Finish(_) | Action::Park(_) | Action::Relay | Action::Wait(..) => Event::Expired,
         }
     }
 
@@ -175,7 +189,7 @@ impl Journey {
         }
         let standing = self.standing(&entry.identity);
         self.told.identity = Some(entry.identity.clone());
-        self.entry = Some(entry);
+        self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
     }
 
@@ -183,20 +197,26 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
-        let checked = check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        let mut aside = self.aside.take().unwrap_or_default();
+        let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
+        self.aside = Some(aside).filter(|aside| !aside.is_empty());
+        if matches!(checked, Ok(Checked::Passed(_))) {
+            self.entry = None;
+        }
         checked.map_err(|error| self.refused(error))
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
         let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
-        let changed = check.change(self.flow.request(), self.entry.as_ref(), old, new, &mut self.aside).await;
+        let aside = self.aside.get_or_insert_default();
+        let changed = check.change(self.flow.request(), self.entry.as_deref(), old, new, aside).await;
         changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
     }
 
     fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
         let now = Instant::now();
         let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
-        let whence = Whence::of_seat(self.flow.request()).with_key(&self.aside.change_key);
+        let whence = Whence::of_seat(self.flow.request()).with_key(self.aside.as_ref().map_or(&[], |aside| &aside.change_key));
         let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
         if given { Ok(()) } else { Err(CommitError::Outage) }
     }
@@ -240,7 +260,9 @@ impl Journey {
 
     async fn start(&mut self, asking: Asking) -> Event {
         self.open = None;
+        self.paced = None;
         self.told.late = false;
+        let asking = Arc::new(asking);
         let Some(provider) = self.provider(&asking) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
@@ -252,6 +274,7 @@ impl Journey {
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
+        let asking = Arc::new(asking);
         let Some(provider) = self.provider(&asking) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
@@ -259,20 +282,50 @@ impl Journey {
         self.heard(&provider, asking, progress)
     }
 
-    async fn wait(&mut self, asking: Asking, ticket: Ticket) -> Event {
-        let Some(provider) = self.provider(&asking) else {
-            return Event::Progress(Err(FactorError::Misconfigured));
-        };
-        let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(&asking, &ticket).await;
-        if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
-            tokio::time::sleep_until(paced).await;
+    /// Gets ready to hear how the question stands that is out: it alone is held while the person is waited for.
+    fn listen(&mut self, asking: Asking, ticket: Ticket) -> Result<(), FactorError> {
+        let known = self.open.as_ref().map(|out| &out.asking).filter(|known| ***known == asking).map(Arc::clone);
+        let asking = known.unwrap_or_else(|| Arc::new(asking));
+        let provider = self.provider(&asking).ok_or(FactorError::Misconfigured)?;
+        match self.open.as_mut().filter(|out| out.ticket == ticket) {
+            Some(out) => out.asking = asking,
+            None => self.open = Some(Out::new(provider, asking, ticket, false)),
         }
-        self.heard(&provider, asking, progress)
+        // The flow knows it as well.
+        self.told.identity = None;
+        Ok(())
+    }
+
+    /// Waits for the person; `None` when nobody listens any more. There may be very many who wait, so what this keeps is counted in bytes.
+    pub(super) async fn wait(&mut self, seat: &mut Seat) -> Option<Event> {
+        let Some((provider, out)) = self.open.as_ref().and_then(|out| Some((out.provider()?, out))) else {
+            return Some(Event::Progress(Err(FactorError::Misconfigured)));
+        };
+        if let Some(paced) = self.paced {
+            let until = paced.min(self.deadline);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => {}
+                () = seat.alone() => return None,
+            }
+            if until == self.deadline {
+                return Some(Event::Expired);
+            }
+        }
+        let paced = Instant::now().checked_add(PACE);
+        let progress = tokio::select! {
+            biased;
+            progress = by(self.deadline, provider.wait(&out.asking, &out.ticket)) => progress,
+            () = seat.alone() => return None,
+        };
+        let Some(progress) = progress else { return Some(Event::Expired) };
+        self.paced = paced.filter(|_| matches!(progress, Ok(Progress::Pending(_))));
+        let asking = Arc::clone(&out.asking);
+        Some(self.heard(&provider, asking, progress))
     }
 
     /// Remembers the question that is out, if one is. One that broke off may still be out: it is taken back with the next start or at the end.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Asking, progress: Result<Progress, FactorError>) -> Event {
+    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Arc<Asking>, progress: Result<Progress, FactorError>) -> Event {
         let question = match &progress {
             Ok(Progress::Choose { ticket, .. }) => Some((ticket, true)),
             Ok(Progress::Pending(ticket)) => Some((ticket, false)),
@@ -292,8 +345,8 @@ impl Journey {
         Event::Progress(progress)
     }
 
-    fn provider(&mut self, asking: &Asking) -> Option<Arc<dyn Provider>> {
-        self.told.asked = Some(asking.clone());
+    fn provider(&mut self, asking: &Arc<Asking>) -> Option<Arc<dyn Provider>> {
+        self.told.asked = Some(Arc::clone(asking));
         let provider = self.providers.get(&asking.choice.provider).map(Arc::clone);
         if provider.is_none() {
             tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
@@ -348,14 +401,19 @@ impl Journey {
         (car, self.turn)
     }
 
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     pub(super) fn flow(&self) -> &Flow {
         &self.flow
     }
 
     /// What the first factor says with its question. Once it is handed out its attributes are of no more use here.
     pub(super) fn hand_out(&mut self) -> Aside {
-        let said = self.aside.clone();
-        self.aside.attributes = Secret::default();
+        let Some(aside) = &mut self.aside else { return Aside::default() };
+        let said = Aside::clone(aside);
+        aside.attributes = Secret::default();
         said
     }
 
@@ -369,7 +427,7 @@ impl Journey {
             self.leave_out();
         }
         self.log(&decision);
-        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
+        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
 
     fn log(&self, decision: &Decision) {

@@ -9,6 +9,7 @@ mod turnstile;
 mod uncounted;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
+use tokio::sync::oneshot;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -124,8 +126,21 @@ pub struct Login(Begun);
 #[derive(Debug)]
 enum Begun {
     /// Refused before it began.
-    Over(Outcome),
+    Over(Box<Outcome>),
     Under(Place),
+}
+
+/// Whoever is called when a login ends: it costs less to keep than a task that waits.
+pub trait Ear: Debug + Send {
+    /// The login has ended so. Called once, by the login's own task, and never where the [`Login`] was dropped before.
+    fn hear(self: Box<Self>, outcome: Outcome);
+}
+
+impl Ear for oneshot::Sender<Outcome> {
+    fn hear(self: Box<Self>, outcome: Outcome) {
+        // Whoever has gone meanwhile did not want to know.
+        let _ = self.send(outcome);
+    }
 }
 
 /// How a login ended for the one who asked.
@@ -246,14 +261,8 @@ impl Engine {
     }
 
     /// Runs a login for as long as anybody listens: as far as it comes without waiting here and now, and on from there in a task of its own.
-    fn set_out(self: &Arc<Self>, mut seat: Seat, mut journey: Journey, first: Event) {
-        let engine = Arc::clone(self);
-        let mut under_way = Box::pin(async move {
-            match journey.travel(first, &mut seat).await {
-                Ended::GivenUp => journey.give_up(),
-                ended => seat.say(engine.conclude(journey, ended)),
-            }
-        });
+    fn set_out(self: &Arc<Self>, seat: Seat, journey: Journey, first: Event) {
+        let mut under_way = Box::pin(run(Box::new(journey), seat, Box::new(first)));
         if is_over_at_once(under_way.as_mut()) {
             return;
         }
@@ -268,7 +277,7 @@ impl Engine {
     fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
         match ended {
             Ended::Decided(decision) => journey.conclude(decision),
-            Ended::GivenUp => journey.drop_for(Outage::Fault),
+            Ended::GivenUp | Ended::Waits => journey.drop_for(Outage::Fault),
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
@@ -376,9 +385,16 @@ impl Engine {
 impl Login {
     /// Waits for the end.
     pub async fn outcome(self) -> Outcome {
-        match self.0 {
-            Begun::Over(outcome) => outcome,
-            Begun::Under(place) => place.outcome().await.unwrap_or_else(|| Outcome::dropped(Outage::Fault)),
+        let (ear, heard) = oneshot::channel();
+        self.tell(Box::new(ear));
+        heard.await.unwrap_or_else(|_| Outcome::broken_off())
+    }
+
+    /// Has `ear` told of the end, here and now where it has come already. Dropped before, the login tells it nothing.
+    pub fn tell(&self, ear: Box<dyn Ear>) {
+        match &self.0 {
+            Begun::Over(outcome) => ear.hear((**outcome).clone()),
+            Begun::Under(place) => place.listen(ear),
         }
     }
 
@@ -388,22 +404,47 @@ impl Login {
     /// The login, while it is under way.
     pub fn ended(self) -> Result<Outcome, Self> {
         match self.0 {
-            Begun::Over(outcome) => Ok(outcome),
+            Begun::Over(outcome) => Ok(*outcome),
             Begun::Under(place) => match place.heard() {
-                Some(outcome) => Ok(outcome.unwrap_or_else(|| Outcome::dropped(Outage::Fault))),
+                Some(outcome) => Ok(outcome.unwrap_or_else(Outcome::broken_off)),
                 None => Err(Self(Begun::Under(place))),
             },
         }
     }
 
     fn over(outage: Outage) -> Self {
-        Self(Begun::Over(Outcome::dropped(outage)))
+        Self(Begun::Over(Box::new(Outcome::dropped(outage))))
     }
 }
 
 impl Outcome {
     fn dropped(outage: Outage) -> Self {
         Self::Decided { decision: Arc::new(Decision::Drop(outage)), aside: Arc::default() }
+    }
+
+    fn broken_off() -> Self {
+        Self::dropped(Outage::Fault)
+    }
+}
+
+/// One login from here to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for
+/// many may wait at once.
+async fn run(mut journey: Box<Journey>, mut seat: Seat, mut event: Box<Event>) {
+    let ended = loop {
+        match Box::pin(journey.travel(*event, &mut seat)).await {
+            Ended::Waits => match journey.wait(&mut seat).await {
+                Some(heard) => event = Box::new(heard),
+                None => break Ended::GivenUp,
+            },
+            ended => break ended,
+        }
+    };
+    match ended {
+        Ended::GivenUp => journey.give_up(),
+        ended => {
+            let engine = journey.engine();
+            seat.say(engine.conclude(*journey, ended));
+        }
     }
 }
 

@@ -41,8 +41,8 @@ pub(super) struct Car {
     pub(super) providers: Arc<Providers>,
     /// The first factor, where it may be asked again.
     pub(super) check: Option<Arc<dyn PrimaryCheck>>,
-    pub(super) entry: Option<Entry>,
-    pub(super) aside: Aside,
+    pub(super) entry: Option<Box<Entry>>,
+    pub(super) aside: Option<Box<Aside>>,
     /// The question that stays out meanwhile; it is taken back with the car.
     pub(super) open: Option<Out>,
     pub(super) until: Instant,

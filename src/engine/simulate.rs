@@ -398,7 +398,7 @@ impl Rehearsal {
     fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
         let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
         if !kept {
-            self.open = Some(Out::new(Arc::clone(provider), asking.clone(), ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), Arc::new(asking.clone()), ticket.clone(), numbered));
         }
     }
 

@@ -68,7 +68,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Duo {
     http: Http,
-    line: Line,
+    line: Arc<Line>,
     settings: Settings,
     clock: Arc<dyn Clock>,
     poll_max: Duration,
@@ -135,7 +135,7 @@ impl Duo {
     }
 
     /// A look that must be brief is broken off when there is no answer: Duo keeps us waiting while it has nothing to tell, and others want to look too.
-    async fn look(&self, look: &Look<'_>, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn look(&self, look: &Look, ticket: &Ticket) -> Result<Progress, FactorError> {
         if look.patient {
             return self.poll(ticket).await;
         }
@@ -257,14 +257,14 @@ impl Provider for Duo {
         let now = Instant::now();
         let end = now.checked_add(self.wait_max).unwrap_or(now);
         let mut waiting = self.line.join();
-        while let Ok(look) = tokio::time::timeout_at(end, waiting.turn()).await {
+        loop {
+            let look = waiting.turn().await;
             // On the heap while it lasts: who stands in line must be small.
             let progress = Box::pin(self.look(&look, ticket)).await;
             if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
                 return progress;
             }
         }
-        Ok(Progress::Pending(ticket.clone()))
     }
 
     async fn verify(&self, asking: &Asking, _ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -304,3 +304,6 @@ const POLL_RAN_OUT: u32 = 40_002;
 const CODE_LEN_MAX: usize = 64;
 /// Factor and capability bear the same word.
 const PUSH: &str = "push";
+
+#[cfg(test)]
+mod tests;
