@@ -208,7 +208,7 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// # Errors
     /// Why nobody can tell, or that it ended without an answer.
-    async fn wait(&self, asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError>;
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError>;
 
     /// Checks a code.
     ///

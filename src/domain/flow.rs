@@ -136,7 +136,7 @@ pub(super) enum Stage {
     Check(Option<Identity>),
     Commit(Then),
     /// The factor passed after a wait; is the account still what it was?
-    Confirm(Second, Grant, Option<Change>),
+    Confirm(Second, Grant, Option<Box<Change>>),
     Done,
     Find(First),
     Hint,
@@ -246,7 +246,7 @@ impl Flow {
             },
             (Stage::Parked(second, question), Event::Answer(answer)) => Self::answered(second, question, &answer),
             (Stage::Renew(renewal, typed), Event::Answer(answer)) => renewal::answered(renewal, typed, answer.typed()),
-            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend, &standing),
+            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend.map(|spend| *spend), &standing),
             (Stage::Refind(second, question, typed), Event::Found(Ok(standing))) => self.found_again(now, second, question, typed, &standing),
             (Stage::Renew(renewal, Typed::Twice(new)), Event::Found(Ok(standing))) => renewal::found(now, renewal, new, &standing),
             (Stage::Renew(renewal, Typed::Offered), Event::Changed(changed)) => self.changed(now, renewal, changed),

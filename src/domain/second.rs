@@ -346,7 +346,7 @@ impl Flow {
 /// The person took their time: what has become of the account meanwhile?
 pub(super) fn look_again(second: Second, why: Grant, spend: Option<Change>) -> Next {
     let who = second.first.identity().clone();
-    (Stage::Confirm(second, why, spend), Action::Find(who))
+    (Stage::Confirm(second, why, spend.map(Box::new)), Action::Find(who))
 }
 
 pub(super) fn confirm(now: Timestamp, mut second: Second, why: Grant, spend: Option<Change>, standing: &Standing) -> Next {

@@ -75,7 +75,7 @@ pub(super) struct Journey {
 #[derive(Debug, Default)]
 struct Told {
     identity: Option<Identity>,
-    asked: Option<Arc<Asking>>,
+    asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
     late: bool,
     refused: Option<&'static str>,
@@ -126,7 +126,7 @@ impl Journey {
                 Action::Relay => return Ended::Relayed,
                 // Nothing new is begun for nobody.
                 Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
-                Action::Wait(asking, ticket) => match self.listen(asking, ticket) {
+                Action::Wait(asking, ticket) => match self.listen(asking.choice, ticket) {
                     Ok(()) => return Ended::Waits,
                     Err(error) => Event::Progress(Err(error)),
                 },
@@ -136,14 +136,10 @@ impl Journey {
                         return Ended::GivenUp;
                     }
                     let acted = by(self.deadline, self.act(action));
-                    if committed {
-                        acted.await.unwrap_or(Event::Expired)
-                    } else {
-                        tokio::select! {
-                            biased;
-                            event = acted => event.unwrap_or(Event::Expired),
-                            () = seat.alone() => return Ended::GivenUp,
-                        }
+                    let came = if committed { Some(acted.await) } else { listened_to(seat, pin!(acted)).await };
+                    match came {
+                        Some(came) => came.unwrap_or(Event::Expired),
+                        None => return Ended::GivenUp,
                     }
                 }
             };
@@ -234,8 +230,8 @@ impl Journey {
     fn recall(&mut self, who: &Identity) -> Option<(Choice, Ticket)> {
         let whence = Whence::of(self.flow.request());
         let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
-        self.providers.get(&out.asking.choice.provider).filter(|provider| out.is_by(provider))?;
-        let recalled = (out.asking.choice.clone(), out.ticket.clone());
+        self.providers.get(&*out.choice.provider).filter(|provider| out.is_by(provider))?;
+        let recalled = (out.choice.clone(), out.ticket.clone());
         self.told.late = true;
         self.open = Some(out);
         Some(recalled)
@@ -262,70 +258,65 @@ impl Journey {
         self.open = None;
         self.paced = None;
         self.told.late = false;
-        let asking = Arc::new(asking);
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         if asking.choice.method != Method::Oath {
             self.engine.hush(&asking.identity);
         }
         let progress = provider.start(&asking).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
-        let asking = Arc::new(asking);
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
     /// Gets ready to hear how the question stands that is out: it alone is held while the person is waited for.
-    fn listen(&mut self, asking: Asking, ticket: Ticket) -> Result<(), FactorError> {
-        let known = self.open.as_ref().map(|out| &out.asking).filter(|known| ***known == asking).map(Arc::clone);
-        let asking = known.unwrap_or_else(|| Arc::new(asking));
-        let provider = self.provider(&asking).ok_or(FactorError::Misconfigured)?;
-        match self.open.as_mut().filter(|out| out.ticket == ticket) {
-            Some(out) => out.asking = asking,
-            None => self.open = Some(Out::new(provider, asking, ticket, false)),
+    fn listen(&mut self, choice: Choice, ticket: Ticket) -> Result<(), FactorError> {
+        let provider = self.provider(&choice).ok_or(FactorError::Misconfigured)?;
+        if self.open.as_ref().is_none_or(|out| out.ticket != ticket) {
+            self.open = Some(Out::new(provider, choice, ticket, false));
         }
         // The flow knows it as well.
         self.told.identity = None;
         Ok(())
     }
 
-    /// Waits for the person; `None` when nobody listens any more. There may be very many who wait, so what this keeps is counted in bytes.
+    /// Waits for the person; `None` when nobody listens any more. There may be very many who wait, so what this holds is counted in octets.
     pub(super) async fn wait(&mut self, seat: &mut Seat) -> Option<Event> {
-        let Some((provider, out)) = self.open.as_ref().and_then(|out| Some((out.provider()?, out))) else {
-            return Some(Event::Progress(Err(FactorError::Misconfigured)));
-        };
-        if let Some(paced) = self.paced {
+        if let Some(paced) = self.paced.take() {
             let until = paced.min(self.deadline);
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep_until(until) => {}
-                () = seat.alone() => return None,
-            }
+            listened_to(seat, Box::pin(tokio::time::sleep_until(until))).await?;
             if until == self.deadline {
                 return Some(Event::Expired);
             }
         }
         let paced = Instant::now().checked_add(PACE);
-        let progress = tokio::select! {
-            biased;
-            progress = by(self.deadline, provider.wait(&out.asking, &out.ticket)) => progress,
-            () = seat.alone() => return None,
+        let told = {
+            let Some((provider, ticket)) = self.open.as_ref().and_then(Out::question) else {
+                return Some(Event::Progress(Err(FactorError::Misconfigured)));
+            };
+            let mut answer = provider.wait(ticket);
+            let mut over = pin!(tokio::time::sleep_until(self.deadline));
+            let told = poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Ready(progress) => Poll::Ready(Some(progress)),
+                Poll::Pending => over.as_mut().poll(context).map(|()| None),
+            });
+            listened_to(seat, told).await?
         };
-        let Some(progress) = progress else { return Some(Event::Expired) };
+        let Some(progress) = told else { return Some(Event::Expired) };
         self.paced = paced.filter(|_| matches!(progress, Ok(Progress::Pending(_))));
-        let asking = Arc::clone(&out.asking);
-        Some(self.heard(&provider, asking, progress))
+        let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
+        Some(self.heard(&provider, choice, progress))
     }
 
     /// Remembers the question that is out, if one is. One that broke off may still be out: it is taken back with the next start or at the end.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Arc<Asking>, progress: Result<Progress, FactorError>) -> Event {
+    fn heard(&mut self, provider: &Arc<dyn Provider>, choice: Choice, progress: Result<Progress, FactorError>) -> Event {
         let question = match &progress {
             Ok(Progress::Choose { ticket, .. }) => Some((ticket, true)),
             Ok(Progress::Pending(ticket)) => Some((ticket, false)),
@@ -337,7 +328,7 @@ impl Journey {
             out.settle();
         }
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
-            self.open = Some(Out::new(Arc::clone(provider), asking, ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
         if let Err(error) = &progress {
             self.told.refused = Some(error.as_str());
@@ -345,11 +336,11 @@ impl Journey {
         Event::Progress(progress)
     }
 
-    fn provider(&mut self, asking: &Arc<Asking>) -> Option<Arc<dyn Provider>> {
-        self.told.asked = Some(Arc::clone(asking));
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone);
+    fn provider(&mut self, choice: &Choice) -> Option<Arc<dyn Provider>> {
+        self.told.asked = Some(choice.clone());
+        let provider = self.providers.get(&*choice.provider).map(Arc::clone);
         if provider.is_none() {
-            tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
+            tracing::error!(provider = &*choice.provider, "a policy names a provider that is not there");
         }
         provider
     }
@@ -389,8 +380,9 @@ impl Journey {
         let request = self.flow.request();
         let late_ms = request.dialogue.late_ms.min(Dialogue::LATE_MS_MAX);
         let whence = Whence::of(request);
+        let Some(who) = self.flow.proven().or(self.told.identity.as_ref()) else { return };
         if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
-            self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
+            self.engine.leave_out(who.clone(), whence, Duration::from_millis(late_ms), out);
         }
     }
 
@@ -440,7 +432,7 @@ impl Journey {
         let door = request.door.as_str();
         self.engine.counts.login(door, &request.client, spoken, why);
         let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
-        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.choice.method.as_str(), asked.choice.provider.as_str())).unzip();
+        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.method.as_str(), &*asked.provider)).unzip();
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             door,
@@ -459,6 +451,15 @@ impl Journey {
             "login"
         );
     }
+}
+
+/// What comes of `wait`, unless nobody listens any more before.
+async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    poll_fn(|context| match pin!(&mut wait).poll(context) {
+        Poll::Ready(came) => Poll::Ready(Some(came)),
+        Poll::Pending => seat.poll_alone(context).map(|()| None),
+    })
+    .await
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

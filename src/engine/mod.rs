@@ -10,6 +10,7 @@ mod uncounted;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::task::Context;
+use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -225,6 +227,10 @@ impl Engine {
             appended,
         ]);
         request.dialogue.change = check.can_change();
+        if request.dialogue.late_ms == 0 {
+            // It says what is the same login, and besides whose question stays out: none of this client's does.
+            request.asker = Vec::new();
+        }
         self.enter(same, |seat| {
             let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
             self.set_out(seat, journey, Event::Begin);
@@ -262,14 +268,16 @@ impl Engine {
 
     /// Runs a login for as long as anybody listens: as far as it comes without waiting here and now, and on from there in a task of its own.
     fn set_out(self: &Arc<Self>, seat: Seat, journey: Journey, first: Event) {
-        let mut under_way = Box::pin(run(Box::new(journey), seat, Box::new(first)));
-        if is_over_at_once(under_way.as_mut()) {
-            return;
+        let mut under_way = going(Box::new(journey), seat, first);
+        match first_step(&mut under_way) {
+            Poll::Pending => {}
+            Poll::Ready(None) => return,
+            Poll::Ready(waits) => under_way = Box::pin(ready(waits)),
         }
         let engine = Arc::clone(self);
         engine.counts.running(engine.running());
         tokio::spawn(async move {
-            under_way.await;
+            follow(under_way).await;
             engine.counts.running(engine.running());
         });
     }
@@ -317,10 +325,10 @@ impl Engine {
     }
 
     /// Keeps a question that nobody answered in time. What cannot be kept is taken back.
-    fn leave_out(self: &Arc<Self>, whence: Whence, keep: Duration, out: Out) {
+    fn leave_out(self: &Arc<Self>, who: Identity, whence: Whence, keep: Duration, out: Out) {
         let now = Instant::now();
         let until = now.checked_add(keep).unwrap_or(now);
-        let kept = self.late.lock().unwrap_or_else(PoisonError::into_inner).put(now, out.asking.identity.clone(), whence, until, out);
+        let kept = self.late.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, out);
         if kept {
             self.sweep_at(until);
         }
@@ -427,34 +435,43 @@ impl Outcome {
     }
 }
 
-/// One login from here to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for
-/// many may wait at once.
-async fn run(mut journey: Box<Journey>, mut seat: Seat, mut event: Box<Event>) {
-    let ended = loop {
-        match Box::pin(journey.travel(*event, &mut seat)).await {
-            Ended::Waits => match journey.wait(&mut seat).await {
-                Some(heard) => event = Box::new(heard),
-                None => break Ended::GivenUp,
-            },
-            ended => break ended,
+/// A login on its way to its end, which is told, or to a person who is waited for.
+type Going = Pin<Box<dyn Future<Output = Option<(Box<Journey>, Seat)>> + Send>>;
+
+fn going(mut journey: Box<Journey>, mut seat: Seat, event: Event) -> Going {
+    Box::pin(async move {
+        match journey.travel(event, &mut seat).await {
+            Ended::Waits => return Some((journey, seat)),
+            Ended::GivenUp => journey.give_up(),
+            ended => {
+                let engine = journey.engine();
+                seat.say(engine.conclude(*journey, ended));
+            }
         }
-    };
-    match ended {
-        Ended::GivenUp => journey.give_up(),
-        ended => {
-            let engine = journey.engine();
-            seat.say(engine.conclude(*journey, ended));
-        }
+        None
+    })
+}
+
+/// Follows a login to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for many
+/// may wait at once.
+async fn follow(mut under_way: Going) {
+    loop {
+        let Some((mut journey, mut seat)) = under_way.await else { return };
+        under_way = match journey.wait(&mut seat).await {
+            Some(event) => going(journey, seat, event),
+            None => return journey.give_up(),
+        };
     }
 }
 
-/// Takes the first step of a login, and says whether that was all. A panic is its end too: whoever listens hears that it broke off.
+/// Takes the first step of a login, and says what came of it if that was all until its end or a wait. A panic is its end too: whoever listens hears that it
+/// broke off.
 ///
 /// Whatever it waits for is asked again by the task that goes on with it.
-fn is_over_at_once(login: Pin<&mut impl Future<Output = ()>>) -> bool {
+fn first_step(login: &mut Going) -> Poll<Option<(Box<Journey>, Seat)>> {
     let mut context = Context::from_waker(Waker::noop());
-    let step = AssertUnwindSafe(|| pin!(unconstrained(login)).poll(&mut context).is_ready());
-    catch_unwind(step).unwrap_or(true)
+    let step = AssertUnwindSafe(|| pin!(unconstrained(login)).poll(&mut context));
+    catch_unwind(step).unwrap_or(Poll::Ready(None))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {

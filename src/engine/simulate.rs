@@ -323,7 +323,7 @@ impl Rehearsal {
     }
 
     async fn start(&mut self, asking: &Asking) -> Result<Progress, FactorError> {
-        let (method, through) = (asking.choice.method, asking.choice.provider.as_str());
+        let (method, through) = (asking.choice.method, &*asking.choice.provider);
         let Some(provider) = self.providers.get(through).map(Arc::clone) else {
             self.say(Part::Second, format!("{} through {through}, which is not there", method.as_str()));
             return Err(FactorError::Misconfigured);
@@ -345,7 +345,7 @@ impl Rehearsal {
             Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push => {
                 self.pending = true;
-                Ok(Progress::Pending(Ticket(String::new())))
+                Ok(Progress::Pending(Ticket("".into())))
             }
         }
     }
@@ -355,9 +355,9 @@ impl Rehearsal {
             self.assume(Part::Second, "taken as approved".to_owned());
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(asking, ticket).await;
+        let progress = provider.wait(ticket).await;
         if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
             tokio::time::sleep_until(paced).await;
         }
@@ -369,7 +369,7 @@ impl Rehearsal {
             self.assume(Part::Second, format!("the code would be checked by {}: taken as right", asking.choice.provider));
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         self.was_asked = true;
         let progress = provider.verify(asking, ticket, code).await;
         self.heard(&provider, asking, progress)
@@ -398,7 +398,7 @@ impl Rehearsal {
     fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
         let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
         if !kept {
-            self.open = Some(Out::new(Arc::clone(provider), Arc::new(asking.clone()), ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), asking.choice.clone(), ticket.clone(), numbered));
         }
     }
 

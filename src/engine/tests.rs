@@ -155,7 +155,7 @@ impl Provider for World {
             Method::Call | Method::Push => Ok(Progress::Pending(Ticket("t".into()))),
         }
     }
-    async fn wait(&self, _: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
         self.released.notified().await;
         self.verdict.lock().unwrap().take().unwrap_or_else(|| Ok(Progress::Pending(ticket.clone())))
     }
@@ -551,7 +551,7 @@ fn a_login_that_waits_for_a_phone_holds_little() {
     let flow = Flow::new(asked("alice", "right", 1), rules(Method::Push));
     let journey = Journey::new(Arc::clone(&engine), flow, engine.providers(), Some(world), MINUTE);
     let Entered::First(seat, _place) = engine.running.enter([0; 32]) else { panic!("nobody has asked before") };
-    let held = (size_of::<Journey>(), size_of_val(&run(Box::new(journey), seat, Box::new(Event::Begin))));
+    let held = (size_of::<Journey>(), size_of_val(&follow(going(Box::new(journey), seat, Event::Begin))));
     assert!(held.0 <= 768 && held.1 <= 448, "{held:?} octets");
 }
 
@@ -576,13 +576,13 @@ async fn a_login_that_is_heard_late_or_given_up_early_tells_what_it_should() {
     let (world, engine) = world();
     let login = begin(&world, &engine, Method::Push, asked("alice", "right", 1));
     world.asked.notified().await;
-    let (ear, dropped) = tokio::sync::oneshot::channel();
+    let (ear, dropped) = oneshot::channel();
     login.tell(Box::new(ear));
     drop(login);
     assert!(dropped.await.is_err(), "who has left is not called");
     let refused = begin(&world, &engine, Method::Push, asked("nobody", "right", 1));
     let refused = refused.ended().map_or_else(|login| login, |outcome| Login(Begun::Over(Box::new(outcome))));
-    let (ear, told) = tokio::sync::oneshot::channel();
+    let (ear, told) = oneshot::channel();
     refused.tell(Box::new(ear));
     assert!(decided(&told.await.unwrap(), &Decision::Reject(Denial::BadCredential)), "who comes late is called at once");
 }

@@ -1,7 +1,6 @@
 //! The turnstile: one login per identity at a time, and the same question asked twice is one login.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -236,12 +235,8 @@ impl Seat {
         alone
     }
 
-    /// Waits until nobody listens any more, and then takes the login off the list so that nobody can join it.
-    pub(super) async fn alone(&mut self) {
-        poll_fn(|context| self.poll_alone(context)).await;
-    }
-
-    fn poll_alone(&mut self, context: &Context<'_>) -> Poll<()> {
+    /// Ready when nobody listens any more; then the login is taken off the list so that nobody can join it.
+    pub(super) fn poll_alone(&mut self, context: &Context<'_>) -> Poll<()> {
         loop {
             let mut meeting = self.shared.lock();
             if meeting.listeners > 0 {

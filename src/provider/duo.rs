@@ -131,7 +131,7 @@ impl Duo {
         if asked.txid.is_empty() || asked.txid.len() > Ticket::LEN_MAX {
             return Err(self.garbled("a transaction id of an impossible length"));
         }
-        Ok(Progress::Pending(Ticket(asked.txid)))
+        Ok(Progress::Pending(Ticket(asked.txid.into())))
     }
 
     /// A look that must be brief is broken off when there is no answer: Duo keeps us waiting while it has nothing to tell, and others want to look too.
@@ -146,7 +146,7 @@ impl Duo {
     }
 
     async fn poll(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let params = Params::from([("txid", ticket.0.as_str())]);
+        let params = Params::from([("txid", &*ticket.0)]);
         match self.ask::<Status>(Verb::GET, "/auth/v2/auth_status", &params, Some(self.poll_max)).await {
             Ok(status) => status.of_question(ticket),
             Err(Trouble::Refused(POLL_RAN_OUT)) => Ok(Progress::Pending(ticket.clone())),
@@ -253,7 +253,7 @@ impl Provider for Duo {
         self.question(asking, address.as_deref(), factor, device).await
     }
 
-    async fn wait(&self, _asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
         let now = Instant::now();
         let end = now.checked_add(self.wait_max).unwrap_or(now);
         let mut waiting = self.line.join();

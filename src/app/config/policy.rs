@@ -46,7 +46,7 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
         .values()
         .filter_map(|policy| policy.settings.as_ref())
         .flat_map(|policy| &policy.rules.methods)
-        .map(|choice| choice.provider.as_str())
+        .map(|choice| &*choice.provider)
         .collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
@@ -135,7 +135,7 @@ fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Opti
         place.error(&format!("`{provider}` is of kind \"oath\": it checks codes, it cannot {word}"), Some(&format!("write {{ oath = {provider:?} }}")));
         return None;
     }
-    Some(Choice { method, provider: provider.to_owned() })
+    Some(Choice { method, provider: provider.into() })
 }
 
 fn trusted(value: &Value<'_>) -> Option<Network> {

@@ -1,8 +1,6 @@
 //! What a wait at Duo costs us.
 
 use super::*;
-use crate::domain::Choice;
-use crate::domain::Identity;
 use crate::domain::Timestamp;
 
 #[derive(Debug)]
@@ -26,9 +24,7 @@ async fn whoever_waits_holds_little() {
         timeout: Duration::from_secs(1),
     };
     let duo = Duo::new(settings, Arc::new(Never)).unwrap();
-    let choice = Choice { method: Method::Push, provider: "duo".into() };
-    let asking = Asking { identity: Identity("S-1".into()), name: "alice".into(), choice, client: "fw".into(), source: None };
     let ticket = Ticket("t".into());
-    let held = size_of_val(&*duo.wait(&asking, &ticket));
+    let held = size_of_val(&*duo.wait(&ticket));
     assert!(held <= 224, "{held} octets");
 }

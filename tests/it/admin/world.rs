@@ -248,7 +248,7 @@ impl Provider for Phone {
         Ok(Progress::Pending(Ticket("ringing".to_owned())))
     }
 
-    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
         Ok(Progress::Allowed { spend: None })
     }
 

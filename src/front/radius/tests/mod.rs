@@ -169,7 +169,7 @@ impl Provider for World {
         self.seen.add_permits(1);
         Ok(Progress::Pending(Ticket("t".into())))
     }
-    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
         self.approvals.acquire().await.unwrap().forget();
         Ok(Progress::Allowed { spend: None })
     }
