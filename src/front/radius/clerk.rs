@@ -1,4 +1,4 @@
-//! The clerk: each verified request is answered from memory, or made a login in a task of its own, whichever way it came.
+//! The clerk: each verified request is answered from memory, or made a login that replies when it ends, whichever way it came.
 
 use std::convert::Infallible;
 use std::fmt::Display;
