@@ -296,21 +296,24 @@ impl Journey {
                 return Some(Event::Expired);
             }
         }
-        let paced = Instant::now().checked_add(PACE);
+        self.paced = Instant::now().checked_add(PACE);
         let told = {
             let Some((provider, ticket)) = self.open.as_ref().and_then(Out::question) else {
                 return Some(Event::Progress(Err(FactorError::Misconfigured)));
             };
             let mut answer = provider.wait(ticket);
             let mut over = pin!(tokio::time::sleep_until(self.deadline));
-            let told = poll_fn(|context| match answer.as_mut().poll(context) {
-                Poll::Ready(progress) => Poll::Ready(Some(progress)),
-                Poll::Pending => over.as_mut().poll(context).map(|()| None),
-            });
-            listened_to(seat, told).await?
+            poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Ready(progress) => Poll::Ready(Some(Some(progress))),
+                Poll::Pending if over.as_mut().poll(context).is_ready() => Poll::Ready(Some(None)),
+                Poll::Pending => seat.poll_alone(context).map(|()| None),
+            })
+            .await?
         };
         let Some(progress) = told else { return Some(Event::Expired) };
-        self.paced = paced.filter(|_| matches!(progress, Ok(Progress::Pending(_))));
+        if !matches!(progress, Ok(Progress::Pending(_))) {
+            self.paced = None;
+        }
         let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
         Some(self.heard(&provider, choice, progress))
     }

@@ -276,10 +276,22 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         engine.counts.running(engine.running());
-        tokio::spawn(async move {
-            follow(under_way).await;
-            engine.counts.running(engine.running());
-        });
+        tokio::spawn(engine.follow(under_way));
+    }
+
+    /// Follows a login to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for
+    /// many may wait at once.
+    async fn follow(self: Arc<Self>, mut under_way: Going) {
+        while let Some((mut journey, mut seat)) = under_way.await {
+            under_way = match journey.wait(&mut seat).await {
+                Some(event) => going(journey, seat, event),
+                None => {
+                    journey.give_up();
+                    break;
+                }
+            };
+        }
+        self.counts.running(self.running());
     }
 
     fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
@@ -394,14 +406,18 @@ impl Login {
     /// Waits for the end.
     pub async fn outcome(self) -> Outcome {
         let (ear, heard) = oneshot::channel();
-        self.tell(Box::new(ear));
-        heard.await.unwrap_or_else(|_| Outcome::broken_off())
+        match self.tell(Box::new(ear)) {
+            Some((_, outcome)) => outcome,
+            None => heard.await.unwrap_or_else(|_| Outcome::broken_off()),
+        }
     }
 
-    /// Has `ear` told of the end, here and now where it has come already. Dropped before, the login tells it nothing.
-    pub fn tell(&self, ear: Box<dyn Ear>) {
+    /// Has `ear` called at the end. Dropped before, the login calls nobody. Where the end has come already, `ear` is not called but given back with it: so
+    /// this may be asked under a lock that the ear takes.
+    #[must_use]
+    pub fn tell(&self, ear: Box<dyn Ear>) -> Option<(Box<dyn Ear>, Outcome)> {
         match &self.0 {
-            Begun::Over(outcome) => ear.hear((**outcome).clone()),
+            Begun::Over(outcome) => Some((ear, (**outcome).clone())),
             Begun::Under(place) => place.listen(ear),
         }
     }
@@ -450,18 +466,6 @@ fn going(mut journey: Box<Journey>, mut seat: Seat, event: Event) -> Going {
         }
         None
     })
-}
-
-/// Follows a login to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for many
-/// may wait at once.
-async fn follow(mut under_way: Going) {
-    loop {
-        let Some((mut journey, mut seat)) = under_way.await else { return };
-        under_way = match journey.wait(&mut seat).await {
-            Some(event) => going(journey, seat, event),
-            None => return journey.give_up(),
-        };
-    }
 }
 
 /// Takes the first step of a login, and says what came of it if that was all until its end or a wait. A panic is its end too: whoever listens hears that it

@@ -318,18 +318,16 @@ impl Running {
 }
 
 impl Place {
-    /// Calls `ear` when something is said, at once where it was said already; never, when this place is left before.
-    pub(super) fn listen(&self, ear: Box<dyn Ear>) {
+    /// Calls `ear` when something is said; never, when this place is left before. Where it was said already, it is given back with that.
+    pub(super) fn listen(&self, ear: Box<dyn Ear>) -> Option<(Box<dyn Ear>, Outcome)> {
         let mut meeting = self.shared.lock();
-        let heard = meeting.heard(self.number);
-        let Some(heard) = heard else {
-            // Seldom is there a second.
-            meeting.ears.reserve_exact(1);
-            meeting.ears.push((self.number, ear));
-            return;
-        };
-        drop(meeting);
-        ear.hear(heard.unwrap_or_else(Outcome::broken_off));
+        if let Some(heard) = meeting.heard(self.number) {
+            return Some((ear, heard.unwrap_or_else(Outcome::broken_off)));
+        }
+        // Seldom is there a second.
+        meeting.ears.reserve_exact(1);
+        meeting.ears.push((self.number, ear));
+        None
     }
 
     /// What was said so far; the inner `None` when the login broke off.

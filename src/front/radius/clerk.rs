@@ -297,8 +297,15 @@ impl Work {
         let (seen, turn) = (self.held.seen.clone(), self.held.turn);
         // Dropped from now on it is because the turn is over, which needs not be told to the window, nor can it be under its lock.
         self.held.is_over = true;
-        login.tell(Box::new(self));
-        seen.lock().guard(turn, Guard::Login { _login: login });
+        let mut window = seen.lock();
+        match login.tell(Box::new(self)) {
+            // Both under one lock: whoever is called meanwhile finds the login there, and puts in its place what is to be there next.
+            None => window.guard(turn, Guard::Login { _login: login }),
+            Some((ear, outcome)) => {
+                drop(window);
+                ear.hear(outcome);
+            }
+        }
     }
 
     fn finish(self, end: End) {

@@ -245,7 +245,7 @@ impl Phone {
 impl Provider for Phone {
     async fn start(&self, _: &Asking) -> Result<Progress, FactorError> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Progress::Pending(Ticket("ringing".to_owned())))
+        Ok(Progress::Pending(Ticket("ringing".into())))
     }
 
     async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
