@@ -174,7 +174,15 @@ impl Clerk {
     }
 
     /// The turn of a request that begins now. One that was seen before is answered as it was, or not at all.
-    pub(super) fn turn(&mut self, request: &Request<'_>, client: &Client, settings: &Arc<Settings>, seen: &Ledger, way: &Way, arrived: Instant) -> Option<Held> {
+    pub(super) fn turn(
+        &mut self,
+        request: &Request<'_>,
+        client: &Client,
+        settings: &Arc<Settings>,
+        seen: &Ledger,
+        way: &Way,
+        arrived: Instant,
+    ) -> Option<Held> {
         let bounds = way.bounds(settings);
         let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds);
         if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
