@@ -14,6 +14,7 @@ use super::Outcome;
 use super::Providers;
 use super::kept::Whence;
 use super::out::Out;
+use super::parked::Awake;
 use super::parked::Car;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
@@ -64,6 +65,8 @@ pub(super) struct Journey {
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<Out>,
+    /// The same, until our turn has come: whoever has theirs before us may hush it.
+    awake: Option<Awake>,
     told: Told,
 }
 
@@ -92,15 +95,29 @@ impl Journey {
     pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, providers, check, began, deadline, entry: None, aside: Aside::default(), turn: None, open: None, told: Told::default() }
+        Self {
+            engine,
+            flow,
+            providers,
+            check,
+            began,
+            deadline,
+            entry: None,
+            aside: Aside::default(),
+            turn: None,
+            open: None,
+            awake: None,
+            told: Told::default(),
+        }
     }
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
-        let Car { flow, providers, check, entry, aside, open, .. } = car;
+        let Car { flow, providers, check, entry, aside, open, awake, .. } = car;
+        let awake = awake.map(|place| Awake { engine: Arc::clone(&engine), place });
         let mut journey = Self::new(engine, flow, providers, check, within);
         journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
-        Self { entry, aside, open, ..journey }
+        Self { entry, aside, open, awake, ..journey }
     }
 
     /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
@@ -308,7 +325,13 @@ impl Journey {
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
         self.turn = by(self.deadline, self.engine.turns.take(who)).await.flatten();
-        self.turn.is_some()
+        if self.turn.is_none() {
+            return false;
+        }
+        let Some(awake) = self.awake.take() else { return true };
+        // One that was hushed meanwhile is over, as a parked one would be.
+        self.open = awake.claim();
+        self.open.is_some()
     }
 
     fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
@@ -336,6 +359,9 @@ impl Journey {
         let request = self.flow.request();
         let late_ms = request.dialogue.late_ms.min(Dialogue::LATE_MS_MAX);
         let whence = Whence::of(request);
+        if let Some(awake) = self.awake.take() {
+            self.open = awake.claim();
+        }
         if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
             self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
         }
@@ -344,7 +370,8 @@ impl Journey {
     /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
     /// else is out on the phone.
     pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
-        let car = Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until };
+        let car =
+            Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, awake: None, until };
         (car, self.turn)
     }
 
