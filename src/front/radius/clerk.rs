@@ -170,7 +170,7 @@ impl Clerk {
             None => work.refused(),
         };
         match end {
-            End::Now(bytes) => work.held.answer(&work.way, &bytes.into()),
+            End::Now(bytes) => work.held.answer(&work.way, bytes),
             End::Later(bytes) => work.delay(bytes),
             End::Never => {}
         }
@@ -288,7 +288,7 @@ impl Work {
                 reply = self.ended(login) => reply,
             };
             if let Some(bytes) = reply {
-                self.held.answer(&self.way, &bytes.into());
+                self.held.answer(&self.way, bytes);
             }
         });
     }
@@ -312,7 +312,7 @@ impl Work {
             tokio::select! {
                 biased;
                 _ = given_up => {}
-                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, &bytes.into()),
+                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, bytes),
             }
         });
     }
@@ -372,15 +372,16 @@ impl Held {
     }
 
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    pub(super) fn answer(mut self, way: &Way, bytes: &Arc<[u8]>) {
+    pub(super) fn answer(mut self, way: &Way, bytes: Vec<u8>) {
         self.is_over = true;
-        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
+        let bytes: seen::Answer = Arc::new(bytes.into());
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &self.bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
             }
             if !bytes.is_empty() {
-                way.send(bytes);
+                way.send(&bytes);
             }
         }
     }
