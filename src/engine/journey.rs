@@ -20,6 +20,7 @@ use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
+use crate::domain::AuthRequest;
 use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::Choice;
@@ -132,7 +133,7 @@ impl Journey {
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
                 action => {
-                    let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
+                    let committed = is_committed(&action);
                     // Nothing new is begun for nobody.
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
@@ -159,7 +160,7 @@ impl Journey {
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
             Action::Find(who) => self.find(&who).await,
-            Action::Commit(changes) => Event::Committed(self.commit(changes).await),
+            Action::Commit(changes) => Event::Committed(self.engine.commit(self.deadline, changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
@@ -176,11 +177,10 @@ impl Journey {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
         // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else. A name that many share is no name.
-        if self.flow.request().is_named() {
-            let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
-            if !self.take_turn(&typed).await {
-                return Event::OutOfTurn;
-            }
+        if let Some(typed) = typed_as(self.flow.request())
+            && !self.take_turn(&typed).await
+        {
+            return Event::OutOfTurn;
         }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => entry,
@@ -190,7 +190,7 @@ impl Journey {
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
         }
-        let standing = self.standing(&entry.identity);
+        let standing = self.engine.standing(&entry.identity);
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(entry);
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -238,21 +238,12 @@ impl Journey {
         Some(recalled)
     }
 
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
-        // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
-        let written = by(self.deadline, self.engine.store.commit(changes.clone())).await;
-        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
-        let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
-        outcome.inspect_err(note_commit)
-    }
-
     async fn find(&mut self, who: &Identity) -> Event {
         if !self.take_turn(who).await {
             return Event::OutOfTurn;
         }
         self.told.identity = Some(who.clone());
-        Event::Found(self.standing(who))
+        Event::Found(self.engine.standing(who))
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
@@ -332,12 +323,6 @@ impl Journey {
         // One that was hushed meanwhile is over, as a parked one would be.
         self.open = awake.claim();
         self.open.is_some()
-    }
-
-    fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
-        let standing = self.engine.store.standing(who).map_err(|error| note_store(&error))?;
-        let now = self.engine.clock.now();
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
     }
 
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
@@ -428,6 +413,34 @@ impl Journey {
             "login"
         );
     }
+}
+
+impl Engine {
+    /// What is held, and what is counted here alone.
+    pub(super) fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
+        let standing = self.store.standing(who).map_err(|error| note_store(&error))?;
+        let now = self.clock.now();
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
+    }
+
+    /// Has it written. A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
+    pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
+        let written = by(deadline, self.store.commit(changes.clone())).await;
+        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
+        let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        outcome.inspect_err(note_commit)
+    }
+}
+
+/// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
+pub(super) fn is_committed(action: &Action) -> bool {
+    matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_))
+}
+
+/// Whose turn a name takes before it is known whom it means; none where many share it.
+pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
+    request.is_named().then(|| Identity(format!("typed:{}", request.login.trim().to_lowercase())))
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.
