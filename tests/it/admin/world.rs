@@ -301,6 +301,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         approval: Approval::Wait,
         late_ms: 0,
         code_in_ms_chap2: false,
+        one_station: false,
         charset: radius::Charset::Utf8,
         patience: Duration::from_secs(60),
         source: Some(31),
