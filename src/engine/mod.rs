@@ -133,7 +133,7 @@ enum Begun {
 pub enum Outcome {
     /// Ask the person `prompt`; whoever answers must bring `state`.
     Challenge {
-        /// 32 random bytes.
+        /// 43 random letters.
         state: Secret,
         /// What to ask.
         prompt: String,
@@ -151,7 +151,7 @@ pub enum Outcome {
     },
     /// Ask the person what the first factor wants to know, as it stands in `aside`; whoever answers must bring `state`.
     Relayed {
-        /// 32 random bytes.
+        /// 43 random letters.
         state: Secret,
         /// The question.
         aside: Arc<Aside>,
@@ -283,7 +283,7 @@ impl Engine {
     }
 
     fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Duration) -> Outcome) -> Outcome {
-        let Ok(state) = random::<STATE_LEN>() else {
+        let Ok(state) = random::<STATE_LEN>().map(parked::spelled) else {
             return journey.drop_for(Outage::Fault);
         };
         let now = Instant::now();

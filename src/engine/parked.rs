@@ -20,10 +20,17 @@ use crate::ports::PrimaryCheck;
 
 /// Open challenges of one identity; one more throws out its oldest, so that a stolen password cannot fill the table.
 const PER_IDENTITY_MAX: usize = 8;
-/// Bytes of a State: 256 random bits.
-pub(super) const STATE_LEN: usize = 32;
+/// Letters of a State: 258 random bits.
+pub(super) const STATE_LEN: usize = 43;
+/// What a State is spelled with. It is octets to the protocol and text to some clients, who end it at a zero octet (ocserv 1.1) and bring back half of it.
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 pub(super) type State = [u8; STATE_LEN];
+
+/// Spells a State with these random bytes.
+pub(super) fn spelled(random: [u8; STATE_LEN]) -> State {
+    random.map(|byte| LETTERS.get(usize::from(byte & 63)).copied().unwrap_or(b'-'))
+}
 
 /// Parked flows. All are kept equally long, so the oldest is first out.
 #[derive(Debug)]
