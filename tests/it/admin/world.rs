@@ -426,6 +426,10 @@ impl Store for Memory {
                 Change::GrantBypass { who, bypass } => drop(state.bypasses.insert(who, bypass)),
                 Change::RevokeBypass(who) => drop(state.bypasses.remove(&who)),
                 Change::Unlock(who) => drop(state.tries.remove(&who)),
+                Change::Fail { who, at, lock } => {
+                    let tries = state.tries.entry(who).or_default();
+                    *tries = tries.failed(at, lock);
+                }
                 other => panic!("administration does not {other:?}"),
             }
         }
