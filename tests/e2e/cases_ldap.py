@@ -1,0 +1,135 @@
+"""Directories behind the LDAP door and applications in front of it: right and wrong password, second factor allowed and denied, code appended."""
+
+import base64
+import imaplib
+import os
+import subprocess
+import urllib.error
+import urllib.request
+
+import ldap3
+
+from cases import INVALID_CREDENTIALS
+from cases import same
+from peers import PASSWORD
+from telephone import APPROVE
+from telephone import DENY
+
+COMPARE_FALSE = 5
+
+
+def asks_for_both(world, person, log_in, pushes=1, takes_codes=True):
+    """`log_in(password)` is true with the right password and the second factor alone; nobody's phone rings for a wrong password or a code."""
+    phone, name = world.phone, person.name
+    tries = [("approved", PASSWORD, APPROVE, pushes, True), ("denied", PASSWORD, DENY, 1, False), ("wrong password", "wrong", APPROVE, 0, False)]
+    if takes_codes:
+        tries += [("right code", f"{PASSWORD},{person.code()}", DENY, 0, True), ("wrong code", f"{PASSWORD},000000", APPROVE, 0, False),
+                  ("wrong password, right code", f"wrong,{person.code()}", APPROVE, 0, False)]
+    for what, password, manner, rings, outcome in tries:
+        phone.will(name, manner)
+        before = phone.pushes(name)
+        same((log_in(password), phone.pushes(name) - before), (outcome, rings), f"{what}:")
+    phone.will(name, APPROVE)
+
+
+def whoami(world, door, dn, shown=None):
+    """ldapwhoami as a way to log in."""
+    def log_in(password):
+        told = door.whoami(who=dn, password=password)
+        assert told.code in (0, INVALID_CREDENTIALS), told
+        if told.code == 0:
+            same(told.text.strip(), f"dn:{shown or dn}")
+        return told.code == 0
+    return log_in
+
+
+# Directories
+
+def openldap_by_ldapwhoami_in_clear_text(world):
+    asks_for_both(world, world.ida, whoami(world, world.plain, world.tree.dn("ida")))
+
+
+def openldap_by_ldapwhoami_over_ldaps(world):
+    asks_for_both(world, world.jakob, whoami(world, world.ldaps, world.tree.dn("jakob")))
+
+
+def openldap_by_ldapwhoami_over_starttls(world):
+    asks_for_both(world, world.karla, whoami(world, world.starttls, world.tree.dn("karla")))
+
+
+def directory_389_by_ldapwhoami(world):
+    asks_for_both(world, world.pia, whoami(world, world.behind_ds, world.ds.dn("pia")))
+
+
+def directory_389_by_ldapsearch(world):
+    found = world.behind_ds.search(world.ds.BASE, "(uid=paul)", "mail", who="paul", password=PASSWORD)
+    assert found.code == 0 and "mail: paul@ds.test" in found.text, found
+
+
+def active_directory_by_ldapsearch(world):
+    def log_in(password):
+        found = world.ad.search(world.directory.BASE, "(sAMAccountName=alice)", "mail", who="alice@example.test", password=password)
+        assert found.code == INVALID_CREDENTIALS or "mail: alice@example.test" in found.text, found
+        return found.code == 0
+    asks_for_both(world, world.alice, log_in)
+
+
+def ipv6_to_us_and_behind_us(world):
+    asks_for_both(world, world.maria, whoami(world, world.six, world.tree.dn("maria")))
+
+
+# Applications
+
+def dovecot_logs_people_in_to_their_mail(world):
+    def log_in(password):
+        with imaplib.IMAP4(world.dovecot.ADDRESS, world.dovecot.port, timeout=60) as mail:
+            try:
+                mail.login("ida", password)
+            except imaplib.IMAP4.error:
+                return False
+            return mail.select("INBOX")[0] == "OK"
+    asks_for_both(world, world.ida, log_in)
+
+
+def postgresql_logs_people_in_to_a_database(world):
+    server = world.postgres
+    def log_in(password):
+        words = ["psql", "-w", "-h", server.ADDRESS, "-p", str(server.port), "-U", "jakob", "-d", "postgres", "-Atc", "select current_user"]
+        done = subprocess.run(words, env={**os.environ, "PGPASSWORD": password}, capture_output=True, text=True, timeout=60)
+        assert "jakob" in done.stdout if done.returncode == 0 else "LDAP authentication failed" in done.stderr, done
+        return done.returncode == 0
+    asks_for_both(world, world.jakob, log_in)
+
+
+def page(url, name, password):
+    """Whether a page opens for somebody."""
+    asked = urllib.request.Request(url)
+    asked.add_header("Authorization", "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode())
+    try:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return answer.status == 200
+    except urllib.error.HTTPError as error:
+        assert error.code == 401, error
+        return False
+
+
+def apache_that_searches_as_the_person_binds_twice(world):
+    asks_for_both(world, world.karla, lambda password: page(f"{world.apache.url}/as-user/", "karla", password), pushes=2, takes_codes=False)
+
+
+def python_ldap3_searches_pages_compares_and_changes(world):
+    maria = world.tree.dn("maria")
+    server = ldap3.Server(f"ldap://{world.doors['tree']}", get_info=ldap3.NONE)
+    bound = ldap3.Connection(server, maria, f"{PASSWORD},{world.maria.code()}", receive_timeout=20)
+    assert bound.bind(), bound.result
+    pages = bound.extend.standard.paged_search(f"ou=many,{world.tree.BASE}", "(objectClass=device)", attributes=["serialNumber"], paged_size=250)
+    numbers = sorted(int(entry["attributes"]["serialNumber"][0]) for entry in pages if entry["type"] == "searchResEntry")
+    same(numbers, list(range(world.tree.MANY)))
+    assert bound.modify(maria, {"telephoneNumber": [(ldap3.MODIFY_REPLACE, ["4711"])]}), bound.result
+    assert bound.compare(maria, "telephoneNumber", "4711"), bound.result
+    assert not bound.compare(maria, "telephoneNumber", "4712"), bound.result
+    same(bound.result["result"], COMPARE_FALSE)
+    assert not bound.modify(world.tree.dn("leo"), {"telephoneNumber": [(ldap3.MODIFY_REPLACE, ["4711"])]}), "somebody else's entry"
+    assert not bound.add(f"cn=new,{world.tree.BASE}", "device"), "what the directory does not let her add"
+    same(bound.extend.standard.who_am_i(), f"dn:{maria}")
+    assert bound.unbind()
