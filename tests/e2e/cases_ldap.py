@@ -11,6 +11,7 @@ import ldap3
 
 from cases import INVALID_CREDENTIALS
 from cases import same
+from cases_upstream import Meanwhile
 from peers import PASSWORD
 from telephone import APPROVE
 from telephone import DENY
@@ -20,16 +21,28 @@ COMPARE_FALSE = 5
 
 def asks_for_both(world, person, log_in, pushes=1, takes_codes=True):
     """`log_in(password)` is true with the right password and the second factor alone; nobody's phone rings for a wrong password or a code."""
-    phone, name = world.phone, person.name
-    tries = [("approved", PASSWORD, APPROVE, pushes, True), ("denied", PASSWORD, DENY, 1, False), ("wrong password", "wrong", APPROVE, 0, False)]
+    asked = rings(world, person)
+    for manner, outcome, count in ((APPROVE, True, pushes), (DENY, False, 1)):
+        world.phone.will(person.name, manner)
+        same((log_in(PASSWORD), asked()), (outcome, count), f"{manner}:")
     if takes_codes:
-        tries += [("right code", f"{PASSWORD},{person.code()}", DENY, 0, True), ("wrong code", f"{PASSWORD},000000", APPROVE, 0, False),
-                  ("wrong password, right code", f"wrong,{person.code()}", APPROVE, 0, False)]
-    for what, password, manner, rings, outcome in tries:
-        phone.will(name, manner)
-        before = phone.pushes(name)
-        same((log_in(password), phone.pushes(name) - before), (outcome, rings), f"{what}:")
-    phone.will(name, APPROVE)
+        same((log_in(f"{PASSWORD},{person.code()}"), asked()), (True, 0), "with a code:")
+    world.phone.will(person.name, APPROVE)
+    wrong = ["wrong", f"{PASSWORD},000000", f"wrong,{person.code()}"] if takes_codes else ["wrong"]
+    # Each waits a second for its refusal, so all at once.
+    tries = [(password, Meanwhile(lambda password=password: log_in(password))) for password in wrong]
+    for password, trial in tries:
+        same(trial.result(), False, f"{password}:")
+    same(asked(), 0, "pushes for what was wrong:")
+
+
+def rings(world, person):
+    """How often the person was asked since the last question about it."""
+    seen = [world.phone.pushes(person.name)]
+    def since():
+        seen.append(world.phone.pushes(person.name))
+        return seen[-1] - seen[-2]
+    return since
 
 
 def whoami(world, door, dn, shown=None):

@@ -53,11 +53,13 @@ class Tree:
         file = self.folder / "tree.ldif"
         with file.open("w") as out:
             out.write(f"dn: {self.BASE}\nobjectClass: domain\ndc: tree\n\n")
-            for unit in ("people", "many", "large"):
+            for unit in ("people", "many", "large", "scratch"):
                 out.write(f"dn: ou={unit},{self.BASE}\nobjectClass: organizationalUnit\nou: {unit}\n\n")
             for name in self.PEOPLE:
                 out.write(f"dn: {self.dn(name)}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name.title()} Tree\nsn: Tree\n"
                           f"mail: {name}@tree.test\ntelephoneNumber: 100\nuserPassword: {PASSWORD}\n\n")
+            out.write(f"dn: ou=elsewhere,{self.BASE}\nobjectClass: referral\nobjectClass: extensibleObject\nou: elsewhere\n"
+                      f"ref: ldap://elsewhere.example.test/ou=elsewhere,{self.BASE}\n\n")
             for count in range(self.MANY):
                 out.write(f"dn: cn=entry {count:04},ou=many,{self.BASE}\nobjectClass: device\ncn: entry {count:04}\nserialNumber: {count}\n\n")
             for count in range(self.LARGE):

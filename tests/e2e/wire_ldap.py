@@ -112,6 +112,13 @@ class Answer:
         return self.number == 0 and self.tag == EXTENDED_RESPONSE and self.texts[-1] == NOTICE
 
 
+def parsed(raw):
+    _, inside, _ = cut(raw)
+    _, number, rest = cut(inside)
+    tag, body, _ = cut(rest)
+    return Answer(int.from_bytes(number, "big"), tag, body)
+
+
 class Line:
     """One connection, whose bytes a case writes itself."""
 
@@ -139,12 +146,7 @@ class Line:
     def hear(self, seconds=20):
         """The next message; None where the server closes the connection. Silence is an error."""
         raw = self.frame(seconds)
-        if raw is None:
-            return None
-        _, inside, _ = cut(raw)
-        _, number, rest = cut(inside)
-        tag, body, _ = cut(rest)
-        return Answer(int.from_bytes(number, "big"), tag, body)
+        return raw and parsed(raw)
 
     def frame(self, seconds=20):
         """The next message as it came."""
