@@ -5,13 +5,16 @@ import contextlib
 import wire_ldap as wire
 from cases import INVALID_CREDENTIALS
 from cases import same
+from cases_ldap_streams import NEW_PASSWORD
+from clients import Person
 from peers import PASSWORD
 from telephone import APPROVE
 from telephone import DENY
 from telephone import WAIT
 from wire_ldap import Line
 
-SUCCESS, OPERATIONS_ERROR, PROTOCOL_ERROR, METHOD_NOT_SUPPORTED, CRITICAL_EXTENSION, INVALID_DN, INSUFFICIENT, UNWILLING = 0, 1, 2, 7, 12, 34, 50, 53
+SUCCESS, OPERATIONS_ERROR, PROTOCOL_ERROR, METHOD_NOT_SUPPORTED, CRITICAL_EXTENSION = 0, 1, 2, 7, 12
+INVALID_DN, INSUFFICIENT, BUSY, UNWILLING = 34, 50, 51, 53
 PROXIED_AUTHORIZATION, PASSWORD_MODIFY = "2.16.840.1.113730.3.4.18", "1.3.6.1.4.1.4203.1.11.1"
 SASL = ("GSS-SPNEGO", "NTLM", "ntlm", "GSSAPI", "EXTERNAL", "PLAIN", "LOGIN", "DIGEST-MD5", "CRAM-MD5", "SCRAM-SHA-256", "")
 SICILY = (0x89, 0x8a, 0x8b)
@@ -151,6 +154,30 @@ def l_024_a_second_bind_gives_up_the_first(world):
         world.phone.answer("leo", APPROVE)
         assert line.is_silent(QUIET_S)
         is_nobody(line)
+
+
+def l_025_a_bind_ends_what_was_asked_before_it(world):
+    leo = world.tree.dn("leo")
+    with attacker(world).bound(leo, f"{PASSWORD},{world.leo.code()}") as line:
+        line.send(wire.search(2, f"ou=large,{world.tree.BASE}"), wire.bind(3, leo, "wrong"))
+        while (heard := line.hear()).number == 2:
+            same(heard.tag, wire.ENTRY, "the end of a search that was cut off:")
+        same((heard.number, heard.tag, heard.code), (3, wire.BIND_RESPONSE, INVALID_CREDENTIALS))
+        assert line.is_silent(QUIET_S)
+        is_nobody(line)
+
+
+def l_033_a_message_id_in_use_ends_the_connection(world):
+    with undecided(world, "leo") as line:
+        line.send(one(world, "leo", 1))
+        is_thrown_out(line)
+
+
+def l_041_what_waits_behind_a_bind_is_bounded(world):
+    for behind in ([one(world, "leo", number) for number in range(2, 110)], [wire.search(number, "x" * 90_000) for number in range(2, 5)]):
+        with undecided(world, "leo") as line:
+            line.send(*behind)
+            is_thrown_out(line, BUSY)
 
 
 # What cannot be read
@@ -327,3 +354,12 @@ def l_066_a_bypass_changes_no_password(world):
         same(line.ask(wire.extended(2, PASSWORD_MODIFY, change)).code, INSUFFICIENT)
     with attacker(world) as line:
         same(line.ask(wire.extended(1, PASSWORD_MODIFY, change)).code, INSUFFICIENT, "and nobody does:")
+
+
+def ldap_nothing_secret_is_in_the_log(world):
+    seeds = [person.seed for person in vars(world).values() if isinstance(person, Person)]
+    assert len(seeds) > 10, "the people are not found"
+    log = world.server.log.read_text()
+    assert "login" in log, "nothing is logged"
+    for secret in (PASSWORD, NEW_PASSWORD, *seeds, *world.secrets):
+        assert secret.lower() not in log.lower(), "a secret stands in the log"
