@@ -87,6 +87,12 @@ def active_directory_by_ldapsearch(world):
     asks_for_both(world, world.alice, log_in)
 
 
+def active_directory_takes_a_code_once(world):
+    code = world.bob.code()
+    for password, result in ((f"wrong,{code}", INVALID_CREDENTIALS), (f"{PASSWORD},{code}", 0), (f"{PASSWORD},{code}", INVALID_CREDENTIALS)):
+        same(world.ad.search(world.directory.BASE, who="bob@example.test", password=password).code, result)
+
+
 def ipv6_to_us_and_behind_us(world):
     asks_for_both(world, world.maria, whoami(world, world.six, world.tree.dn("maria")))
 
@@ -146,3 +152,23 @@ def python_ldap3_searches_pages_compares_and_changes(world):
     assert not bound.add(f"cn=new,{world.tree.BASE}", "device"), "what the directory does not let her add"
     same(bound.extend.standard.who_am_i(), f"dn:{maria}")
     assert bound.unbind()
+
+
+def python_ldap3_pages_through_active_directory(world):
+    server = ldap3.Server(f"ldaps://{world.doors['ad_tls']}", get_info=ldap3.NONE)
+    bound = ldap3.Connection(server, "EXAMPLE\\carol", PASSWORD, receive_timeout=20)
+    assert bound.bind(), bound.result
+    pages = bound.extend.standard.paged_search(world.directory.BASE, "(objectClass=user)", attributes=["sAMAccountName"], paged_size=3)
+    names = {name for entry in pages if entry["type"] == "searchResEntry" for name in entry["attributes"]["sAMAccountName"]}
+    assert {"alice", "bob", "jmueller", "svc-mfa"} <= names, names
+    assert bound.unbind()
+
+
+def python_ldap3_needs_a_second_code_for_a_second_bind(world):
+    server = ldap3.Server(f"ldap://{world.doors['ad']}", get_info=ldap3.NONE)
+    password = f"{PASSWORD},{world.carol.code()}"
+    bound = ldap3.Connection(server, "carol@example.test", password, receive_timeout=20)
+    assert bound.bind(), bound.result
+    assert not bound.rebind(user="carol@example.test", password=password), bound.result
+    bound.search(world.directory.BASE, "(sAMAccountName=alice)", attributes=["mail"])
+    same(bound.entries, [], "after the refused bind:")

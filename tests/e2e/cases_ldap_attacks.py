@@ -13,7 +13,7 @@ from telephone import DENY
 from telephone import WAIT
 from wire_ldap import Line
 
-SUCCESS, OPERATIONS_ERROR, PROTOCOL_ERROR, METHOD_NOT_SUPPORTED, CRITICAL_EXTENSION = 0, 1, 2, 7, 12
+SUCCESS, OPERATIONS_ERROR, PROTOCOL_ERROR, METHOD_NOT_SUPPORTED, CRITICAL_EXTENSION, CONFIDENTIALITY_REQUIRED = 0, 1, 2, 7, 12, 13
 INVALID_DN, INSUFFICIENT, BUSY, UNWILLING = 34, 50, 51, 53
 PROXIED_AUTHORIZATION, PASSWORD_MODIFY = "2.16.840.1.113730.3.4.18", "1.3.6.1.4.1.4203.1.11.1"
 SASL = ("GSS-SPNEGO", "NTLM", "ntlm", "GSSAPI", "EXTERNAL", "PLAIN", "LOGIN", "DIGEST-MD5", "CRAM-MD5", "SCRAM-SHA-256", "")
@@ -344,6 +344,14 @@ def l_084_l_085_starttls_is_taken_once_and_without_a_value(world):
         same(line.ask(wire.extended(1, wire.START_TLS)).code, PROTOCOL_ERROR, "where it is not offered:")
     with attacker(world, "tls") as line:
         same(line.secure().ask(wire.extended(1, wire.START_TLS)).code, OPERATIONS_ERROR, "where TLS comes first:")
+
+
+def l_086_a_starttls_door_takes_no_password_before_tls(world):
+    before = world.phone.pushes("leo")
+    with attacker(world, "starttls") as line:
+        same(line.ask(wire.bind(1, world.tree.dn("leo"), PASSWORD)).code, CONFIDENTIALITY_REQUIRED)
+        is_nobody(line)
+    same(world.phone.pushes("leo"), before)
 
 
 def l_066_a_bypass_changes_no_password(world):
