@@ -99,15 +99,18 @@ def ipv6_to_us_and_behind_us(world):
 
 # Applications
 
+def mailbox(server, name, password):
+    """Whether a mailbox opens for somebody."""
+    with imaplib.IMAP4(server.ADDRESS, server.port, timeout=60) as mail:
+        try:
+            mail.login(name, password)
+        except imaplib.IMAP4.error:
+            return False
+        return mail.select("INBOX")[0] == "OK"
+
+
 def dovecot_logs_people_in_to_their_mail(world):
-    def log_in(password):
-        with imaplib.IMAP4(world.dovecot.ADDRESS, world.dovecot.port, timeout=60) as mail:
-            try:
-                mail.login("ida", password)
-            except imaplib.IMAP4.error:
-                return False
-            return mail.select("INBOX")[0] == "OK"
-    asks_for_both(world, world.ida, log_in)
+    asks_for_both(world, world.ida, lambda password: mailbox(world.dovecot, "ida", password))
 
 
 def postgresql_logs_people_in_to_a_database(world):
