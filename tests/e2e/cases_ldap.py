@@ -45,13 +45,13 @@ def rings(world, person):
     return since
 
 
-def whoami(world, door, dn, shown=None):
+def whoami(door, dn):
     """ldapwhoami as a way to log in."""
     def log_in(password):
         told = door.whoami(who=dn, password=password)
         assert told.code in (0, INVALID_CREDENTIALS), told
         if told.code == 0:
-            same(told.text.strip(), f"dn:{shown or dn}")
+            same(told.text.strip(), f"dn:{dn}")
         return told.code == 0
     return log_in
 
@@ -59,19 +59,19 @@ def whoami(world, door, dn, shown=None):
 # Directories
 
 def openldap_by_ldapwhoami_in_clear_text(world):
-    asks_for_both(world, world.ida, whoami(world, world.plain, world.tree.dn("ida")))
+    asks_for_both(world, world.ida, whoami(world.plain, world.tree.dn("ida")))
 
 
 def openldap_by_ldapwhoami_over_ldaps(world):
-    asks_for_both(world, world.jakob, whoami(world, world.ldaps, world.tree.dn("jakob")))
+    asks_for_both(world, world.jakob, whoami(world.ldaps, world.tree.dn("jakob")))
 
 
 def openldap_by_ldapwhoami_over_starttls(world):
-    asks_for_both(world, world.karla, whoami(world, world.starttls, world.tree.dn("karla")))
+    asks_for_both(world, world.karla, whoami(world.starttls, world.tree.dn("karla")))
 
 
 def directory_389_by_ldapwhoami(world):
-    asks_for_both(world, world.pia, whoami(world, world.behind_ds, world.ds.dn("pia")))
+    asks_for_both(world, world.pia, whoami(world.behind_ds, world.ds.dn("pia")))
 
 
 def directory_389_by_ldapsearch(world):
@@ -94,7 +94,7 @@ def active_directory_takes_a_code_once(world):
 
 
 def ipv6_to_us_and_behind_us(world):
-    asks_for_both(world, world.maria, whoami(world, world.six, world.tree.dn("maria")))
+    asks_for_both(world, world.maria, whoami(world.six, world.tree.dn("maria")))
 
 
 # Applications
