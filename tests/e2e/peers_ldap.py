@@ -24,7 +24,7 @@ class Tree:
     BASE = "dc=tree,dc=test"
     MANAGER = f"cn=manager,{BASE}"
     PEOPLE = ("ida", "jakob", "karla", "leo", "maria")
-    MANY, LARGE, LARGE_LEN = 3_000, 1_800, 65_536
+    MANY, LARGE, LARGE_LEN = 3_000, 1_600, 65_536
 
     def __init__(self, folder, authority):
         self.folder = Path(folder)
