@@ -1,7 +1,9 @@
 """What an attacker with a socket of his own gets from the LDAP door. Nothing here is sent by a client that means well."""
 
 import contextlib
+import ssl
 
+import peers
 import wire_ldap as wire
 from cases import INVALID_CREDENTIALS
 from cases import same
@@ -67,14 +69,19 @@ def undecided(world, name, *behind):
     world.phone.will(name, APPROVE)
 
 
-def same_login_rings_again_and_is_denied(world, name):
-    """Whatever was approved before is good for nothing now."""
+def accepts(world):
+    """How many logins have been let in so far."""
+    return world.server.log.read_text().count('"decision":"accept"')
+
+
+def same_login_rings_again_and_is_denied(world, name, accepted):
+    """Whatever was approved before let nobody in, and is good for nothing now."""
     world.phone.will(name, DENY)
     before = world.phone.pushes(name)
     with attacker(world) as line:
         same(line.ask(wire.bind(1, world.tree.dn(name), PASSWORD)).code, INVALID_CREDENTIALS)
         is_nobody(line)
-    same(world.phone.pushes(name) - before, 1)
+    same((world.phone.pushes(name) - before, accepts(world)), (1, accepted))
     world.phone.will(name, APPROVE)
 
 
@@ -123,28 +130,31 @@ def l_021_a_search_behind_a_pending_bind_finds_nothing_after_its_denial(world):
 
 
 def l_022_an_abandoned_bind_is_never_answered_whatever_the_phone_says(world):
+    accepted = accepts(world)
     with undecided(world, "leo") as line:
         line.send(wire.abandon(2, 1))
         assert line.is_silent(QUIET_S)
         world.phone.answer("leo", APPROVE)
         assert line.is_silent(QUIET_S)
         is_nobody(line)
-    same_login_rings_again_and_is_denied(world, "leo")
+    same_login_rings_again_and_is_denied(world, "leo", accepted)
 
 
 def l_022_a_late_approval_after_the_client_closed_opens_nothing(world):
+    accepted = accepts(world)
     with undecided(world, "leo") as line:
         line.socket.close()
         world.phone.answer("leo", APPROVE)
-    same_login_rings_again_and_is_denied(world, "leo")
+    same_login_rings_again_and_is_denied(world, "leo", accepted)
 
 
 def l_023_unbind_during_a_push_closes_without_a_word(world):
+    accepted = accepts(world)
     with undecided(world, "leo") as line:
         line.send(wire.unbind(2))
         same(line.hear(), None)
         world.phone.answer("leo", APPROVE)
-    same_login_rings_again_and_is_denied(world, "leo")
+    same_login_rings_again_and_is_denied(world, "leo", accepted)
 
 
 def l_024_a_second_bind_gives_up_the_first(world):
@@ -344,6 +354,31 @@ def l_084_l_085_starttls_is_taken_once_and_without_a_value(world):
         same(line.ask(wire.extended(1, wire.START_TLS)).code, PROTOCOL_ERROR, "where it is not offered:")
     with attacker(world, "tls") as line:
         same(line.secure().ask(wire.extended(1, wire.START_TLS)).code, OPERATIONS_ERROR, "where TLS comes first:")
+
+
+def l_088_tls_is_1_2_or_1_3(world):
+    for version, is_taken in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)):
+        with attacker(world, "tls") as line:
+            try:
+                is_nobody(line.secure(version))
+            except ssl.SSLError:
+                assert not is_taken, version
+            else:
+                assert is_taken, version
+
+
+def l_088_a_new_certificate_is_shown_and_nobody_is_thrown_out(world):
+    leo = world.tree.dn("leo")
+    with attacker(world, "tls").secure() as line:
+        line.bound(leo, f"{PASSWORD},{world.leo.code()}")
+        world.new_certificate()
+        world.server.reload()
+        def is_new():
+            with attacker(world, "tls").secure() as other:
+                return other.certificate() != line.certificate()
+        peers.until("the new certificate", is_new, 20)
+        line.send(one(world, "leo", 2))
+        hears(line, (2, "entry"), (2, SUCCESS))
 
 
 def l_086_a_starttls_door_takes_no_password_before_tls(world):

@@ -121,7 +121,7 @@ def l_089_a_large_result_passes_as_it_is_and_does_not_grow_us(world):
         same(drained(line), wanted)
         seconds, growth = time.monotonic() - begun - STALL_S, memory(pid)[1] - before
     size, _, count = wanted
-    print(f"# {size >> 20} MiB in {count} entries, {seconds:.1f} s; we held {before >> 20} MiB before and {growth / (1 << 20):.1f} MiB more at most", flush=True)
+    print(f"# {size >> 20} MiB in {count} entries, {seconds:.1f} s; {before >> 20} MiB held before and {growth / (1 << 20):.1f} MiB more at most", flush=True)
     same(count, world.tree.LARGE)
     assert size > 100_000_000, size
     assert growth < GROWTH_MAX, f"grew by {growth} bytes"

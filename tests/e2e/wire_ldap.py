@@ -133,11 +133,17 @@ class Line:
     def __exit__(self, *_):
         self.socket.close()
 
-    def secure(self):
-        """TLS from here on."""
+    def secure(self, version=None):
+        """TLS from here on, of this version alone if one is named."""
         context = ssl.create_default_context(cafile=self.authority.cert)
+        if version:
+            context.set_ciphers("ALL:@SECLEVEL=0")  # else OpenSSL offers nothing old
+            context.minimum_version = context.maximum_version = version
         self.socket = context.wrap_socket(self.socket, server_hostname=self.host)
         return self
+
+    def certificate(self):
+        return self.socket.getpeercert(binary_form=True)
 
     def send(self, *messages):
         """All at once, so that they arrive together."""

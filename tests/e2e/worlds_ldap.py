@@ -26,10 +26,15 @@ class LdapWorld(World):
             for name in names:
                 setattr(self, name, clients.Person(self.server, name, directory))
 
+    def new_certificate(self):
+        """Certificate and key of our TLS listeners, in place of those before."""
+        return self.authority.issue("door", "IP:127.0.0.1")
+
     def values(self):
         tree, ds = self.tree, self.ds
-        return {"TREE_TLS": tree.tls, "TREE_SIX": tree.six, "TREE_BASE": tree.BASE, "TREE_MANAGER": tree.MANAGER, "DS": ds.url, "DS_BASE": ds.BASE,
-                "DS_MANAGER": ds.MANAGER}
+        cert, key = self.new_certificate()
+        return {"CERT": cert, "KEY": key, "TREE_TLS": tree.tls, "TREE_SIX": tree.six, "TREE_BASE": tree.BASE, "TREE_MANAGER": tree.MANAGER,
+                "DS": ds.url, "DS_BASE": ds.BASE, "DS_MANAGER": ds.MANAGER}
 
     def find_doors(self):
         self.doors = dict(zip(("tree", "tls", "starttls", "six", "ds", "ad", "ad_tls"), self.server.ready["ldap"], strict=True))
