@@ -58,16 +58,10 @@ def whoami(door, dn):
 
 # Directories
 
-def openldap_by_ldapwhoami_in_clear_text(world):
-    asks_for_both(world, world.ida, whoami(world.plain, world.tree.dn("ida")))
-
-
-def openldap_by_ldapwhoami_over_ldaps(world):
-    asks_for_both(world, world.jakob, whoami(world.ldaps, world.tree.dn("jakob")))
-
-
-def openldap_by_ldapwhoami_over_starttls(world):
-    asks_for_both(world, world.karla, whoami(world.starttls, world.tree.dn("karla")))
+def openldap_by_ldapwhoami_in_clear_text_over_ldaps_and_over_starttls(world):
+    doors = ((world.ida, world.plain), (world.jakob, world.ldaps), (world.karla, world.starttls))
+    for trial in [Meanwhile(lambda each=each: asks_for_both(world, each[0], whoami(each[1], world.tree.dn(each[0].name)))) for each in doors]:
+        trial.result()
 
 
 def directory_389_by_ldapwhoami(world):
