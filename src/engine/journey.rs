@@ -144,6 +144,7 @@ impl Journey {
             Action::Find(who) => self.find(&who).await,
             Action::Commit(changes) => Event::Committed(self.commit(changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
+            Action::Recognize { who, since } => Event::Recognized(self.engine.recognize(&self.flow, &who, since)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
@@ -227,6 +228,7 @@ impl Journey {
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
         let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
         self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        self.engine.note_locks(&changes);
         outcome.inspect_err(note_commit)
     }
 
@@ -368,6 +370,7 @@ impl Journey {
         if decision == Decision::Reject(Denial::NoAnswer) {
             self.leave_out();
         }
+        self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
     }

@@ -209,6 +209,7 @@ fn rules(method: Method) -> Arc<Rules> {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        remember: Remember::default(),
     })
 }
 

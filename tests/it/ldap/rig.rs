@@ -33,6 +33,7 @@ use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
+use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -437,6 +438,7 @@ impl Rig {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 60_000 },
+            remember: Remember::default(),
         };
         let (config, certificate) = server_config(plan.tls.is_some());
         let transport = match (plan.tls, config) {
@@ -450,6 +452,7 @@ impl Rig {
             transport,
             directory: Arc::new(directory),
             code: CodeEntry::Append(",".into()),
+            join_ms: 0,
             rules: Arc::new(rules),
             connections_max: plan.connections_max,
             pdu_bytes_max: 1_000_000,
