@@ -245,3 +245,40 @@ fn lasting(rules: &Rules) -> Duration {
 fn window(request: &AuthRequest) -> Duration {
     Duration::from_millis(request.dialogue.join_ms.min(Dialogue::JOIN_MS_MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(shelf: &mut Shelf, now: Instant, who: usize, within: Duration) {
+        shelf.put(now, &Identity(who.to_string()), Kept { mark: [7; 32], at: now, until: now + within });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_40_a_full_shelf_takes_nobody_in_until_somebodys_time_is_over() {
+        let mut shelf = Shelf::default();
+        let now = Instant::now();
+        for who in 0..=MARKS_MAX {
+            put(&mut shelf, now, who, Duration::from_secs(if who == 0 { 5 } else { 50 }));
+        }
+        assert_eq!((shelf.count, shelf.marks.len()), (MARKS_MAX, MARKS_MAX));
+        let late = Identity(MARKS_MAX.to_string());
+        assert!(!shelf.knows(now, &late, &[7; 32], Duration::MAX), "who finds no place is asked again");
+        let now = now + Duration::from_secs(5);
+        put(&mut shelf, now, MARKS_MAX, Duration::from_secs(50));
+        assert!(shelf.knows(now, &late, &[7; 32], Duration::MAX));
+        assert_eq!((shelf.count, shelf.marks.contains_key(&Identity("0".into()))), (MARKS_MAX, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_40_no_two_lists_of_fields_read_alike() {
+        let memories = Memories::new().unwrap();
+        let lists: [(&[&[u8]], &[&[u8]]); 5] =
+            [(&[b"ab", b"c"], &[]), (&[b"a", b"bc"], &[]), (&[b"ab"], &[b"c"]), (&[b"ab", b"c", b""], &[]), (&[b"abc"], &[])];
+        let marks: Vec<_> = lists.iter().map(|(whose, whence)| memories.mark(b"source", whose, whence).unwrap()).collect();
+        for (at, mark) in marks.iter().enumerate() {
+            assert!(!marks[..at].contains(mark), "list {at}");
+        }
+        assert_ne!(Memories::new().unwrap().mark(b"source", lists[0].0, &[]).unwrap(), marks[0], "another start has another key");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod rehearsals;
+mod remember;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
