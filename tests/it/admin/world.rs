@@ -176,7 +176,7 @@ impl Clock for Still {
 
 /// A directory that knows alice, bob and somebody with an odd name, and that is away for `away`.
 #[derive(Debug)]
-struct Lab(&'static str);
+pub(super) struct Lab(pub(super) &'static str);
 
 #[async_trait]
 impl Directory for Lab {
