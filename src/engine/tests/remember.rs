@@ -331,12 +331,12 @@ async fn m_42_the_very_same_login_joins_within_its_window_used_code_and_all() {
 async fn m_42_sixty_four_at_once_are_one_push() {
     let mut stage = Stage::joining();
     (stage.rules, stage.request.appended) = (Rules::clone(&rules(Method::Push)), None);
-    stage.approve();
     let begin = |seat: u8| {
         let request = AuthRequest { seat: vec![seat], ..stage.request.clone() };
         stage.engine.login(request, Arc::new(stage.rules.clone()), Arc::new(Trusting), MINUTE)
     };
     let logins: Vec<_> = (0..64).map(begin).collect();
+    stage.approve();
     let mut ends = HashMap::new();
     for login in logins {
         let Outcome::Decided { decision, .. } = login.outcome().await else { panic!("not decided") };
@@ -350,6 +350,10 @@ async fn m_42_sixty_four_at_once_are_one_push() {
     assert_eq!(stage.pushes(), 1);
     // Nine at a time have a place in line (M-06).
     assert_eq!(ends, HashMap::from([("factor", 1), ("joined", 8), ("out_of_turn", 55)]));
+    for login in (64..128).map(begin) {
+        assert!(accepted(&login.outcome().await));
+    }
+    assert_eq!(stage.pushes(), 1);
 }
 
 #[tokio::test(start_paused = true)]
