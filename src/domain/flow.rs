@@ -97,7 +97,7 @@ pub enum Action {
     Recognize {
         /// Whose first factor passed.
         who: Identity,
-        /// When the account was added.
+        /// When the account was added: one that was removed and added again is another.
         since: Timestamp,
     },
     /// Ask the person what the first factor wants to know, and keep the flow until [`Event::Answer`].

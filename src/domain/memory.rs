@@ -44,14 +44,14 @@ pub struct Recognized {
 }
 
 impl Flow {
-    /// Asks whether this login is remembered, where it may be at all; else goes on.
-    pub(super) fn recognize(&self, second: Second) -> Next {
+    /// Asks whether this login is remembered, where it may be at all; else goes on. `since`: when the account was added.
+    pub(super) fn recognize(&self, second: Second, since: Timestamp) -> Next {
         let First::Passed(first) = &second.first else { return self.ask(second) };
         // What answers the first factor's own question is no password, and without a password nobody could tell that it was changed.
         if !self.remembers() || self.answered || self.request.primary.typed().is_none() {
             return self.ask(second);
         }
-        let (who, since) = (first.0.clone(), second.since());
+        let who = first.0.clone();
         (Stage::Recognize(second), Action::Recognize { who, since })
     }
 
@@ -74,12 +74,5 @@ impl Flow {
 
     fn remembers(&self) -> bool {
         self.rules.remember.for_ms > 0 || self.request.dialogue.join_ms > 0
-    }
-}
-
-impl Second {
-    /// When the account was added: one that was removed and added again is another.
-    fn since(&self) -> Timestamp {
-        self.account.created_at
     }
 }

@@ -60,7 +60,7 @@ impl First {
 #[derive(Debug)]
 pub(super) struct Second {
     pub(super) first: First,
-    pub(super) account: Account,
+    account: Account,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -122,14 +122,14 @@ impl Second {
 impl Flow {
     /// The account may be asked for its second factor.
     pub(super) fn second(&self, first: First, account: Account, owes: bool) -> Next {
-        let choices = self.choices(&account);
+        let (choices, since) = (self.choices(&account), account.created_at);
         let mut second = Second::new(first, account, choices, owes);
         match &self.request.appended {
             Some(Appended::Code(code)) => second.take_code(code.clone()),
             Some(Appended::Method(method)) => second.narrow(|choice| choice.method == *method),
             None => {}
         }
-        self.recognize(second)
+        self.recognize(second, since)
     }
 
     /// Nothing stands in for the second factor: it is asked for.
