@@ -11,6 +11,7 @@ use super::decision::Grant;
 use super::decision::Number;
 use super::decision::Outage;
 use super::decision::Passed;
+use super::decision::Permit;
 use super::decision::Progress;
 use super::decision::Ticket;
 use super::dialogue;
@@ -19,10 +20,11 @@ use super::flow::Asking;
 use super::flow::Flow;
 use super::flow::Next;
 use super::flow::Stage;
-use super::flow::accept;
 use super::flow::drop_for;
 use super::flow::gone;
+use super::flow::permit;
 use super::flow::reject;
+use super::memory::Memento;
 use super::renewal;
 use super::renewal::Expired;
 use super::request::Appended;
@@ -66,6 +68,8 @@ pub(super) struct Second {
     heard: Heard,
     /// There are failures that a success will wipe out.
     pub(super) owes: bool,
+    /// What later logins are told by, if the factor passes.
+    pub(super) memento: Option<Box<Memento>>,
     /// A code that was typed before its method was asked for.
     code: Option<Secret>,
     /// How often the person was sent to the phone for the question that is out.
@@ -99,7 +103,7 @@ pub(super) enum Question {
 
 impl Second {
     fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, name: account.name, phone: account.phone, choices, at: 0, heard: Heard::default(), owes, code: None, rounds: 0, shown: None }
+        Self { first, name: account.name, phone: account.phone, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -120,13 +124,18 @@ impl Second {
 impl Flow {
     /// The account may be asked for its second factor.
     pub(super) fn second(&self, first: First, account: Account, owes: bool) -> Next {
-        let choices = self.choices(&account);
+        let (choices, since) = (self.choices(&account), account.created_at);
         let mut second = Second::new(first, account, choices, owes);
         match &self.request.appended {
             Some(Appended::Code(code)) => second.take_code(code.clone()),
             Some(Appended::Method(method)) => second.narrow(|choice| choice.method == *method),
             None => {}
         }
+        self.recognize(second, since)
+    }
+
+    /// Nothing stands in for the second factor: it is asked for.
+    pub(super) fn ask(&self, second: Second) -> Next {
         if self.request.dialogue.late_ms > 0 && second.code.is_none() {
             let who = second.first.identity().clone();
             return (Stage::Recall(second), Action::Recall(who));
@@ -363,7 +372,9 @@ pub(super) fn confirm(now: Timestamp, mut second: Second, why: Grant, spend: Opt
 fn pass(second: Second, why: Grant, spend: Option<Change>) -> Next {
     match second.first {
         // No factor that passed, no wrong codes forgiven.
-        First::Passed(first) | First::Renewed(first) => accept(why, first, second.owes && why == Grant::Factor, spend.into_iter().collect()),
+        First::Passed(first) | First::Renewed(first) => {
+            permit(Permit::new(why, first).keeping(second.memento), second.owes && why == Grant::Factor, spend.into_iter().collect())
+        }
         First::Expired(expired) if why == Grant::Factor => renewal::due(expired, spend),
         First::Expired(_) => reject(Denial::NotPermitted),
     }

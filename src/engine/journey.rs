@@ -174,6 +174,7 @@ impl Journey {
             Action::Find(who) => self.find(&who).await,
             Action::Commit(changes) => Event::Committed(self.engine.commit(self.deadline, changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
+            Action::Recognize { who, since } => Event::Recognized(self.engine.recognize(&self.flow, &who, since)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
@@ -434,6 +435,7 @@ impl Journey {
         if decision == Decision::Reject(Denial::NoAnswer) {
             self.leave_out();
         }
+        self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
@@ -492,6 +494,7 @@ impl Engine {
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
         let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        self.note_locks(&changes);
         outcome.inspect_err(note_commit)
     }
 }

@@ -4,6 +4,7 @@ mod journey;
 mod kept;
 mod out;
 mod parked;
+mod remember;
 mod simulate;
 mod turnstile;
 mod uncounted;
@@ -57,6 +58,7 @@ use out::Out;
 use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
+use remember::Memories;
 use turnstile::Entered;
 use turnstile::Place;
 use turnstile::Running;
@@ -97,6 +99,7 @@ pub struct Engine {
     late: Mutex<Kept<Out>>,
     /// Who may change a password that has run out.
     leaves: Mutex<Kept<()>>,
+    memories: Memories,
     uncounted: Mutex<Uncounted>,
     counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
@@ -193,6 +196,7 @@ impl Engine {
             asked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
             late: Mutex::new(Kept::new(KEPT_MAX)),
             leaves: Mutex::new(Kept::new(KEPT_MAX)),
+            memories: Memories::new()?,
             uncounted: Mutex::default(),
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),

@@ -35,6 +35,7 @@ use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Recognized;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Standing;
@@ -251,6 +252,10 @@ impl Rehearsal {
             }
             // What an earlier login left behind is that login's.
             Action::Recall(_) => Event::Recalled(None),
+            Action::Recognize { .. } => {
+                self.assume(Part::Rule, "nothing is remembered of this person".to_owned());
+                Event::Recognized(Recognized::default())
+            }
             Action::TakeLeave => Event::Leave(None),
             Action::Relay => {
                 self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
@@ -547,8 +552,10 @@ fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
         Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
         Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
         Grant::Factor => "both factors passed".to_owned(),
+        Grant::Joined => "the very same login was let in a moment ago".to_owned(),
         Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
         Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
+        Grant::Remembered => format!("policy.{policy}: remember: both factors passed not long ago"),
         Grant::TrustedNetwork => {
             let from = request.source.map(|source| source.to_string()).unwrap_or_default();
             let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));

@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod rehearsals;
+mod remember;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -209,6 +210,7 @@ fn rules(method: Method) -> Arc<Rules> {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        remember: Remember::default(),
     })
 }
 
