@@ -4,6 +4,7 @@ mod account;
 mod change;
 mod decision;
 mod dialogue;
+mod exempt;
 mod flow;
 mod network;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use decision::PrimaryError;
 pub use decision::Progress;
 pub use decision::Refused;
 pub use decision::Ticket;
+pub use exempt::Exempt;
 pub use flow::Action;
 pub use flow::Asking;
 pub use flow::Event;

@@ -42,6 +42,7 @@ use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
+use vestibule::front::ldap::Callers;
 use vestibule::front::ldap::Door;
 use vestibule::front::ldap::Settings;
 use vestibule::front::ldap::Transport;
@@ -451,6 +452,7 @@ impl Rig {
             directory: Arc::new(directory),
             code: CodeEntry::Append(",".into()),
             rules: Arc::new(rules),
+            callers: Callers::default(),
             connections_max: plan.connections_max,
             pdu_bytes_max: 1_000_000,
             reject_delay: plan.reject_delay,
