@@ -1,8 +1,10 @@
 //! The LDAP door against its rules, by their ids, with a directory, a phone and a store that do as they are told.
 
+mod apps;
 mod bind;
 mod client;
 mod rig;
 mod session;
 mod stream;
 mod tls;
+mod town;

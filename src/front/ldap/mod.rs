@@ -113,9 +113,10 @@ impl Door {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stop, closing) = watch::channel(false);
-        let first = Arc::clone(&settings.borrow());
-        named::find(&first, FIND_WITHIN).await;
-        tokio::spawn(named::look_after(settings.clone(), Arc::clone(&engine)));
+        let mut watched = settings.clone();
+        let first = Arc::clone(&watched.borrow_and_update());
+        let is_away = named::find(&first, FIND_WITHIN).await;
+        tokio::spawn(named::look_after(watched, Arc::clone(&engine), is_away));
         let listening = tokio::spawn(listen(listener, House { settings, engine, closing }));
         Ok(Self { address, stop, listening })
     }

@@ -150,22 +150,16 @@ impl Roll {
     }
 }
 
-/// Looks all of them up once, at most for `within`.
-pub(super) async fn find(settings: &Settings, within: Duration) {
-    // Who is not found in time is looked for again.
-    let _ = timeout(within, refresh(settings)).await;
+/// Looks all of them up once, at most for `within`. Says whether the directory must be asked again soon.
+pub(super) async fn find(settings: &Settings, within: Duration) -> bool {
+    timeout(within, refresh(settings)).await.unwrap_or(true)
 }
 
-/// Looks after them: every five minutes and with every new configuration. Once a day the log is told which exemptions end. Ends with the listener.
-pub(super) async fn look_after(mut settings: watch::Receiver<Arc<Settings>>, engine: Arc<Engine>) {
-    let mut current = Arc::clone(&settings.borrow_and_update());
+/// Looks after them when they have been looked up once: every five minutes and with every new configuration. Once a day the log is told which exemptions end. Ends with the listener.
+pub(super) async fn look_after(mut settings: watch::Receiver<Arc<Settings>>, engine: Arc<Engine>, mut is_away: bool) {
+    let mut current = Arc::clone(&settings.borrow());
     let mut told_at = Instant::now();
     loop {
-        let is_away = refresh(&current).await;
-        if told_at.elapsed() >= DAY {
-            told_at = Instant::now();
-            tell_ends(&current, engine.now());
-        }
         tokio::select! {
             changed = settings.changed() => {
                 if changed.is_err() {
@@ -177,6 +171,11 @@ pub(super) async fn look_after(mut settings: watch::Receiver<Arc<Settings>>, eng
                 current.callers.named().for_each(|named| named.unpin());
             }
             () = sleep(if is_away { AGAIN } else { EVERY }) => {}
+        }
+        is_away = refresh(&current).await;
+        if told_at.elapsed() >= DAY {
+            told_at = Instant::now();
+            tell_ends(&current, engine.now());
         }
     }
 }
