@@ -237,6 +237,7 @@ fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ld
     Ok(ldap::Callers {
         applications: listen.clients.iter().map(application).collect::<Result<_, RoomError>>()?,
         exemptions: listen.exempt.iter().map(exemption).collect(),
+        verifier: listen.verifier.clone(),
         proxy_from: listen.proxy_from.clone(),
         trust_session_tracking: listen.trust_session_tracking.clone(),
     })

@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::CertificateError;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::server::VerifierBuilderError;
 use rustls::server::WebPkiClientVerifier;
@@ -64,6 +66,16 @@ pub fn server(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, 
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     Ok(config)
+}
+
+/// Whether a chain that was taken once, the client's own certificate first, would be taken now.
+///
+/// # Errors
+/// Why not: out of date, taken back, or of an authority that is not believed any more.
+pub(in crate::front) fn still_takes(verifier: &dyn ClientCertVerifier, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), rustls::Error> {
+    let none = rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
+    let (own, between) = chain.split_first().ok_or(none)?;
+    verifier.verify_client_cert(own, between, now).map(|_| ())
 }
 
 /// The names in a certificate that a client may go by.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
 
 use crate::directory;
 use crate::domain::CodeEntry;
@@ -55,13 +56,15 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
     let exempt: Vec<_> = section.each("exempt").iter().map(|value| value.table(|section| exempt(builder, section, certificates.is_some()))).collect();
     let proxy_from = section.find("proxy_from").map_or(Some(Vec::new()), |value| networks(&value, "speak as a balancer for any other"));
     let trackers = section.find("trust_session_tracking").map_or(Some(Vec::new()), |value| networks(&value, "say where people are"));
+    let (transport, verifier) = transport?;
     let listen = LdapListen {
         name: name?,
         address: address?,
-        transport: transport?,
+        transport,
         directory: directory?.to_owned(),
         code,
         policy: policy?,
+        verifier,
         clients: Vec::new(),
         exempt: exempt.into_iter().collect::<Option<_>>()?,
         proxy_from: proxy_from?,
@@ -70,12 +73,16 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
     Some(Listening { listen, certificates: certificates.is_some(), clients_at: Vec::new() })
 }
 
-fn transport(builder: &Builder<'_, '_>, section: &Section<'_>, address: Option<SocketAddr>, authorities: Option<&Value<'_>>) -> Option<Transport> {
-    let kind = section.find("transport").map_or(Some(Kept::Tls), |value| value.word(TRANSPORTS));
+/// How connections are kept from others, and who looks at certificates that clients show.
+type Kept = (Transport, Verifier);
+type Verifier = Option<Arc<dyn ClientCertVerifier>>;
+
+fn transport(builder: &Builder<'_, '_>, section: &Section<'_>, address: Option<SocketAddr>, authorities: Option<&Value<'_>>) -> Option<Kept> {
+    let kind = section.find("transport").map_or(Some(Way::Tls), |value| value.word(TRANSPORTS));
     match kind {
-        Some(Kept::Plain) => Some(plain(section, address)),
-        Some(Kept::StartTls) => server(builder, section, authorities).map(Transport::StartTls),
-        Some(Kept::Tls) => server(builder, section, authorities).map(Transport::Tls),
+        Some(Way::Plain) => Some((plain(section, address), None)),
+        Some(Way::StartTls) => server(builder, section, authorities).map(|(tls, verifier)| (Transport::StartTls(tls), verifier)),
+        Some(Way::Tls) => server(builder, section, authorities).map(|(tls, verifier)| (Transport::Tls(tls), verifier)),
         None => {
             section.forgive();
             None
@@ -83,19 +90,20 @@ fn transport(builder: &Builder<'_, '_>, section: &Section<'_>, address: Option<S
     }
 }
 
-fn server(builder: &Builder<'_, '_>, section: &Section<'_>, authorities: Option<&Value<'_>>) -> Option<Arc<ServerConfig>> {
+fn server(builder: &Builder<'_, '_>, section: &Section<'_>, authorities: Option<&Value<'_>>) -> Option<(Arc<ServerConfig>, Verifier)> {
     section.refuse("allow_plain", "is for transport = \"plain\" alone");
     let sources = builder.behind.sources;
     if authorities.is_none() {
         section.refuse("client_crl_file", "is for listeners with client_ca_file");
         section.refuse("client_certificate", "is for listeners with client_ca_file");
         let (identity, cert_file, path, key) = tls::identity(section, sources)?;
-        return tls::server(identity, &cert_file, &path, &key);
+        return tls::server(identity, &cert_file, &path, &key).map(|tls| (tls, None));
     }
     let trust = tls::trust(section, sources, authorities);
     let required = section.find("client_certificate").and_then(|value| value.word(&[("optional", false), ("require", true)])).unwrap_or(false);
     let (identity, cert_file, path, key) = tls::identity(section, sources)?;
-    tls::server_with_clients(identity, trust?, required, &cert_file, &path, &key)
+    let (tls, verifier) = tls::server_with_clients(identity, trust?, required, &cert_file, &path, &key)?;
+    Some((tls, Some(verifier)))
 }
 
 /// Passwords in clear text stay on this machine, unless somebody says so (L-086).
@@ -289,13 +297,13 @@ fn ends(end: Timestamp, now: Timestamp) -> Option<String> {
 
 /// How connections are kept from others, in a word.
 #[derive(Clone, Copy)]
-enum Kept {
+enum Way {
     Plain,
     StartTls,
     Tls,
 }
 
-const TRANSPORTS: &[(&str, Kept)] = &[("tls", Kept::Tls), ("starttls", Kept::StartTls), ("plain", Kept::Plain)];
+const TRANSPORTS: &[(&str, Way)] = &[("tls", Way::Tls), ("starttls", Way::StartTls), ("plain", Way::Plain)];
 const SEPARATOR: &str = ",";
 const DAY_MS: u64 = 86_400_000;
 

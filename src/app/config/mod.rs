@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
 
@@ -286,6 +287,8 @@ pub struct LdapListen {
     pub code: CodeEntry,
     /// A key of [`Config::policies`].
     pub policy: String,
+    /// Who looks at certificates of clients; `None` where none is asked for.
+    pub verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Each `[[ldap.client]]` of this listener, as written.
     pub clients: Vec<LdapClient>,
     /// `exempt`: service accounts that need no second factor.

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::server::danger::ClientCertVerifier;
 
 use crate::domain::Secret;
 use crate::front::certificate;
@@ -57,7 +58,7 @@ pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key
         .ok()
 }
 
-/// The same, where clients may show certificates, or, where those are `required`, must.
+/// The same, where clients may show certificates, or, where those are `required`, must; and who looks at them.
 pub(super) fn server_with_clients(
     identity: Identity,
     trust: Trust<'_>,
@@ -65,12 +66,11 @@ pub(super) fn server_with_clients(
     cert_file: &Value<'_>,
     path: &Path,
     key: &Value<'_>,
-) -> Option<Arc<ServerConfig>> {
+) -> Option<(Arc<ServerConfig>, Arc<dyn ClientCertVerifier>)> {
     let (revocations, crl_file) = trust.revocations.unzip();
     certificate::verifier(trust.roots, revocations.unwrap_or_default(), required)
-        .and_then(|verifier| Ok(certificate::server(identity.chain, identity.private, verifier)?))
+        .and_then(|verifier| Ok((Arc::new(certificate::server(identity.chain, identity.private, Arc::clone(&verifier))?), verifier)))
         .map_err(|error| told(&error, crl_file.as_ref(), cert_file, path, key))
-        .map(Arc::new)
         .ok()
 }
 

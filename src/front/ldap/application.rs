@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::server::danger::ClientCertVerifier;
+
 use super::Settings;
 use super::caller::Caller;
 use super::caller::is_in;
@@ -21,6 +23,8 @@ pub struct Callers {
     pub applications: Vec<Application>,
     /// `exempt`
     pub exemptions: Vec<Exemption>,
+    /// Who looks at certificates that callers show; `None` where none is taken.
+    pub verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Balancers: every connection of theirs begins with a PROXY header.
     pub proxy_from: Vec<Network>,
     /// Applications whose word about where a person is counts.

@@ -3,9 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::UnixTime;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::application::Callers;
@@ -13,6 +19,7 @@ use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::domain::Network;
 use crate::domain::Timestamp;
+use crate::front::certificate;
 use crate::front::certificate::Names;
 use crate::wire::ldap::Control;
 use crate::wire::ldap::Frame;
@@ -28,10 +35,21 @@ pub(super) struct Caller {
     peer: SocketAddr,
     /// What a listed balancer said at the beginning; `None` where none is between.
     told: Option<Told>,
-    /// The names in the certificate that was shown and verified.
-    names: Option<Names>,
+    /// The certificate that was shown and verified.
+    shown: Option<Shown>,
     /// The service account of an application that has bound on this connection: whose the connection is.
     pub(super) service: Option<Identity>,
+}
+
+/// A certificate that was verified.
+#[derive(Debug)]
+struct Shown {
+    /// The caller's own and those between it and its authority.
+    chain: Vec<CertificateDer<'static>>,
+    names: Names,
+    /// By whom it was looked at last; `None`: in the handshake.
+    by: Option<Arc<dyn ClientCertVerifier>>,
+    at: Instant,
 }
 
 /// Why a balancer's connection is closed.
@@ -46,7 +64,7 @@ pub(super) enum Unclear {
 impl Caller {
     /// Somebody who speaks for himself.
     pub(super) fn direct(peer: SocketAddr) -> Self {
-        Self { peer, told: None, names: None, service: None }
+        Self { peer, told: None, shown: None, service: None }
     }
 
     /// Reads the PROXY header of a listed balancer, and not an octet more. Of everybody else nothing is read: from them a header is what it looks like, no LDAP (M-43).
@@ -67,9 +85,32 @@ impl Caller {
 
     /// TLS is up. What was said before TLS was up counts for nothing, so nobody's service has bound yet.
     pub(super) fn certify<S>(&mut self, stream: &TlsStream<S>) {
-        let certificates = stream.get_ref().1.peer_certificates();
-        self.names = certificates.and_then(<[_]>::first).map(Names::of);
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let shown = |own| Shown {
+            chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
+            names: Names::of(own),
+            by: None,
+            at: Instant::now(),
+        };
+        self.shown = chain.first().map(shown);
         self.service = None;
+    }
+
+    /// Looks at the certificate again where that was an hour ago, or under a configuration that is gone. One that would not be taken now has no names any more.
+    pub(super) fn look_again(&mut self, verifier: Option<&Arc<dyn ClientCertVerifier>>, now: Timestamp) {
+        let Some(shown) = &mut self.shown else { return };
+        let same = shown.by.as_ref().zip(verifier).is_some_and(|(by, verifier)| Arc::ptr_eq(by, verifier));
+        if same && shown.at.elapsed() < LOOK_AGAIN {
+            return;
+        }
+        let moment = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
+        match verifier.filter(|verifier| certificate::still_takes(verifier.as_ref(), &shown.chain, moment).is_ok()) {
+            Some(verifier) => (shown.by, shown.at) = (Some(Arc::clone(verifier)), Instant::now()),
+            None => {
+                tracing::warn!(caller = %self.peer, names = %shown.names, "the certificate of this connection would not be taken now: it counts for nothing any more");
+                self.shown = None;
+            }
+        }
     }
 
     /// Somebody was let in: what of that counts for those who bind here later, and what is counted.
@@ -98,7 +139,7 @@ impl Caller {
 
     /// Whether this name is in its certificate; one that is not demanded always is.
     pub(super) fn has(&self, certificate: Option<&str>) -> bool {
-        certificate.is_none_or(|wanted| self.names.as_ref().is_some_and(|names| names.has(wanted)))
+        certificate.is_none_or(|wanted| self.shown.as_ref().is_some_and(|shown| shown.names.has(wanted)))
     }
 
     /// The controls of a request, and where its person is: where the caller is, or, where the caller is listed for that, where it says. The control that says so is
@@ -131,6 +172,9 @@ impl fmt::Display for Caller {
     }
 }
 
+/// How long a look at a certificate is good.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
+
 /// Whether the address is known and in one of the networks.
 pub(super) fn is_in(networks: &[Network], address: Option<IpAddr>) -> bool {
     address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
@@ -140,7 +184,7 @@ pub(super) fn is_in(networks: &[Network], address: Option<IpAddr>) -> bool {
 impl Caller {
     /// Somebody whose certificate has these names.
     pub(super) fn with_names(self, names: Names) -> Self {
-        Self { names: Some(names), ..self }
+        Self { shown: Some(Shown { chain: Vec::new(), names, by: None, at: Instant::now() }), ..self }
     }
 }
 

@@ -346,6 +346,7 @@ impl Connection {
         self.waiting.clear();
         let settings = self.settings();
         let denied_at = denial_at(settings.reject_delay);
+        self.caller.look_again(settings.callers.verifier.as_ref(), self.house.engine.now());
         let Some(asker) = settings.asker(&self.caller) else {
             tracing::warn!(client = settings.name, caller = %self.caller, "two [[ldap.client]] fit this connection alike: nobody gets in on it");
             self.discard("unclear_client");

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rustls::CertificateError;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -60,10 +59,8 @@ impl MutualTls {
 
     /// Whether a certificate that was taken once would be taken now.
     pub(super) fn still_takes(&self, chain: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
-        let none = rustls::Error::InvalidCertificate(CertificateError::BadEncoding);
-        let (own, between) = chain.split_first().ok_or(none)?;
         let now = self.config.time_provider.current_time().ok_or(rustls::Error::FailedToGetCurrentTime)?;
-        self.verifier.verify_client_cert(own, between, now).map(|_| ())
+        certificate::still_takes(self.verifier.as_ref(), chain, now)
     }
 }
 

@@ -131,6 +131,18 @@ async fn l_082_an_exemption_that_demands_a_certificate_holds_with_a_verified_one
 }
 
 #[tokio::test]
+async fn l_082_a_certificate_whose_authority_is_not_believed_any_more_counts_for_nothing() {
+    let plan = Plan { exempt_from: HERE, exempt_shown: Some("wiki.example"), certificates: Some(false), ..Plan::default() };
+    let town = Town::open(plan).await;
+    let mut client = town.with_certificate(&["wiki.example"]).await.unwrap();
+    assert_eq!(binds(&mut client, SVC, "pass").await, 0);
+    town.reload();
+    assert_eq!(binds(&mut client, SVC, "pass").await, 0, "a reload that changes nothing changes nothing");
+    town.reload_with_another_authority();
+    assert_eq!(binds(&mut client, SVC, "pass").await, DENIED);
+}
+
+#[tokio::test]
 async fn m_48_each_application_asks_in_its_own_name() {
     let shared = Plan { applications: &[("wiki", &["10.1.0.0/16"], None, false), ("vip", &["10.1.2.0/24"], None, false)], proxy_from: HERE, ..Plan::default() };
     let town = Town::open(shared).await;

@@ -20,6 +20,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::ServerName;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::io::DuplexStream;
@@ -83,7 +84,7 @@ pub(super) const SVC: &str = "CN=svc,DC=corp";
 pub(super) const MALLORY: &str = "CN=mallory,DC=corp";
 pub(super) const ALICE: &str = "CN=alice,DC=corp";
 /// When the exemption of `svc` ends.
-pub(super) const UNTIL: Timestamp = Timestamp(1_000_000);
+pub(super) const UNTIL: Timestamp = Timestamp(1_800_000_000_000);
 
 /// The whole world behind the door.
 #[derive(Debug)]
@@ -323,17 +324,16 @@ impl Town {
         let engine = Engine::new(world.clone(), world.clone(), limits).unwrap();
         let provider: Arc<dyn Provider> = Arc::new(Phone(world.clone()));
         engine.equip(HashMap::from([("phone".to_owned(), provider)]));
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = authority();
         let roll = Arc::new(Roll::default());
+        let verifier = plan.certificates.map(|required| verifier(&authority, required));
         let settings = Settings {
             name: "door".into(),
-            transport: plan.certificates.map_or(Transport::Plain { allow_plain: true }, |required| transport(&authority, required)),
+            transport: verifier.as_ref().map_or(Transport::Plain { allow_plain: true }, |verifier| transport(&authority, verifier)),
             directory: Arc::new(Corp(world.clone())),
             code: CodeEntry::Append(",".into()),
             rules: rules(),
-            callers: callers(&plan, &roll),
+            callers: Callers { verifier, ..callers(&plan, &roll) },
             connections_max: 10_000,
             pdu_bytes_max: 1_000_000,
             reject_delay: Duration::ZERO,
@@ -348,6 +348,14 @@ impl Town {
     pub(super) fn reload(&self) {
         let same = Arc::clone(&self.settings.borrow());
         self.settings.send_replace(same);
+    }
+
+    /// The configuration is read again, and believes another authority.
+    pub(super) fn reload_with_another_authority(&self) {
+        let strange = authority();
+        let now = Settings::clone(&self.settings.borrow());
+        let callers = Callers { verifier: Some(verifier(&strange, false)), ..now.callers };
+        self.settings.send_replace(Arc::new(Settings { callers, ..now }));
     }
 
     pub(super) async fn client(&self) -> Client {
@@ -369,9 +377,7 @@ impl Town {
 
     /// The same by an authority that nobody here knows.
     pub(super) async fn with_strange_certificate(&self, names: &[&str]) -> Option<Client> {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let strange = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let strange = authority();
         self.with_certificate_of(&strange, names).await
     }
 
@@ -422,6 +428,7 @@ fn callers(plan: &Plan, roll: &Roll) -> Callers {
     Callers {
         applications: plan.applications.iter().map(application).collect(),
         exemptions: (!plan.exempt_from.is_empty()).then(exemption).into_iter().collect(),
+        verifier: None,
         proxy_from: networks(plan.proxy_from),
         trust_session_tracking: networks(plan.trackers),
     }
@@ -440,12 +447,21 @@ fn rules() -> Arc<Rules> {
     })
 }
 
-fn transport(authority: &CertifiedIssuer<'static, KeyPair>, required: bool) -> Transport {
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn verifier(authority: &CertifiedIssuer<'static, KeyPair>, required: bool) -> Arc<dyn ClientCertVerifier> {
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
+    certificate::verifier(roots, Vec::new(), required).unwrap()
+}
+
+fn transport(authority: &CertifiedIssuer<'static, KeyPair>, verifier: &Arc<dyn ClientCertVerifier>) -> Transport {
     let (certificate, key) = leaf(authority, &["localhost"]);
-    let verifier = certificate::verifier(roots, Vec::new(), required).unwrap();
-    Transport::Tls(Arc::new(certificate::server(vec![certificate], key, verifier).unwrap()))
+    Transport::Tls(Arc::new(certificate::server(vec![certificate], key, Arc::clone(verifier)).unwrap()))
 }
 
 fn leaf(authority: &CertifiedIssuer<'static, KeyPair>, names: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
