@@ -128,7 +128,7 @@ impl Application {
     fn fits(&self, caller: &Caller) -> Option<Closeness> {
         let bits = caller.from().and_then(|from| self.bits(from));
         let is_here = self.networks.is_empty() || bits.is_some();
-        let is_served = self.service.as_ref().is_none_or(|service| caller.service.as_ref().is_some_and(|bound| service.is(bound)));
+        let is_served = self.service.as_ref().is_none_or(|service| caller.is_served_by(service));
         let fits = is_here && is_served && caller.has(self.certificate.as_deref());
         fits.then_some((self.service.is_some(), self.certificate.is_some(), bits))
     }
@@ -219,7 +219,7 @@ mod tests {
         let (wiki, git) = (roll.entry("door", "corp", "CN=svc-wiki"), roll.entry("door", "corp", "CN=svc-git"));
         wiki.found(Identity("S-1-5-7".into()));
         let all = [application("wiki", &[], None, Some(&wiki)), application("git", &[], None, Some(&git)), application("all", &["0.0.0.0/0"], None, None)];
-        let bound = |who: &str| Caller { service: Some(Identity(who.into())), ..caller("192.0.2.1", &[]) };
+        let bound = |who: &str| caller("192.0.2.1", &[]).served_by(Identity(who.into()));
         assert_eq!(found(&all, &bound("S-1-5-7")), "wiki");
         assert_eq!(found(&all, &bound("CN=svc-wiki")), "all", "not by its name");
         assert_eq!(found(&all, &caller("192.0.2.1", &[])), "all", "one that is not known is nobody, as is who has not bound");

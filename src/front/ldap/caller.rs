@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::application::Callers;
+use super::named::Named;
 use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::domain::Network;
@@ -38,7 +39,7 @@ pub(super) struct Caller {
     /// The certificate that was shown and verified.
     shown: Option<Shown>,
     /// The service account of an application that has bound on this connection: whose the connection is.
-    pub(super) service: Option<Identity>,
+    service: Option<Identity>,
 }
 
 /// A certificate that was verified.
@@ -123,6 +124,11 @@ impl Caller {
         }
     }
 
+    /// Whether this is the account that has bound for the application.
+    pub(super) fn is_served_by(&self, service: &Named) -> bool {
+        self.service.as_ref().is_some_and(|bound| service.is(bound))
+    }
+
     /// The application's address; `None` where a balancer is between that does not tell it. Then nothing holds that asks for an address.
     pub(super) fn from(&self) -> Option<IpAddr> {
         match self.told {
@@ -185,6 +191,11 @@ impl Caller {
     /// Somebody whose certificate has these names.
     pub(super) fn with_names(self, names: Names) -> Self {
         Self { shown: Some(Shown { chain: Vec::new(), names, by: None, at: Instant::now() }), ..self }
+    }
+
+    /// Somebody behind whose service account this one comes.
+    pub(super) fn served_by(self, who: Identity) -> Self {
+        Self { service: Some(who), ..self }
     }
 }
 
