@@ -305,7 +305,6 @@ pub(super) struct Plan {
 }
 
 /// The door.
-#[derive(Debug)]
 pub(super) struct Town {
     pub(super) world: Arc<World>,
     pub(super) roll: Arc<Roll>,
