@@ -103,7 +103,19 @@ pub(super) enum Question {
 
 impl Second {
     fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, name: account.name, phone: account.phone, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
+        Self {
+            first,
+            name: account.name,
+            phone: account.phone,
+            choices,
+            at: 0,
+            heard: Heard::default(),
+            owes,
+            memento: None,
+            code: None,
+            rounds: 0,
+            shown: None,
+        }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
