@@ -2,7 +2,9 @@
 
 mod groups;
 mod lines;
+mod realms;
 mod servers;
+mod srv;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use vestibule::demo::directory::Lab;
 use vestibule::demo::directory::Person;
 use vestibule::directory;
 use vestibule::directory::ByDirectory;
+use vestibule::directory::IdentityAttribute;
 use vestibule::directory::Kind;
 use vestibule::directory::OpenError;
 use vestibule::directory::Settings;
@@ -67,8 +70,12 @@ fn settings(servers: &[String]) -> Settings {
         name: "corp".to_owned(),
         kind: Kind::Ad,
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+        srv: None,
         base: Lab::BASE.to_owned(),
         netbios: Some(Lab::NETBIOS.to_owned()),
+        upn_suffixes: Vec::new(),
+        identity_attribute: IdentityAttribute::EntryUuid,
+        login_attributes: vec!["uid"],
         bind_name: Lab::SERVICE_NAME.to_owned(),
         bind_password: Secret::from(Lab::SERVICE_PASSWORD),
         ca_file: None,

@@ -29,6 +29,7 @@ use super::radius::Listener;
 use super::radius::collide;
 use super::reader::Section;
 use super::reader::Value;
+use super::realms;
 use super::rooms::seconds;
 use super::secret::Sources;
 use super::tls;
@@ -102,11 +103,10 @@ impl Builder<'_, '_> {
         let name = self.name(section, "\"wiki\"");
         let address = self.address(section, Listener::Tcp, "\"0.0.0.0:636\"");
         let transport = self.transport(section, address);
-        let directory =
-            section.need("directory", "\"NAME\"").and_then(|value| value.reference("directory", self.behind.directories.keys().map(String::as_str)));
+        let directory = section.need("directory", "\"NAME\"").and_then(|value| realms::directories(&value, self.behind.directories));
         let code = section.find("code").and_then(|value| ldap_code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
         let policy = self.policy(section, &code);
-        Some(LdapListen { name: name?, address: address?, transport: transport?, directory: directory?.to_owned(), code, policy: policy? })
+        Some(LdapListen { name: name?, address: address?, transport: transport?, directory: directory?, code, policy: policy? })
     }
 
     /// Names are unique over all doors: in log, metrics and questions to people they stand alone.
