@@ -283,9 +283,10 @@ mod tests {
     /// The two, and what each was asked; what it was is taken with it.
     fn both() -> (Arc<dyn Directory>, impl Fn() -> [Vec<String>; 2]) {
         let fakes = ["corp", "lab"].map(|name| Arc::new(Fake { name, heard: Mutex::default() }));
-        let [one, other] = fakes.clone();
+        let ([one, other], corp, lab) = (fakes.clone(), corp(), lab());
         let heard = move || [&fakes[0], &fakes[1]].map(|fake| std::mem::take(&mut *fake.heard.lock().unwrap()));
-        (gather(vec![(&corp(), one), (&lab(), other)]).unwrap(), heard)
+        let members: Vec<(&Settings, Arc<dyn Directory>)> = vec![(&corp, one), (&lab, other)];
+        (gather(members).unwrap(), heard)
     }
 
     #[tokio::test]
@@ -397,7 +398,7 @@ mod tests {
 
     #[test]
     fn one_directory_is_itself() {
-        let only = Arc::new(Fake { name: "corp", heard: Mutex::default() });
+        let only: Arc<dyn Directory> = Arc::new(Fake { name: "corp", heard: Mutex::default() });
         assert_eq!(gather(vec![(&corp(), only)]).unwrap().name(), "corp");
         assert!(gather(Vec::new()).is_none());
     }

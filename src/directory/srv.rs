@@ -151,7 +151,7 @@ impl Finder {
         };
         let options = builder.options_mut();
         options.cache_size = 0;
-        options.timeout = self.within / 3;
+        options.timeout = self.within / 4;
         builder.build()
     }
 

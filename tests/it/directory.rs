@@ -316,6 +316,16 @@ async fn o_21_a_server_that_broke_under_a_door_is_left_until_it_answers_again() 
 }
 
 #[tokio::test]
+async fn servers_with_ipv6_addresses_are_reached_and_passed_over_like_others() {
+    let lab = Lab::open("[::1]:0".parse().unwrap(), people()).unwrap();
+    let gone = std::net::TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
+    let corp = corp(&[gone, lab.address()]);
+    let alice = corp.resolve("alice").await.unwrap();
+    assert_eq!(corp.authenticate(&alice, &Secret::from("Passw0rd!")).await, Ok(alice.identity.clone()));
+    assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(1));
+}
+
+#[tokio::test]
 async fn o_21_no_server_is_an_outage_and_never_a_refusal() {
     let lab = lab();
     let alice = corp(&[lab.address()]).resolve("alice").await.unwrap();

@@ -10,6 +10,7 @@ mod duo;
 mod lab;
 mod ldap;
 mod profiles;
+mod realms;
 mod serve;
 mod store;
 mod tidy;
