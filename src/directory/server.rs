@@ -65,19 +65,16 @@ enum Health {
 impl Servers {
     /// These, in order of preference. Nobody is asked yet.
     pub(super) fn new(directory: &str, servers: Vec<Server>, tls: Option<Arc<ClientConfig>>, within: Duration) -> Arc<Self> {
-        let this = Self::empty(directory, servers.len(), None, tls, within);
-        this.settle(servers);
-        Arc::new(this)
+        let order = RwLock::new((0..servers.len()).collect());
+        let watched = servers.into_iter().enumerate().map(|(rank, server)| OnceLock::from(Watched::new(rank, server))).collect();
+        Arc::new(Self { directory: directory.to_owned(), watched, order, finder: None, tls, within })
     }
 
     /// Those that DNS names. Nobody is asked yet.
     pub(super) fn by_srv(directory: &str, srv: Srv, tls: Option<Arc<ClientConfig>>, within: Duration) -> Arc<Self> {
-        Arc::new(Self::empty(directory, SEEN_MAX, Some(Finder::new(srv, within)), tls, within))
-    }
-
-    fn empty(directory: &str, seen_max: usize, finder: Option<Finder>, tls: Option<Arc<ClientConfig>>, within: Duration) -> Self {
-        let watched = std::iter::repeat_with(OnceLock::new).take(seen_max).collect();
-        Self { directory: directory.to_owned(), watched, order: RwLock::default(), finder, tls, within }
+        let watched = std::iter::repeat_with(OnceLock::new).take(SEEN_MAX).collect();
+        let finder = Some(Finder::new(srv, within));
+        Arc::new(Self { directory: directory.to_owned(), watched, order: RwLock::default(), finder, tls, within })
     }
 
     /// Looks for the servers where DNS names them and it is time: before anybody can be asked when none is known, else aside.
@@ -105,27 +102,24 @@ impl Servers {
 
     async fn look(&self, finder: &Finder) {
         if let Some(found) = finder.look(&self.directory, !self.order().is_empty()).await {
-            self.settle(found);
+            self.settle(&found);
         }
     }
 
     /// Takes these for its servers, in this order.
-    fn settle(&self, servers: Vec<Server>) {
-        let order: Arc<[usize]> = servers.into_iter().filter_map(|server| self.place(server)).collect();
+    fn settle(&self, servers: &[Server]) {
+        let order: Arc<[usize]> = servers.iter().filter_map(|server| self.place(server)).collect();
         let before = std::mem::replace(&mut *self.order.write().unwrap_or_else(PoisonError::into_inner), Arc::clone(&order));
-        let is_other = order.len() != before.len() || order.iter().any(|rank| !before.contains(rank));
-        if self.finder.is_some() && is_other {
+        if order.len() != before.len() || order.iter().any(|rank| !before.contains(rank)) {
             let labels: Vec<&str> = self.ranked(Arc::clone(&order)).map(|watched| watched.label.as_str()).collect();
             info!(directory = self.directory, servers = labels.join(" "), "these are the servers of the domain now");
         }
     }
 
     /// Where it stands; `None`: too many have been seen.
-    fn place(&self, server: Server) -> Option<usize> {
-        let taken = |(rank, place): (usize, &OnceLock<Arc<Watched>>)| {
-            let watched = || Arc::new(Watched { rank, label: server.to_string(), server: server.clone(), health: Mutex::new(Health::Unknown) });
-            (place.get_or_init(watched).server == server).then_some(rank)
-        };
+    fn place(&self, server: &Server) -> Option<usize> {
+        let taken =
+            |(rank, place): (usize, &OnceLock<Arc<Watched>>)| (place.get_or_init(|| Watched::new(rank, server.clone())).server == *server).then_some(rank);
         let found = self.watched.iter().enumerate().find_map(taken);
         if found.is_none() {
             warn!(directory = self.directory, server = %server, "too many servers have come and gone: this one is left out until a reload");
@@ -220,6 +214,10 @@ impl Servers {
 }
 
 impl Watched {
+    fn new(rank: usize, server: Server) -> Arc<Self> {
+        Arc::new(Self { rank, label: server.to_string(), server, health: Mutex::new(Health::Unknown) })
+    }
+
     /// Whether it is not known to be away.
     pub(super) fn may_be_asked(&self) -> bool {
         *self.health() != Health::Down

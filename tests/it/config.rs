@@ -63,7 +63,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc
