@@ -170,8 +170,8 @@ impl LdapDirectory {
     fn short<'a>(&self, short: &'a str) -> Filter<'a> {
         match (self.kind, self.login_attributes.as_slice()) {
             (Kind::Ad, _) => Filter::equal("sAMAccountName", short),
-            (Kind::Ldap, [only]) => of_person(*only, short),
-            (Kind::Ldap, several) => Filter::Or(several.iter().map(|name| of_person(*name, short)).collect()),
+            (Kind::Ldap, [only]) => of_person(only, short),
+            (Kind::Ldap, several) => Filter::Or(several.iter().map(|name| of_person(name, short)).collect()),
         }
     }
 

@@ -78,8 +78,9 @@ struct Target {
 impl Finder {
     /// Asks nobody yet.
     pub(super) fn new(srv: Srv, within: Duration) -> Self {
-        let domain = srv.domain.trim_end_matches('.').to_lowercase();
-        Self { srv: Srv { domain, ..srv }, within, looked: Mutex::default(), turn: Arc::default() }
+        let Srv { domain, security, resolver } = srv;
+        let domain = domain.trim_end_matches('.').to_lowercase();
+        Self { srv: Srv { domain, security, resolver }, within, looked: Mutex::default(), turn: Arc::default() }
     }
 
     /// Whether somebody should look: what was found is old, or nobody of it answers (`none_well`).

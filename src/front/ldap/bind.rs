@@ -274,7 +274,7 @@ impl PrimaryCheck for Check {
         if password.is_empty() || entry.dn.is_empty() {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
-        let directory = self.directory.realm(entry).unwrap_or(self.directory.as_ref());
+        let directory = self.directory.realm(entry).unwrap_or_else(|| self.directory.as_ref());
         let mut upstream = Upstream::connect(directory).await?;
         let bound = self.bind(directory, &mut upstream, entry, password).await;
         let Bound { refusal, response } = bound.map_err(|error| away(directory, upstream.server, &error))?;
