@@ -154,6 +154,12 @@ pub trait Directory: Debug + Send + Sync {
     /// `Outage` whenever it cannot be told: that is never "not in it" (M-47).
     async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError>;
 
+    /// Of several directories that this one stands for, the one that `entry` was found in: connections for it, and what is read on them, are that one's. `None`:
+    /// this stands for itself.
+    fn realm(&self, _entry: &Entry) -> Option<&dyn Directory> {
+        None
+    }
+
     /// A fresh, unbound connection to a server that is well, TLS already up as configured.
     ///
     /// # Errors

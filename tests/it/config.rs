@@ -3,6 +3,7 @@
 mod keys;
 mod ldap;
 mod radius;
+mod realms;
 mod secrets;
 
 use std::fs;
@@ -66,7 +67,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc

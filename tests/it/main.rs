@@ -11,6 +11,7 @@ mod exempt;
 mod lab;
 mod ldap;
 mod profiles;
+mod realms;
 mod serve;
 mod store;
 mod tidy;

@@ -26,6 +26,7 @@ use super::doors::none;
 use super::radius::Listener;
 use super::reader::Section;
 use super::reader::Value;
+use super::realms;
 use super::rooms::seconds;
 use super::tls;
 
@@ -53,7 +54,7 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
     let certificates = section.find("client_ca_file");
     let transport = transport(builder, section, address, certificates.as_ref());
     let directories = builder.behind.directories;
-    let directory = section.need("directory", "\"NAME\"").and_then(|value| value.reference("directory", directories.keys().map(String::as_str)));
+    let directory = section.need("directory", "\"NAME\"").and_then(|value| realms::directories(&value, directories));
     let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
     let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(JOIN);
     let policy = builder.policy(section, &code);
@@ -65,7 +66,7 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
         name: name?,
         address: address?,
         transport,
-        directory: directory?.to_owned(),
+        directory: directory?,
         code,
         join,
         policy: policy?,

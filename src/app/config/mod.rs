@@ -9,6 +9,7 @@ mod problem;
 mod profile;
 mod radius;
 mod reader;
+mod realms;
 mod rooms;
 mod secret;
 mod tls;
@@ -221,8 +222,8 @@ pub struct RadiusClient {
     pub integrity: Integrity,
     /// Who checks the first factor.
     pub first: FirstFactor,
-    /// The `[directory.NAME]` that tells whose a name is; `None`: our own accounts do.
-    pub identify: Option<String>,
+    /// The `[directory.NAME]` that tell whose a name is, the first for names without a realm; `None`: our own accounts do.
+    pub identify: Option<Vec<String>>,
     /// How a code is handed over.
     pub code: CodeEntry,
     /// The answer to a challenge may stand in MS-CHAP2-Response.
@@ -252,8 +253,8 @@ pub struct RadiusClient {
 /// Who checks a client's first factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstFactor {
-    /// This `[directory.NAME]`.
-    Directory(String),
+    /// These `[directory.NAME]`, the first for names without a realm; at least one.
+    Directory(Vec<String>),
     /// A server behind us.
     Upstream {
         /// This `[upstream.NAME]`.
@@ -285,8 +286,8 @@ pub struct LdapListen {
     pub address: SocketAddr,
     /// How connections are kept from others; certificate and key fit.
     pub transport: Transport,
-    /// The `[directory.NAME]` behind.
-    pub directory: String,
+    /// The `[directory.NAME]` behind, the first for names without a realm; at least one.
+    pub directory: Vec<String>,
     /// How a code is handed over: appended or not at all.
     pub code: CodeEntry,
     /// How long the very same bind again is the same login, 0..1 min.

@@ -33,6 +33,7 @@ use super::profile;
 use super::profile::Profile;
 use super::reader::Section;
 use super::reader::Value;
+use super::realms;
 use super::rooms::ca_file;
 use super::rooms::seconds;
 use super::secret::Sources;
@@ -283,7 +284,7 @@ fn habits(section: &Section<'_>) -> &'static Profile {
 }
 
 /// A reply for a group needs somebody who knows groups.
-fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<String>>, policy: Option<&str>) {
+fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<Vec<String>>>, policy: Option<&str>) {
     let (Some(None), Some(name)) = (identify, policy) else { return };
     let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
     if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
@@ -302,10 +303,7 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
         let ways = [section.find("directory"), section.find("upstream"), section.find("winbind")];
         let without = section.find("without_credential");
         let chosen = match ways {
-            [Some(directory), None, None] => {
-                let name = directory.reference("directory", behind.directories.keys().map(String::as_str));
-                name.map(|name| FirstFactor::Directory(name.to_owned()))
-            }
+            [Some(directory), None, None] => realms::directories(&directory, behind.directories).map(FirstFactor::Directory),
             [None, Some(upstream), None] => {
                 let name = upstream.reference("upstream", behind.upstreams.keys().map(String::as_str));
                 let without_credential = without.as_ref().and_then(Value::flag).unwrap_or(habits.without_credential);
@@ -351,16 +349,22 @@ fn warn_of_spellings(builder: &Builder<'_, '_>, section: &Section<'_>, first: Op
 }
 
 /// In which directory a name is looked up that no directory has checked: the one that is named, else the only one, else none, which is the store.
-fn identify(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>) -> Option<Option<String>> {
+fn identify(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>) -> Option<Option<Vec<String>>> {
     let directories = builder.behind.directories;
-    if let Some(FirstFactor::Directory(name)) = first {
+    if let Some(FirstFactor::Directory(names)) = first {
         section.refuse("identify", "the directory that checks the password knows who it is");
-        return Some(Some(name.clone()));
+        return Some(Some(names.clone()));
     }
-    let named = section.find("identify").map(|value| value.reference("directory", directories.keys().map(String::as_str)));
-    let only = || directories.keys().next().filter(|_| directories.len() == 1).cloned();
+    let named = section.find("identify").map(|value| {
+        let named = realms::directories(&value, directories);
+        if matches!((&named, first), (Some(names), Some(FirstFactor::Winbind(_))) if names.len() > 1) {
+            value.error("a winbind answers for one domain alone", Some("name the one [directory.NAME] of that domain"));
+        }
+        named
+    });
+    let only = || directories.keys().next().filter(|_| directories.len() == 1).map(|only| vec![only.clone()]);
     let found = match named {
-        Some(name) => Some(name?.to_owned()),
+        Some(names) => Some(names?),
         None => only(),
     };
     if found.is_none() && matches!(first, Some(FirstFactor::Winbind(_))) {

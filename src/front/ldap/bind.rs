@@ -220,40 +220,46 @@ impl Check {
     }
 
     /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
-    async fn prove(&self, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
-        let (mine, root) = match self.directory.proof() {
+    async fn prove(&self, directory: &dyn Directory, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
+        let (mine, root) = match directory.proof() {
             Proof::TokenGroups(attribute) => {
-                let root = self.read(&mut upstream, "", &[attribute, "supportedControl"]).await?;
+                let root = self.read(directory, &mut upstream, "", &[attribute, "supportedControl"]).await?;
                 let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
                 (mine, root)
             }
             Proof::OwnEntry(attribute) => {
-                let own = self.read(&mut upstream, &entry.dn, &[attribute]).await?;
+                let own = self.read(directory, &mut upstream, &entry.dn, &[attribute]).await?;
                 let mine = own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes()));
-                (mine, self.read(&mut upstream, "", &["supportedControl"]).await?)
+                (mine, self.read(directory, &mut upstream, "", &["supportedControl"]).await?)
             }
         };
         if !mine {
-            tracing::error!(directory = self.directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
+            tracing::error!(directory = directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
         upstream.controls = root.map(|root| controls(&root)).unwrap_or_default();
         Ok(upstream)
     }
 
-    async fn read(&self, upstream: &mut Upstream, dn: &str, attributes: &[&str]) -> Result<Option<crate::wire::ldap::Entry>, PrimaryError> {
-        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| away(self.directory.as_ref(), upstream.server, &error))
+    async fn read(
+        &self,
+        directory: &dyn Directory,
+        upstream: &mut Upstream,
+        dn: &str,
+        attributes: &[&str],
+    ) -> Result<Option<crate::wire::ldap::Entry>, PrimaryError> {
+        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| away(directory, upstream.server, &error))
     }
 
     /// Binds. From here on no other server is asked: a second bind would count as a second wrong password.
-    async fn bind(&self, upstream: &mut Upstream, entry: &Entry, password: &Secret) -> io::Result<Bound> {
+    async fn bind(&self, directory: &dyn Directory, upstream: &mut Upstream, entry: &Entry, password: &Secret) -> io::Result<Bound> {
         let response = ask(&mut upstream.side, &bind_request(self.id, &entry.dn, password.expose()), self.pdu_max).await?;
         let frame = whole(&response)?;
         if (frame.id, frame.op) != (self.id, 0x61) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let result = well(&frame)?;
-        let refusal = (result.code != 0).then(|| self.directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)));
+        let refusal = (result.code != 0).then(|| directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)));
         Ok(Bound { refusal, response })
     }
 }
@@ -271,13 +277,14 @@ impl PrimaryCheck for Check {
         if password.is_empty() || entry.dn.is_empty() {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
-        let mut upstream = Upstream::connect(self.directory.as_ref()).await?;
-        let bound = self.bind(&mut upstream, entry, password).await;
-        let Bound { refusal, response } = bound.map_err(|error| away(self.directory.as_ref(), upstream.server, &error))?;
+        let directory = self.directory.realm(entry).unwrap_or_else(|| self.directory.as_ref());
+        let mut upstream = Upstream::connect(directory).await?;
+        let bound = self.bind(directory, &mut upstream, entry, password).await;
+        let Bound { refusal, response } = bound.map_err(|error| away(directory, upstream.server, &error))?;
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
         }
-        let upstream = self.prove(upstream, entry).await?;
+        let upstream = self.prove(directory, upstream, entry).await?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
         Ok(Checked::Passed(entry.identity.clone()))
     }

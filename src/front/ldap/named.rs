@@ -137,7 +137,7 @@ impl Named {
 pub struct Roll(Mutex<BTreeMap<[String; 3], Arc<Named>>>);
 
 impl Roll {
-    /// The account of this DN in this directory, at this listener.
+    /// The account of this DN in this directory, or in one of these, at this listener.
     pub fn entry(&self, listener: &str, directory: &str, dn: &str) -> Arc<Named> {
         let key = [listener, directory, dn].map(str::to_owned);
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
