@@ -1,5 +1,7 @@
 //! What was decided, and the proof that it may be: nobody is let in without a [`Permit`].
 
+use std::sync::Arc;
+
 use super::account::Identity;
 use super::memory::Memento;
 
@@ -277,7 +279,7 @@ impl Refused {
 
 /// A provider's name for a question it has asked: opaque, at most [`Ticket::LEN_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(pub String);
+pub struct Ticket(pub Arc<str>);
 
 impl Ticket {
     /// Longer ones are refused by the provider that got them.

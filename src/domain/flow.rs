@@ -148,7 +148,7 @@ pub(super) enum Stage {
     Check(Option<Identity>),
     Commit(Then),
     /// The factor passed after a wait; is the account still what it was?
-    Confirm(Second, Grant, Option<Change>),
+    Confirm(Second, Grant, Option<Box<Change>>),
     Done,
     Find(First),
     Hint,
@@ -238,9 +238,10 @@ impl Flow {
             }
             (stage, event) => self.step(now, stage, event),
         };
-        if matches!(action, Action::Park(_) | Action::Relay) {
+        if matches!(action, Action::Park(_) | Action::Relay | Action::Wait(..)) {
             // The password has done its work and does not wait in memory for a person. One that is to be changed is kept by the change alone.
             self.request.primary = Primary::Password(Secret::new(Vec::new()));
+            self.request.appended = None;
         }
         self.stage = stage;
         action
@@ -262,7 +263,7 @@ impl Flow {
             },
             (Stage::Parked(second, question), Event::Answer(answer)) => Self::answered(second, question, &answer),
             (Stage::Renew(renewal, typed), Event::Answer(answer)) => renewal::answered(renewal, typed, answer.typed()),
-            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend, &standing),
+            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend.map(|spend| *spend), &standing),
             (Stage::Refind(second, question, typed), Event::Found(Ok(standing))) => self.found_again(now, second, question, typed, &standing),
             (Stage::Renew(renewal, Typed::Twice(new)), Event::Found(Ok(standing))) => renewal::found(now, renewal, new, &standing),
             (Stage::Renew(renewal, Typed::Offered), Event::Changed(changed)) => self.changed(now, renewal, changed),

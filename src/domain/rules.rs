@@ -1,5 +1,7 @@
 //! The rules of a policy, parsed: what must be true before somebody is let in.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -32,7 +34,7 @@ pub struct Choice {
     /// How the person is asked.
     pub method: Method,
     /// The provider's name in the configuration.
-    pub provider: String,
+    pub provider: Arc<str>,
 }
 
 /// How a person is asked for the second factor.

@@ -60,7 +60,9 @@ impl First {
 #[derive(Debug)]
 pub(super) struct Second {
     pub(super) first: First,
-    account: Account,
+    /// The account's name and telephone number.
+    name: String,
+    phone: Option<String>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -101,7 +103,19 @@ pub(super) enum Question {
 
 impl Second {
     fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, account, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
+        Self {
+            first,
+            name: account.name,
+            phone: account.phone,
+            choices,
+            at: 0,
+            heard: Heard::default(),
+            owes,
+            memento: None,
+            code: None,
+            rounds: 0,
+            shown: None,
+        }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -162,7 +176,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.phone.as_deref()).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -194,7 +208,7 @@ impl Flow {
         let choice = second.choices.get(second.at)?.clone();
         Some(Asking {
             identity: second.first.identity().clone(),
-            name: second.account.name.clone(),
+            name: second.name.clone(),
             choice,
             client: self.request.client.clone(),
             source: self.request.source,
@@ -353,7 +367,7 @@ impl Flow {
 /// The person took their time: what has become of the account meanwhile?
 pub(super) fn look_again(second: Second, why: Grant, spend: Option<Change>) -> Next {
     let who = second.first.identity().clone();
-    (Stage::Confirm(second, why, spend), Action::Find(who))
+    (Stage::Confirm(second, why, spend.map(Box::new)), Action::Find(who))
 }
 
 pub(super) fn confirm(now: Timestamp, mut second: Second, why: Grant, spend: Option<Change>, standing: &Standing) -> Next {

@@ -44,12 +44,8 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> = policies
-        .values()
-        .filter_map(|policy| policy.settings.as_ref())
-        .flat_map(|policy| &policy.rules.methods)
-        .map(|choice| choice.provider.as_str())
-        .collect();
+    let asked: BTreeSet<&str> =
+        policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
@@ -137,7 +133,7 @@ fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Opti
         place.error(&format!("`{provider}` is of kind \"oath\": it checks codes, it cannot {word}"), Some(&format!("write {{ oath = {provider:?} }}")));
         return None;
     }
-    Some(Choice { method, provider: provider.to_owned() })
+    Some(Choice { method, provider: provider.into() })
 }
 
 fn trusted(value: &Value<'_>) -> Option<Network> {

@@ -246,10 +246,10 @@ impl Phone {
 impl Provider for Phone {
     async fn start(&self, _: &Asking) -> Result<Progress, FactorError> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Progress::Pending(Ticket("ringing".to_owned())))
+        Ok(Progress::Pending(Ticket("ringing".into())))
     }
 
-    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
         Ok(Progress::Allowed { spend: None })
     }
 
@@ -304,6 +304,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         late_ms: 0,
         join_ms: 0,
         code_in_ms_chap2: false,
+        one_station: false,
         charset: radius::Charset::Utf8,
         patience: Duration::from_secs(60),
         source: Some(31),
@@ -428,6 +429,10 @@ impl Store for Memory {
                 Change::GrantBypass { who, bypass } => drop(state.bypasses.insert(who, bypass)),
                 Change::RevokeBypass(who) => drop(state.bypasses.remove(&who)),
                 Change::Unlock(who) => drop(state.tries.remove(&who)),
+                Change::Fail { who, at, lock } => {
+                    let tries = state.tries.entry(who).or_default();
+                    *tries = tries.failed(at, lock);
+                }
                 other => panic!("administration does not {other:?}"),
             }
         }

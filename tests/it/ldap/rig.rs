@@ -290,7 +290,7 @@ impl Provider for Phone {
         }
     }
 
-    async fn wait(&self, _asking: &Asking, _ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _ticket: &Ticket) -> Result<Progress, FactorError> {
         let mut answer = self.answer.clone();
         let Ok(answered) = answer.wait_for(Option::is_some).await.map(|answered| *answered) else { std::future::pending().await };
         self.diary.note("answered");
