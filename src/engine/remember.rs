@@ -250,6 +250,8 @@ fn window(request: &AuthRequest) -> Duration {
 mod tests {
     use super::*;
 
+    type Fields = &'static [&'static [u8]];
+
     fn put(shelf: &mut Shelf, now: Instant, who: usize, within: Duration) {
         shelf.put(now, &Identity(who.to_string()), Kept { mark: [7; 32], at: now, until: now + within });
     }
@@ -273,8 +275,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn m_40_no_two_lists_of_fields_read_alike() {
         let memories = Memories::new().unwrap();
-        let lists: [(&[&[u8]], &[&[u8]]); 5] =
-            [(&[b"ab", b"c"], &[]), (&[b"a", b"bc"], &[]), (&[b"ab"], &[b"c"]), (&[b"ab", b"c", b""], &[]), (&[b"abc"], &[])];
+        let lists: [(Fields, Fields); 5] = [(&[b"ab", b"c"], &[]), (&[b"a", b"bc"], &[]), (&[b"ab"], &[b"c"]), (&[b"ab", b"c", b""], &[]), (&[b"abc"], &[])];
         let marks: Vec<_> = lists.iter().map(|(whose, whence)| memories.mark(b"source", whose, whence).unwrap()).collect();
         for (at, mark) in marks.iter().enumerate() {
             assert!(!marks[..at].contains(mark), "list {at}");

@@ -196,7 +196,8 @@ async fn m_40_a_policy_that_remembers_for_a_shorter_time_or_not_at_all_means_tho
 
 #[tokio::test(start_paused = true)]
 async fn m_41_who_was_kept_out_meanwhile_is_asked_again() {
-    let ends: [(fn(&mut Standing), Denial); 3] = [
+    type End = fn(&mut Standing);
+    let ends: [(End, Denial); 3] = [
         (|standing| standing.account.as_mut().unwrap().enabled = false, Denial::Disabled),
         (|standing| standing.tries = Tries { failures: 5, lock_until: Some(Timestamp(2_000)) }, Denial::Locked),
         (|standing| standing.account = None, Denial::Unenrolled),
