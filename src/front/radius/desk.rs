@@ -61,6 +61,8 @@ impl Desk {
                 biased;
                 _ = &mut stop => return,
                 () = post.due() => {
+                    // Others that are ready have their turn first, and what they say leaves with it.
+                    tokio::task::yield_now().await;
                     post.send();
                     continue;
                 }

@@ -233,10 +233,9 @@ impl Socket {
 }
 
 impl Post<'_> {
-    /// Something is to be sent. It is the time when all is done that can be done now: others may still add to it.
+    /// Something is to be sent, and whoever hears of it sends it: it is told once.
     pub(super) async fn due(&self) {
         self.0.due.notified().await;
-        tokio::task::yield_now().await;
     }
 
     /// Nobody needs to be told what comes until the next [`Post::send`].
