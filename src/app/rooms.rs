@@ -132,6 +132,7 @@ impl Rooms {
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
             code_in_ms_chap2: client.code_in_ms_chap2,
+            one_station: client.one_station,
             charset: client.charset,
             patience: client.patience,
             source: client.source,

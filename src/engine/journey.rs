@@ -14,11 +14,13 @@ use super::Outcome;
 use super::Providers;
 use super::kept::Whence;
 use super::out::Out;
+use super::parked::Awake;
 use super::parked::Car;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
+use crate::domain::AuthRequest;
 use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::Choice;
@@ -64,6 +66,8 @@ pub(super) struct Journey {
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<Out>,
+    /// The same, until our turn has come: whoever has theirs before us may hush it.
+    awake: Option<Awake>,
     told: Told,
 }
 
@@ -92,15 +96,29 @@ impl Journey {
     pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, providers, check, began, deadline, entry: None, aside: Aside::default(), turn: None, open: None, told: Told::default() }
+        Self {
+            engine,
+            flow,
+            providers,
+            check,
+            began,
+            deadline,
+            entry: None,
+            aside: Aside::default(),
+            turn: None,
+            open: None,
+            awake: None,
+            told: Told::default(),
+        }
     }
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
-        let Car { flow, providers, check, entry, aside, open, .. } = car;
+        let Car { flow, providers, check, entry, aside, open, awake, .. } = car;
+        let awake = awake.map(|place| Awake { engine: Arc::clone(&engine), place });
         let mut journey = Self::new(engine, flow, providers, check, within);
         journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
-        Self { entry, aside, open, ..journey }
+        Self { entry, aside, open, awake, ..journey }
     }
 
     /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
@@ -115,7 +133,7 @@ impl Journey {
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
                 action => {
-                    let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
+                    let committed = is_committed(&action);
                     // Nothing new is begun for nobody.
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
@@ -145,7 +163,7 @@ impl Journey {
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
             Action::Find(who) => self.find(&who).await,
-            Action::Commit(changes) => Event::Committed(self.commit(changes).await),
+            Action::Commit(changes) => Event::Committed(self.engine.commit(self.deadline, changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
@@ -162,11 +180,10 @@ impl Journey {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
         // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else. A name that many share is no name.
-        if self.flow.request().is_named() {
-            let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
-            if !self.take_turn(&typed).await {
-                return Event::OutOfTurn;
-            }
+        if let Some(typed) = typed_as(self.flow.request())
+            && !self.take_turn(&typed).await
+        {
+            return Event::OutOfTurn;
         }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => entry,
@@ -176,7 +193,7 @@ impl Journey {
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
         }
-        let standing = self.standing(&entry.identity);
+        let standing = self.engine.standing(&entry.identity);
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(entry);
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -224,21 +241,12 @@ impl Journey {
         Some(recalled)
     }
 
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
-        // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
-        let written = by(self.deadline, self.engine.store.commit(changes.clone())).await;
-        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
-        let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
-        outcome.inspect_err(note_commit)
-    }
-
     async fn find(&mut self, who: &Identity) -> Event {
         if !self.take_turn(who).await {
             return Event::OutOfTurn;
         }
         self.told.identity = Some(who.clone());
-        Event::Found(self.standing(who))
+        Event::Found(self.engine.standing(who))
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
@@ -311,13 +319,13 @@ impl Journey {
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
         self.turn = by(self.deadline, pin!(self.engine.turns.take(who))).await.flatten();
-        self.turn.is_some()
-    }
-
-    fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
-        let standing = self.engine.store.standing(who).map_err(|error| note_store(&error))?;
-        let now = self.engine.clock.now();
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
+        if self.turn.is_none() {
+            return false;
+        }
+        let Some(awake) = self.awake.take() else { return true };
+        // One that was hushed meanwhile is over, as a parked one would be.
+        self.open = awake.claim();
+        self.open.is_some()
     }
 
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
@@ -339,6 +347,9 @@ impl Journey {
         let request = self.flow.request();
         let late_ms = request.dialogue.late_ms.min(Dialogue::LATE_MS_MAX);
         let whence = Whence::of(request);
+        if let Some(awake) = self.awake.take() {
+            self.open = awake.claim();
+        }
         if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
             self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
         }
@@ -347,7 +358,8 @@ impl Journey {
     /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
     /// else is out on the phone.
     pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
-        let car = Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until };
+        let car =
+            Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, awake: None, until };
         (car, self.turn)
     }
 
@@ -404,6 +416,34 @@ impl Journey {
             "login"
         );
     }
+}
+
+impl Engine {
+    /// What is held, and what is counted here alone.
+    pub(super) fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
+        let standing = self.store.standing(who).map_err(|error| note_store(&error))?;
+        let now = self.clock.now();
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
+    }
+
+    /// Has it written. A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
+    pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
+        let written = by(deadline, self.store.commit(changes.clone())).await;
+        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
+        let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        outcome.inspect_err(note_commit)
+    }
+}
+
+/// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
+pub(super) fn is_committed(action: &Action) -> bool {
+    matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_))
+}
+
+/// Whose turn a name takes before it is known whom it means; none where many share it.
+pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
+    request.is_named().then(|| Identity(format!("typed:{}", request.login.trim().to_lowercase())))
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

@@ -134,7 +134,7 @@ enum Begun {
 pub enum Outcome {
     /// Ask the person `prompt`; whoever answers must bring `state`.
     Challenge {
-        /// 32 random bytes.
+        /// 43 random letters.
         state: Secret,
         /// What to ask.
         prompt: String,
@@ -152,7 +152,7 @@ pub enum Outcome {
     },
     /// Ask the person what the first factor wants to know, as it stands in `aside`; whoever answers must bring `state`.
     Relayed {
-        /// 32 random bytes.
+        /// 43 random letters.
         state: Secret,
         /// The question.
         aside: Arc<Aside>,
@@ -295,7 +295,7 @@ impl Engine {
     }
 
     fn park(self: &Arc<Self>, journey: Journey, place: &Mutex<Parked>, told: impl FnOnce(Secret, Duration) -> Outcome) -> Outcome {
-        let Ok(state) = random::<STATE_LEN>() else {
+        let Ok(state) = random::<STATE_LEN>().map(parked::spelled) else {
             return journey.drop_for(Outage::Fault);
         };
         let now = Instant::now();

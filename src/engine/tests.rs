@@ -256,7 +256,8 @@ fn decided(outcome: &Outcome, want: &Decision) -> bool {
 async fn a_challenge_is_answered_and_its_code_burnt_before_the_accept() {
     let (world, engine) = world();
     let state = challenged(&world, &engine).await;
-    assert_eq!(state.len(), 32, "R-043: 128 random bits or more");
+    assert_eq!(state.len(), 43, "R-043: 128 random bits or more");
+    assert!(state.expose().iter().all(u8::is_ascii_graphic), "whoever keeps it as text brings all of it back");
     let outcome = engine.answer(claim(state, "123456"), MINUTE).outcome().await;
     assert!(accepted(&outcome), "{outcome:?}");
     assert!(matches!(world.committed.lock().unwrap().as_slice(), [Change::UseOtp { step: 7, .. }]));

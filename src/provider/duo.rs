@@ -153,7 +153,14 @@ impl Duo {
             // A poll that broke off proves nothing: somebody who just does not answer his phone makes polls run out, here or in a box between. Only a
             // server that does not answer a ping either is unreachable.
             Err(Trouble::Factor(FactorError::Faltering | FactorError::Unreachable)) => self.ping().await.map(|()| Progress::Pending(ticket.clone())),
-            Err(trouble) => Err(self.blame(&trouble)),
+            Err(trouble) => match self.blame(&trouble) {
+                // That we look too often says nothing of the question, which is still out.
+                FactorError::Throttled => {
+                    tokio::time::sleep(THROTTLED_PAUSE).await;
+                    Ok(Progress::Pending(ticket.clone()))
+                }
+                error => Err(error),
+            },
         }
     }
 
@@ -301,6 +308,8 @@ const POLL_MAX: Duration = Duration::from_secs(35);
 const WAIT_MAX: Duration = Duration::from_secs(70);
 /// Said of a poll that ended without news (and of a transaction that is unknown: then the login's own deadline ends it).
 const POLL_RAN_OUT: u32 = 40_002;
+/// After a look that was one too many.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 const CODE_LEN_MAX: usize = 64;
 /// Factor and capability bear the same word.
 const PUSH: &str = "push";

@@ -222,6 +222,8 @@ pub struct RadiusClient {
     pub code: CodeEntry,
     /// The answer to a challenge may stand in MS-CHAP2-Response.
     pub code_in_ms_chap2: bool,
+    /// Its Calling-Station-Id is the same for all of its people, so that it tells nobody apart.
+    pub one_station: bool,
     /// What a person waits in front of while the phone rings.
     pub approval: Approval,
     /// How long an approval that came too late counts for the next try, 0..5 min.

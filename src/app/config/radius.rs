@@ -218,6 +218,9 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let approval = section.find("approval").and_then(|value| value.word(&[("wait", Approval::Wait), ("enter", Approval::Enter)])).unwrap_or(habits.approval);
     let asks = matches!(code, CodeEntry::Challenge(_));
     let late_approval = section.find("late_approval").and_then(|value| value.duration(seconds(0)..=seconds(300))).unwrap_or(habits.late_approval);
+    if let Some(value) = section.find("late_approval").filter(|_| habits.one_station && !late_approval.is_zero()) {
+        value.warn("does nothing: this kind of NAS sends one Calling-Station-Id for everybody, so nobody can tell whose approval it was", Some("take it away"));
+    }
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
     for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
         if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
@@ -246,6 +249,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         identify: identify?,
         code,
         code_in_ms_chap2: habits.code_in_ms_chap2,
+        one_station: habits.one_station,
         approval,
         late_approval,
         menu,

@@ -77,7 +77,7 @@ impl Entry {
             tracing::info!(door = "radius", client, ?nas, session = ?id, ?name, ?source, ?address, seconds, input_octets, output_octets, "accounting: {word}");
         }
         match reply::accounting_response(&asked, secret.expose()) {
-            Ok(bytes) => held.answer(&way, &bytes.into()),
+            Ok(bytes) => held.answer(&way, bytes),
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
                 tracing::warn!(door = "radius", source = %way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");

@@ -226,6 +226,11 @@ impl Sheet {
         self.tally.rejects.fetch_add(1, Relaxed);
     }
 
+    /// It came to something that cannot be told to the client.
+    pub(super) fn dropped(&self) {
+        self.tally.drops.fetch_add(1, Relaxed);
+    }
+
     /// The same login came under another Identifier: so some clients send again. After a longer time it was rather the person.
     fn asked_anew(&self, now: Instant) -> u64 {
         let gap = now.saturating_duration_since(self.arrived);

@@ -151,15 +151,15 @@ impl Clerk {
         };
         match made {
             Ok(bytes) => way.send(&bytes),
-            Err(error) => self.discard(arrived, way, client, "reply_too_long", &error),
+            Err(error) => self.discard(arrived, way, client, TOO_LONG, &error),
         }
     }
 
     fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
         let Some(held) = self.turn(request, client, settings, seen, &way, arrived) else { return };
         let sheet = client.card.tally.begin(request.authenticator(), arrived);
-        let work =
-            Work { sheet, held, writer: Writer::new(Asked::of(request), Manner::of(request), client), arrived, reject_delay: settings.reject_delay, way };
+        let writer = Writer::new(Asked::of(request), Manner::of(request), client);
+        let work = Work { client: Arc::clone(client), sheet, held, writer, arrived, reject_delay: settings.reject_delay, way };
         // Begun here and not in a task: of two that ask the same the later one is to be the later one.
         let end = match self.begin(request, client, settings, work.way.peer(), arrived).map(Login::ended) {
             Some(Err(login)) => return work.wait(login),
@@ -167,7 +167,7 @@ impl Clerk {
             None => work.refused(),
         };
         match end {
-            End::Now(bytes) => work.held.answer(&work.way, &bytes.into()),
+            End::Now(bytes) => work.held.answer(&work.way, bytes),
             End::Later(bytes) => work.delay(bytes),
             End::Never => {}
         }
@@ -256,6 +256,7 @@ impl Default for Ledger {
 
 /// One request in the works.
 struct Work {
+    client: Arc<Client>,
     sheet: Sheet,
     held: Held,
     writer: Writer,
@@ -285,7 +286,7 @@ impl Work {
                 reply = self.ended(login) => reply,
             };
             if let Some(bytes) = reply {
-                self.held.answer(&self.way, &bytes.into());
+                self.held.answer(&self.way, bytes);
             }
         });
     }
@@ -309,45 +310,71 @@ impl Work {
             tokio::select! {
                 biased;
                 _ = given_up => {}
-                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, &bytes.into()),
+                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, bytes),
             }
         });
     }
 
     fn said(&self, outcome: &Outcome) -> End {
-        self.sheet.ended(outcome);
-        self.end(self.writer.reply(outcome))
+        self.end(self.writer.reply(outcome), || self.sheet.ended(outcome))
     }
 
     /// The end of a request that nobody was asked about.
     fn refused(&self) -> End {
-        self.sheet.refused();
-        self.end(self.writer.refused())
+        self.end(self.writer.refused(), || self.sheet.refused())
     }
 
-    fn end(&self, made: Result<Reply, reply::TooLong>) -> End {
+    /// The reply that was made, which is then counted for what it is.
+    fn end(&self, made: Result<Reply, reply::TooLong>, count: impl FnOnce()) -> End {
         match made {
-            Ok(Reply::AtOnce(bytes)) => End::Now(bytes),
-            Ok(Reply::Delayed(bytes)) => End::Later(bytes),
-            Ok(Reply::Silence) => End::Never,
-            Ok(Reply::Superseded) => End::Now(Vec::new()),
-            Err(error) => {
-                metrics::discard("radius", "reply_too_long");
-                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
-                self.too_big()
+            Ok(reply) => {
+                count();
+                reply.into()
             }
+            Err(error) => self.too_big(&error),
         }
     }
 
     /// What a client is told whose reply does not fit: no, but behind TLS why. Kept as every answer is: after silence a copy would begin a second
-    /// login and ring the phone again.
-    fn too_big(&self) -> End {
-        match self.way {
+    /// login and ring the phone again. It is counted and logged for what the client hears, whatever the login came to.
+    fn too_big(&self, error: &reply::TooLong) -> End {
+        let (decision, end) = match self.way {
             Way::Datagram { .. } => match self.writer.refused() {
-                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => End::Later(bytes),
-                Ok(Reply::Silence | Reply::Superseded) | Err(_) => End::Now(Vec::new()),
+                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => ("reject", End::Later(bytes)),
+                Ok(Reply::Silence | Reply::Superseded) | Err(_) => ("drop", End::Now(Vec::new())),
             },
-            Way::Stream(_) => End::Now(reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default()),
+            Way::Stream(_) => {
+                let told = reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG);
+                ("drop", End::Now(told.unwrap_or_default()))
+            }
+        };
+        if decision == "reject" {
+            self.sheet.refused()
+        } else {
+            self.sheet.dropped()
+        }
+        metrics::discard("radius", TOO_LONG);
+        let (client, source) = (&self.client.name, self.way.peer());
+        tracing::warn!(
+            door = "radius",
+            client,
+            %source,
+            decision,
+            why = TOO_LONG,
+            %error,
+            "the reply does not fit into a packet, so the client hears this instead: what the upstream and the policy say is too much"
+        );
+        end
+    }
+}
+
+impl From<Reply> for End {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::AtOnce(bytes) => Self::Now(bytes),
+            Reply::Delayed(bytes) => Self::Later(bytes),
+            Reply::Silence => Self::Never,
+            Reply::Superseded => Self::Now(Vec::new()),
         }
     }
 }
@@ -369,15 +396,16 @@ impl Held {
     }
 
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    pub(super) fn answer(mut self, way: &Way, bytes: &Arc<[u8]>) {
+    pub(super) fn answer(mut self, way: &Way, bytes: Vec<u8>) {
         self.is_over = true;
-        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
+        let bytes: seen::Answer = Arc::new(bytes.into());
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &self.bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
             }
             if !bytes.is_empty() {
-                way.send(bytes);
+                way.send(&bytes);
             }
         }
     }
@@ -397,6 +425,8 @@ fn refuse_at(arrived: Instant, delay: Duration) -> Instant {
     arrived.checked_add(delay).and_then(|at| at.checked_add(Duration::from_millis(jitter))).unwrap_or(arrived)
 }
 
+/// Why a reply was not sent as it was meant.
+const TOO_LONG: &str = "reply_too_long";
 const JITTER_MS_MAX: u64 = 100;
 /// Error-Cause (RFC 7930 §6.1).
 const RESPONSE_TOO_BIG: u32 = 601;

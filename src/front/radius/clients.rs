@@ -50,6 +50,8 @@ pub struct Client {
     pub late_ms: u64,
     /// The answer to a challenge may stand in MS-CHAP2-Response, as six digits in clear (FortiGate).
     pub code_in_ms_chap2: bool,
+    /// Its Calling-Station-Id is the same for all of its people, so that it tells nobody apart.
+    pub one_station: bool,
     /// How the octets of a password are text.
     pub charset: Charset,
     /// How long this NAS waits; the login ends 2 s before.

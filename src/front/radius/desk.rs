@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +76,11 @@ impl Desk {
                     let arrived = Instant::now();
                     post.gather();
                     for (datagram, path) in inbox.datagrams() {
-                        self.take(datagram, path, &settings, arrived);
+                        // Whatever one datagram breaks, the next is read.
+                        let taking = AssertUnwindSafe(|| self.take(datagram, path, &settings, arrived));
+                        if catch_unwind(taking).is_err() {
+                            tracing::error!(door = "radius", source = %path.peer, "a datagram was given up by a fault of ours");
+                        }
                         taken = taken.saturating_add(1);
                     }
                     post.send();

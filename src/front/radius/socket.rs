@@ -315,3 +315,40 @@ thread_local! {
     /// What it needs to send many: without an address of ours, with one of IPv4, with one of IPv6.
     static OUTGOING: RefCell<[Option<MultiHeaders<SockaddrStorage>>; 3]> = const { RefCell::new([None, None, None]) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn r_027_replies_that_are_ready_together_leave_together_and_none_stays_behind() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
+        nas.set_nonblocking(true).unwrap();
+        nas.send_to(b"asked", socket.address().unwrap()).unwrap();
+        let mut inbox = Inbox::new();
+        socket.receive(&mut inbox).await.unwrap();
+        let path = inbox.datagrams().next().unwrap().1;
+        let came = || -> Vec<Vec<u8>> {
+            let mut bytes = [0; 32];
+            std::iter::from_fn(|| nas.recv(&mut bytes).ok().map(|length| bytes[..length].to_vec())).collect()
+        };
+        socket.send(&path, b"nobody attends");
+        assert_eq!(came(), [b"nobody attends"]);
+        let post = socket.attend();
+        socket.send(&path, b"one");
+        post.due().await;
+        socket.send(&path, b"two");
+        assert!(came().is_empty());
+        post.send();
+        assert_eq!(came(), [b"one", b"two"]);
+        post.gather();
+        (1..TURN_MAX).for_each(|_| socket.send(&path, b"x"));
+        assert!(came().is_empty());
+        socket.send(&path, b"as many as may be");
+        assert_eq!(came().len(), TURN_MAX);
+        socket.send(&path, b"last");
+        drop(post);
+        assert_eq!(came(), [b"last"]);
+    }
+}

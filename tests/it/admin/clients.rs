@@ -143,6 +143,12 @@ async fn a_password_is_checked_and_a_phone_rings_when_asked_alone() {
     assert_eq!(world.phone.rung(), 0);
     let passed = rehearse(&world, json!({"user": "alice", "password": "right", "ask": true})).await;
     assert_eq!((told(&passed), &passed["assumed"], world.phone.rung()), (("accept", "factor"), &json!(false), 1));
+    for _ in 0..4 {
+        rehearse(&world, json!({"user": "alice", "password": "wrong"})).await;
+    }
+    let right = rehearse(&world, json!({"user": "alice", "password": "right"})).await;
+    assert_eq!(told(&right), ("reject", "locked"), "a try here is a try");
+    world.ok(Method::POST, "accounts/alice/unlock", Value::Null).await;
     for wrong in [json!({"user": ""}), json!({"user": "alice", "from": "here"}), json!({"user": "alice", "secret": 1}), json!([])] {
         world.refused(Method::POST, "clients/fortigate/simulate", wrong, StatusCode::BAD_REQUEST).await;
     }

@@ -87,6 +87,7 @@ fn settings() -> Settings {
         approval: Approval::Wait,
         late_ms: 0,
         code_in_ms_chap2: false,
+        one_station: false,
         charset: Charset::Utf8,
         patience: Duration::from_secs(30),
         source: None,

@@ -301,6 +301,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         approval: Approval::Wait,
         late_ms: 0,
         code_in_ms_chap2: false,
+        one_station: false,
         charset: radius::Charset::Utf8,
         patience: Duration::from_secs(60),
         source: Some(31),
@@ -425,6 +426,10 @@ impl Store for Memory {
                 Change::GrantBypass { who, bypass } => drop(state.bypasses.insert(who, bypass)),
                 Change::RevokeBypass(who) => drop(state.bypasses.remove(&who)),
                 Change::Unlock(who) => drop(state.tries.remove(&who)),
+                Change::Fail { who, at, lock } => {
+                    let tries = state.tries.entry(who).or_default();
+                    *tries = tries.failed(at, lock);
+                }
                 other => panic!("administration does not {other:?}"),
             }
         }

@@ -86,6 +86,17 @@ fn a_key_that_does_nothing_is_warned_of() {
 }
 
 #[test]
+fn a_late_approval_where_nothing_tells_people_apart_is_warned_of() {
+    let etc = Etc::new();
+    for (profile, time, warned) in [("meraki", "30s", 1), ("meraki", "0s", 0), ("sonicwall", "30s", 0)] {
+        let text =
+            with("first = { directory = \"corp\" }", &format!("first = {{ directory = \"corp\" }}\nprofile = \"{profile}\"\nlate_approval = \"{time}\""));
+        let told = etc.warned(&text);
+        assert_eq!(told.iter().filter(|line| line.contains("late_approval")).count(), warned, "{profile}: {told:?}");
+    }
+}
+
+#[test]
 fn a_section_that_no_client_names_is_warned_of_and_so_is_a_winbind_that_has_none() {
     let etc = Etc::new();
     let unused = with("[policy.vpn]", &format!("[upstream.nps]\nservers = [\"10.0.0.11\"]\n{SECRET}\n[policy.vpn]"));

@@ -348,6 +348,9 @@ fn r_055_without_a_calling_station_or_a_credential_only_the_very_same_request_is
     let late = Client { late_ms: 30_000, ..fixture() };
     assert_eq!(begin(&password(1), &late).dialogue.late_ms, 0, "nobody could tell whose question it is");
     assert_eq!(begin(&stationed(1).password(b"x"), &late).dialogue.late_ms, 30_000);
+    let shared = Client { one_station: true, ..late };
+    assert_ne!(of(&shared, &stationed(1).password(b"x")), of(&shared, &stationed(2).password(b"x")), "one station for all is none");
+    assert_eq!(begin(&stationed(1).password(b"x"), &shared).dialogue.late_ms, 0);
 }
 
 fn microsoft(kind: u8, value: &[u8]) -> Vec<u8> {

@@ -217,6 +217,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         approval: Approval::Wait,
         late_ms: 0,
         code_in_ms_chap2: false,
+        one_station: false,
         charset: Charset::Utf8,
         patience: Duration::from_secs(30),
         source: Some(attr::CALLING_STATION_ID),
