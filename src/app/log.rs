@@ -104,7 +104,7 @@ mod tests {
         let said = || {
             tracing::info!(door = "radius", client = r#"a"b\\"#, login = ?"x y\n", identity = Some("local:1"), source = Some(tracing::field::display("10.0.0.1")), late = None::<bool>, ms = 7_u64, r#type = -1, "login");
             tracing::warn!("bell \x07 \u{1b}[31m \u{9b} d\u{fc} {}", 1);
-            tracing::error!(error = %"broken\n", "it \"is\"");
+            tracing::error!(error = %"broken \u{1b}[m", "it \"is\"");
             tracing::debug!(message = "a message by name \x1b", why = "caf\u{e9}");
             tracing::info!(only = true);
             tracing::trace!(target: "vestibule::elsewhere", list = ?[1, 2], half = 0.5, "x");
