@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn r_027_replies_that_are_ready_together_leave_together_and_none_stays_behind() {
+    async fn replies_that_are_ready_together_leave_together_and_none_stays_behind() {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
         nas.set_nonblocking(true).unwrap();
