@@ -154,7 +154,10 @@ impl Journey {
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
                     }
-                    let acted = by(self.deadline, self.act(action));
+                    let deadline = self.deadline;
+                    // What is done is large: it is made here and stays here.
+                    let acting = pin!(self.act(action));
+                    let acted = by(deadline, acting);
                     let came = if committed { Some(acted.await) } else { listened_to(seat, pin!(acted)).await };
                     match came {
                         Some(came) => came.unwrap_or(Event::Expired),
@@ -364,7 +367,7 @@ impl Journey {
         }
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
-        self.turn = by(self.deadline, self.engine.turns.take(who)).await.flatten();
+        self.turn = by(self.deadline, pin!(self.engine.turns.take(who))).await.flatten();
         if self.turn.is_none() {
             return false;
         }
@@ -510,9 +513,8 @@ pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.
-async fn by<T>(deadline: Instant, wait: impl Future<Output = T>) -> Option<T> {
-    let mut wait = pin!(wait);
-    match poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await {
+async fn by<T>(deadline: Instant, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    match poll_fn(|context| Poll::Ready(pin!(&mut wait).poll(context))).await {
         Poll::Ready(came) => Some(came),
         Poll::Pending => tokio::time::timeout_at(deadline, wait).await.ok(),
     }

@@ -12,6 +12,7 @@ mod uncounted;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::ready;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -217,7 +218,18 @@ impl Engine {
             Some(Appended::Method(method)) => (&b"method"[..], method.as_str().as_bytes()),
             None => (&[][..], &[][..]),
         };
-        let source = request.source.map(|source| source.to_string()).unwrap_or_default();
+        let (four, six);
+        let source = match request.source {
+            Some(IpAddr::V4(address)) => {
+                four = address.octets();
+                four.as_slice()
+            }
+            Some(IpAddr::V6(address)) => {
+                six = address.octets();
+                six.as_slice()
+            }
+            None => &[],
+        };
         let same = self.sameness(&[
             b"login",
             request.door.as_str().as_bytes(),
@@ -225,7 +237,7 @@ impl Engine {
             request.login.as_bytes(),
             &request.seat,
             &request.asker,
-            source.as_bytes(),
+            source,
             kind,
             proof,
             sort,

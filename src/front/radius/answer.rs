@@ -54,19 +54,22 @@ impl Writer {
     /// The table from a login's end to a reply.
     pub(super) fn reply(&self, outcome: &Outcome) -> Result<Reply, TooLong> {
         match outcome {
-            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?),
+            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?, NO_CHANCE),
             Outcome::Decided { decision, aside } => match &**decision {
                 Decision::Accept(permit) => self.admitted(permit, aside).map(Reply::AtOnce),
                 Decision::Drop(_) => Ok(Reply::Silence),
                 Decision::Reject(denial) => self.rejected(*denial, aside),
             },
-            Outcome::Relayed { state, aside } => self.challenge(state, None, &carried(&aside.attributes)?),
+            Outcome::Relayed { state, aside } => {
+                let carried = carried(&aside.attributes)?;
+                self.challenge(state, None, &carried, salt(&carried)?)
+            }
             Outcome::Superseded => Ok(Reply::Superseded),
         }
     }
 
-    fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried) -> Result<Reply, TooLong> {
-        reply::challenge(&self.asked, self.client.secret.expose(), state.expose(), prompt, carried, salt(carried)?).map(Reply::AtOnce)
+    fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried, salt: [u8; 2]) -> Result<Reply, TooLong> {
+        reply::challenge(&self.asked, self.client.secret.expose(), state.expose(), prompt, carried, salt).map(Reply::AtOnce)
     }
 
     /// What the first factor's server said goes as it is, all else is one text; all of it after the same time from the request's arrival, of which a delay
@@ -157,6 +160,8 @@ fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
     Ok(salt)
 }
 
+/// For what hides nothing.
+const NO_CHANCE: [u8; 2] = [0; 2];
 const REFUSED: &str = "Access denied.";
 
 #[cfg(test)]

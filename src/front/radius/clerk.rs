@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,13 +88,6 @@ impl Way {
         }
     }
 
-    fn send_now(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Datagram { socket, path, .. } => socket.send(path, bytes),
-            Self::Stream(outbox) => outbox.put(bytes),
-        }
-    }
-
     /// How much the window may hold that requests of this way are in.
     fn bounds(&self, settings: &Settings) -> Bounds {
         let whole = settings.bounds();
@@ -111,9 +103,14 @@ impl Way {
     }
 
     pub(super) fn send(&self, bytes: &[u8]) {
-        if let Err(error) = self.send_now(bytes) {
-            metrics::discard("radius", "reply_not_sent");
-            tracing::debug!(door = "radius", source = %self.peer(), %error, "a reply could not be sent");
+        match self {
+            Self::Datagram { socket, path, .. } => socket.send(path, bytes),
+            Self::Stream(outbox) => {
+                if let Err(error) = outbox.put(bytes) {
+                    metrics::discard("radius", "reply_not_sent");
+                    tracing::debug!(door = "radius", source = %outbox.peer, %error, "a reply could not be sent");
+                }
+            }
         }
     }
 }
