@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the decisions on purpose, nine times, and demands that the domain's own tests notice each.
+"""Breaks the decisions on purpose, eleven times, and demands that the domain's own tests notice each.
 
 The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
 """
@@ -42,6 +42,12 @@ MUTANTS = [
     ("somebody else's change", "renewal.rs",
      "Ok(who) if who == renewal.who =>",
      "Ok(who) if !who.0.is_empty() =>"),
+    ("anybody is exempt", "exempt.rs",
+     "self.who == *proven && now < self.until",
+     "!proven.0.is_empty() && now < self.until"),
+    ("exempt for ever", "exempt.rs",
+     "self.who == *proven && now < self.until",
+     "self.who == *proven && now.0 > 0"),
     ("inverted fail mode", "second.rs",
      "match (heard.unreachable, self.rules.outage) {",
      "let turned = if self.rules.outage == OnOutage::Open { OnOutage::Closed } else { OnOutage::Open };\n        match (heard.unreachable, turned) {"),
