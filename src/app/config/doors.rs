@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::directory;
@@ -174,4 +175,6 @@ fn codes_alone(rules: &Rules) -> bool {
 
 /// What the login ends before the client's patience does.
 pub(super) const ANSWER_MARGIN: Duration = seconds(2);
+/// How long the very same login again may be the same login: as long as an application may take over the binds of one.
+pub(super) const JOIN_WITHIN: RangeInclusive<Duration> = seconds(0)..=seconds(60);
 const SEPARATOR_BYTES_MAX: usize = 8;

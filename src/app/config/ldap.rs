@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -19,11 +20,13 @@ use super::LdapClient;
 use super::LdapExempt;
 use super::LdapListen;
 use super::doors::Builder;
+use super::doors::JOIN_WITHIN;
 use super::doors::appended;
 use super::doors::none;
 use super::radius::Listener;
 use super::reader::Section;
 use super::reader::Value;
+use super::rooms::seconds;
 use super::tls;
 
 /// `[[ldap.listen]]`, each with its `[[ldap.client]]`.
@@ -52,6 +55,7 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
     let directories = builder.behind.directories;
     let directory = section.need("directory", "\"NAME\"").and_then(|value| value.reference("directory", directories.keys().map(String::as_str)));
     let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
+    let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(JOIN);
     let policy = builder.policy(section, &code);
     let exempt: Vec<_> = section.each("exempt").iter().map(|value| value.table(|section| exempt(builder, section, certificates.is_some()))).collect();
     let proxy_from = section.find("proxy_from").map_or(Some(Vec::new()), |value| networks(&value, "speak as a balancer for any other"));
@@ -63,6 +67,7 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
         transport,
         directory: directory?.to_owned(),
         code,
+        join,
         policy: policy?,
         verifier,
         clients: Vec::new(),
@@ -304,6 +309,8 @@ enum Way {
 }
 
 const TRANSPORTS: &[(&str, Way)] = &[("tls", Way::Tls), ("starttls", Way::StartTls), ("plain", Way::Plain)];
+/// Of LDAP applications that say nothing.
+const JOIN: Duration = seconds(10);
 const SEPARATOR: &str = ",";
 const DAY_MS: u64 = 86_400_000;
 

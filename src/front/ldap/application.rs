@@ -155,6 +155,7 @@ mod tests {
     use crate::domain::FirstAlone;
     use crate::domain::Lock;
     use crate::domain::OnOutage;
+    use crate::domain::Remember;
     use crate::front::certificate::Names;
 
     fn rules() -> Arc<Rules> {
@@ -166,6 +167,7 @@ mod tests {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
+            remember: Remember::default(),
         })
     }
 

@@ -368,7 +368,8 @@ impl Connection {
             Wish::Login { name, password, appended } => {
                 let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max);
                 let exempt = settings.callers.exempt(&self.caller);
-                let request = AuthRequest { source, exempt, ..self.login_request(asker.name, name, password, appended) };
+                let dialogue = Dialogue { join_ms: settings.join_ms, ..Dialogue::default() };
+                let request = AuthRequest { dialogue, source, exempt, ..self.login_request(asker.name, name, password, appended) };
                 let login = self.house.engine.login(request, Arc::clone(asker.rules), Arc::clone(&check) as _, settings.login_deadline);
                 self.await_verdict(id, decide(login, check, denied_at)).await
             }

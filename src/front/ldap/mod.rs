@@ -57,6 +57,8 @@ pub struct Settings {
     pub directory: Arc<dyn Directory>,
     /// How a code is handed over: appended or not at all.
     pub code: CodeEntry,
+    /// Milliseconds for which the very same bind again is the same login; 0: not at all.
+    pub join_ms: u64,
     /// Its policy.
     pub rules: Arc<Rules>,
     /// What tells its callers apart, and who of them is exempt.

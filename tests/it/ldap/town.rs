@@ -44,6 +44,7 @@ use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
+use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -228,7 +229,7 @@ impl Provider for Phone {
         self.0.note(format!("{} for {} from {source}", asking.identity.0, asking.client));
         Ok(Progress::Denied { fraud: false })
     }
-    async fn wait(&self, _asking: &Asking, _ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _ticket: &Ticket) -> Result<Progress, FactorError> {
         Ok(Progress::Denied { fraud: false })
     }
     async fn verify(&self, _asking: &Asking, _ticket: Option<&Ticket>, _code: &Secret) -> Result<Progress, FactorError> {
@@ -331,6 +332,7 @@ impl Town {
             transport: verifier.as_ref().map_or(Transport::Plain { allow_plain: true }, |verifier| transport(&authority, verifier)),
             directory: Arc::new(Corp(world.clone())),
             code: CodeEntry::Append(",".into()),
+            join_ms: 0,
             rules: rules(),
             callers: Callers { verifier, ..callers(&plan, &roll) },
             connections_max: 10_000,
@@ -443,6 +445,7 @@ fn rules() -> Arc<Rules> {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        remember: Remember::default(),
     })
 }
 
