@@ -64,6 +64,8 @@ pub struct Dialogue {
     pub approval: Approval,
     /// Milliseconds for which a question that nobody answered in time stays out for the person's next try, at most [`Dialogue::LATE_MS_MAX`]; 0: not at all.
     pub late_ms: u64,
+    /// Milliseconds for which the very same login again is the same login, at most [`Dialogue::JOIN_MS_MAX`]; 0: not at all.
+    pub join_ms: u64,
     /// Whether the first factor can change a password that has run out. The engine knows, and fills it in.
     pub change: bool,
 }
@@ -71,6 +73,8 @@ pub struct Dialogue {
 impl Dialogue {
     /// The longest time for a late approval: 5 minutes.
     pub const LATE_MS_MAX: u64 = 300_000;
+    /// The longest join window: 1 minute.
+    pub const JOIN_MS_MAX: u64 = 60_000;
 }
 
 /// How somebody is waited for who must approve on the phone.

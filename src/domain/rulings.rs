@@ -185,7 +185,7 @@ fn pending(ticket: &str) -> Event {
 fn m_11_a_number_stands_for_its_own_question_alone() {
     let shown = [Event::Progress(Ok(choose("q1", "42"))), said(""), Event::Found(Ok(enrolled()))];
     let then = |event: Event| last(strict(), Shape::Asks, asked(enrolled(), shown.iter().cloned().chain([event])));
-    assert!(matches!(then(pending("q1")), Action::Wait(_, ticket) if ticket.0 == "q1"));
+    assert!(matches!(then(pending("q1")), Action::Wait(_, ticket) if &*ticket.0 == "q1"));
     for other in [pending("q2"), Event::Progress(Ok(choose("q1", "17"))), Event::Progress(Ok(choose("q2", "42")))] {
         assert_eq!(then(other), Action::Finish(Decision::Drop(Outage::Fault)));
     }

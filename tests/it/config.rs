@@ -1,5 +1,6 @@
 //! Tests of the configuration: what an administrator is told, and that what we ship loads.
 
+mod directories;
 mod keys;
 mod radius;
 mod secrets;
@@ -252,7 +253,7 @@ fn what_is_left_out_is_as_the_commented_file_says() {
     assert_eq!(directory.bind_password, Secret::from("corp-bind-5f0c1d7e9a2b"), "without the newline at its end");
 
     let rules = &config.policies["vpn"].rules;
-    let methods: Vec<(Method, &str)> = rules.methods.iter().map(|choice| (choice.method, choice.provider.as_str())).collect();
+    let methods: Vec<(Method, &str)> = rules.methods.iter().map(|choice| (choice.method, &*choice.provider)).collect();
     assert_eq!(methods, [(Method::Push, "duo"), (Method::Oath, "tokens")]);
     assert_eq!((rules.unenrolled, rules.disabled, rules.outage), (FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed));
     assert_eq!((rules.lock.failures_max, rules.lock.wait_ms), (5, 900_000));

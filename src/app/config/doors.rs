@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,8 +106,9 @@ impl Builder<'_, '_> {
         let transport = self.transport(section, address);
         let directory = section.need("directory", "\"NAME\"").and_then(|value| realms::directories(&value, self.behind.directories));
         let code = section.find("code").and_then(|value| ldap_code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
+        let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(JOIN);
         let policy = self.policy(section, &code);
-        Some(LdapListen { name: name?, address: address?, transport: transport?, directory: directory?, code, policy: policy? })
+        Some(LdapListen { name: name?, address: address?, transport: transport?, directory: directory?, code, join, policy: policy? })
     }
 
     /// Names are unique over all doors: in log, metrics and questions to people they stand alone.
@@ -231,5 +233,9 @@ const TRANSPORTS: &[(&str, Kept)] = &[("tls", Kept::Tls), ("starttls", Kept::Sta
 
 /// What the login ends before the client's patience does.
 pub(super) const ANSWER_MARGIN: Duration = seconds(2);
+/// How long the very same login again may be the same login: as long as an application may take over the binds of one.
+pub(super) const JOIN_WITHIN: RangeInclusive<Duration> = seconds(0)..=seconds(60);
+/// Of LDAP applications that say nothing.
+const JOIN: Duration = seconds(10);
 const SEPARATOR: &str = ",";
 const SEPARATOR_BYTES_MAX: usize = 8;

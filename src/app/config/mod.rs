@@ -229,6 +229,8 @@ pub struct RadiusClient {
     pub approval: Approval,
     /// How long an approval that came too late counts for the next try, 0..5 min.
     pub late_approval: Duration,
+    /// How long the very same login again is the same login, 0..1 min.
+    pub join: Duration,
     /// Whether a challenge lists the methods of the account.
     pub menu: bool,
     /// How the octets of a password are text.
@@ -283,6 +285,8 @@ pub struct LdapListen {
     pub directory: Vec<String>,
     /// How a code is handed over: appended or not at all.
     pub code: CodeEntry,
+    /// How long the very same bind again is the same login, 0..1 min.
+    pub join: Duration,
     /// A key of [`Config::policies`].
     pub policy: String,
 }

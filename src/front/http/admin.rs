@@ -197,12 +197,14 @@ impl Turn {
     /// The store did not write.
     pub(super) async fn commit(self, operator: &Operator, what: &'static str, account: &Account, change: Change) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
-        let (whom, identity) = (account.name.clone(), account.identity.0.clone());
+        let (whom, identity) = (account.name.clone(), account.identity.clone());
         let written = tokio::spawn(async move {
             let written = self.rooms.store.commit(vec![change]).await;
+            // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
+            self.rooms.engine.forget(&identity);
             match written {
-                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, ?identity, lsn = lsn.0, "administration"),
-                Err(error) => error!(what, operator = ?name, uid, account = ?whom, ?identity, ?error, "an administrator's change was not written"),
+                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
+                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written"),
             }
             written
         });

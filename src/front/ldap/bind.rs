@@ -310,6 +310,7 @@ mod tests {
     use crate::domain::Identity;
     use crate::domain::Lock;
     use crate::domain::OnOutage;
+    use crate::domain::Remember;
     use crate::domain::Rules;
     use crate::domain::Standing;
     use crate::domain::Timestamp;
@@ -335,6 +336,7 @@ mod tests {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
+            remember: Remember::default(),
         };
         let mut flow = Flow::new(request, Arc::new(rules));
         let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];

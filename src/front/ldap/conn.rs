@@ -375,7 +375,7 @@ impl Connection {
             login,
             primary: Primary::Password(password),
             appended,
-            dialogue: Dialogue::default(),
+            dialogue: Dialogue { join_ms: settings.join_ms, ..Dialogue::default() },
             source: Some(self.peer.ip().to_canonical()),
             // No two binds are one login: each has a connection of its own that is proven or not.
             seat: [self.number.to_be_bytes(), self.binds.to_be_bytes()].concat(),

@@ -46,6 +46,8 @@ pub struct Settings {
     pub directory: Arc<dyn Directory>,
     /// How a code is handed over: appended or not at all.
     pub code: CodeEntry,
+    /// Milliseconds for which the very same bind again is the same login; 0: not at all.
+    pub join_ms: u64,
     /// Its policy.
     pub rules: Arc<Rules>,
     /// Connections at once, over all listeners of the process.

@@ -48,6 +48,8 @@ pub struct Client {
     pub approval: Approval,
     /// Milliseconds for which an approval that came too late counts for the next try; 0: none.
     pub late_ms: u64,
+    /// Milliseconds for which the very same login again is the same login; 0: not at all.
+    pub join_ms: u64,
     /// The answer to a challenge may stand in MS-CHAP2-Response, as six digits in clear (FortiGate).
     pub code_in_ms_chap2: bool,
     /// Its Calling-Station-Id is the same for all of its people, so that it tells nobody apart.

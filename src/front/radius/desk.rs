@@ -93,7 +93,7 @@ impl Desk {
     }
 
     /// One datagram: cheap questions first, so that garbage costs little.
-    fn take(&mut self, datagram: &[u8], path: Path, settings: &Settings, arrived: Instant) {
+    fn take(&mut self, datagram: &[u8], path: Path, settings: &Arc<Settings>, arrived: Instant) {
         let candidates = settings.clients.at(path.peer.ip());
         let Some(secret_holder) = candidates.first() else {
             if self.clerk.warnings.allows(arrived, String::new()) {

@@ -128,6 +128,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
             approval: if types { client.approval } else { Approval::Wait },
             // Nobody else may take a question over that stays out.
             late_ms: if asker.is_empty() { client.late_ms } else { 0 },
+            join_ms: client.join_ms,
             change: false,
         },
         source: source(request, client),

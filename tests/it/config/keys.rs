@@ -2,6 +2,9 @@
 
 use super::*;
 
+use vestibule::domain::Remember;
+use vestibule::domain::RememberBy;
+
 /// `SMALL` with a client whose first factor is an upstream of these keys.
 fn behind(upstream: &str) -> String {
     let text = with("first = { directory = \"corp\" }", "first = { upstream = \"nps\" }");
@@ -108,86 +111,35 @@ fn a_section_that_no_client_names_is_warned_of_and_so_is_a_winbind_that_has_none
     assert_eq!(etc.warned(&crop.replace("[winbind.CORP]", "")).len(), 1, "the usual values");
 }
 
-const LAB: &str = "[directory.lab]\nkind = \"ldap\"\nservers = [\"ldaps://[2001:db8::1]:636\"]\nbase = \"ou=lab,dc=lab,dc=example\"\nbind_name = \"cn=v\"\nbind_password = { file = \"secrets/branch-bind\" }\n";
-
-/// `SMALL` with a second directory of these keys, both behind its first client and its LDAP listener.
-fn both(lab: &str) -> String {
-    let text = with("first = { directory = \"corp\" }", "first = { directory = [\"corp\", \"lab\"] }");
-    text.replace("\ndirectory = \"corp\"", "\ndirectory = [\"lab\", \"corp\"]").replace("[policy.vpn]", &format!("{lab}\n[policy.vpn]"))
+#[test]
+fn m_40_nothing_is_remembered_unless_told_and_for_half_a_day_at_most() {
+    let etc = Etc::new();
+    let remember = |keys: &str| with("[[radius.listen]]", &format!("{keys}\n[[radius.listen]]")).replace("[[ldap", "source = \"Calling-Station-Id\"\n[[ldap");
+    let read = |keys: &str| etc.load(&remember(keys)).unwrap().policies["vpn"].rules.remember;
+    assert_eq!(read(""), Remember { for_ms: 0, by: RememberBy::Source });
+    assert_eq!(read("remember = \"12h\""), Remember { for_ms: 43_200_000, by: RememberBy::Source });
+    assert_eq!(read("remember = \"1s\"\nremember_by = \"client\"").by, RememberBy::Client);
+    assert_eq!(read("remember = \"1s\"\nremember_by = \"account\"").by, RememberBy::Account);
+    assert!(only(&etc.told(&remember("remember = \"721m\""))).contains("policy.vpn.remember: "));
+    assert!(only(&etc.told(&remember("remember_by = \"ip\""))).contains("policy.vpn.remember_by: "));
+    assert!(only(&etc.warned(&remember("remember_by = \"client\""))).contains("policy.vpn.remember_by: does nothing"));
 }
 
 #[test]
-fn several_directories_behind_one_door_are_read_in_their_order() {
+fn m_40_a_client_whose_people_nobody_can_place_is_warned_of_where_places_count() {
     let etc = Etc::new();
-    let config = etc.load(&both(LAB)).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    assert_eq!(config.ldap_listen[0].directory, ["lab", "corp"]);
-    assert_eq!(config.radius_clients[0].identify.as_deref(), Some(&["corp".to_owned(), "lab".to_owned()][..]));
-    assert_eq!(config.directories[1].servers[0].to_string(), "ldaps://[2001:db8::1]:636");
-    let named =
-        format!("{LAB}upn_suffixes = [\"Lab.Example\", \"science.example\"]\nlogin_attributes = [\"cn\", \"uid\"]\nidentity_attribute = \"nsUniqueId\"\n");
-    let config = etc.load(&both(&named)).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let lab = &config.directories[1];
-    assert_eq!((lab.upn_suffixes.join(" "), lab.login_attributes.as_slice()), ("lab.example science.example".to_owned(), &["cn", "uid"][..]));
-    assert_eq!(lab.identity_attribute, vestibule::directory::IdentityAttribute::NsUniqueId);
+    let remember = |keys: &str| with("[[radius.listen]]", &format!("{keys}\n[[radius.listen]]"));
+    assert!(only(&etc.warned(&remember("remember = \"1h\""))).contains("radius.client[0]: remembers nobody"));
+    assert_eq!(etc.warned(&remember("remember = \"1h\"\nremember_by = \"client\"")), [] as [&str; 0]);
+    assert!(only(&etc.warned(&with("policy = \"vpn\"\n[[ldap", "policy = \"vpn\"\njoin = \"5s\"\n[[ldap"))).contains("radius.client[0]: joins nothing"));
 }
 
 #[test]
-fn directories_that_a_name_cannot_tell_apart_are_refused_together_and_not_alone() {
+fn m_42_binds_of_one_login_join_unless_told_otherwise_and_requests_of_a_nas_do_not() {
     let etc = Etc::new();
-    let twin = LAB.replace("ou=lab,dc=lab,dc=example", "ou=lab,dc=corp,dc=example");
-    let told = etc.told(&both(&twin));
-    assert_eq!(told.len(), 2, "at each door: {told:?}");
-    assert!(told.iter().all(|told| told.contains("@corp.example") && told.contains("upn_suffixes")), "{told:?}");
-    assert_eq!(etc.told(&both(&format!("{twin}upn_suffixes = [\"lab.example\"]\n"))), [] as [&str; 0]);
-    assert_eq!(etc.told(&with("[policy.vpn]", &format!("{twin}\n[policy.vpn]"))), [] as [&str; 0], "each behind a door of its own");
-    let told = etc.told(&both(LAB).replace("[\"lab\", \"corp\"]", "[\"lab\", \"crop\"]").replace("[\"corp\", \"lab\"]", "[\"lab\", \"lab\"]"));
-    assert!(told.len() == 2 && told[0].contains("there already") && told[1].contains("did you mean `corp`?"), "{told:?}");
-}
-
-#[test]
-fn keys_of_people_that_make_no_sense_are_refused() {
-    let etc = Etc::new();
-    for (keys, wrong) in [
-        ("upn_suffixes = []", "names no suffix"),
-        ("upn_suffixes = [\"@lab.example\"]", "cannot stand behind the @"),
-        ("login_attributes = []", "names no attribute"),
-        ("login_attributes = [\"uidd\"]", "did you mean `uid`?"),
-        ("identity_attribute = \"uid\"", "unknown here"),
-    ] {
-        let told = etc.told(&both(&format!("{LAB}{keys}\n")));
-        assert!(only(&told).contains(wrong), "{keys}: {told:?}");
-    }
-    for key in ["login_attributes = [\"uid\"]", "identity_attribute = \"entryUUID\""] {
-        assert!(only(&etc.told(&with("netbios = \"CORP\"", &format!("netbios = \"CORP\"\n{key}")))).contains("in Active Directory it is"), "{key}");
-    }
-}
-
-#[test]
-fn servers_are_listed_or_found_by_dns_and_never_both() {
-    let etc = Etc::new();
-    let servers = "servers = [\"ldaps://dc1.corp.example\"]";
-    let found = |lines: &str| etc.load(&with(servers, lines)).unwrap_or_else(|problems| panic!("{problems:#?}")).directories[0].srv.clone().unwrap();
-    let usual = found("srv = \"corp.example\"");
-    assert_eq!((usual.domain.as_str(), usual.security, usual.resolver), ("corp.example", Security::Tls, None));
-    assert_eq!(found("srv = \"corp.example\"\nsrv_transport = \"ldap+starttls\"").security, Security::StartTls);
-    for (lines, wrong) in [
-        (format!("{servers}\nsrv = \"corp.example\""), "srv finds them"),
-        (format!("{servers}\nsrv_transport = \"ldaps\""), "is for srv alone"),
-        ("srv = \"_ldap._tcp corp\"".to_owned(), "is no domain"),
-        ("srv = \"10.0.0.5\"".to_owned(), "is no domain"),
-        ("srv = \"corp.example\"\nsrv_transport = \"ldap\"".to_owned(), "did you mean `ldaps`?"),
-    ] {
-        let told = etc.told(&with(servers, &lines));
-        assert!(only(&told).contains(wrong), "{lines}: {told:?}");
-    }
-}
-
-#[test]
-fn a_global_catalog_is_warned_of_and_taken() {
-    let etc = Etc::new();
-    for (server, warned) in [("ldaps://dc1.corp.example:3269", 1), ("ldap+starttls://[2001:db8::1]:3268", 1), ("ldaps://[2001:db8::1]:636", 0)] {
-        let told = etc.warned(&with("ldaps://dc1.corp.example", server));
-        assert_eq!(told.len(), warned, "{server}: {told:?}");
-        assert!(told.iter().all(|told| told.contains("Global Catalog")), "{told:?}");
-    }
+    let config = etc.load(SMALL).unwrap();
+    assert_eq!((config.ldap_listen[0].join, config.radius_clients[0].join), (Duration::from_secs(10), Duration::ZERO));
+    let with_join = |join: &str| with("[[ldap.listen]]", &format!("[[ldap.listen]]\njoin = \"{join}\""));
+    assert_eq!(etc.load(&with_join("0s")).unwrap().ldap_listen[0].join, Duration::ZERO);
+    assert!(only(&etc.told(&with_join("61s"))).contains("ldap.listen[0].join: "));
 }
