@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
+use super::config::LdapClient;
+use super::config::LdapExempt;
 use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
@@ -204,7 +206,7 @@ impl Rooms {
     }
 
     /// What one LDAP listener needs.
-    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize) -> Result<ldap::Settings, RoomError> {
+    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize, roll: &ldap::Roll) -> Result<ldap::Settings, RoomError> {
         Ok(ldap::Settings {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
@@ -212,6 +214,7 @@ impl Rooms {
             code: listen.code.clone(),
             join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
+            callers: callers(config, listen, roll)?,
             connections_max,
             pdu_bytes_max: config.limits.ldap_pdu_bytes_max,
             reject_delay: config.limits.reject_delay,
@@ -228,6 +231,35 @@ impl Rooms {
         let members = names.iter().map(member).collect::<Result<_, _>>()?;
         realms::gather(members).ok_or_else(|| RoomError::Missing("directory".to_owned()))
     }
+}
+
+/// What tells the callers of a listener apart; the accounts that it names stand in `roll`.
+fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ldap::Callers, RoomError> {
+    let directory = listen.directory.join(", ");
+    let named = |dn: &str| roll.entry(&listen.name, &directory, dn);
+    let application = |client: &LdapClient| {
+        Ok(ldap::Application {
+            name: client.name.clone(),
+            networks: client.networks.clone(),
+            certificate: client.certificate.clone(),
+            service: client.service.as_deref().map(named),
+            code: client.code.clone(),
+            rules: Arc::clone(&policy(config, &client.policy)?.rules),
+        })
+    };
+    let exemption = |exempt: &LdapExempt| ldap::Exemption {
+        named: named(&exempt.dn),
+        from: exempt.from.clone(),
+        certificate: exempt.certificate.clone(),
+        until: exempt.until,
+    };
+    Ok(ldap::Callers {
+        applications: listen.clients.iter().map(application).collect::<Result<_, RoomError>>()?,
+        exemptions: listen.exempt.iter().map(exemption).collect(),
+        verifier: listen.verifier.clone(),
+        proxy_from: listen.proxy_from.clone(),
+        trust_session_tracking: listen.trust_session_tracking.clone(),
+    })
 }
 
 /// Who checks the first factor, for people.

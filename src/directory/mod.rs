@@ -58,6 +58,12 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
     Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
 }
 
+/// Whether this is written as a distinguished name that [`Directory::resolve`] reads as one.
+#[must_use]
+pub fn is_dn(text: &str) -> bool {
+    dn::Dn::parse(text).is_some()
+}
+
 /// Why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -65,6 +65,8 @@ pub enum Grant {
     Bypass,
     /// The account is disabled and the policy lets such people in by the first factor alone.
     Disabled,
+    /// The account is exempt from the second factor where the login came from.
+    Exempt,
     /// The second factor passed.
     Factor,
     /// No provider could be reached and the policy is open in an outage.
@@ -88,6 +90,7 @@ impl Grant {
         match self {
             Self::Bypass => "bypass",
             Self::Disabled => "disabled",
+            Self::Exempt => "exempt",
             Self::Factor => "factor",
             Self::FailOpen => "fail_open",
             Self::Joined => "joined",

@@ -352,6 +352,9 @@ impl Flow {
         if standing.account.as_ref().is_some_and(|account| !account.enabled) {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
+        if self.request.exempt.iter().any(|exempt| exempt.holds(now, &first.0)) {
+            return accept(Grant::Exempt, first, owes && standing.account.is_none(), Vec::new());
+        }
         if self.request.source.is_some_and(|source| self.rules.trusted.iter().any(|network| network.contains(source))) {
             // A password alone forgives no wrong codes: whoever stole it could guess on for ever, a trusted login in between (M-05).
             return accept(Grant::TrustedNetwork, first, owes && standing.account.is_none(), Vec::new());

@@ -268,6 +268,10 @@ fn allows(scene: &Scene, story: &Story, why: Grant) -> bool {
             asked == 0 && standing.bypass.as_ref().is_some_and(|bypass| NOW < bypass.until) && on_disk(story, &Change::SpendBypass { who, at: NOW })
         }
         Grant::Disabled => asked == 0 && scene.rules.disabled == FirstAlone::Accept && account.is_some_and(|account| !account.enabled),
+        Grant::Exempt => {
+            let whose = scene.request.exempt.iter().find(|exempt| proven(story).as_ref() == Some(&exempt.who));
+            asked == 0 && whose.is_some_and(|exempt| NOW < exempt.until) && (enabled || account.is_none())
+        }
         Grant::Factor => enabled && (factor_passed(story) || (asked == 0 && leave(story) == proven(story))),
         Grant::FailOpen => enabled && scene.rules.outage == OnOutage::Open && all_away(scene, story),
         Grant::Joined => enabled && asked == 0 && scene.request.dialogue.join_ms > 0 && recognized(story, Memory::Joined),

@@ -22,6 +22,7 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
@@ -71,6 +72,8 @@ pub(super) enum Shape {
     Changes,
     /// The client can ask and does not wait.
     Enter,
+    /// alice is exempt, mallory no more; nobody can be asked.
+    Exempt,
     /// MS-CHAPv2; nobody can be asked.
     Hashed,
     /// With a code behind the password, by a client with a join window; nobody can be asked.
@@ -147,6 +150,11 @@ pub(super) fn owing() -> Standing {
 pub(super) fn bypassed(until: Timestamp) -> Standing {
     let bypass = Bypass { until, reason: "lost phone".into(), granted_by: "root".into(), granted_at: Timestamp(0) };
     Standing { bypass: Some(bypass), ..enrolled() }
+}
+
+/// What holds for alice, and has ended for mallory.
+fn exempted() -> Vec<Exempt> {
+    vec![Exempt { who: alice(), until: Timestamp(NOW.0 + 1) }, Exempt { who: mallory(), until: NOW }]
 }
 
 pub(super) fn burnt() -> Change {
@@ -306,6 +314,7 @@ pub(super) fn request(shape: Shape) -> AuthRequest {
             change: matches!(shape, Shape::Renews),
         },
         source: matches!(shape, Shape::Trusted).then(|| "10.20.3.4".parse().unwrap()),
+        exempt: if matches!(shape, Shape::Exempt) { exempted() } else { Vec::new() },
         seat: Vec::new(),
         asker: Vec::new(),
     }
@@ -381,12 +390,13 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
         let open = scene.rules.outage == OnOutage::Open && scene.request.appended.is_none();
         grants.extend(open.then_some(Grant::FailOpen.as_str()));
     }
+    grants.extend((!scene.request.exempt.is_empty()).then_some(Grant::Exempt.as_str()));
     grants.extend((scene.rules.disabled == FirstAlone::Accept).then_some(Grant::Disabled.as_str()));
     grants
 }
 
 /// Every order of events from nothing, seven deep. Says how many plays there were.
-fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
+fn play_all<const N: usize>(failures_max: u32, shapes: [Shape; N]) -> usize {
     let alphabet = alphabet();
     assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='H').chain('a'..='~').collect());
     let mut plays = 0;
@@ -407,7 +417,7 @@ fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
 
 #[test]
 fn no_order_of_events_lets_anybody_in_who_may_not_with_a_lock() {
-    let plays = play_all(3, [Shape::Asks, Shape::Trusted]);
+    let plays = play_all(3, [Shape::Asks, Shape::Trusted, Shape::Exempt]);
     assert!(plays > 200_000, "only {plays} plays");
 }
 

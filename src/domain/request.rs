@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::exempt::Exempt;
 use super::rules::Method;
 use super::secret::Secret;
 
@@ -23,6 +24,8 @@ pub struct AuthRequest {
     pub dialogue: Dialogue,
     /// Where the person is, as far as the client is trusted to tell.
     pub source: Option<IpAddr>,
+    /// Who needs no second factor where this came from; of everybody else it says nothing.
+    pub exempt: Vec<Exempt>,
     /// What else must be the same when this login is repeated or answered: the door's own bytes, never looked into.
     pub seat: Vec<u8>,
     /// What else must be the same when this login is repeated, and may be another when it is answered: who asks, where the seat does not tell.

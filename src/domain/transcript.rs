@@ -22,6 +22,7 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Asking;
 use super::flow::Event;
@@ -136,6 +137,7 @@ fn scene_request(words: &[&str]) -> AuthRequest {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     };
@@ -153,6 +155,8 @@ fn scene_request(words: &[&str]) -> AuthRequest {
             ("renews", "") => request.dialogue.change = true,
             ("mschap", "") => request.primary = Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
             ("mschap_change", "") => request.primary = Primary::MsChap2Change { key: Vec::new(), change: Secret::from("new") },
+            ("exempt", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: Timestamp(NOW.0.saturating_add(1)) }),
+            ("exempt_over", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: NOW }),
             ("from", address) => request.source = Some(address.parse().unwrap()),
             other => panic!("no part of a request: {other:?}"),
         }

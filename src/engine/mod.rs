@@ -44,6 +44,7 @@ use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 use crate::metrics::Counts;
 use crate::ports::Aside;
 use crate::ports::Clock;
@@ -249,6 +250,12 @@ impl Engine {
             Some(car) => self.set_out(seat, Journey::resumed(Arc::clone(self), car, within), Event::Answer(answer.said)),
             None => seat.say(self.not_open(&answer)),
         })
+    }
+
+    /// Now, by the clock of all logins.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Logins running now.

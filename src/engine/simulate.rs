@@ -551,6 +551,7 @@ fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
     match why {
         Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
         Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
+        Grant::Exempt => "the account is exempt where this came from: it needs the first factor alone".to_owned(),
         Grant::Factor => "both factors passed".to_owned(),
         Grant::Joined => "the very same login was let in a moment ago".to_owned(),
         Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),

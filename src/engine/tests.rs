@@ -223,6 +223,7 @@ fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {
         appended: None,
         dialogue: Dialogue { prompt: Some("Code:".into()), ..Dialogue::default() },
         source: None,
+        exempt: Vec::new(),
         seat: vec![seat],
         asker: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 mod directories;
 mod keys;
+mod ldap;
 mod radius;
 mod secrets;
 
@@ -39,10 +40,12 @@ impl Etc {
         fs::create_dir(folder.path().join("secrets")).unwrap();
         let etc = Self { folder };
         let made = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
-        for certificate in ["tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
+        for certificate in ["apps-ca.pem", "tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
             fs::write(etc.path(certificate), made.cert.pem()).unwrap();
         }
-        fs::write(etc.path("radsec-crl.pem"), secrets::revocations().pem().unwrap()).unwrap();
+        for list in ["apps-crl.pem", "radsec-crl.pem"] {
+            fs::write(etc.path(list), secrets::revocations().pem().unwrap()).unwrap();
+        }
         etc.secret("tls-key", &made.signing_key.serialize_pem());
         etc.secret("master-key", &format!("{}\n", "0123456789abcdef".repeat(4)));
         let clients = [

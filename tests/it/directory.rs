@@ -252,6 +252,7 @@ async fn a_door_that_hands_us_a_password_asks_the_directory_once() {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     };

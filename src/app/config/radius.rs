@@ -179,17 +179,11 @@ pub(super) fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
 
 fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let authorities = section.need("client_ca_file", "\"/etc/vestibule/radsec-ca.pem\"");
-    let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
-    let crl_file = section.find("client_crl_file");
-    let revoked = crl_file.as_ref().map(|value| tls::revocations(value, &sources.path(value)?));
+    let trust = tls::trust(section, sources, authorities.as_ref());
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
     let (identity, cert_file, path, key) = tls::identity(section, sources)?;
-    let revocations = match revoked {
-        Some(lists) => Some(lists?).zip(crl_file),
-        None => None,
-    };
-    let tls = tls::mutual(identity, tls::Trust { roots: roots?, revocations }, &cert_file, &path, &key)?;
+    let tls = tls::mutual(identity, trust?, &cert_file, &path, &key)?;
     Some(TlsSettings { tls, packet_bytes_max, connections_max, client_connections_max: CLIENT_CONNECTIONS_MAX.min(connections_max) })
 }
 

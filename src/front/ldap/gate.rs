@@ -164,6 +164,7 @@ mod tests {
         let others = [
             Grant::Bypass,
             Grant::Disabled,
+            Grant::Exempt,
             Grant::FailOpen,
             Grant::Joined,
             Grant::ProviderBypass,

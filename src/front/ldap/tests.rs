@@ -222,6 +222,7 @@ impl Caller {
             code: CodeEntry::None,
             join_ms: 0,
             rules: Arc::new(rules),
+            callers: Callers::default(),
             connections_max: 1,
             pdu_bytes_max: 1_000_000,
             reject_delay,
@@ -232,7 +233,7 @@ impl Caller {
         let (stop, closing) = watch::channel(false);
         let (near, far) = tokio::io::duplex(4_096);
         let house = House { settings, engine, closing };
-        tokio::spawn(Connection::new(house, Side::new(Box::new(far)), peer.parse().unwrap(), 1, false).serve());
+        tokio::spawn(Connection::new(house, Side::new(Box::new(far)), super::Caller::direct(peer.parse().unwrap()), 1, false).serve());
         Self { stream: near, buffer: Vec::new(), _kept: (kept, stop) }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::answer::Addition;
 use super::census::Card;
-use super::tls::Names;
 use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::front::certificate::Names;
 use crate::ports::AccountingRelay;
 use crate::ports::PrimaryCheck;
 use crate::wire::radius::Integrity;

@@ -132,6 +132,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
             change: false,
         },
         source: source(request, client),
+        exempt: Vec::new(),
         seat,
         asker,
     })))

@@ -46,6 +46,7 @@ async fn login(world: &World) -> Grant {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     };

@@ -113,6 +113,7 @@ impl World {
             metrics,
             engine: Arc::clone(&engine),
             radius: Arc::clone(&radius),
+            ldap: Vec::new(),
         };
         let (rooms, watched) = watch::channel(Arc::new(rooms));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();

@@ -43,6 +43,7 @@ use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
+use vestibule::front::ldap::Callers;
 use vestibule::front::ldap::Door;
 use vestibule::front::ldap::Settings;
 use vestibule::front::ldap::Transport;
@@ -458,6 +459,7 @@ impl Rig {
             code: CodeEntry::Append(",".into()),
             join_ms: plan.join_ms,
             rules: Arc::new(rules),
+            callers: Callers::default(),
             connections_max: plan.connections_max,
             pdu_bytes_max: 1_000_000,
             reject_delay: plan.reject_delay,
