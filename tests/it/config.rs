@@ -1,5 +1,6 @@
 //! Tests of the configuration: what an administrator is told, and that what we ship loads.
 
+mod directories;
 mod keys;
 mod ldap;
 mod radius;
