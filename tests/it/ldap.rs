@@ -1,5 +1,6 @@
 //! The LDAP door against its rules, by their ids, with a directory, a phone and a store that do as they are told.
 
+mod attacks;
 mod bind;
 mod client;
 mod rig;

@@ -1,8 +1,11 @@
 //! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (RFC 4511).
 
+mod behind;
 mod bind;
 mod conn;
 mod gate;
+mod places;
+mod relay;
 mod root;
 mod side;
 mod upstream;
@@ -11,7 +14,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use tokio_rustls::server::TlsStream;
 
 use self::conn::Connection;
 use self::conn::House;
+use self::places::PLACES;
 use self::side::Side;
 use crate::domain::CodeEntry;
 use crate::domain::Rules;
@@ -84,8 +87,6 @@ pub struct Door {
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait when the machine cannot give us a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// Connections of all listeners of this process.
-static OPEN: Places = Places(AtomicUsize::new(0));
 /// Connections there have been.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -134,19 +135,20 @@ async fn listen(listener: TcpListener, mut house: House) {
         };
         let settings = Arc::clone(&house.settings.borrow_and_update());
         match accepted {
-            Ok((stream, peer)) => match OPEN.take(settings.connections_max) {
-                Some(place) => {
-                    full = full && !OPEN.is_eased(settings.connections_max);
+            Ok((stream, peer)) => match PLACES.connection(peer.ip(), settings.connections_max) {
+                Ok(place) => {
+                    full = full && !PLACES.is_eased(settings.connections_max);
                     let house = house.clone();
                     connections.spawn(async move {
                         welcome(stream, peer, house).await;
                         drop(place);
                     });
                 }
-                None => {
-                    metrics::discard("ldap", "connections_max");
+                Err(none) => {
+                    metrics::discard("ldap", none.as_str());
                     if !std::mem::replace(&mut full, true) {
-                        tracing::warn!(client = settings.name, %peer, "all places for connections are taken: raise limits.ldap_connections_max or look for a flood");
+                        let why = none.as_str();
+                        tracing::warn!(client = settings.name, %peer, why, "all places for connections are taken, or all but a few by one source: raise limits.ldap_connections_max or look for a flood");
                     }
                 }
             },
@@ -164,13 +166,17 @@ async fn listen(listener: TcpListener, mut house: House) {
 async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
     // Answers are small; none waits for the next. Where that cannot be set they are slower, not wrong.
     let _ = stream.set_nodelay(true);
-    let transport = house.settings.borrow_and_update().transport.clone();
-    let (stream, secure): (Box<dyn Stream>, bool) = match transport {
+    let settings = Arc::clone(&house.settings.borrow_and_update());
+    let (stream, secure): (Box<dyn Stream>, bool) = match &settings.transport {
         Transport::Plain { .. } | Transport::StartTls(_) => (Box::new(stream), false),
         Transport::Tls(config) => {
+            let Ok(_shaking) = PLACES.handshake(peer.ip(), settings.connections_max) else {
+                metrics::discard("ldap", "handshakes_max");
+                return;
+            };
             let mut closing = house.closing.clone();
             let shaken = tokio::select! {
-                shaken = shake(config, stream) => shaken,
+                shaken = shake(Arc::clone(config), stream) => shaken,
                 _ = closing.wait_for(|closing| *closing) => return,
             };
             match shaken {
@@ -190,36 +196,6 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
 /// Brings TLS up.
 async fn shake<S: Stream>(config: Arc<rustls::ServerConfig>, stream: S) -> io::Result<TlsStream<S>> {
     timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)).await?
-}
-
-/// Connections that are open now.
-#[derive(Debug)]
-struct Places(AtomicUsize);
-
-/// One of them; given back when dropped.
-#[derive(Debug)]
-struct Place(&'static Places);
-
-impl Places {
-    fn take(&'static self, connections_max: usize) -> Option<Place> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < connections_max).then(|| open.saturating_add(1)));
-        // Made where one was taken alone: a place that is dropped gives one back.
-        match taken {
-            Ok(_) => Some(Place(self)),
-            Err(_) => None,
-        }
-    }
-
-    /// Whether a tenth of all places is free: what was full before is not full any more, and may be told of again.
-    fn is_eased(&self, connections_max: usize) -> bool {
-        self.0.load(Ordering::Relaxed) <= connections_max.saturating_sub(connections_max.div_ceil(10))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
