@@ -3,6 +3,7 @@
 mod keys;
 mod radius;
 mod secrets;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;
