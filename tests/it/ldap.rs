@@ -3,6 +3,7 @@
 mod attacks;
 mod bind;
 mod client;
+mod places;
 mod rig;
 mod session;
 mod stream;

@@ -51,7 +51,7 @@ pub struct Settings {
     pub code: CodeEntry,
     /// Its policy.
     pub rules: Arc<Rules>,
-    /// Connections at once, over all listeners of the process.
+    /// Connections at once, over all listeners of the process; one source leaves a twentieth of them to others, and a quarter may be shaking hands.
     pub connections_max: usize,
     /// Bytes of one PDU once bound; before that 256 KiB at most.
     pub pdu_bytes_max: usize,
