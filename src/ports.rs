@@ -86,6 +86,16 @@ pub struct Aside {
     pub refused_there: bool,
 }
 
+impl Aside {
+    /// Whether nothing was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { attributes, refusal, change_key, groups, entry, conversation, refused_there } = self;
+        let silent = attributes.is_empty() && refusal.is_empty() && change_key.is_empty() && groups.is_empty();
+        silent && entry.is_none() && conversation.is_none() && !refused_there
+    }
+}
+
 /// A server behind us waits for the answer to a question of its own.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -198,7 +208,7 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// # Errors
     /// Why nobody can tell, or that it ended without an answer.
-    async fn wait(&self, asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError>;
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError>;
 
     /// Checks a code.
     ///

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
+use super::config::LdapClient;
+use super::config::LdapExempt;
 use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
@@ -131,7 +133,9 @@ impl Rooms {
             menu: client.menu,
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
+            join_ms: u64::try_from(client.join.as_millis()).unwrap_or(0),
             code_in_ms_chap2: client.code_in_ms_chap2,
+            one_station: client.one_station,
             charset: client.charset,
             patience: client.patience,
             source: client.source,
@@ -193,13 +197,15 @@ impl Rooms {
     }
 
     /// What one LDAP listener needs.
-    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize) -> Result<ldap::Settings, RoomError> {
+    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize, roll: &ldap::Roll) -> Result<ldap::Settings, RoomError> {
         Ok(ldap::Settings {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
             directory: self.directory(&listen.directory)?,
             code: listen.code.clone(),
+            join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
+            callers: callers(config, listen, roll)?,
             connections_max,
             pdu_bytes_max: config.limits.ldap_pdu_bytes_max,
             reject_delay: config.limits.reject_delay,
@@ -210,6 +216,34 @@ impl Rooms {
     fn directory(&self, name: &str) -> Result<Arc<dyn Directory>, RoomError> {
         self.directories.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("directory.{name}")))
     }
+}
+
+/// What tells the callers of a listener apart; the accounts that it names stand in `roll`.
+fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ldap::Callers, RoomError> {
+    let named = |dn: &str| roll.entry(&listen.name, &listen.directory, dn);
+    let application = |client: &LdapClient| {
+        Ok(ldap::Application {
+            name: client.name.clone(),
+            networks: client.networks.clone(),
+            certificate: client.certificate.clone(),
+            service: client.service.as_deref().map(named),
+            code: client.code.clone(),
+            rules: Arc::clone(&policy(config, &client.policy)?.rules),
+        })
+    };
+    let exemption = |exempt: &LdapExempt| ldap::Exemption {
+        named: named(&exempt.dn),
+        from: exempt.from.clone(),
+        certificate: exempt.certificate.clone(),
+        until: exempt.until,
+    };
+    Ok(ldap::Callers {
+        applications: listen.clients.iter().map(application).collect::<Result<_, RoomError>>()?,
+        exemptions: listen.exempt.iter().map(exemption).collect(),
+        verifier: listen.verifier.clone(),
+        proxy_from: listen.proxy_from.clone(),
+        trust_session_tracking: listen.trust_session_tracking.clone(),
+    })
 }
 
 /// Who checks the first factor, for people.

@@ -70,7 +70,7 @@ pub(super) struct Rehearsal {
     /// The name as the person types it
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// Read the password from standard input and have it checked once, uncounted here; without it the first factor is taken as passed
+    /// Read the password from standard input and have it checked once: a wrong one counts against the person; without it the first factor is taken as passed
     #[arg(long)]
     password_stdin: bool,
     /// The code that the person would type

@@ -1,7 +1,7 @@
 //! Connections on which people's passwords are tried: each carries one login at a time and is bound again by the next.
 //!
-//! What may be handed on: a connection whose bind and proof were answered, or whose bind was refused with invalidCredentials, and that has been silent since. All others
-//! are closed: after a silence, a broken answer, a login that was given up half-way, nobody knows what the next bytes on it mean.
+//! What may be handed on: a connection whose bind and proof were answered, and that has been silent since. All others are closed: after a refusal some servers keep it bound as
+//! whoever came before (L-080); after a silence, a broken answer, a login that was given up half-way, nobody knows what the next bytes on it mean.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -57,7 +57,6 @@ struct Idle {
     watched: Arc<Watched>,
     opened_at: Instant,
     idle_since: Instant,
-    usable_from: Instant,
 }
 
 impl Binds {
@@ -92,12 +91,28 @@ impl Binds {
 
     /// Takes back a connection whose bind was proved, for the next login.
     pub(super) fn keep(&self, lent: Lent<'_>) {
-        self.put(lent, Duration::ZERO);
-    }
-
-    /// Takes back a connection whose bind was refused. It rests for a while: some servers close after a refusal, and a bind that meets the close is lost.
-    pub(super) fn keep_refused(&self, lent: Lent<'_>) {
-        self.put(lent, REST);
+        let Lent { mut line, watched, opened_at, .. } = lent;
+        if !line.is_quiet() {
+            return;
+        }
+        let now = Instant::now();
+        let mut shelf = shelf(&self.shelf);
+        if shelf.idle.len() >= BINDS_MAX {
+            return;
+        }
+        shelf.idle.push(Idle { line, watched: Arc::clone(watched), opened_at, idle_since: now });
+        if !std::mem::replace(&mut shelf.is_swept, true) {
+            let shelf = Arc::downgrade(&self.shelf);
+            tokio::spawn(async move {
+                loop {
+                    sleep(SWEEP).await;
+                    let Some(shelf) = shelf.upgrade() else { return };
+                    if sweep(&shelf) {
+                        return;
+                    }
+                }
+            });
+        }
     }
 
     /// Closes what waits for this server.
@@ -113,37 +128,12 @@ impl Binds {
         loop {
             let mut idle = {
                 let mut shelf = shelf(&self.shelf);
-                let at = shelf.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.watched, watched) && idle.usable_from <= now)?;
+                let at = shelf.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.watched, watched))?;
                 shelf.idle.remove(at)
             };
             if idle.is_fresh(now) && idle.line.is_quiet() {
                 return Some(Lent { line: idle.line, watched, is_used: true, opened_at: idle.opened_at });
             }
-        }
-    }
-
-    fn put(&self, lent: Lent<'_>, rest: Duration) {
-        let Lent { mut line, watched, opened_at, .. } = lent;
-        if !line.is_quiet() {
-            return;
-        }
-        let now = Instant::now();
-        let mut shelf = shelf(&self.shelf);
-        if shelf.idle.len() >= BINDS_MAX {
-            return;
-        }
-        shelf.idle.push(Idle { line, watched: Arc::clone(watched), opened_at, idle_since: now, usable_from: now + rest });
-        if !std::mem::replace(&mut shelf.is_swept, true) {
-            let shelf = Arc::downgrade(&self.shelf);
-            tokio::spawn(async move {
-                loop {
-                    sleep(SWEEP).await;
-                    let Some(shelf) = shelf.upgrade() else { return };
-                    if sweep(&shelf) {
-                        return;
-                    }
-                }
-            });
         }
     }
 }
@@ -180,7 +170,6 @@ fn shelf(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 const BINDS_MAX: usize = 256;
 /// How long a connection waits for the next login; Active Directory would close it after 15 minutes.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-const REST: Duration = Duration::from_secs(1);
 /// How long more of them than allowed may wait: logins come in bursts, and a connection that is closed between two of them was opened for nothing.
 const SWEEP: Duration = Duration::from_secs(2);
 
@@ -241,13 +230,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_is_for_its_own_server_and_rests_after_a_refusal() {
+    async fn a_connection_is_for_its_own_server() {
         let binds = binds(4);
         let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
-        let (refused, _server) = lent(first);
-        binds.keep_refused(refused);
-        assert!(binds.take(first).is_none() && binds.take(second).is_none());
-        sleep(REST).await;
+        let (proved, _server) = lent(first);
+        binds.keep(proved);
         assert!(binds.take(second).is_none());
         assert!(binds.take(first).is_some_and(|lent| lent.is_used));
         assert!(binds.take(first).is_none());

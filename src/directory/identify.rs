@@ -63,7 +63,7 @@ fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryErr
 }
 
 /// Whether a name can be spelled in one way alone: no domain or realm about it, no sign that a directory takes for another one.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty() && !name.ends_with('.') && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-' ".contains(sign))
 }
 
@@ -148,9 +148,20 @@ mod tests {
         for plain in ["bob", "bob.brown", "o'neil", "Bob Brown", "svc_mfa-1"] {
             assert!(is_plain(plain), "{plain}");
         }
-        for spelling in
-            ["", r"CORP\alice", r"corp.example\alice", "alice@corp.example", "alice@CORP", "corp.example/alice", "CN=alice", "alic\u{e9}", "alice.", "alice$"]
-        {
+        for spelling in [
+            "",
+            r"CORP\alice",
+            r"corp.example\alice",
+            "alice@corp.example",
+            "alice@CORP",
+            "corp.example/alice",
+            "CN=alice",
+            "alic\u{e9}",
+            "alice.",
+            "alice$",
+            "alice%corp",
+            "alice\u{ff20}corp",
+        ] {
             assert!(!is_plain(spelling), "{spelling}");
         }
     }

@@ -37,6 +37,7 @@ use super::binds::Binds;
 use super::binds::Lent;
 use super::dn::Dn;
 use super::groups::Groups;
+use super::identify::is_plain;
 use super::line::Line;
 use super::password;
 use super::pool::Pool;
@@ -90,11 +91,14 @@ impl LdapDirectory {
         }
     }
 
-    /// What it means that nobody was found. A realm or domain that is not ours others may strip off, and then the name is somebody's.
+    /// What it means that nobody was found. A realm or domain that is not ours others may strip off, and a sign that is not plain they may fold or cut at: then
+    /// the name is somebody's.
     fn nobody(&self, login: &str) -> PrimaryError {
         match self.read(login) {
-            Some(Name::Bare(short)) if !short.contains(['\\', '/']) => NOBODY,
-            Some(Name::Principal { domain, .. }) if self.kind == Kind::Ad && domain.to_lowercase() == self.base.dns_domain() => NOBODY,
+            Some(Name::Bare(short)) if is_plain(short) => NOBODY,
+            Some(Name::Principal { front, domain, .. }) if self.kind == Kind::Ad && is_plain(front) && domain.to_lowercase() == self.base.dns_domain() => {
+                NOBODY
+            }
             _ => UNCLEAR,
         }
     }
@@ -172,7 +176,7 @@ impl LdapDirectory {
         match answer.code {
             0 => {}
             code if AWAY.contains(&code) => return Err(Broken::Away(code)),
-            code => return Ok(Proven::Refused { why: self.refusal(code, &answer.text), code }),
+            code => return Ok(Proven::Refused(self.refusal(code, &answer.text))),
         }
         let (base, attribute) = match self.proof() {
             Proof::OwnEntry(attribute) => (entry.dn.as_str(), attribute),
@@ -219,7 +223,7 @@ impl LdapDirectory {
         let changing = async {
             match self.prove(&mut line, entry, old).await? {
                 Proven::Same => {}
-                Proven::Refused { why, .. } => return Ok(Err(outage(why))),
+                Proven::Refused(why) => return Ok(Err(outage(why))),
                 Proven::Other | Proven::Untold(_) => return Ok(Err(PasswordError::Outage(Outage::Fault))),
             }
             let session = Session::over(line, watched.label.clone()).await?;
@@ -239,11 +243,7 @@ impl LdapDirectory {
 enum Proven {
     /// The directory took us for somebody else.
     Other,
-    /// With this result code.
-    Refused {
-        why: PrimaryError,
-        code: u32,
-    },
+    Refused(PrimaryError),
     Same,
     /// The directory would not tell for whom it took us: the code of its answer.
     Untold(u32),
@@ -294,10 +294,8 @@ impl Directory for LdapDirectory {
                 self.binds.keep(lent);
                 Ok(entry.identity.clone())
             }
-            Proven::Refused { why, code } => {
-                if code == INVALID_CREDENTIALS {
-                    self.binds.keep_refused(lent);
-                }
+            Proven::Refused(why) => {
+                // Closed with `lent`: on some servers it is still bound as whoever came before (L-080).
                 Err(match why {
                     PrimaryError::Refused { why, .. } => refused(why),
                     outage @ PrimaryError::Outage(_) => outage,
@@ -388,4 +386,3 @@ const NOBODY: PrimaryError = PrimaryError::Refused { who: None, why: Refused::Un
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_DN_SYNTAX: u32 = 34;
-const INVALID_CREDENTIALS: u32 = 49;

@@ -43,8 +43,8 @@ use crate::ports::PrimaryCheck;
 use crate::wire::ldap::sid_bytes;
 
 use self::place::Place;
-use self::place::Wrong;
 
+pub use self::place::PlaceError;
 pub use self::stream::TlsError;
 
 /// Makes a directory ready to be asked. Reads the CA file; the network is not touched.
@@ -53,6 +53,12 @@ pub use self::stream::TlsError;
 /// What is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
     Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
+}
+
+/// Whether this is written as a distinguished name that [`Directory::resolve`] reads as one.
+#[must_use]
+pub fn is_dn(text: &str) -> bool {
+    dn::Dn::parse(text).is_some()
 }
 
 /// Why a directory cannot be opened.
@@ -200,24 +206,12 @@ pub enum ServerError {
     /// Passwords would go over a network unencrypted.
     #[error("ldap:// is clear text and for loopback addresses alone: write ldaps:// or ldap+starttls://")]
     ClearText,
-    /// No name or address, or one that no certificate could be for.
-    #[error("the host is no DNS name and no address (IPv6 goes in brackets)")]
-    Host,
-    /// Not 1 to 65535, or something else behind the host.
-    #[error("only a port from 1 to 65535 may follow the host, as in ldaps://dc1.corp.example:636")]
-    Port,
+    /// No host with a port.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// None of ours.
     #[error("begin with ldaps:// or ldap+starttls://, as in ldaps://dc1.corp.example")]
     Scheme,
-}
-
-impl From<Wrong> for ServerError {
-    fn from(wrong: Wrong) -> Self {
-        match wrong {
-            Wrong::Host => Self::Host,
-            Wrong::Port => Self::Port,
-        }
-    }
 }
 
 /// How a connection to a directory server is kept from others.
@@ -239,9 +233,8 @@ mod tests {
     fn a_server_is_read_from_its_url() {
         for (text, host, port, security, shown) in [
             ("ldaps://dc1.corp.example", "dc1.corp.example", 636, Security::Tls, "ldaps://dc1.corp.example:636"),
-            ("LDAPS://dc1:3269", "dc1", 3269, Security::Tls, "ldaps://dc1:3269"),
+            ("LDAPS://[2001:db8::5]:3269", "2001:db8::5", 3269, Security::Tls, "ldaps://[2001:db8::5]:3269"),
             ("ldap+starttls://10.0.0.5", "10.0.0.5", 389, Security::StartTls, "ldap+starttls://10.0.0.5:389"),
-            ("ldaps://[2001:db8::5]:1636", "2001:db8::5", 1636, Security::Tls, "ldaps://[2001:db8::5]:1636"),
             ("ldap://127.0.0.1:10389", "127.0.0.1", 10389, Security::Plain, "ldap://127.0.0.1:10389"),
             ("ldap://[::1]", "::1", 389, Security::Plain, "ldap://[::1]:389"),
             ("ldap://localhost", "localhost", 389, Security::Plain, "ldap://localhost:389"),
@@ -266,19 +259,8 @@ mod tests {
             ("dc1.corp.example", ServerError::Scheme),
             ("https://dc1.corp.example", ServerError::Scheme),
             ("ldapi://%2frun%2fldapi", ServerError::Scheme),
-            ("ldaps://", ServerError::Host),
-            ("ldaps://:636", ServerError::Host),
-            ("ldaps://user@dc1", ServerError::Host),
-            ("ldaps://dc 1", ServerError::Host),
-            ("ldaps://[dc1]:636", ServerError::Host),
-            ("ldaps://[::1", ServerError::Host),
-            ("ldaps://dc1/DC=corp", ServerError::Host),
-            ("ldaps://2001:db8::5", ServerError::Port),
-            ("ldaps://dc1:0", ServerError::Port),
-            ("ldaps://dc1:", ServerError::Port),
-            ("ldaps://dc1:65536", ServerError::Port),
-            ("ldaps://dc1:636/", ServerError::Port),
-            ("ldaps://[::1]636", ServerError::Port),
+            ("ldaps://", ServerError::Place(PlaceError::Host)),
+            ("ldaps://dc1:0", ServerError::Place(PlaceError::Port)),
         ] {
             assert_eq!(text.parse::<Server>(), Err(error), "{text}");
         }

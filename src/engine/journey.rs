@@ -14,11 +14,13 @@ use super::Outcome;
 use super::Providers;
 use super::kept::Whence;
 use super::out::Out;
+use super::parked::Awake;
 use super::parked::Car;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
+use crate::domain::AuthRequest;
 use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::Choice;
@@ -59,11 +61,17 @@ pub(super) struct Journey {
     check: Option<Arc<dyn PrimaryCheck>>,
     began: Instant,
     deadline: Instant,
-    entry: Option<Entry>,
-    aside: Aside,
+    /// Whom the typed name means. Of no more use once a first factor has passed, which told it anew.
+    entry: Option<Box<Entry>>,
+    /// What the first factor said beside, where it did: most say nothing.
+    aside: Option<Box<Aside>>,
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<Out>,
+    /// Before this nobody asks again how it stands.
+    paced: Option<Instant>,
+    /// The same, until our turn has come: whoever has theirs before us may hush it.
+    awake: Option<Box<Awake>>,
     told: Told,
 }
 
@@ -71,7 +79,7 @@ pub(super) struct Journey {
 #[derive(Debug, Default)]
 struct Told {
     identity: Option<Identity>,
-    asked: Option<Asking>,
+    asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
     late: bool,
     refused: Option<&'static str>,
@@ -86,27 +94,48 @@ pub(super) enum Ended {
     Parked(String),
     /// The first factor has a question for the person.
     Relayed,
+    /// Not yet: the person is asked, and [`Journey::wait`] hears the answer.
+    Waits,
 }
 
 impl Journey {
     pub(super) fn new(engine: Arc<Engine>, flow: Flow, providers: Arc<Providers>, check: Option<Arc<dyn PrimaryCheck>>, within: Duration) -> Self {
         let began = Instant::now();
         let deadline = began.checked_add(within).unwrap_or(began);
-        Self { engine, flow, providers, check, began, deadline, entry: None, aside: Aside::default(), turn: None, open: None, told: Told::default() }
+        Self {
+            engine,
+            flow,
+            providers,
+            check,
+            began,
+            deadline,
+            entry: None,
+            aside: None,
+            turn: None,
+            open: None,
+            awake: None,
+            paced: None,
+            told: Told::default(),
+        }
     }
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
-        let Car { flow, providers, check, entry, aside, open, .. } = car;
+        let Car { flow, providers, check, entry, aside, open, awake, .. } = car;
+        let awake = awake.map(|place| Box::new(Awake { engine: Arc::clone(&engine), place }));
         let mut journey = Self::new(engine, flow, providers, check, within);
-        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
-        Self { entry, aside, open, ..journey }
+        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone()).or_else(|| journey.flow.proven().cloned());
+        Self { entry, aside, open, awake, ..journey }
     }
 
-    /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
+    /// Goes on until the flow is decided or parked or waits for a person, or nobody listens. Every wait ends at the deadline.
     ///
     /// A password that the directory may have heard is followed to its end, and so is a write: else whoever asks and leaves could guess uncounted (M-06).
     pub(super) async fn travel(&mut self, first: Event, seat: &mut Seat) -> Ended {
+        // While a person was waited for the flow alone kept it.
+        if self.told.identity.is_none() {
+            self.told.identity = self.flow.proven().cloned();
+        }
         let mut event = first;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
@@ -114,21 +143,22 @@ impl Journey {
                 Action::Finish(decision) => return Ended::Decided(decision),
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
+                // Nothing new is begun for nobody.
+                Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
+                Action::Wait(asking, ticket) => match self.listen(asking.choice, ticket) {
+                    Ok(()) => return Ended::Waits,
+                    Err(error) => Event::Progress(Err(error)),
+                },
                 action => {
-                    let committed = matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_));
-                    // Nothing new is begun for nobody.
+                    let committed = is_committed(&action);
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
                     }
                     let acted = by(self.deadline, self.act(action));
-                    if committed {
-                        acted.await.unwrap_or(Event::Expired)
-                    } else {
-                        tokio::select! {
-                            biased;
-                            event = acted => event.unwrap_or(Event::Expired),
-                            () = seat.alone() => return Ended::GivenUp,
-                        }
+                    let came = if committed { Some(acted.await) } else { listened_to(seat, pin!(acted)).await };
+                    match came {
+                        Some(came) => came.unwrap_or(Event::Expired),
+                        None => return Ended::GivenUp,
                     }
                 }
             };
@@ -142,13 +172,13 @@ impl Journey {
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
             Action::Find(who) => self.find(&who).await,
-            Action::Commit(changes) => Event::Committed(self.commit(changes).await),
+            Action::Commit(changes) => Event::Committed(self.engine.commit(self.deadline, changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
+            Action::Recognize { who, since } => Event::Recognized(self.engine.recognize(&self.flow, &who, since)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
-            Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
-            Action::Finish(_) | Action::Park(_) | Action::Relay => Event::Expired,
+            Action::Finish(_) | Action::Park(_) | Action::Relay | Action::Wait(..) => Event::Expired,
         }
     }
 
@@ -159,11 +189,10 @@ impl Journey {
             return Event::Hinted(Err(PrimaryError::Outage(Outage::Fault)));
         };
         // One name is looked up one at a time: a flood in one name does not keep the directory from everybody else. A name that many share is no name.
-        if self.flow.request().is_named() {
-            let typed = Identity(format!("typed:{}", self.flow.request().login.trim().to_lowercase()));
-            if !self.take_turn(&typed).await {
-                return Event::OutOfTurn;
-            }
+        if let Some(typed) = typed_as(self.flow.request())
+            && !self.take_turn(&typed).await
+        {
+            return Event::OutOfTurn;
         }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => entry,
@@ -173,9 +202,9 @@ impl Journey {
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
         }
-        let standing = self.standing(&entry.identity);
+        let standing = self.engine.standing(&entry.identity);
         self.told.identity = Some(entry.identity.clone());
-        self.entry = Some(entry);
+        self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
     }
 
@@ -183,20 +212,26 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
-        let checked = check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        let mut aside = self.aside.take().unwrap_or_default();
+        let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
+        self.aside = Some(aside).filter(|aside| !aside.is_empty());
+        if matches!(checked, Ok(Checked::Passed(_))) {
+            self.entry = None;
+        }
         checked.map_err(|error| self.refused(error))
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
         let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
-        let changed = check.change(self.flow.request(), self.entry.as_ref(), old, new, &mut self.aside).await;
+        let aside = self.aside.get_or_insert_default();
+        let changed = check.change(self.flow.request(), self.entry.as_deref(), old, new, aside).await;
         changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
     }
 
     fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
         let now = Instant::now();
         let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
-        let whence = Whence::of_seat(self.flow.request()).with_key(&self.aside.change_key);
+        let whence = Whence::of_seat(self.flow.request()).with_key(self.aside.as_ref().map_or(&[], |aside| &aside.change_key));
         let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
         if given { Ok(()) } else { Err(CommitError::Outage) }
     }
@@ -214,20 +249,11 @@ impl Journey {
     fn recall(&mut self, who: &Identity) -> Option<(Choice, Ticket)> {
         let whence = Whence::of(self.flow.request());
         let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
-        self.providers.get(&out.asking.choice.provider).filter(|provider| out.is_by(provider))?;
-        let recalled = (out.asking.choice.clone(), out.ticket.clone());
+        self.providers.get(&*out.choice.provider).filter(|provider| out.is_by(provider))?;
+        let recalled = (out.choice.clone(), out.ticket.clone());
         self.told.late = true;
         self.open = Some(out);
         Some(recalled)
-    }
-
-    async fn commit(&self, changes: Vec<Change>) -> Result<(), CommitError> {
-        // A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
-        let written = by(self.deadline, self.engine.store.commit(changes.clone())).await;
-        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
-        let known = |who: &Identity| self.engine.store.standing(who).unwrap_or_default().tries;
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
-        outcome.inspect_err(note_commit)
     }
 
     async fn find(&mut self, who: &Identity) -> Event {
@@ -235,44 +261,75 @@ impl Journey {
             return Event::OutOfTurn;
         }
         self.told.identity = Some(who.clone());
-        Event::Found(self.standing(who))
+        Event::Found(self.engine.standing(who))
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
         self.open = None;
+        self.paced = None;
         self.told.late = false;
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         if asking.choice.method != Method::Oath {
             self.engine.hush(&asking.identity);
         }
         let progress = provider.start(&asking).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
-    async fn wait(&mut self, asking: Asking, ticket: Ticket) -> Event {
-        let Some(provider) = self.provider(&asking) else {
-            return Event::Progress(Err(FactorError::Misconfigured));
-        };
-        let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(&asking, &ticket).await;
-        if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
-            tokio::time::sleep_until(paced).await;
+    /// Gets ready to hear how the question stands that is out: it alone is held while the person is waited for.
+    fn listen(&mut self, choice: Choice, ticket: Ticket) -> Result<(), FactorError> {
+        let provider = self.provider(&choice).ok_or(FactorError::Misconfigured)?;
+        if self.open.as_ref().is_none_or(|out| out.ticket != ticket) {
+            self.open = Some(Out::new(provider, choice, ticket, false));
         }
-        self.heard(&provider, asking, progress)
+        // The flow knows it as well.
+        self.told.identity = None;
+        Ok(())
+    }
+
+    /// Waits for the person; `None` when nobody listens any more. There may be very many who wait, so what this holds is counted in octets.
+    pub(super) async fn wait(&mut self, seat: &mut Seat) -> Option<Event> {
+        if let Some(paced) = self.paced.take() {
+            let until = paced.min(self.deadline);
+            listened_to(seat, Box::pin(tokio::time::sleep_until(until))).await?;
+            if until == self.deadline {
+                return Some(Event::Expired);
+            }
+        }
+        self.paced = Instant::now().checked_add(PACE);
+        let told = {
+            let Some((provider, ticket)) = self.open.as_ref().and_then(Out::question) else {
+                return Some(Event::Progress(Err(FactorError::Misconfigured)));
+            };
+            let mut answer = provider.wait(ticket);
+            let mut over = pin!(tokio::time::sleep_until(self.deadline));
+            poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Ready(progress) => Poll::Ready(Some(Some(progress))),
+                Poll::Pending if over.as_mut().poll(context).is_ready() => Poll::Ready(Some(None)),
+                Poll::Pending => seat.poll_alone(context).map(|()| None),
+            })
+            .await?
+        };
+        let Some(progress) = told else { return Some(Event::Expired) };
+        if !matches!(progress, Ok(Progress::Pending(_))) {
+            self.paced = None;
+        }
+        let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
+        Some(self.heard(&provider, choice, progress))
     }
 
     /// Remembers the question that is out, if one is. One that broke off may still be out: it is taken back with the next start or at the end.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Asking, progress: Result<Progress, FactorError>) -> Event {
+    fn heard(&mut self, provider: &Arc<dyn Provider>, choice: Choice, progress: Result<Progress, FactorError>) -> Event {
         let question = match &progress {
             Ok(Progress::Choose { ticket, .. }) => Some((ticket, true)),
             Ok(Progress::Pending(ticket)) => Some((ticket, false)),
@@ -284,7 +341,7 @@ impl Journey {
             out.settle();
         }
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
-            self.open = Some(Out::new(Arc::clone(provider), asking, ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
         if let Err(error) = &progress {
             self.told.refused = Some(error.as_str());
@@ -292,11 +349,11 @@ impl Journey {
         Event::Progress(progress)
     }
 
-    fn provider(&mut self, asking: &Asking) -> Option<Arc<dyn Provider>> {
-        self.told.asked = Some(asking.clone());
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone);
+    fn provider(&mut self, choice: &Choice) -> Option<Arc<dyn Provider>> {
+        self.told.asked = Some(choice.clone());
+        let provider = self.providers.get(&*choice.provider).map(Arc::clone);
         if provider.is_none() {
-            tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
+            tracing::error!(provider = &*choice.provider, "a policy names a provider that is not there");
         }
         provider
     }
@@ -308,13 +365,13 @@ impl Journey {
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
         self.turn = by(self.deadline, self.engine.turns.take(who)).await.flatten();
-        self.turn.is_some()
-    }
-
-    fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
-        let standing = self.engine.store.standing(who).map_err(|error| note_store(&error))?;
-        let now = self.engine.clock.now();
-        self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
+        if self.turn.is_none() {
+            return false;
+        }
+        let Some(awake) = self.awake.take() else { return true };
+        // One that was hushed meanwhile is over, as a parked one would be.
+        self.open = awake.claim();
+        self.open.is_some()
     }
 
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
@@ -336,16 +393,25 @@ impl Journey {
         let request = self.flow.request();
         let late_ms = request.dialogue.late_ms.min(Dialogue::LATE_MS_MAX);
         let whence = Whence::of(request);
+        if let Some(awake) = self.awake.take() {
+            self.open = awake.claim();
+        }
+        let Some(who) = self.flow.proven().or(self.told.identity.as_ref()) else { return };
         if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
-            self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
+            self.engine.leave_out(who.clone(), whence, Duration::from_millis(late_ms), out);
         }
     }
 
     /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
     /// else is out on the phone.
     pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
-        let car = Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, until };
+        let car =
+            Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, awake: None, until };
         (car, self.turn)
+    }
+
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
     }
 
     pub(super) fn flow(&self) -> &Flow {
@@ -354,8 +420,9 @@ impl Journey {
 
     /// What the first factor says with its question. Once it is handed out its attributes are of no more use here.
     pub(super) fn hand_out(&mut self) -> Aside {
-        let said = self.aside.clone();
-        self.aside.attributes = Secret::default();
+        let Some(aside) = &mut self.aside else { return Aside::default() };
+        let said = Aside::clone(aside);
+        aside.attributes = Secret::default();
         said
     }
 
@@ -368,8 +435,9 @@ impl Journey {
         if decision == Decision::Reject(Denial::NoAnswer) {
             self.leave_out();
         }
+        self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
-        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
+        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
 
     fn log(&self, decision: &Decision) {
@@ -382,7 +450,7 @@ impl Journey {
         let door = request.door.as_str();
         self.engine.counts.login(door, &request.client, spoken, why);
         let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
-        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.choice.method.as_str(), asked.choice.provider.as_str())).unzip();
+        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.method.as_str(), &*asked.provider)).unzip();
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             door,
@@ -401,6 +469,44 @@ impl Journey {
             "login"
         );
     }
+}
+
+/// What comes of `wait`, unless nobody listens any more before.
+async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    poll_fn(|context| match pin!(&mut wait).poll(context) {
+        Poll::Ready(came) => Poll::Ready(Some(came)),
+        Poll::Pending => seat.poll_alone(context).map(|()| None),
+    })
+    .await
+}
+
+impl Engine {
+    /// What is held, and what is counted here alone.
+    pub(super) fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
+        let standing = self.store.standing(who).map_err(|error| note_store(&error))?;
+        let now = self.clock.now();
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
+    }
+
+    /// Has it written. A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
+    pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
+        let written = by(deadline, self.store.commit(changes.clone())).await;
+        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
+        let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        self.note_locks(&changes);
+        outcome.inspect_err(note_commit)
+    }
+}
+
+/// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
+pub(super) fn is_committed(action: &Action) -> bool {
+    matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_))
+}
+
+/// Whose turn a name takes before it is known whom it means; none where many share it.
+pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
+    request.is_named().then(|| Identity(format!("typed:{}", request.login.trim().to_lowercase())))
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

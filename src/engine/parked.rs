@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Answer;
+use super::Engine;
 use super::Providers;
 use super::out::Out;
 use crate::domain::Flow;
@@ -36,6 +38,8 @@ pub(super) struct Parked {
     flows: HashMap<State, Car>,
     oldest: VecDeque<(Instant, State)>,
     by_identity: HashMap<Identity, VecDeque<State>>,
+    /// Questions of flows that were taken out and whose turn has not come yet, by the State that was shown: still out, and to be hushed like the others.
+    awake: HashMap<Identity, Vec<(State, Out)>>,
     count_max: usize,
     keep: Duration,
 }
@@ -48,16 +52,39 @@ pub(super) struct Car {
     pub(super) providers: Arc<Providers>,
     /// The first factor, where it may be asked again.
     pub(super) check: Option<Arc<dyn PrimaryCheck>>,
-    pub(super) entry: Option<Entry>,
-    pub(super) aside: Aside,
-    /// The question that stays out meanwhile; it is taken back with the car.
+    pub(super) entry: Option<Box<Entry>>,
+    pub(super) aside: Option<Box<Aside>>,
+    /// The question that stays out meanwhile; it is taken back with the car. Taken out of the table, it is [`Self::awake`].
     pub(super) open: Option<Out>,
+    /// Under what the question lies until the turn of who answers has come.
+    pub(super) awake: Option<(Identity, State)>,
     pub(super) until: Instant,
+}
+
+/// A question that is out while who answers it waits for their turn: until then it can be hushed. Dropped unclaimed, it is taken back.
+#[derive(Debug)]
+pub(super) struct Awake {
+    pub(super) engine: Arc<Engine>,
+    pub(super) place: (Identity, State),
+}
+
+impl Awake {
+    /// The question; `None` where it was hushed meanwhile.
+    pub(super) fn claim(&self) -> Option<Out> {
+        let (who, state) = &self.place;
+        self.engine.parked.lock().unwrap_or_else(PoisonError::into_inner).claim(who, state)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        drop(self.claim());
+    }
 }
 
 impl Parked {
     pub(super) fn new(count_max: usize, keep: Duration) -> Self {
-        Self { flows: HashMap::new(), oldest: VecDeque::new(), by_identity: HashMap::new(), count_max, keep }
+        Self { flows: HashMap::new(), oldest: VecDeque::new(), by_identity: HashMap::new(), awake: HashMap::new(), count_max, keep }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -105,19 +132,43 @@ impl Parked {
     pub(super) fn take(&mut self, now: Instant, answer: &Answer) -> Option<Car> {
         self.sweep(now);
         let state: State = answer.state.expose().try_into().ok()?;
-        let car = self.remove(&state)?;
+        let mut car = self.remove(&state)?;
         let request = car.flow.request();
         let theirs = request.client == answer.client && request.seat == answer.seat && spelled_alike(&request.login, &answer.login);
-        (theirs && now < car.until).then_some(car)
+        if !theirs || now >= car.until {
+            return None;
+        }
+        if let Some(who) = car.flow.proven().cloned()
+            && let Some(out) = car.open.take()
+        {
+            car.awake = Some((who.clone(), state));
+            self.awake.entry(who).or_default().push((state, out));
+        }
+        Some(car)
+    }
+
+    fn claim(&mut self, who: &Identity, state: &State) -> Option<Out> {
+        let outs = self.awake.get_mut(who)?;
+        let claimed = outs.iter().position(|(theirs, _)| theirs == state).map(|at| outs.swap_remove(at).1);
+        if outs.is_empty() {
+            self.awake.remove(who);
+        }
+        claimed
     }
 
     /// Throws out those of this identity who wait for an answer on the phone.
     pub(super) fn hush(&mut self, who: &Identity) {
+        self.awake.remove(who);
         for state in self.by_identity.get(who).cloned().unwrap_or_default() {
             if self.flows.get(&state).is_some_and(|car| car.open.is_some()) {
                 self.remove(&state);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.awake.is_empty()
     }
 
     fn remove(&mut self, state: &State) -> Option<Car> {

@@ -2,14 +2,16 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Engine;
 use super::Providers;
 use super::journey::PACE;
+use super::journey::is_committed;
+use super::journey::typed_as;
 use super::out::Out;
 use super::turnstile::Turn;
 use crate::domain::Action;
@@ -33,6 +35,7 @@ use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Recognized;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Standing;
@@ -46,7 +49,7 @@ use crate::ports::Provider;
 /// What a rehearsal may do in earnest.
 #[derive(Clone, Debug, Default)]
 pub struct Asks {
-    /// Have the first factor checked, once; else it is taken as passed.
+    /// Have the first factor checked, once, and a wrong one counted as any login counts it (M-05); else it is taken as passed.
     pub first: bool,
     /// Ask for the second factor, and write down what that uses up or counts against the person; else nobody is asked and nothing is written.
     pub second: bool,
@@ -152,12 +155,19 @@ impl Engine {
             turn: None,
             open: None,
             pending: false,
-            was_asked: false,
+            was_tried: false,
             parks: 0,
         };
-        let verdict = rehearsal.play().await;
-        let (steps, entry, aside) = (std::mem::take(&mut rehearsal.steps), rehearsal.entry.take(), std::mem::take(&mut rehearsal.aside));
-        Simulation { steps, verdict, entry, aside }
+        let (mut asker, told) = oneshot::channel();
+        // In a task of its own: a password that was tried is counted though whoever tried it has gone.
+        tokio::spawn(async move {
+            if let Some(verdict) = rehearsal.play(&mut asker).await {
+                // Who has gone meanwhile hears nothing.
+                let _ = asker.send(rehearsal.told(verdict));
+            }
+        });
+        let broken = |_| Simulation { steps: Vec::new(), verdict: Verdict::Drop(Outage::Fault), entry: None, aside: Aside::default() };
+        told.await.unwrap_or_else(broken)
     }
 }
 
@@ -178,26 +188,45 @@ struct Rehearsal {
     open: Option<Out>,
     /// A question is out, or is taken to be.
     pending: bool,
-    /// A provider was asked in earnest.
-    was_asked: bool,
+    /// A password or a code was tried, or a provider asked, in earnest.
+    was_tried: bool,
     parks: u8,
 }
 
 impl Rehearsal {
-    async fn play(&mut self) -> Verdict {
+    /// To the end; `None` when whoever asked has gone.
+    async fn play(&mut self, asker: &mut oneshot::Sender<Simulation>) -> Option<Verdict> {
         let mut event = Event::Begin;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
-            let came = tokio::time::timeout_at(self.deadline, self.act(action)).await;
+            let committed = is_committed(&action);
+            if !committed && asker.is_closed() {
+                return None;
+            }
+            let acted = tokio::time::timeout_at(self.deadline, self.act(action));
+            let came = if committed {
+                acted.await
+            } else {
+                tokio::select! {
+                    biased;
+                    came = acted => came,
+                    () = asker.closed() => return None,
+                }
+            };
             event = match came {
                 Ok(ControlFlow::Continue(event)) => event,
-                Ok(ControlFlow::Break(verdict)) => return verdict,
+                Ok(ControlFlow::Break(verdict)) => return Some(verdict),
                 Err(_) => {
                     self.say(Part::Rule, "the time is over".to_owned());
                     Event::Expired
                 }
             };
         }
+    }
+
+    /// What it has come to. Whatever is still out is taken back before anybody hears of it.
+    fn told(self, verdict: Verdict) -> Simulation {
+        Simulation { steps: self.steps, verdict, entry: self.entry, aside: self.aside }
     }
 
     async fn act(&mut self, action: Action) -> ControlFlow<Verdict, Event> {
@@ -223,6 +252,10 @@ impl Rehearsal {
             }
             // What an earlier login left behind is that login's.
             Action::Recall(_) => Event::Recalled(None),
+            Action::Recognize { .. } => {
+                self.assume(Part::Rule, "nothing is remembered of this person".to_owned());
+                Event::Recognized(Recognized::default())
+            }
             Action::TakeLeave => Event::Leave(None),
             Action::Relay => {
                 self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
@@ -234,10 +267,18 @@ impl Rehearsal {
 
     async fn hint(&mut self) -> Event {
         let login = format!("{:?}", self.flow.request().login);
+        if let Some(typed) = typed_as(self.flow.request())
+            && !self.take_turn(&typed).await
+        {
+            return Event::OutOfTurn;
+        }
         match self.check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => {
                 let told = format!("{login} means {:?} of directory {}: {:?}, identity {}", entry.name, entry.directory, entry.dn, entry.identity.0);
                 self.say(Part::Name, told);
+                if !self.take_turn(&entry.identity).await {
+                    return Event::OutOfTurn;
+                }
                 let standing = self.standing(&entry.identity);
                 self.entry = Some(entry);
                 Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -268,6 +309,7 @@ impl Rehearsal {
             self.assume(Part::First, told.to_owned());
             return Some(Ok(Checked::Passed(identity)));
         }
+        self.was_tried = true;
         let checked = self.check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
         let told = match &checked {
             Ok(Checked::More) => "asked: it wants to know more".to_owned(),
@@ -279,27 +321,30 @@ impl Rehearsal {
     }
 
     async fn find(&mut self, who: &Identity) -> Event {
-        // Only who asks in earnest takes a place in the line of those who log in.
-        if self.asks.second && self.turn.as_ref().is_none_or(|turn| !turn.is_of(who)) {
-            self.turn = None;
-            self.turn = self.engine.turns.take(who).await;
-            if self.turn.is_none() {
-                self.say(Part::Account, "too many logins of this identity wait for their turn".to_owned());
-                return Event::OutOfTurn;
-            }
+        if !self.take_turn(who).await {
+            return Event::OutOfTurn;
         }
         Event::Found(self.standing(who))
+    }
+
+    /// Only who tries or asks in earnest takes a place in the line of those who log in: failures are counted one after the other (M-06).
+    async fn take_turn(&mut self, who: &Identity) -> bool {
+        let in_earnest = self.asks.first || self.asks.second;
+        if !in_earnest || self.turn.as_ref().is_some_and(|turn| turn.is_of(who)) {
+            return true;
+        }
+        self.turn = None;
+        self.turn = self.engine.turns.take(who).await;
+        if self.turn.is_none() {
+            self.say(Part::Account, "too many logins of this identity wait for their turn".to_owned());
+        }
+        self.turn.is_some()
     }
 
     /// What is held; told once.
     fn standing(&mut self, who: &Identity) -> Result<Standing, Outage> {
         let now = self.engine.clock.now();
-        let standing = self.engine.store.standing(who).map_err(|error| {
-            tracing::error!(%error, "the store cannot be read for a dry run");
-            Outage::Store
-        });
-        let added = |standing| self.engine.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store);
-        let standing = standing.and_then(added);
+        let standing = self.engine.standing(who);
         let told = standing.as_ref().map_or_else(|_| "the store cannot tell".to_owned(), |standing| held(standing, now));
         if !self.steps.iter().any(|step| step.part == Part::Account && step.told == told) {
             self.say(Part::Account, told);
@@ -307,10 +352,10 @@ impl Rehearsal {
         standing
     }
 
-    /// Writes what a factor that was asked in earnest uses up or counts; never what forgives or spends a leave.
+    /// Writes what a factor that was tried in earnest uses up or counts; never what forgives or spends a leave.
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
         let (earnest, rest): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| self.was_asked && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
+            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
         for change in &rest {
             self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
         }
@@ -319,11 +364,11 @@ impl Rehearsal {
         }
         let told: Vec<_> = earnest.iter().map(written).collect();
         self.say(Part::Write, told.join(", "));
-        self.engine.store.commit(earnest).await.map(|_| ())
+        self.engine.commit(self.deadline, earnest).await
     }
 
     async fn start(&mut self, asking: &Asking) -> Result<Progress, FactorError> {
-        let (method, through) = (asking.choice.method, asking.choice.provider.as_str());
+        let (method, through) = (asking.choice.method, &*asking.choice.provider);
         let Some(provider) = self.providers.get(through).map(Arc::clone) else {
             self.say(Part::Second, format!("{} through {through}, which is not there", method.as_str()));
             return Err(FactorError::Misconfigured);
@@ -331,7 +376,10 @@ impl Rehearsal {
         let told = format!("{} through {through}", method.as_str());
         if self.asks.second {
             self.say(Part::Second, format!("{told}: asked"));
-            self.was_asked = true;
+            self.was_tried = true;
+            if method != Method::Oath {
+                self.engine.hush(&asking.identity);
+            }
             let progress = provider.start(asking).await;
             return self.heard(&provider, asking, progress);
         }
@@ -345,7 +393,7 @@ impl Rehearsal {
             Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push => {
                 self.pending = true;
-                Ok(Progress::Pending(Ticket(String::new())))
+                Ok(Progress::Pending(Ticket("".into())))
             }
         }
     }
@@ -355,9 +403,9 @@ impl Rehearsal {
             self.assume(Part::Second, "taken as approved".to_owned());
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(asking, ticket).await;
+        let progress = provider.wait(ticket).await;
         if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
             tokio::time::sleep_until(paced).await;
         }
@@ -369,8 +417,8 @@ impl Rehearsal {
             self.assume(Part::Second, format!("the code would be checked by {}: taken as right", asking.choice.provider));
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
-        self.was_asked = true;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        self.was_tried = true;
         let progress = provider.verify(asking, ticket, code).await;
         self.heard(&provider, asking, progress)
     }
@@ -398,7 +446,7 @@ impl Rehearsal {
     fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
         let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
         if !kept {
-            self.open = Some(Out::new(Arc::clone(provider), asking.clone(), ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), asking.choice.clone(), ticket.clone(), numbered));
         }
     }
 
@@ -503,9 +551,12 @@ fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
     match why {
         Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
         Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
+        Grant::Exempt => "the account is exempt where this came from: it needs the first factor alone".to_owned(),
         Grant::Factor => "both factors passed".to_owned(),
+        Grant::Joined => "the very same login was let in a moment ago".to_owned(),
         Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
         Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
+        Grant::Remembered => format!("policy.{policy}: remember: both factors passed not long ago"),
         Grant::TrustedNetwork => {
             let from = request.source.map(|source| source.to_string()).unwrap_or_default();
             let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));

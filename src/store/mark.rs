@@ -42,7 +42,8 @@ impl Mark {
         if new {
             File::open(dir)?.sync_all()?;
         }
-        Ok(Self { file, due: AtomicBool::new(false) })
+        // What a mark that was closed had not synced is due still.
+        Ok(Self { file, due: AtomicBool::new(true) })
     }
 
     /// What was noted last in `dir`; `None` where nothing ever was.

@@ -88,9 +88,8 @@ impl Writer {
 
     /// Nobody orders.
     fn idle(&mut self) {
-        if self.well {
-            self.sync_mark();
-        } else {
+        self.sync_mark();
+        if !self.well {
             self.recover();
         }
     }
@@ -135,7 +134,7 @@ impl Writer {
         if self.rest_until.is_some_and(|until| Instant::now() < until) {
             return outage(group);
         }
-        self.shelf.reopen();
+        self.reopen();
         let shelf = Arc::clone(&self.shelf);
         let done = catch_unwind(AssertUnwindSafe(|| commit(&shelf, group)));
         match done.unwrap_or_else(|_| Err(Trouble::Disk(StoreError::Io("the database gave up in the middle of a write".into())))) {
@@ -163,17 +162,24 @@ impl Writer {
             // Memory must not run ahead of the disk: after a write that failed, true is what the disk says when it is read anew. A code
             // that was burnt in memory alone may come back, but it opened nothing: whoever brought it was told `Outage`.
             self.shelf.close();
-            self.shelf.reopen();
+            self.reopen();
             self.rest_until = Some(Instant::now() + RECOVERY_EVERY);
         }
     }
 
     /// Perhaps nobody orders because nothing can be read: finds out whether the disk is back.
     fn recover(&mut self) {
-        self.shelf.reopen();
+        self.reopen();
         let shelf = Arc::clone(&self.shelf);
         if catch_unwind(AssertUnwindSafe(|| probe(&shelf))).is_ok_and(|done| done.is_ok()) {
             self.recovered();
+        }
+    }
+
+    /// sled panics where it cannot read: that is one more try in vain, and the next may do better.
+    fn reopen(&self) {
+        if catch_unwind(AssertUnwindSafe(|| self.shelf.reopen())).is_err() {
+            error!(dir = %self.shelf.dir().display(), "the database gave up while it was opened: nobody is let in on what it holds");
         }
     }
 

@@ -1,11 +1,8 @@
 """What must hold in front of real directories with real clients. A case is a function; its name says what it shows."""
 
-import ldap3
-
 import peers
 from clients import MESSAGE_AUTHENTICATOR
 from clients import Capture
-from clients import Ldap
 from clients import Person
 from clients import Radius
 from peers import PASSWORD
@@ -13,7 +10,6 @@ from peers import PASSWORD
 ACCEPT, CHALLENGE, REJECT = 2, 11, 3
 INVALID_CREDENTIALS, UNAVAILABLE = 49, 52
 AD_BASE = peers.ActiveDirectory.BASE
-LAB_BASE = peers.OpenLdap.BASE
 
 
 def same(found, wanted, what=""):
@@ -127,67 +123,6 @@ def bypass_one_login_without_a_code(world):
     same(world.nas.ask("carol", "wrong").kind, "Access-Reject", "the password is still asked for:")
     same(world.nas.ask("carol", PASSWORD).kind, "Access-Accept")
     same(world.nas.ask("carol", PASSWORD).kind, "Access-Challenge", "the second login:")
-
-
-# LDAP
-
-def ldap_plain_tls_and_starttls(world):
-    for door in (world.ldap, world.ldaps, world.ldap_starttls):
-        found = door.search(AD_BASE, "(sAMAccountName=alice)", "mail", who="alice@example.test", password=f"{PASSWORD},{world.alice.code()}")
-        same(found.code, 0, f"{door.url}: {found.text}")
-        assert "mail: alice@example.test" in found.text, found.text
-
-
-def ldap_starttls_door_takes_no_bind_in_clear_text(world):
-    clear = Ldap(world.ldap_starttls.url)
-    assert clear.search(AD_BASE, who="alice@example.test", password=f"{PASSWORD},{world.alice.code()}").code not in (0, INVALID_CREDENTIALS)
-
-
-def ldap_wrong_missing_and_used_codes_are_invalid_credentials(world):
-    code = world.dora.code()
-    for password in (f"{PASSWORD},000000", PASSWORD, f"wrong,{code}"):
-        same(world.ldap.search(AD_BASE, who="dora@example.test", password=password).code, INVALID_CREDENTIALS)
-    same(world.ldap.search(AD_BASE, who="dora@example.test", password=f"{PASSWORD},{code}").code, 0)
-    same(world.ldap.search(AD_BASE, who="dora@example.test", password=f"{PASSWORD},{code}").code, INVALID_CREDENTIALS, "used:")
-
-
-def ldap_nothing_is_read_before_a_bind(world):
-    assert world.ldap.search(AD_BASE, "(sAMAccountName=alice)").code != 0
-    unbound = ldap3.Connection(ldap3.Server(world.ldap.url, get_info=ldap3.NONE), receive_timeout=10)
-    unbound.open()
-    unbound.search(AD_BASE, "(sAMAccountName=alice)", attributes=["mail"])
-    same(unbound.entries, [])
-    assert unbound.result["result"] != 0, unbound.result
-
-
-def ldap_python_binds_and_pages(world):
-    server = ldap3.Server(world.ldap.url, get_info=ldap3.NONE)
-    bound = ldap3.Connection(server, "EXAMPLE\\alice", f"{PASSWORD},{world.alice.code()}", receive_timeout=10)
-    assert bound.bind(), bound.result
-    pages = bound.extend.standard.paged_search(AD_BASE, "(objectClass=user)", attributes=["sAMAccountName"], paged_size=3)
-    names = {name for entry in pages if entry["type"] == "searchResEntry" for name in entry["attributes"]["sAMAccountName"]}
-    assert {"alice", "bob", "jmueller", "svc-mfa"} <= names, names
-    assert bound.unbind()
-
-
-def ldap_a_second_bind_on_the_connection_needs_a_second_code(world):
-    server = ldap3.Server(world.ldap.url, get_info=ldap3.NONE)
-    code = world.alice.code()
-    bound = ldap3.Connection(server, "alice@example.test", f"{PASSWORD},{code}", receive_timeout=10)
-    assert bound.bind(), bound.result
-    assert not bound.rebind(user="alice@example.test", password=f"{PASSWORD},{code}"), bound.result
-    bound.search(AD_BASE, "(sAMAccountName=alice)", attributes=["mail"])
-    same(bound.entries, [], "after the refused bind:")
-
-
-def openldap_bind_search_and_whoami(world):
-    hanna = f"uid=hanna,ou=people,{LAB_BASE}"
-    told = world.lab_ldap.whoami(who=hanna, password=f"{PASSWORD},{world.hanna.code()}")
-    same((told.code, told.text.strip()), (0, f"dn:{hanna}"))
-    found = world.lab_ldap.search(LAB_BASE, "(uid=hanna)", "cn", who=hanna, password=f"{PASSWORD},{world.hanna.code()}")
-    assert found.code == 0 and "cn: Hanna Hill" in found.text, found
-    same(world.lab_ldap.whoami(who=hanna, password=PASSWORD).code, INVALID_CREDENTIALS, "without a code:")
-    same(world.lab_ldap.whoami(who=hanna, password=f"wrong,{world.hanna.code()}").code, INVALID_CREDENTIALS, "wrong password:")
 
 
 def openldap_behind_radius(world):

@@ -79,10 +79,10 @@ class Ldap:
         self.url, self.starttls = url, starttls
         self.environment = {**os.environ, "LDAPTLS_CACERT": str(authority.cert)} if authority else os.environ
 
-    def tool(self, tool, *arguments, who=None, password=None):
+    def tool(self, tool, *arguments, who=None, password=None, typed=None):
         words = [tool, "-x", "-H", self.url, "-o", "nettimeout=10"] + (["-ZZ"] if self.starttls else [])
         words += ["-D", who, "-w", password] if who else []
-        done = subprocess.run(words + list(arguments), env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words + list(arguments), env=self.environment, input=typed, capture_output=True, text=True, timeout=60)
         return Result(done.returncode, done.stdout + done.stderr)
 
     def search(self, base, wanted="(objectClass=*)", *attributes, **who):

@@ -125,7 +125,7 @@ class World:
 
 
 class DirectoryWorld(World):
-    """Directories behind RADIUS and LDAP."""
+    """Directories behind RADIUS, and one LDAP listener beside it."""
 
     NAME, CONFIG = "directory", "config.toml"
     PEOPLE = ("alice", "bob", "carol", "dora", "frida", "jmueller", "gone", "mustchange", "acctexpired", "pwexpired", "lockedout")
@@ -140,11 +140,7 @@ class DirectoryWorld(World):
         self.nas = clients.Radius(ready["radius"][0])
         self.appending_nas = clients.Radius(ready["radius"][0], source="127.0.0.2")
         self.lab_nas = clients.Radius(ready["radius"][0], source="127.0.0.3")
-        plain, tls, starttls, lab = ready["ldap"]
-        self.ldap = clients.Ldap(f"ldap://{plain}")
-        self.ldaps = clients.Ldap(f"ldaps://{tls}", self.authority)
-        self.ldap_starttls = clients.Ldap(f"ldap://{starttls}", self.authority, starttls=True)
-        self.lab_ldap = clients.Ldap(f"ldap://{lab}")
+        self.ldap = clients.Ldap(f"ldap://{ready['ldap'][0]}")
 
     def add_client(self, name, network):
         with self.server.config.open("a") as config:

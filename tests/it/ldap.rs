@@ -1,5 +1,7 @@
 //! The LDAP door against its rules, by their ids, with a directory, a phone and a store that do as they are told.
 
+mod again;
+mod apps;
 mod attacks;
 mod bind;
 mod client;
@@ -8,3 +10,4 @@ mod rig;
 mod session;
 mod stream;
 mod tls;
+mod town;

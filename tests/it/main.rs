@@ -7,6 +7,7 @@ mod conformance;
 mod directory;
 mod discards;
 mod duo;
+mod exempt;
 mod lab;
 mod ldap;
 mod profiles;

@@ -31,6 +31,8 @@ pub(super) struct Profile {
     pub(super) integrity: Integrity,
     /// The attribute that tells where the person is, if it sends one.
     pub(super) source: Option<u8>,
+    /// Whether its Calling-Station-Id is the same for all of its people, so that it tells nobody apart.
+    pub(super) one_station: bool,
     /// Whether it asks about people without sending any credential of theirs.
     pub(super) without_credential: bool,
     /// Whether the answer to a challenge may come in an MS-CHAP2-Response: six ASCII digits behind its first two octets.
@@ -89,6 +91,7 @@ const PATIENT: Profile = Profile {
     menu: false,
     integrity: Integrity::Require,
     source: Some(CALLING_STATION_ID),
+    one_station: false,
     without_credential: false,
     code_in_ms_chap2: false,
     can_challenge: true,
@@ -192,10 +195,13 @@ const PROFILES: &[Profile] = &[
         note: "waits 300 ms a try unless timeout is raised; signs from RouterOS 7.15 on",
         ..MUTE
     },
-    // 5 s, three times.
+    // 5 s, three times. It sends one Calling-Station-Id for everybody, so nothing tells its people apart and no approval counts later.
     Profile {
         name: "meraki",
         patience: seconds(15),
+        late_approval: seconds(0),
+        source: None,
+        one_station: true,
         retransmits: Some(seconds(5)),
         note: "waits 5 s a try; Windows stores what was typed, with the code in it",
         ..MUTE
@@ -299,6 +305,13 @@ mod tests {
         for profile in PROFILES.iter().filter(|profile| profile.can_challenge && profile.patience <= seconds(10)) {
             assert_eq!(profile.approval, Approval::Enter, "{}", profile.name);
         }
+    }
+
+    #[test]
+    fn r_055_who_has_one_station_for_all_has_no_address_and_no_late_approval_by_it() {
+        let shared: Vec<&Profile> = PROFILES.iter().filter(|profile| profile.one_station).collect();
+        assert_eq!(shared.iter().map(|profile| profile.name).collect::<Vec<_>>(), ["meraki"]);
+        assert!(shared.iter().all(|profile| profile.source.is_none() && profile.late_approval.is_zero()));
     }
 
     /// An unsigned request without a credential is dropped whatever the profile says, so a softer word would promise too much.

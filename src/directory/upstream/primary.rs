@@ -24,6 +24,7 @@ use crate::wire::radius::carry::Carried;
 use crate::wire::radius::forward::Forward;
 
 use crate::directory::identify::Identify;
+use crate::directory::identify::is_plain;
 use crate::directory::identify::stranger;
 
 use super::Answer;
@@ -148,7 +149,12 @@ impl ByUpstream {
     async fn inner(&self, request: &AuthRequest, names: &[String], method: Option<u8>, aside: &mut Aside) -> Result<Identity, PrimaryError> {
         let refused = || PrimaryError::Refused { who: None, why: Refused::UnclearName };
         let outer_counts = names.len() == 1 && self.names.trusts(method);
-        let mut others = names.iter().filter(|name| outer_counts || short(name) != short(&request.login));
+        // A server may cut or fold what is not plain (`alice%corp`), and then the name that it says looks like another and is still the outer one.
+        let outer = short(&request.login);
+        if !outer_counts && !outer.is_empty() && !is_plain(&outer) {
+            return Err(refused());
+        }
+        let mut others = names.iter().filter(|name| outer_counts || short(name) != outer);
         let Some(name) = others.next() else {
             if !names.is_empty() {
                 self.warn_of_outer();

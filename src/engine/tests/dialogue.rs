@@ -95,6 +95,54 @@ async fn m_10_one_question_at_most_is_on_a_phone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn m_10_a_question_whose_answer_waits_for_its_turn_is_taken_back_like_the_others() {
+    let (world, engine) = world();
+    let (state, _) = prompted(begin(&world, &engine, Method::Push, entering())).await;
+    let guess = begin(&world, &engine, Method::Push, asked("alice", "held", 3));
+    settle().await;
+    let other = begin(&world, &engine, Method::Push, asked("alice", "right", 4));
+    settle().await;
+    let answer = engine.answer(claim(state, ""), MINUTE);
+    settle().await;
+    assert_eq!(counted(&world), [1, 0], "both wait for the one whose password is checked");
+    world.released.notify_one();
+    assert!(decided(&guess.outcome().await, &Decision::Reject(Denial::BadCredential)));
+    settle().await;
+    assert_eq!(counted(&world), [2, 1], "the other rings, and one question is out");
+    drop(other);
+    assert!(decided(&answer.outcome().await, &Decision::Reject(Denial::OutOfTurn)));
+    settle().await;
+    assert_eq!((counted(&world), engine.parked.lock().unwrap().is_quiet()), ([2, 2], true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_waited_for_its_turn_finds_its_question_and_one_given_up_takes_it_back() {
+    let (world, engine) = world();
+    for given_up in [false, true] {
+        let (state, _) = prompted(begin(&world, &engine, Method::Push, entering())).await;
+        let guess = begin(&world, &engine, Method::Push, asked("alice", "held", 3));
+        settle().await;
+        let answer = engine.answer(claim(state, ""), MINUTE);
+        settle().await;
+        let answer = if given_up {
+            drop(answer);
+            None
+        } else {
+            Some(answer)
+        };
+        world.released.notify_one();
+        guess.outcome().await;
+        if let Some(answer) = answer {
+            approve(&world);
+            assert!(accepted(&answer.outcome().await));
+        }
+        settle().await;
+        assert!(engine.parked.lock().unwrap().is_quiet());
+    }
+    assert_eq!(counted(&world), [2, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn r_043_an_answer_from_elsewhere_ends_the_question_and_takes_it_back() {
     let (world, engine) = world();
     let (state, _) = prompted(begin(&world, &engine, Method::Push, entering())).await;

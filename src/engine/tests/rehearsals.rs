@@ -138,16 +138,80 @@ async fn a_challenge_is_told_and_answered_where_a_code_is_given() {
     untouched(&stage.0);
 }
 
+fn trying(password: &'static str) -> (Arc<World>, Arc<Engine>, Arc<Rules>, AuthRequest) {
+    let (world, engine, rules, request) = staged(Method::Push, as_they_are);
+    (world, engine, rules, AuthRequest { primary: Primary::Password(password.into()), ..request })
+}
+
+const TRY: Asks = Asks { first: true, second: false, answer: None };
+
 #[tokio::test(start_paused = true)]
-async fn a_password_is_checked_once_and_a_wrong_one_is_not_counted() {
-    let stage = staged(Method::Push, |_, _, request| request.primary = Primary::Password("wrong".into()));
-    let simulation = rehearsed(&stage, Asks { first: true, ..Asks::default() }).await;
-    assert_eq!(simulation.verdict, Verdict::Reject(Denial::BadCredential), "{}", told(&simulation));
+async fn a_right_password_is_checked_once_and_forgives_nothing() {
+    let stage = trying("right");
+    let simulation = rehearsed(&stage, TRY).await;
+    assert_eq!(simulation.verdict, Verdict::Accept(Grant::Factor), "{}", told(&simulation));
     assert_eq!(stage.0.checks.load(Ordering::SeqCst), 1);
     untouched(&stage.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_05_m_06_wrong_passwords_of_dry_runs_count_and_meet_the_lock_one_by_one() {
+    let stage = trying("wrong");
+    let mut guesses = Vec::new();
+    for _ in 0..9 {
+        let (world, engine, rules, request) = (Arc::clone(&stage.0), Arc::clone(&stage.1), Arc::clone(&stage.2), stage.3.clone());
+        guesses.push(tokio::spawn(async move { engine.simulate(request, rules, world, TRY, MINUTE).await.verdict }));
+    }
+    let mut verdicts = Vec::new();
+    for guess in guesses {
+        verdicts.push(guess.await.unwrap());
+    }
+    assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Reject(Denial::BadCredential)).count(), 5, "{verdicts:?}");
+    assert_eq!(stage.0.checks.load(Ordering::SeqCst), 5, "nothing is tried behind a lock");
     let (world, engine, rules, request) = stage;
     let outcome = engine.login(request, rules, Arc::<World>::clone(&world), MINUTE).outcome().await;
-    assert_eq!(verdict_of(&outcome), Verdict::Reject(Denial::BadCredential));
+    assert_eq!(verdict_of(&outcome), Verdict::Reject(Denial::Locked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_05_a_wrong_password_of_a_dry_run_counts_though_the_store_cannot_write_it() {
+    let stage = trying("wrong");
+    stage.0.commits_fail.store(true, Ordering::SeqCst);
+    for _ in 0..6 {
+        rehearsed(&stage, TRY).await;
+    }
+    assert_eq!(stage.0.checks.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_06_a_dry_run_given_up_while_the_directory_has_the_password_is_counted_all_the_same() {
+    let stage = trying("held");
+    {
+        let mut run = Box::pin(rehearsed(&stage, TRY));
+        tokio::select! {
+            biased;
+            () = stage.0.asked.notified() => {}
+            _ = &mut run => panic!("it waits for the directory"),
+        }
+    }
+    stage.0.released.notify_one();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(stage.0.standing(&alice()).unwrap().tries.failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_10_a_phone_that_is_rung_by_a_dry_run_has_no_other_question() {
+    let stage = staged(Method::Push, |_, _, request| request.dialogue.approval = Approval::Enter);
+    let (world, engine, rules, request) = &stage;
+    let parked = engine.login(request.clone(), Arc::clone(rules), Arc::<World>::clone(world), MINUTE).outcome().await;
+    assert!(matches!(parked, Outcome::Challenge { .. }));
+    rehearsed(&stage, Asks { second: true, ..Asks::default() }).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((world.starts.load(Ordering::SeqCst), world.cancels.load(Ordering::SeqCst)), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,7 +89,7 @@ async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json
     }))
 }
 
-/// Who may grant bypasses may try a password here, uncounted: the log names them.
+/// Who may grant bypasses may try a password here; a wrong one counts as in any login, and the log names who tried.
 async fn simulate(
     State(desk): State<Desk>,
     Extension(operator): Extension<Operator>,

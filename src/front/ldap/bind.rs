@@ -23,6 +23,7 @@ use crate::domain::Checked;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Grant;
+use crate::domain::Identity;
 use crate::domain::Outage;
 use crate::domain::Permit;
 use crate::domain::Primary;
@@ -125,6 +126,8 @@ pub(super) struct Granted {
     pub(super) response: Vec<u8>,
     /// Whom the directory took the client for.
     pub(super) dn: String,
+    /// Whose it is.
+    pub(super) who: Identity,
     /// Why the client is let in.
     pub(super) why: Grant,
 }
@@ -203,7 +206,7 @@ impl Held {
             tracing::error!(proven = ?self.entry.identity, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
             return Verdict::Unavailable;
         }
-        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, why: permit.why() }))
+        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, who: self.entry.identity, why: permit.why() }))
     }
 }
 
@@ -300,9 +303,9 @@ mod tests {
     use crate::domain::Event;
     use crate::domain::FirstAlone;
     use crate::domain::Flow;
-    use crate::domain::Identity;
     use crate::domain::Lock;
     use crate::domain::OnOutage;
+    use crate::domain::Remember;
     use crate::domain::Rules;
     use crate::domain::Standing;
     use crate::domain::Timestamp;
@@ -317,6 +320,7 @@ mod tests {
             appended: None,
             dialogue: Dialogue::default(),
             source: None,
+            exempt: Vec::new(),
             seat: Vec::new(),
             asker: Vec::new(),
         };
@@ -328,6 +332,7 @@ mod tests {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
+            remember: Remember::default(),
         };
         let mut flow = Flow::new(request, Arc::new(rules));
         let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];

@@ -17,7 +17,8 @@ pub(super) struct Offer {
 
 /// Makes the directory's root DSE ours (L-002).
 pub(super) fn filter(entry: &mut Entry, offer: Offer) {
-    entry.attributes.retain(|(name, _)| !is(name, "supportedSASLMechanisms"));
+    // 389-ds tells its mechanisms under a name of its own as well.
+    entry.attributes.retain(|(name, _)| !is(name, "supportedSASLMechanisms") && !is(name, "availableSASLMechanisms"));
     for (name, values) in &mut entry.attributes {
         let types_only = values.is_empty();
         if is(name, "supportedControl") {
@@ -68,7 +69,13 @@ mod tests {
 
     #[test]
     fn l_002_mechanisms_that_pass_us_by_are_not_told() {
-        let root = entry(&[("SupportedSaslMechanisms", &["GSSAPI", "NTLM"]), ("supportedLDAPVersion", &["2", "3"]), ("dnsHostName", &["dc1"])]);
+        let mechanisms: &[&str] = &["GSSAPI", "NTLM"];
+        let root = entry(&[
+            ("SupportedSaslMechanisms", mechanisms),
+            ("availableSASLMechanisms", mechanisms),
+            ("supportedLDAPVersion", &["2", "3"]),
+            ("dnsHostName", &["dc1"]),
+        ]);
         assert_eq!(seen(root, CLEAR), entry(&[("supportedLDAPVersion", &["3"]), ("dnsHostName", &["dc1"])]));
     }
 

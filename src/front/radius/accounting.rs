@@ -35,7 +35,7 @@ use crate::wire::radius::reply::Asked;
 
 impl Clerk {
     /// One Accounting-Request.
-    pub(super) fn book(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    pub(super) fn book(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         let Some(report) = report(request, client, way.peer()) else {
             return self.discard(arrived, &way, client, "accounting", &"an Accounting-Request without Acct-Status-Type or without Acct-Session-Id");
         };
@@ -77,7 +77,7 @@ impl Entry {
             tracing::info!(door = "radius", client, ?nas, session = ?id, ?name, ?source, ?address, seconds, input_octets, output_octets, "accounting: {word}");
         }
         match reply::accounting_response(&asked, secret.expose()) {
-            Ok(bytes) => held.answer(&way, &bytes.into()),
+            Ok(bytes) => held.answer(&way, bytes),
             Err(error) => {
                 metrics::discard("radius", "reply_too_long");
                 tracing::warn!(door = "radius", source = %way.peer(), %error, "the reply leaves no room beside the request's Proxy-States");

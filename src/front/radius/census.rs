@@ -204,7 +204,7 @@ impl Tally {
 pub(super) struct Sheet {
     tally: Arc<Tally>,
     key: u64,
-    arrived: Instant,
+    pub(super) arrived: Instant,
 }
 
 impl Sheet {
@@ -224,6 +224,11 @@ impl Sheet {
     /// It was refused before anybody was asked.
     pub(super) fn refused(&self) {
         self.tally.rejects.fetch_add(1, Relaxed);
+    }
+
+    /// It came to something that cannot be told to the client.
+    pub(super) fn dropped(&self) {
+        self.tally.drops.fetch_add(1, Relaxed);
     }
 
     /// The same login came under another Identifier: so some clients send again. After a longer time it was rather the person.

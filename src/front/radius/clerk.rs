@@ -1,4 +1,4 @@
-//! The clerk: each verified request is answered from memory, or made a login in a task of its own, whichever way it came.
+//! The clerk: each verified request is answered from memory, or made a login that replies when it ends, whichever way it came.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -36,6 +36,7 @@ use super::seen::Window;
 use super::socket::Path;
 use super::socket::Socket;
 use super::stream::Outbox;
+use crate::engine::Ear;
 use crate::engine::Login;
 use crate::engine::Outcome;
 use crate::metrics;
@@ -130,7 +131,7 @@ impl Clerk {
     }
 
     /// One verified request of this client.
-    pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         if !request.signed() {
             self.unsigned.count(&client.name);
         }
@@ -154,30 +155,34 @@ impl Clerk {
         };
         match made {
             Ok(bytes) => way.send(&bytes),
-            Err(error) => self.discard(arrived, way, client, "reply_too_long", &error),
+            Err(error) => self.discard(arrived, way, client, TOO_LONG, &error),
         }
     }
 
-    fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         let Some(held) = self.turn(request, client, settings, seen, &way, arrived) else { return };
         let sheet = client.card.tally.begin(request.authenticator(), arrived);
-        let work =
-            Work { sheet, held, writer: Writer::new(Asked::of(request), Manner::of(request), client), arrived, reject_delay: settings.reject_delay, way };
+        let writer = Writer { asked: Asked::of(request), manner: Manner::of(request), client: Arc::clone(client) };
+        let work = Work { sheet, held, writer, way };
         // Begun here and not in a task: of two that ask the same the later one is to be the later one.
         let end = match self.begin(request, client, settings, work.way.peer(), arrived).map(Login::ended) {
             Some(Err(login)) => return work.wait(login),
             Some(Ok(outcome)) => work.said(&outcome),
             None => work.refused(),
         };
-        match end {
-            End::Now(bytes) => work.held.answer(&work.way, &bytes.into()),
-            End::Later(bytes) => work.delay(bytes),
-            End::Never => {}
-        }
+        work.finish(end);
     }
 
     /// The turn of a request that begins now. One that was seen before is answered as it was, or not at all.
-    pub(super) fn turn(&mut self, request: &Request<'_>, client: &Client, settings: &Settings, seen: &Ledger, way: &Way, arrived: Instant) -> Option<Held> {
+    pub(super) fn turn(
+        &mut self,
+        request: &Request<'_>,
+        client: &Client,
+        settings: &Arc<Settings>,
+        seen: &Ledger,
+        way: &Way,
+        arrived: Instant,
+    ) -> Option<Held> {
         let bounds = way.bounds(settings);
         let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds);
         if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
@@ -189,7 +194,7 @@ impl Clerk {
             seen::Seen::Full => {
                 self.discard(arrived, way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
             }
-            seen::Seen::New(turn) => return Some(Held { seen: seen.clone(), turn, bounds, is_over: false }),
+            seen::Seen::New(turn) => return Some(Held { seen: seen.clone(), turn, settings: Arc::clone(settings), is_over: false }),
             seen::Seen::Running => metrics::discard("radius", "duplicate"),
         }
         None
@@ -238,7 +243,16 @@ impl Clerk {
 
 /// The window that a door, its reader and its logins share.
 #[derive(Clone, Debug)]
-pub(super) struct Ledger(Arc<Mutex<Window<oneshot::Sender<Infallible>>>>);
+pub(super) struct Ledger(Arc<Mutex<Window<Guard>>>);
+
+/// What a request in the works is held by. It is dropped under the window's lock, so nothing of it may look for the window.
+#[derive(Debug)]
+enum Guard {
+    /// Whoever waits hears by its end that nobody wants the answer any more.
+    Ended { _given_up: oneshot::Sender<Infallible> },
+    /// A login that goes on for as long as somebody wants to know how it ends.
+    Login { _login: Login },
+}
 
 impl Ledger {
     /// Gives up all that is in the works.
@@ -246,7 +260,7 @@ impl Ledger {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Window<oneshot::Sender<Infallible>>> {
+    fn lock(&self) -> MutexGuard<'_, Window<Guard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,12 +272,11 @@ impl Default for Ledger {
 }
 
 /// One request in the works.
+#[derive(Debug)]
 struct Work {
     sheet: Sheet,
     held: Held,
     writer: Writer,
-    arrived: Instant,
-    reject_delay: Duration,
     way: Way,
 }
 
@@ -277,89 +290,124 @@ enum End {
     Never,
 }
 
+/// What is left of a request while its login goes on. No task waits: many may, and for long.
+impl Ear for Work {
+    fn hear(mut self: Box<Self>, outcome: Outcome) {
+        self.held.is_over = false;
+        let end = self.said(&outcome);
+        self.finish(end);
+    }
+}
+
 impl Work {
-    /// Waits for the login's end and replies, unless the turn is given up before: then the login is dropped with us.
-    fn wait(self, login: Login) {
-        let given_up = self.held.guard();
-        tokio::spawn(async move {
-            let reply = tokio::select! {
-                biased;
-                _ = given_up => None,
-                reply = self.ended(login) => reply,
-            };
-            if let Some(bytes) = reply {
-                self.held.answer(&self.way, &bytes.into());
+    /// Leaves word with the login where to reply. The window holds the login, so that it is dropped with the turn, and we with the login.
+    fn wait(mut self, login: Login) {
+        let (seen, turn) = (self.held.seen.clone(), self.held.turn);
+        // Dropped from now on it is because the turn is over, which needs not be told to the window, nor can it be under its lock.
+        self.held.is_over = true;
+        let mut window = seen.lock();
+        match login.tell(Box::new(self)) {
+            // Both under one lock: whoever is called meanwhile finds the login there, and puts in its place what is to be there next.
+            None => window.guard(turn, Guard::Login { _login: login }),
+            Some((ear, outcome)) => {
+                drop(window);
+                ear.hear(outcome);
             }
-        });
+        }
     }
 
-    async fn ended(&self, login: Login) -> Option<Vec<u8>> {
-        match self.said(&login.outcome().await) {
-            End::Now(bytes) => Some(bytes),
-            End::Later(bytes) => {
-                tokio::time::sleep_until(refuse_at(self.arrived, self.reject_delay)).await;
-                Some(bytes)
-            }
-            End::Never => None,
+    fn finish(self, end: End) {
+        match end {
+            End::Now(bytes) => self.held.answer(&self.way, bytes),
+            End::Later(bytes) => self.delay(bytes),
+            End::Never => {}
         }
     }
 
     /// Replies after the time that every refusal takes, unless the turn is given up before.
     fn delay(self, bytes: Vec<u8>) {
         let given_up = self.held.guard();
-        let at = refuse_at(self.arrived, self.reject_delay);
+        let at = refuse_at(self.sheet.arrived, self.held.settings.reject_delay);
         tokio::spawn(async move {
             tokio::select! {
                 biased;
                 _ = given_up => {}
-                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, &bytes.into()),
+                () = tokio::time::sleep_until(at) => self.held.answer(&self.way, bytes),
             }
         });
     }
 
     fn said(&self, outcome: &Outcome) -> End {
-        self.sheet.ended(outcome);
-        self.end(self.writer.reply(outcome))
+        self.end(self.writer.reply(outcome), || self.sheet.ended(outcome))
     }
 
     /// The end of a request that nobody was asked about.
     fn refused(&self) -> End {
-        self.sheet.refused();
-        self.end(self.writer.refused())
+        self.end(self.writer.refused(), || self.sheet.refused())
     }
 
-    fn end(&self, made: Result<Reply, reply::TooLong>) -> End {
+    /// The reply that was made, which is then counted for what it is.
+    fn end(&self, made: Result<Reply, reply::TooLong>, count: impl FnOnce()) -> End {
         match made {
-            Ok(Reply::AtOnce(bytes)) => End::Now(bytes),
-            Ok(Reply::Delayed(bytes)) => End::Later(bytes),
-            Ok(Reply::Silence) => End::Never,
-            Ok(Reply::Superseded) => End::Now(Vec::new()),
-            Err(error) => {
-                metrics::discard("radius", "reply_too_long");
-                tracing::warn!(door = "radius", source = %self.way.peer(), %error, "the reply does not fit into a packet: what the upstream and the policy say is too much");
-                self.too_big()
+            Ok(reply) => {
+                count();
+                reply.into()
             }
+            Err(error) => self.too_big(&error),
         }
     }
 
     /// What a client is told whose reply does not fit: no, but behind TLS why. Kept as every answer is: after silence a copy would begin a second
-    /// login and ring the phone again.
-    fn too_big(&self) -> End {
-        match self.way {
+    /// login and ring the phone again. It is counted and logged for what the client hears, whatever the login came to.
+    fn too_big(&self, error: &reply::TooLong) -> End {
+        let (decision, end) = match self.way {
             Way::Datagram { .. } => match self.writer.refused() {
-                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => End::Later(bytes),
-                Ok(Reply::Silence | Reply::Superseded) | Err(_) => End::Now(Vec::new()),
+                Ok(Reply::AtOnce(bytes) | Reply::Delayed(bytes)) => ("reject", End::Later(bytes)),
+                Ok(Reply::Silence | Reply::Superseded) | Err(_) => ("drop", End::Now(Vec::new())),
             },
-            Way::Stream(_) => End::Now(reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG).unwrap_or_default()),
+            Way::Stream(_) => {
+                let told = reply::protocol_error(&self.writer.asked, self.writer.client.secret.expose(), RESPONSE_TOO_BIG);
+                ("drop", End::Now(told.unwrap_or_default()))
+            }
+        };
+        if decision == "reject" {
+            self.sheet.refused()
+        } else {
+            self.sheet.dropped()
+        }
+        metrics::discard("radius", TOO_LONG);
+        let (client, source) = (&self.writer.client.name, self.way.peer());
+        tracing::warn!(
+            door = "radius",
+            client,
+            %source,
+            decision,
+            why = TOO_LONG,
+            %error,
+            "the reply does not fit into a packet, so the client hears this instead: what the upstream and the policy say is too much"
+        );
+        end
+    }
+}
+
+impl From<Reply> for End {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::AtOnce(bytes) => Self::Now(bytes),
+            Reply::Delayed(bytes) => Self::Later(bytes),
+            Reply::Silence => Self::Never,
+            Reply::Superseded => Self::Now(Vec::new()),
         }
     }
 }
 
 /// A turn in the window. Dropped unanswered, the request may be asked again.
+#[derive(Debug)]
 pub(super) struct Held {
     seen: Ledger,
     turn: Turn,
-    bounds: Bounds,
+    /// Those of the request's arrival.
+    settings: Arc<Settings>,
     is_over: bool,
 }
 
@@ -367,20 +415,22 @@ impl Held {
     /// Whoever waits with this turn hears by it that nobody waits for the answer any more.
     pub(super) fn guard(&self) -> oneshot::Receiver<Infallible> {
         let (guard, given_up) = oneshot::channel();
-        self.seen.lock().guard(self.turn, guard);
+        self.seen.lock().guard(self.turn, Guard::Ended { _given_up: guard });
         given_up
     }
 
     /// Keeps the answer and sends it, if it is still the one that is waited for.
-    pub(super) fn answer(mut self, way: &Way, bytes: &Arc<[u8]>) {
+    pub(super) fn answer(mut self, way: &Way, bytes: Vec<u8>) {
         self.is_over = true;
-        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(bytes), &self.bounds);
+        let bounds = way.bounds(&self.settings);
+        let bytes: seen::Answer = Arc::new(bytes.into());
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
             }
             if !bytes.is_empty() {
-                way.send(bytes);
+                way.send(&bytes);
             }
         }
     }
@@ -400,6 +450,8 @@ fn refuse_at(arrived: Instant, delay: Duration) -> Instant {
     arrived.checked_add(delay).and_then(|at| at.checked_add(Duration::from_millis(jitter))).unwrap_or(arrived)
 }
 
+/// Why a reply was not sent as it was meant.
+const TOO_LONG: &str = "reply_too_long";
 const JITTER_MS_MAX: u64 = 100;
 /// Error-Cause (RFC 7930 §6.1).
 const RESPONSE_TOO_BIG: u32 = 601;
@@ -409,3 +461,14 @@ const CONNECTION_ANSWERS_MAX: usize = 1024;
 const CONNECTION_BYTES_MAX: usize = 1 << 20;
 /// Sources, reasons and clients that are paced at once.
 const KEYS_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_login_waits_holds_little() {
+        let held = (size_of::<Work>(), size_of::<Guard>());
+        assert!(held.0 <= 320 && held.1 <= 24, "{held:?} octets");
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +68,11 @@ impl Desk {
                     let settings = Arc::clone(&self.settings.borrow());
                     let arrived = Instant::now();
                     for (datagram, path) in inbox.datagrams() {
-                        self.take(datagram, path, &settings, arrived);
+                        // Whatever one datagram breaks, the next is read.
+                        let taking = AssertUnwindSafe(|| self.take(datagram, path, &settings, arrived));
+                        if catch_unwind(taking).is_err() {
+                            tracing::error!(door = "radius", source = %path.peer, "a datagram was given up by a fault of ours");
+                        }
                         taken = taken.saturating_add(1);
                     }
                     // However many come, whoever waits for something else has a turn too.
@@ -87,7 +93,7 @@ impl Desk {
     }
 
     /// One datagram: cheap questions first, so that garbage costs little.
-    fn take(&mut self, datagram: &[u8], path: Path, settings: &Settings, arrived: Instant) {
+    fn take(&mut self, datagram: &[u8], path: Path, settings: &Arc<Settings>, arrived: Instant) {
         let candidates = settings.clients.at(path.peer.ip());
         let Some(secret_holder) = candidates.first() else {
             if self.clerk.warnings.allows(arrived, String::new()) {

@@ -115,7 +115,7 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
         CodeEntry::Challenge(text) if can_answer => Some(text.clone()),
         _ => None,
     };
-    let asker = asker(request, &primary, peer);
+    let asker = asker(request, client, &primary, peer);
     Ok(Errand::Begin(Box::new(AuthRequest {
         door: Door::Radius,
         client: client.name.clone(),
@@ -128,9 +128,11 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
             approval: if types { client.approval } else { Approval::Wait },
             // Nobody else may take a question over that stays out.
             late_ms: if asker.is_empty() { client.late_ms } else { 0 },
+            join_ms: client.join_ms,
             change: false,
         },
         source: source(request, client),
+        exempt: Vec::new(),
         seat,
         asker,
     })))
@@ -283,15 +285,15 @@ fn seat(request: &Request<'_>) -> Vec<u8> {
 }
 
 /// Who asks, where the seat does not tell. Whoever knows another's password could join that one's login and take its approval, were the two alike: and so are
-/// all people of a NAS that sends no Calling-Station-Id, all who begin EAP under one anonymous name, and all logins without a credential. Such a one is the
+/// all people of a NAS that sends no Calling-Station-Id or one for all, all who begin EAP under one anonymous name, and all logins without a credential. Such a one is the
 /// same only as the very same request.
-fn asker(request: &Request<'_>, primary: &Primary, peer: SocketAddr) -> Vec<u8> {
+fn asker(request: &Request<'_>, client: &Client, primary: &Primary, peer: SocketAddr) -> Vec<u8> {
     let proves = match primary {
         Primary::Relayed(relayed) => relayed.named && (relayed.typed.is_some() || request.has_other_credential()),
         Primary::Waived => false,
         Primary::MsChap2 { .. } | Primary::MsChap2Change { .. } | Primary::Password(_) => true,
     };
-    if proves && request.first(attr::CALLING_STATION_ID).is_some() {
+    if proves && !client.one_station && request.first(attr::CALLING_STATION_ID).is_some() {
         return Vec::new();
     }
     let mut asker = peer.to_string().into_bytes();

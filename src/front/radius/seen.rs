@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::Digest;
 use sha2::Sha256;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::wire::radius::Code;
 use crate::wire::radius::Request;
@@ -54,11 +55,14 @@ pub(super) struct Slot {
     pub(super) number: u32,
 }
 
+/// An answer as it is kept. It may hold keys of a session, which nothing hides in RADIUS/1.1 (RFC 9765 §5.1), so it is wiped when it goes.
+pub(super) type Answer = Arc<Zeroizing<Vec<u8>>>;
+
 /// Whether a request was seen before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// Yes, and this was the answer: send it again.
-    Answered(Arc<[u8]>),
+    Answered(Answer),
     /// No, but there is no place for it.
     Full,
     /// No: it begins now, and whatever had its slot is over.
@@ -105,7 +109,7 @@ struct Entry<G> {
 
 #[derive(Debug)]
 enum Stage<G> {
-    Answered(Arc<[u8]>),
+    Answered(Answer),
     /// The guard, where there is one, is held and never looked at.
     Running {
         _guard: Option<G>,
@@ -144,7 +148,7 @@ impl<G> Window<G> {
     }
 
     /// Keeps the answer for retransmissions, unless its request was superseded.
-    pub(super) fn answer(&mut self, now: Instant, turn: Turn, bytes: Arc<[u8]>, bounds: &Bounds) -> Kept {
+    pub(super) fn answer(&mut self, now: Instant, turn: Turn, bytes: Answer, bounds: &Bounds) -> Kept {
         self.expire(now);
         let Some(entry) = self.entries.get_mut(&turn.slot).filter(|entry| entry.runs(turn)) else { return Kept::Superseded };
         self.running = self.running.saturating_sub(1);
@@ -218,6 +222,8 @@ fn digest(request: &Request<'_>) -> [u8; 16] {
 mod tests {
     use std::rc::Rc;
 
+    use zeroize::ZeroizeOnDrop;
+
     use super::*;
 
     const BOUNDS: Bounds = Bounds { running_max: 3, answers_max: 4, bytes_max: 100, keep: Duration::from_secs(30) };
@@ -233,8 +239,21 @@ mod tests {
         }
     }
 
-    fn bytes(length: usize) -> Arc<[u8]> {
-        vec![7; length].into()
+    fn bytes(length: usize) -> Answer {
+        Arc::new(vec![7; length].into())
+    }
+
+    #[test]
+    fn a_kept_answer_is_wiped_when_it_goes() {
+        fn wiped(_: &impl ZeroizeOnDrop) {}
+        let now = Instant::now();
+        let mut window = Window::<()>::new();
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
+        window.answer(now, first, bytes(20), &BOUNDS);
+        match window.admit(now, key(1, 1), &BOUNDS) {
+            Seen::Answered(bytes) => wiped(&*bytes),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

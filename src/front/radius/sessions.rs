@@ -38,7 +38,7 @@ pub struct Session {
     pub address: Option<IpAddr>,
     /// When it began.
     pub since: Timestamp,
-    /// When it was last spoken of.
+    /// The time of the last thing that was told of it.
     pub heard: Timestamp,
     /// Octets from the person.
     pub input_octets: u64,
@@ -61,7 +61,7 @@ pub(super) struct Report {
     pub(super) status: Status,
     /// As far as it is told; times are to be reckoned yet.
     pub(super) session: Session,
-    /// How long the NAS has tried to tell us (Acct-Delay-Time), in milliseconds.
+    /// How long ago it happened (Acct-Delay-Time, RFC 2866 §5.2), in milliseconds; more than a day counts as a day.
     pub(super) late_ms: u64,
     /// How long the session has lasted (Acct-Session-Time), in milliseconds.
     pub(super) lasted_ms: Option<u64>,
@@ -85,8 +85,8 @@ pub(super) enum Status {
 #[derive(Debug, Default)]
 struct Table {
     on: BTreeMap<Key, Entry>,
-    /// In the order in which they were last spoken of.
-    heard: BTreeMap<u64, Key>,
+    /// In the order of the last thing told of each.
+    heard: BTreeMap<(Timestamp, u64), Key>,
     number: u64,
     /// Those that have ended, and when we were told: what was under way for long must not bring them back.
     ended: BTreeMap<Key, Timestamp>,
@@ -97,7 +97,7 @@ struct Table {
 #[derive(Debug)]
 struct Entry {
     session: Arc<Session>,
-    heard: u64,
+    heard: (Timestamp, u64),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,15 +141,16 @@ impl Sessions {
         table.expire(now);
         let key = Key::of(&report.session);
         let status = report.status;
-        if matches!(status, Status::Start | Status::Interim) && table.ended.contains_key(&key) {
+        let happened = Timestamp(now.0.saturating_sub(report.late_ms.min(LATE_MAX_MS)));
+        if matches!(status, Status::Start | Status::Interim) && table.is_over(&key, now, happened) {
             return None;
         }
         let before = table.on.get(&key).map(|entry| Arc::clone(&entry.session));
-        let session = Arc::new(stand(report, before.as_deref(), now));
+        let session = Arc::new(stand(report, before.as_deref(), happened));
         match status {
             Status::Start | Status::Interim => table.put(key, Arc::clone(&session)),
             Status::Stop => table.end(key, now),
-            Status::NasCleared => table.clear(&key),
+            Status::NasCleared => table.clear(&key, happened),
             Status::Other => {}
         }
         ::metrics::gauge!(metrics::SESSIONS).set(f64::from(u32::try_from(table.on.len()).unwrap_or(u32::MAX)));
@@ -192,8 +193,9 @@ impl Table {
             self.remove(&oldest);
         }
         self.number = self.number.wrapping_add(1);
-        self.heard.insert(self.number, key.clone());
-        self.on.insert(key, Entry { session, heard: self.number });
+        let heard = (session.heard, self.number);
+        self.heard.insert(heard, key.clone());
+        self.on.insert(key, Entry { session, heard });
     }
 
     fn remove(&mut self, key: &Key) {
@@ -211,6 +213,12 @@ impl Table {
         self.ends.push_back((now, key));
     }
 
+    /// Whether something of that time, told now, is of a session that has ended: it happened before we were told of the end, or so soon after that it may be
+    /// of a NAS that tells no delay.
+    fn is_over(&self, key: &Key, now: Timestamp, happened: Timestamp) -> bool {
+        self.ended.get(key).is_some_and(|told| happened <= *told || now.0 < told.0.saturating_add(ENDED_SOON_MS))
+    }
+
     fn forget_end(&mut self) {
         if let Some((at, key)) = self.ends.pop_front()
             && self.ended.get(&key) == Some(&at)
@@ -219,14 +227,15 @@ impl Table {
         }
     }
 
-    /// All of one NAS of one client; it may count from the beginning again.
-    fn clear(&mut self, nas: &Key) {
+    /// All that one NAS of one client has told of times up to then; it may count from the beginning again. It can say so late, when others are on already.
+    fn clear(&mut self, nas: &Key, happened: Timestamp) {
         let first = Key { id: String::new(), ..nas.clone() };
-        let gone: Vec<_> = self.on.range(first..).map(|(key, _)| key).take_while(|key| key.client == nas.client && key.nas == nas.nas).cloned().collect();
+        let all = self.on.range(first..).take_while(|(key, _)| key.client == nas.client && key.nas == nas.nas);
+        let gone: Vec<_> = all.filter(|(_, entry)| entry.session.since <= happened).map(|(key, _)| key.clone()).collect();
         for key in gone {
             self.remove(&key);
         }
-        self.ended.retain(|key, _| key.client != nas.client || key.nas != nas.nas);
+        self.ended.retain(|key, told| key.client != nas.client || key.nas != nas.nas || *told > happened);
     }
 
     fn expire(&mut self, now: Timestamp) {
@@ -261,17 +270,20 @@ impl Key {
     }
 }
 
-/// How a session stands by a report. What a later one leaves out is as it was.
-fn stand(report: Report, before: Option<&Session>, now: Timestamp) -> Session {
-    let Report { status, mut session, late_ms, lasted_ms } = report;
-    session.heard = now;
-    let began = now.0.saturating_sub(late_ms).saturating_sub(lasted_ms.filter(|_| status != Status::Start).unwrap_or_default());
-    session.since = Timestamp(began);
+/// How a session stands by a report of what happened then. What the later one leaves out is as the earlier one has it, whichever came first.
+fn stand(report: Report, before: Option<&Session>, happened: Timestamp) -> Session {
+    let Report { status, mut session, lasted_ms, .. } = report;
+    session.heard = happened;
+    let lasted = lasted_ms.filter(|_| status != Status::Start).unwrap_or_default();
+    session.since = Timestamp(happened.0.saturating_sub(lasted));
     if let Some(before) = before {
+        let is_later = happened >= before.heard;
+        let told = |ours: Option<String>, theirs: &Option<String>| if is_later { ours.or_else(|| theirs.clone()) } else { theirs.clone().or(ours) };
         session.since = before.since;
-        session.name = session.name.or_else(|| before.name.clone());
-        session.source = session.source.or_else(|| before.source.clone());
-        session.address = session.address.or(before.address);
+        session.heard = happened.max(before.heard);
+        session.name = told(session.name, &before.name);
+        session.source = told(session.source, &before.source);
+        session.address = if is_later { session.address.or(before.address) } else { before.address.or(session.address) };
         session.input_octets = session.input_octets.max(before.input_octets);
         session.output_octets = session.output_octets.max(before.output_octets);
     }
@@ -282,9 +294,13 @@ fn stand(report: Report, before: Option<&Session>, now: Timestamp) -> Session {
 const SESSIONS_MAX: usize = 100_000;
 /// How long a session is believed to be on that nobody speaks of: a day.
 const SILENT_MAX_MS: u64 = 24 * 60 * 60 * 1000;
-/// How long it is remembered that a session has ended: longer than a NAS usually tries to tell us something. No NAS has two sessions of one Acct-Session-Id
-/// (RFC 2866 §5.5).
-const ENDED_KEEP_MS: u64 = 10 * 60 * 1000;
+/// How long ago something can have happened that is told now.
+const LATE_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long it is remembered that a session has ended: as long as anything of before can be told.
+const ENDED_KEEP_MS: u64 = LATE_MAX_MS;
+/// For so long nothing of that name begins, whatever time it is said to be of: longer than a NAS usually tries to tell us something, and some tell no delay.
+/// No NAS has two sessions of one Acct-Session-Id (RFC 2866 §5.5).
+const ENDED_SOON_MS: u64 = 10 * 60 * 1000;
 /// Sessions that are looked through at once.
 const PIECE: usize = 1000;
 
@@ -356,15 +372,66 @@ mod tests {
         let (sessions, hand) = table();
         sessions.write(report(Status::Start, "vpn", "n", "1"));
         sessions.write(report(Status::Stop, "vpn", "n", "1"));
-        hand.0.fetch_add(ENDED_KEEP_MS - 1, Ordering::SeqCst);
+        hand.0.fetch_add(ENDED_SOON_MS - 1, Ordering::SeqCst);
         for status in [Status::Interim, Status::Start] {
-            assert_eq!(sessions.write(Report { late_ms: 60_000, ..report(status, "vpn", "n", "1") }), None);
+            assert_eq!(sessions.write(report(status, "vpn", "n", "1")), None);
             assert!(sessions.write(report(status, "vpn", "o", "1")).is_some(), "another NAS's");
         }
         assert_eq!(on(&sessions), 1);
         hand.0.fetch_add(1, Ordering::SeqCst);
         assert!(sessions.write(report(Status::Start, "vpn", "n", "1")).is_some());
+    }
+
+    #[test]
+    fn what_happened_before_the_end_never_brings_a_session_back_however_late_it_is_told() {
+        let (sessions, hand) = table();
+        sessions.write(report(Status::Stop, "vpn", "n", "1"));
+        hand.0.fetch_add(ENDED_KEEP_MS - 1, Ordering::SeqCst);
+        for late_ms in [ENDED_KEEP_MS - 1, ENDED_KEEP_MS + 60_000, u64::MAX] {
+            for status in [Status::Interim, Status::Start] {
+                assert_eq!(sessions.write(Report { late_ms, ..report(status, "vpn", "n", "1") }), None, "{status:?} {late_ms}");
+            }
+        }
+        sessions.write(Report { late_ms: u64::MAX, ..report(Status::Stop, "vpn", "n", "1") });
+        assert_eq!(sessions.write(report(Status::Interim, "vpn", "n", "1")), None, "an older end is one too");
+        hand.0.fetch_add(ENDED_KEEP_MS, Ordering::SeqCst);
+        assert!(ids(&sessions, "").is_empty());
         assert!(sessions.lock().ended.is_empty() && sessions.lock().ends.is_empty());
+    }
+
+    #[test]
+    fn what_is_older_than_what_is_known_changes_nothing_that_is_known() {
+        let (sessions, hand) = table();
+        let told = |status, name: &str, late_ms| {
+            let told = report(status, "vpn", "n", "1");
+            Report { session: Session { name: Some(name.into()), ..told.session }, late_ms, ..told }
+        };
+        sessions.write(told(Status::Start, "alice", 0));
+        hand.0.fetch_add(60_000, Ordering::SeqCst);
+        sessions.write(told(Status::Interim, "carol", 0));
+        sessions.write(told(Status::Interim, "bob", 30_000));
+        let session = &sessions.page("", None, 1).sessions[0];
+        assert_eq!((session.name.as_deref(), session.since, session.heard), (Some("carol"), Timestamp(START), Timestamp(START + 60_000)));
+        let end = sessions.write(told(Status::Stop, "carol", 10_000)).unwrap();
+        assert_eq!((end.heard, on(&sessions)), (Timestamp(START + 60_000), 0));
+    }
+
+    #[test]
+    fn a_delay_that_cannot_be_is_a_day() {
+        let (sessions, _) = table();
+        let session = sessions.write(Report { late_ms: u64::MAX, ..report(Status::Start, "vpn", "n", "1") }).unwrap();
+        assert_eq!(session.since, Timestamp(START - LATE_MAX_MS));
+    }
+
+    #[test]
+    fn a_nas_that_says_late_that_it_began_anew_clears_what_was_before() {
+        let (sessions, hand) = table();
+        for id in ["1", "2"] {
+            sessions.write(report(Status::Start, "vpn", "n", id));
+            hand.0.fetch_add(60_000, Ordering::SeqCst);
+        }
+        sessions.write(Report { late_ms: 90_000, ..report(Status::NasCleared, "vpn", "n", "") });
+        assert_eq!(ids(&sessions, ""), ["2"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod message;
 mod question;
 mod search;
 mod sid;
+mod tracking;
 
 pub use ber::bounded;
 pub use frame::Frame;
@@ -39,3 +40,5 @@ pub use question::Scope;
 pub use search::Search;
 pub use sid::sid_bytes;
 pub use sid::sid_text;
+pub use tracking::SESSION_TRACKING;
+pub use tracking::Tracked;

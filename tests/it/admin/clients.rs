@@ -139,10 +139,16 @@ async fn a_rehearsal_tells_each_rule_and_touches_nothing() {
 async fn a_password_is_checked_and_a_phone_rings_when_asked_alone() {
     let world = World::new(&["corp"]);
     world.ok(Method::POST, "accounts", json!({"name": "alice"})).await;
-    assert_eq!(told(&rehearse(&world, json!({"user": "alice", "password": "wrong", "ask": true})).await), ("reject", "bad_credential"));
-    assert_eq!(world.phone.rung(), 0);
     let passed = rehearse(&world, json!({"user": "alice", "password": "right", "ask": true})).await;
     assert_eq!((told(&passed), &passed["assumed"], world.phone.rung()), (("accept", "factor"), &json!(false), 1));
+    assert_eq!(told(&rehearse(&world, json!({"user": "alice", "password": "wrong", "ask": true})).await), ("reject", "bad_credential"));
+    assert_eq!(world.phone.rung(), 1);
+    for _ in 0..4 {
+        rehearse(&world, json!({"user": "alice", "password": "wrong"})).await;
+    }
+    let right = rehearse(&world, json!({"user": "alice", "password": "right"})).await;
+    assert_eq!(told(&right), ("reject", "locked"), "a try here is a try");
+    world.ok(Method::POST, "accounts/alice/unlock", Value::Null).await;
     for wrong in [json!({"user": ""}), json!({"user": "alice", "from": "here"}), json!({"user": "alice", "secret": 1}), json!([])] {
         world.refused(Method::POST, "clients/fortigate/simulate", wrong, StatusCode::BAD_REQUEST).await;
     }

@@ -80,7 +80,7 @@ async fn logins_one_after_the_other_are_bound_on_one_connection() {
 }
 
 #[tokio::test]
-async fn a_bind_that_was_refused_leaves_nothing_to_whoever_comes_next() {
+async fn l_080_a_bind_that_was_refused_leaves_nothing_to_whoever_comes_next() {
     let lab = lab();
     let relay = counted(&lab);
     let corp = corp(&[relay.address()]);
@@ -89,26 +89,31 @@ async fn a_bind_that_was_refused_leaves_nothing_to_whoever_comes_next() {
     // On alice's connection, with alice's password: still no way in.
     assert_eq!(corp.authenticate(&carol, &right()).await, Err(refused(&carol, Refused::WrongPassword)));
     assert_eq!(relay.taken(), 2);
-    // A connection that was refused rests.
+    // And it has ended, since some servers keep it bound as alice.
     assert_eq!(corp.authenticate(&alice, &right()).await, Ok(alice.identity.clone()));
     assert_eq!(relay.taken(), 3);
-    // And is used again after that: two logins at once find two.
-    let mut tick = interval(Duration::from_millis(200));
-    let again = async {
-        loop {
-            tick.tick().await;
-            let before = relay.taken();
-            let password = right();
-            let both = tokio::join!(corp.authenticate(&alice, &password), corp.authenticate(&carol, &password));
-            assert_eq!(both, (Ok(alice.identity.clone()), Err(refused(&carol, Refused::WrongPassword))));
-            tick.reset_after(Duration::from_millis(1_200));
-            tick.tick().await;
-            if relay.taken() == before {
-                return;
-            }
-        }
-    };
-    timeout(Duration::from_secs(20), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn l_080_after_anything_but_a_proof_the_next_login_has_a_connection_of_its_own() {
+    // The first login is proved and its connection kept; the second is answered so on it.
+    let answers: [(Code, u8); 3] = [(Code::UnwillingToPerform, 1), (Code::InvalidCredentials, 1), (Code::Success, 2)];
+    for (code, taken_for) in answers {
+        let binds = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&binds);
+        let server = Scripted::open(move |frame| match is_bind(frame) {
+            true if counting.fetch_add(1, Ordering::SeqCst) == 1 => Some(ldap::answer(Op::Bind, frame.id, code, "")),
+            true => Some(ldap::answer(Op::Bind, frame.id, Code::Success, "")),
+            false => Some(token(frame.id, if counting.load(Ordering::SeqCst) == 2 { taken_for } else { 1 })),
+        });
+        let corp = hasty(&[server.address()]);
+        let alice = person(1);
+        assert_eq!(corp.authenticate(&alice, &right()).await, Ok(alice.identity.clone()));
+        assert!(corp.authenticate(&alice, &right()).await.is_err(), "{code:?}");
+        assert_eq!(server.taken(), 1);
+        assert_eq!(corp.authenticate(&alice, &right()).await, Ok(alice.identity.clone()));
+        assert_eq!((server.taken(), binds.load(Ordering::SeqCst)), (2, 3), "{code:?}");
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     }
@@ -112,6 +113,10 @@ async fn r_087_an_outer_eap_identity_never_becomes_the_account() {
     assert_eq!(accepted("alice@corp", "alice", false, Some("alice")).await, unclear(), "with its realm stripped off");
     assert_eq!(accepted("ghost@corp", "ghost", false, Some("ghost")).await, unclear(), "nor is it somebody without an account");
     assert_eq!(accepted("a.archer", "a.archer", false, Some("alice")).await, unclear(), "in another spelling of the same account");
+    for cut in ["alice%corp", "alice\u{ff20}corp", "alice#1"] {
+        assert_eq!(accepted(cut, cut, false, Some("alice")).await, unclear(), "a server cuts or folds {cut} to the outer name it still is");
+    }
+    assert_eq!(accepted("@corp", "@corp", false, Some("CORP\\alice")).await, Ok(Checked::Passed(alice())), "no name at all is a good outer identity");
     assert_eq!(told("alice", "alice", false, None, true).await, unclear());
     assert_eq!(told("alice", "alice", false, Some("alice"), true).await, unclear(), "without a tunnel there is no inner name");
     assert_eq!(accepted("alice", "alice", false, Some("nobody")).await, Ok(Checked::Passed(stranger("nobody"))));

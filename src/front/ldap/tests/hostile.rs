@@ -120,7 +120,7 @@ async fn l_073_a_directory_that_trickles_is_left_after_ten_seconds_for_each_answ
             if actor.stream.write_all(&[byte]).await.is_err() {
                 break;
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
         }
     };
     let (heard, ()) = tokio::join!(caller.hears(), speaking);
@@ -176,7 +176,7 @@ async fn l_026_other_notifications_than_goodbye_pass_to_who_is_bound_and_end_not
 }
 
 /// Entries of 100,000 bytes for the search 2, until nobody takes them; how many bytes went out is counted as they go.
-async fn floods(mut actor: Actor, sent: tokio::sync::watch::Sender<usize>) {
+async fn floods(mut actor: Actor, sent: watch::Sender<usize>) {
     let piece = wire_entry(2, &Found { dn: "CN=x".into(), attributes: vec![("x".into(), vec![vec![7; 100_000]])] });
     'all: for _ in 0..4_000 {
         let mut rest = piece.as_slice();

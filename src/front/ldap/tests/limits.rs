@@ -150,7 +150,7 @@ async fn l_044_a_client_that_reads_slowly_but_reads_is_served() {
     actor.says(&large).await;
     let mut told = 0;
     while told < large.len() {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        sleep(Duration::from_secs(60)).await;
         let mut piece = vec![0; 8_192];
         let len = caller.stream.read(&mut piece).await.unwrap();
         assert_ne!(len, 0, "closed after {told} bytes");

@@ -47,6 +47,7 @@ async fn r_050_an_accept_that_does_not_fit_is_a_refusal_and_the_phone_rings_once
     let world = World::new();
     let addition = Addition { group: None, attribute: [&[attr::REPLY_MESSAGE, 255][..], &[b'x'; 253]].concat() };
     let client = Client { additions: vec![addition; 17].into(), ..client(&world, Method::Push) };
+    let tally = Arc::clone(&client.card.tally);
     let house = open_at("127.0.0.1:0", Arc::clone(&world), settings(client));
     let nas = Nas::of(&house).await;
     let login = nas.login("alice", "open sesame");
@@ -57,6 +58,8 @@ async fn r_050_an_accept_that_does_not_fit_is_a_refusal_and_the_phone_rings_once
     assert_eq!(read(&reply, &login).code(), Code::AccessReject);
     assert_eq!(nas.ask(&login).await, reply, "a copy has the same answer");
     assert_eq!(world.pushes.load(Ordering::SeqCst), 1);
+    let seen = tally.habits(Instant::now());
+    assert_eq!((seen.accepts, seen.rejects), (0, 1), "it counts as what the client was told");
 }
 
 #[tokio::test]

@@ -327,6 +327,8 @@ async fn r_117_what_does_not_fit_is_told_by_protocol_error_and_fits_where_more_i
         let cause = reply.attributes().first(attr::ERROR_CAUSE).and_then(|attribute| attribute.integer());
         assert_eq!(cause, (code == Code::ProtocolError).then_some(601));
     }
+    let seen = client.card.tally.habits(tokio::time::Instant::now());
+    assert_eq!((seen.accepts, seen.drops), (1, 1), "each counts as what the client was told");
 }
 
 #[tokio::test]
