@@ -6,6 +6,7 @@ mod ldap;
 mod radius;
 mod realms;
 mod secrets;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -19,6 +19,10 @@ use crate::wire::ldap::read_request;
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// busy, unavailable.
 const AWAY: [u32; 2] = [51, 52];
+/// Bytes of an answer that is for us: the root DSE, a person's own entry, the result of a bind. Read into pieces they are several times as many.
+pub(super) const OWN_ANSWER_MAX: usize = 262_144;
+/// Controls of a directory that we remember.
+const CONTROLS_MAX: usize = 1_000;
 /// References that may come with the one entry of a base search.
 const REFERENCES_MAX: usize = 16;
 /// The id of our own questions. Each is answered before the next is asked, and before any request of the client's.
@@ -81,7 +85,7 @@ pub(super) fn whole(bytes: &[u8]) -> io::Result<Frame<'_>> {
 
 /// The controls that a root DSE tells of.
 pub(super) fn controls(root: &Entry) -> HashSet<Vec<u8>> {
-    root.values("supportedControl").map(<[u8]>::to_vec).collect()
+    root.values("supportedControl").take(CONTROLS_MAX).map(<[u8]>::to_vec).collect()
 }
 
 /// The result of a server that is well, whatever it says.
@@ -97,5 +101,5 @@ pub(super) fn away(directory: &dyn Directory, server: usize, error: &io::Error) 
 }
 
 async fn next(side: &mut Side, pdu_max: usize) -> io::Result<Vec<u8>> {
-    timeout(ANSWER_WITHIN, side.next_frame(pdu_max)).await?
+    timeout(ANSWER_WITHIN, side.next_frame(pdu_max.min(OWN_ANSWER_MAX))).await?
 }
