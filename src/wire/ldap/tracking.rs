@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn element(tag: u8, value: &[u8]) -> Vec<u8> {
-        [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat()
+        [&[tag, 0x81, u8::try_from(value.len()).unwrap()][..], value].concat()
     }
 
     fn value(address: &[u8]) -> Vec<u8> {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn m_43_what_cannot_be_read_is_no_address() {
-        for address in [&b"192.0.2.7 "[..], b"host.example", b"192.0.2.7/24", b"[::1]", b"192.0.2.7\0", b"\xff", &[b'1'; 20]] {
+        for address in [&b"192.0.2.7 "[..], b"host.example", b"192.0.2.7/24", b"[::1]", b"192.0.2.7\0", b"\xff", &[b'1'; 100]] {
             assert_eq!(tracked(&[control(Some(&value(address)))]), Err(Refusal::Form), "{address:?}");
         }
         assert_eq!(tracked(&[control(None)]), Err(Refusal::Form));
