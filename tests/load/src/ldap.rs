@@ -392,7 +392,6 @@ fn say(link: &mut Link, searches: bool, base: &str) -> std::io::Result<()> {
     link.entries = 0;
     link.stage = if searches { Stage::Search } else { Stage::Bind };
     let user = link.user;
-    let message =
-        if searches { message::search(link.id, base) } else { message::bind(link.id, &format!("uid=u{user:06},{base}"), &format!("p{user:06}")) };
+    let message = if searches { message::search(link.id, base) } else { message::bind(link.id, &format!("uid=u{user:06},{base}"), &format!("p{user:06}")) };
     link.send(&message)
 }
