@@ -289,6 +289,7 @@ impl Connection {
         if self.waiting.remove(&target).is_some()
             && let Some(upstream) = &mut self.upstream
         {
+            upstream.owes = true;
             upstream.side.put(&abandon(id, target));
         }
     }
@@ -322,7 +323,7 @@ impl Connection {
         }
         if self.upstream.is_none() {
             let settings = self.settings();
-            let Ok(upstream) = Upstream::open(settings.directory.as_ref(), settings.pdu_bytes_max).await else {
+            let Ok(upstream) = Upstream::open(&settings.directory, settings.pdu_bytes_max).await else {
                 self.refuse(op, frame.id, Code::Unavailable, AWAY, "directory");
                 return Ok(());
             };
@@ -341,7 +342,7 @@ impl Connection {
     /// A bind. The session is nobody's from its arrival on (L-020), and what was under way is never answered (L-025).
     async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>]) -> Result<(), End> {
         self.standing = Standing::Anonymous;
-        self.upstream = None;
+        let kept = self.upstream.take().filter(|_| self.waiting.is_empty());
         self.waiting.clear();
         let settings = self.settings();
         let denied_at = denial_at(settings.reject_delay);
@@ -355,11 +356,12 @@ impl Connection {
                 Ok(())
             }
             Wish::Hopeless(why) => {
+                drop(kept);
                 self.discard(why);
                 self.await_verdict(id, deny(denied_at)).await
             }
             Wish::Login { name, password, appended } => {
-                let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max);
+                let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max, kept);
                 let request = self.login_request(&settings, name, password, appended);
                 let login = self.house.engine.login(request, Arc::clone(&settings.rules), Arc::clone(&check) as _, settings.login_deadline);
                 self.await_verdict(id, decide(login, check, denied_at)).await
