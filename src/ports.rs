@@ -86,6 +86,16 @@ pub struct Aside {
     pub refused_there: bool,
 }
 
+impl Aside {
+    /// Whether nothing was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { attributes, refusal, change_key, groups, entry, conversation, refused_there } = self;
+        let silent = attributes.is_empty() && refusal.is_empty() && change_key.is_empty() && groups.is_empty();
+        silent && entry.is_none() && conversation.is_none() && !refused_there
+    }
+}
+
 /// A server behind us waits for the answer to a question of its own.
 #[derive(Clone, Debug)]
 pub struct Conversation {
@@ -144,6 +154,12 @@ pub trait Directory: Debug + Send + Sync {
     /// `Outage` whenever it cannot be told: that is never "not in it" (M-47).
     async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError>;
 
+    /// Of several directories that this one stands for, the one that `entry` was found in: connections for it, and what is read on them, are that one's. `None`:
+    /// this stands for itself.
+    fn realm(&self, _entry: &Entry) -> Option<&dyn Directory> {
+        None
+    }
+
     /// A fresh, unbound connection to a server that is well, TLS already up as configured.
     ///
     /// # Errors
@@ -198,7 +214,7 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// # Errors
     /// Why nobody can tell, or that it ended without an answer.
-    async fn wait(&self, asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError>;
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError>;
 
     /// Checks a code.
     ///

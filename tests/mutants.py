@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the decisions on purpose, nine times, and demands that the domain's own tests notice each.
+"""Breaks the decisions on purpose, twelve times, and demands that the domain's own tests notice each.
 
 The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
 """
@@ -42,6 +42,15 @@ MUTANTS = [
     ("somebody else's change", "renewal.rs",
      "Ok(who) if who == renewal.who =>",
      "Ok(who) if !who.0.is_empty() =>"),
+    ("remembered, wrong code", "memory.rs",
+     "self.rules.remember.for_ms > 0 && self.request.appended.is_none() =>",
+     "self.rules.remember.for_ms > 0 =>"),
+    ("remembered, run out", "memory.rs",
+     "let First::Passed(first) = &second.first else { return self.ask(second) };\n",
+     "let first = super::decision::Passed(second.first.identity().clone());\n"),
+    ("a waiver is remembered", "decision.rs",
+     "memento.filter(|_| self.why == Grant::Factor)",
+     "memento.filter(|_| self.why != Grant::FailOpen)"),
     ("inverted fail mode", "second.rs",
      "match (heard.unreachable, self.rules.outage) {",
      "let turned = if self.rules.outage == OnOutage::Open { OnOutage::Closed } else { OnOutage::Open };\n        match (heard.unreachable, turned) {"),

@@ -1,5 +1,6 @@
 //! The wall clock: the only place that asks what time it is.
 
+use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::domain::Timestamp;
@@ -10,9 +11,13 @@ use crate::ports::Clock;
 pub struct WallClock;
 
 impl Clock for WallClock {
-    #[allow(clippy::disallowed_methods, reason = "everybody else takes a Clock")]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Timestamp(u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// Since 1970-01-01 UTC, by the machine's own clock.
+#[allow(clippy::disallowed_methods, reason = "everybody else takes a Clock")]
+pub(super) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! The log: lines on standard error, as the configuration or `VESTIBULE_LOG` says.
 
+mod line;
 mod scribe;
 
 use std::io;
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::config::LogFormat;
+use line::Plain;
 use scribe::Scribe;
 
 pub use scribe::Log;
@@ -44,7 +46,8 @@ where
 {
     let lines = match format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
-        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(writer).boxed(),
+        LogFormat::Text if colours => fmt::layer().with_ansi(true).with_writer(writer).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(false).event_format(Plain::default()).with_writer(writer).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(lines.with_filter(filter_fn(harmless)))
 }
@@ -94,6 +97,32 @@ mod tests {
         });
         assert!(text.contains("a connection broke") && text.contains("ours"), "{text}");
         assert!(!text.contains("authorization") && !text.contains("not ours"), "{text}");
+    }
+
+    #[test]
+    fn a_line_of_ours_is_what_the_library_would_write() {
+        let said = || {
+            tracing::info!(door = "radius", client = r#"a"b\\"#, login = ?"x y\n", identity = Some("local:1"), source = Some(tracing::field::display("10.0.0.1")), late = None::<bool>, ms = 7_u64, r#type = -1, "login");
+            tracing::warn!("bell \x07 \u{1b}[31m \u{9b} d\u{fc} {}", 1);
+            tracing::error!(error = %"broken \u{1b}[m", "it \"is\"");
+            tracing::debug!(message = "a message by name \x1b", why = "caf\u{e9}");
+            tracing::info!(only = true);
+            tracing::trace!(target: "vestibule::elsewhere", list = ?[1, 2], half = 0.5, "x");
+            tracing::info_span!("inside", number = 1).in_scope(|| tracing::info!("within"));
+        };
+        let usual = {
+            let page = Page::default();
+            let writer = page.clone();
+            let lines = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), said);
+            String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+        };
+        let ours = written("trace", LogFormat::Text, said);
+        let timeless = |text: &str| -> Vec<String> { text.lines().map(|line| line.split_once("Z ").unwrap().1.to_owned()).collect() };
+        assert_eq!(timeless(&ours), timeless(&usual));
+        let moment = |text: &str| text.split_once(' ').unwrap().0.to_owned();
+        let parsed: jiff::Timestamp = moment(&ours).parse().unwrap();
+        assert_eq!((moment(&ours).len(), parsed.as_second() - moment(&usual).parse::<jiff::Timestamp>().unwrap().as_second() <= 1), (27, true));
     }
 
     #[test]

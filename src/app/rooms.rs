@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
+use super::config::LdapClient;
+use super::config::LdapExempt;
 use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
@@ -17,6 +19,7 @@ use crate::directory::ByDirectory;
 use crate::directory::identify::Identify;
 use crate::directory::identify::Waived;
 use crate::directory::identify::WithGroups;
+use crate::directory::realms;
 use crate::directory::upstream;
 use crate::directory::upstream::ByUpstream;
 use crate::directory::upstream::EapNames;
@@ -126,11 +129,12 @@ impl Rooms {
             certificate: client.certificate.clone(),
             accounting: self.accounting(client)?,
             integrity: client.integrity,
-            first: self.first(client, policy)?,
+            first: self.first(config, client, policy)?,
             code: client.code.clone(),
             menu: client.menu,
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
+            join_ms: u64::try_from(client.join.as_millis()).unwrap_or(0),
             code_in_ms_chap2: client.code_in_ms_chap2,
             one_station: client.one_station,
             charset: client.charset,
@@ -148,20 +152,20 @@ impl Rooms {
         })
     }
 
-    fn first(&self, client: &RadiusClient, policy: &Policy) -> Result<radius::First, RoomError> {
-        let grouped = |check: Arc<dyn PrimaryCheck>| self.with_groups(check, client.identify.as_deref(), policy);
+    fn first(&self, config: &Config, client: &RadiusClient, policy: &Policy) -> Result<radius::First, RoomError> {
+        let grouped = |check: Arc<dyn PrimaryCheck>| self.with_groups(config, check, client.identify.as_deref(), policy);
         Ok(match &client.first {
-            FirstFactor::Directory(name) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(name)?)))?),
+            FirstFactor::Directory(names) => radius::First::Password(grouped(Arc::new(ByDirectory(self.directory(config, names)?)))?),
             FirstFactor::Upstream { name, without_credential } => {
                 let (upstream, names) = self.upstreams.get(name).cloned().ok_or_else(|| RoomError::Missing(format!("upstream.{name}")))?;
-                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(client)?, names }))?;
+                let check = grouped(Arc::new(ByUpstream { upstream, identify: self.identify(config, client)?, names }))?;
                 radius::First::Upstream { check, without_credential: *without_credential }
             }
-            FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(client)?)))?),
+            FirstFactor::Waived => radius::First::Waived(grouped(Arc::new(Waived(self.identify(config, client)?)))?),
             FirstFactor::Winbind(domain) => {
                 let directory = client.identify.as_deref().ok_or_else(|| RoomError::Missing(format!("identify of {}", client.name)))?;
                 let winbind = self.winbinds.get(domain).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("winbind.{domain}")))?;
-                radius::First::MsChap2(grouped(Arc::new(ByWinbind { directory: self.directory(directory)?, domain: domain.clone(), winbind }))?)
+                radius::First::MsChap2(grouped(Arc::new(ByWinbind { directory: self.directory(config, directory)?, domain: domain.clone(), winbind }))?)
             }
         })
     }
@@ -177,30 +181,40 @@ impl Rooms {
     }
 
     /// Who tells whose a name is.
-    fn identify(&self, client: &RadiusClient) -> Result<Identify, RoomError> {
+    fn identify(&self, config: &Config, client: &RadiusClient) -> Result<Identify, RoomError> {
         match &client.identify {
-            Some(name) => self.directory(name).map(Identify::ByDirectory),
+            Some(names) => self.directory(config, names).map(Identify::ByDirectory),
             None => Ok(Identify::ByAccount(Arc::clone(&self.store))),
         }
     }
 
     /// Groups are asked for where a policy's reply names some.
-    fn with_groups(&self, check: Arc<dyn PrimaryCheck>, directory: Option<&str>, policy: &Policy) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
+    fn with_groups(
+        &self,
+        config: &Config,
+        check: Arc<dyn PrimaryCheck>,
+        directory: Option<&[String]>,
+        policy: &Policy,
+    ) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
         let wanted: BTreeSet<String> = policy.reply.iter().filter_map(|addition| addition.group.clone()).collect();
         match directory {
-            Some(name) if !wanted.is_empty() => Ok(Arc::new(WithGroups { check, directory: self.directory(name)?, wanted: wanted.into_iter().collect() })),
+            Some(names) if !wanted.is_empty() => {
+                Ok(Arc::new(WithGroups { check, directory: self.directory(config, names)?, wanted: wanted.into_iter().collect() }))
+            }
             _ => Ok(check),
         }
     }
 
     /// What one LDAP listener needs.
-    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize) -> Result<ldap::Settings, RoomError> {
+    pub(super) fn ldap(&self, config: &Config, listen: &LdapListen, connections_max: usize, roll: &ldap::Roll) -> Result<ldap::Settings, RoomError> {
         Ok(ldap::Settings {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
-            directory: self.directory(&listen.directory)?,
+            directory: self.directory(config, &listen.directory)?,
             code: listen.code.clone(),
+            join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
+            callers: callers(config, listen, roll)?,
             connections_max,
             pdu_bytes_max: config.limits.ldap_pdu_bytes_max,
             reject_delay: config.limits.reject_delay,
@@ -208,15 +222,49 @@ impl Rooms {
         })
     }
 
-    fn directory(&self, name: &str) -> Result<Arc<dyn Directory>, RoomError> {
-        self.directories.get(name).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("directory.{name}")))
+    /// The directory of these names, which routes by realm where they are several.
+    fn directory(&self, config: &Config, names: &[String]) -> Result<Arc<dyn Directory>, RoomError> {
+        let member = |name: &String| {
+            let settings = config.directories.iter().find(|settings| settings.name == *name);
+            settings.zip(self.directories.get(name).map(Arc::clone)).ok_or_else(|| RoomError::Missing(format!("directory.{name}")))
+        };
+        let members = names.iter().map(member).collect::<Result<_, _>>()?;
+        realms::gather(members).ok_or_else(|| RoomError::Missing("directory".to_owned()))
     }
+}
+
+/// What tells the callers of a listener apart; the accounts that it names stand in `roll`.
+fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ldap::Callers, RoomError> {
+    let named = |dn: &str| roll.entry(&listen.name, &listen.directory.join(" "), dn);
+    let application = |client: &LdapClient| {
+        Ok(ldap::Application {
+            name: client.name.clone(),
+            networks: client.networks.clone(),
+            certificate: client.certificate.clone(),
+            service: client.service.as_deref().map(named),
+            code: client.code.clone(),
+            rules: Arc::clone(&policy(config, &client.policy)?.rules),
+        })
+    };
+    let exemption = |exempt: &LdapExempt| ldap::Exemption {
+        named: named(&exempt.dn),
+        from: exempt.from.clone(),
+        certificate: exempt.certificate.clone(),
+        until: exempt.until,
+    };
+    Ok(ldap::Callers {
+        applications: listen.clients.iter().map(application).collect::<Result<_, RoomError>>()?,
+        exemptions: listen.exempt.iter().map(exemption).collect(),
+        verifier: listen.verifier.clone(),
+        proxy_from: listen.proxy_from.clone(),
+        trust_session_tracking: listen.trust_session_tracking.clone(),
+    })
 }
 
 /// Who checks the first factor, for people.
 fn first_words(first: &FirstFactor) -> String {
     match first {
-        FirstFactor::Directory(name) => format!("directory {name}"),
+        FirstFactor::Directory(names) => format!("directory {}", names.join(", ")),
         FirstFactor::Upstream { name, .. } => format!("upstream {name}"),
         FirstFactor::Waived => "waived".to_owned(),
         FirstFactor::Winbind(domain) => format!("winbind {domain}"),

@@ -47,6 +47,8 @@ pub struct Server {
     radius_settings: watch::Sender<Arc<radius::Settings>>,
     census: radius::Census,
     ldap: Vec<LdapDoor>,
+    /// The accounts that LDAP listeners name.
+    roll: ldap::Roll,
 }
 
 #[derive(Debug)]
@@ -167,14 +169,18 @@ impl Server {
             radius.push(RadiusDoor::open(listen, &radius_settings, &behind)?);
         }
         let connections_max = connections_max(&config.limits);
+        let roll = ldap::Roll::default();
         let mut ldap = Vec::new();
         for listen in &config.ldap_listen {
-            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &engine).await?);
+            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max, &roll)?, &engine).await?);
         }
-        let admin_rooms = behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow());
+        let admin_rooms = http::Rooms {
+            ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
+            ..behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow())
+        };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap })
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
     }
 
     /// Which doors are open.
@@ -206,7 +212,8 @@ impl Server {
         let rooms = Rooms::build(&config, &self.store, &self.clock)?;
         let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
         let connections_max = connections_max(&config.limits);
-        let ldap_settings = config.ldap_listen.iter().map(|listen| rooms.ldap(&config, listen, connections_max)).collect::<Result<Vec<_>, _>>()?;
+        let ldap_settings = |listen: &LdapListen| rooms.ldap(&config, listen, connections_max, &self.roll).map(Arc::new);
+        let ldap_settings = config.ldap_listen.iter().map(ldap_settings).collect::<Result<Vec<_>, _>>()?;
 
         // New doors open before anything old is touched: what can fail has failed by here.
         let behind = radius::Behind { engine: Arc::clone(&self.engine), sessions: self.sessions.clone() };
@@ -216,12 +223,13 @@ impl Server {
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
-            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max)?, &self.engine).await?);
+            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max, &self.roll)?, &self.engine).await?);
         }
 
         self.engine.equip(rooms.providers.clone());
         self.census.keep(&radius_settings.clients);
-        let admin_rooms = behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings);
+        let admin_rooms =
+            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
@@ -239,8 +247,9 @@ impl Server {
             }
         }
         for (open, settings) in self.ldap.iter().zip(ldap_settings) {
-            open.settings.send_replace(Arc::new(settings));
+            open.settings.send_replace(settings);
         }
+        self.roll.sweep();
         self.config = config;
         Ok(())
     }
@@ -374,6 +383,7 @@ fn behind_admin(
         metrics: counters.cloned(),
         engine: Arc::clone(&behind.engine),
         radius: Arc::clone(radius),
+        ldap: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ mod bypass;
 mod check;
 mod client;
 mod demo;
+mod exempt;
 mod output;
 mod serve;
 mod server;
@@ -46,6 +47,9 @@ enum Command {
     /// RADIUS clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
+    /// Service accounts that need no second factor
+    #[command(subcommand)]
+    Exempt(exempt::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -65,6 +69,7 @@ pub async fn run() -> ExitCode {
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
+        Command::Exempt(verb) => exempt::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -106,6 +111,7 @@ mod tests {
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
+            "vestibule exempt list --json --socket /run/x.sock",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }

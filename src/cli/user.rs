@@ -71,6 +71,13 @@ pub(super) enum Verb {
         #[command(flatten)]
         reach: Reach,
     },
+    /// End what is remembered of a person's logins: the next one asks for the second factor (a password change, a lock and every change of the account do so too)
+    Forget {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// End a lock after too many failures
     Unlock {
         #[command(flatten)]
@@ -128,6 +135,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Show { whom, reach } => show(&whom, &reach).await,
         Verb::Enable { whom, reach } => change(Method::POST, &whom, &["enable"], "enabled", &reach).await,
         Verb::Disable { whom, reach } => change(Method::POST, &whom, &["disable"], "disabled", &reach).await,
+        Verb::Forget { whom, reach } => change(Method::POST, &whom, &["forget"], "ended what was remembered of", &reach).await,
         Verb::Unlock { whom, reach } => change(Method::POST, &whom, &["unlock"], "unlocked", &reach).await,
         Verb::Remove { whom, reach } => change(Method::DELETE, &whom, &[], "removed", &reach).await,
     }

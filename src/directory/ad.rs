@@ -79,6 +79,8 @@ pub(super) fn refusal(result_code: u32, diagnostic: &str) -> PrimaryError {
         49 => sub_code(diagnostic).and_then(sub_code_means).unwrap_or(Refused::WrongPassword),
         // constraintViolation: what directories with a password policy say to a locked account.
         19 => Refused::LockedOut,
+        // What 389 Directory Server says of nsAccountLock.
+        53 if diagnostic.contains("inactivated") => Refused::Disabled,
         // inappropriateAuthentication, insufficientAccessRights, unwillingToPerform: no password, or an account put out of use.
         48 | 50 | 53 => Refused::Restricted,
         // strongerAuthRequired, confidentialityRequired: the way we come is wrong, and a peer of ours would come the same way.
@@ -225,6 +227,7 @@ mod tests {
         assert_eq!(refusal(8, ""), PrimaryError::Outage(Outage::Fault));
         assert_eq!(refusal(13, ""), PrimaryError::Outage(Outage::Fault));
         assert_eq!(why(53, ""), Refused::Restricted);
+        assert_eq!(why(53, "Account inactivated. Contact system administrator."), Refused::Disabled);
         assert_eq!(why(19, ""), Refused::LockedOut);
     }
 }

@@ -23,6 +23,11 @@ impl Dn {
         self.0.iter().skip(below).map(key).eq(base.0.iter().map(key))
     }
 
+    /// How many steps it has.
+    pub(super) fn depth(&self) -> usize {
+        self.0.len()
+    }
+
     /// The `DC` steps at the end: the whole domain that this lies in; itself where there are none.
     pub(super) fn domain(&self) -> Self {
         let is_step = |rdn: &&Rdn| matches!(rdn.as_slice(), [(name, _)] if name.eq_ignore_ascii_case("DC"));

@@ -34,6 +34,8 @@ use super::search::Found;
 pub(super) struct Groups {
     directory: String,
     kind: Kind,
+    /// The attribute that holds an object's unchangeable id.
+    id: &'static str,
     /// Where groups are found by name: the whole domain, for they seldom lie where the people do.
     root: String,
     known: Mutex<HashMap<String, Known>>,
@@ -56,8 +58,8 @@ struct Group {
 
 impl Groups {
     /// Asks nobody yet.
-    pub(super) fn new(directory: &str, kind: Kind, base: &Dn) -> Self {
-        Self { directory: directory.to_owned(), kind, root: base.domain().to_string(), known: Mutex::default() }
+    pub(super) fn new(directory: &str, kind: Kind, id: &'static str, base: &Dn) -> Self {
+        Self { directory: directory.to_owned(), kind, id, root: base.domain().to_string(), known: Mutex::default() }
     }
 
     /// Those of `wanted` that the person is in, as they were written.
@@ -149,7 +151,7 @@ impl Groups {
             Kind::Ad => "tokenGroups",
             Kind::Ldap => "memberOf",
         };
-        let id = self.kind.id_attribute();
+        let id = self.id;
         let filter = Filter::Present("objectClass");
         let question = Question { base: Cow::Borrowed(&entry.dn), scope: Scope::Base, filter, attributes: &[id, groups], count_max: 2 };
         let (found, answer) = pool.search(&question).await?;

@@ -131,11 +131,15 @@ impl PrimaryCheck for WithGroups {
 impl WithGroups {
     /// A person whom this directory does not have is in none of its groups; one whom it has is asked about, and silence is no "no" (M-47).
     async fn groups(&self, entry: Option<&Entry>, identity: &Identity, aside: &Aside) -> Result<Vec<String>, PrimaryError> {
-        let person = aside.entry.as_ref().or(entry).filter(|person| person.identity == *identity && person.directory == self.directory.name());
+        let person = aside.entry.as_ref().or(entry).filter(|person| person.identity == *identity && self.has(person));
         match person {
             Some(person) => self.directory.groups(person, &self.wanted).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    fn has(&self, person: &Entry) -> bool {
+        person.directory == self.directory.name() || self.directory.realm(person).is_some()
     }
 }
 

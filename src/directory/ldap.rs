@@ -27,6 +27,7 @@ use crate::wire::ldap::Question;
 use crate::wire::ldap::Scope;
 use crate::wire::ldap::sid_text;
 
+use super::IdentityAttribute;
 use super::Kind;
 use super::OpenError;
 use super::Security;
@@ -58,6 +59,11 @@ pub(super) struct LdapDirectory {
     base: Dn,
     base_text: String,
     netbios: Option<String>,
+    upn_suffixes: Vec<String>,
+    identity_attribute: IdentityAttribute,
+    login_attributes: Vec<&'static str>,
+    /// What we want to know of a person.
+    attributes: Vec<&'static str>,
     within: Duration,
     servers: Arc<Servers>,
     pool: Pool,
@@ -69,19 +75,45 @@ pub(super) struct LdapDirectory {
 
 impl LdapDirectory {
     pub(super) fn new(settings: Settings) -> Result<Self, OpenError> {
-        let Settings { name, kind, servers, base, netbios, bind_name, bind_password, ca_file, pool_max, timeout: within } = settings;
-        if servers.is_empty() {
+        let Settings { name, kind, servers, srv, base, netbios, upn_suffixes, identity_attribute, login_attributes, .. } = settings;
+        let Settings { bind_name, bind_password, ca_file, pool_max, timeout: within, .. } = settings;
+        if servers.is_empty() && srv.is_none() {
             return Err(OpenError::NoServer);
         }
         let bind_password = Password::of(&bind_password).ok_or(OpenError::BindPassword)?;
         let base_dn = Dn::parse(&base).ok_or(OpenError::Base)?;
-        let needs_tls = servers.iter().any(|server| server.security != Security::Plain);
+        let needs_tls = srv.is_some() || servers.iter().any(|server| server.security != Security::Plain);
         let tls = if needs_tls { Some(stream::tls(ca_file.as_deref())?) } else { None };
-        let servers = Servers::new(&name, servers, tls, within);
+        let servers = match srv {
+            Some(srv) => Servers::by_srv(&name, srv, tls, within),
+            None => Servers::new(&name, servers, tls, within),
+        };
         let pool = Pool::new(&name, Arc::clone(&servers), (bind_name, bind_password), pool_max, within);
         let binds = Binds::new(Arc::clone(&servers), pool_max, within);
-        let groups = Groups::new(&name, kind, &base_dn);
-        Ok(Self { name, kind, base: base_dn, base_text: base, netbios, within, servers, pool, groups, binds, told_of_ids: AtomicBool::new(false) })
+        let (id, names) = match kind {
+            Kind::Ad => ("objectSid", vec!["sAMAccountName", "userPrincipalName"]),
+            Kind::Ldap => (identity_attribute.name(), login_attributes.clone()),
+        };
+        let groups = Groups::new(&name, kind, id, &base_dn);
+        let attributes = [vec![id], names, vec!["mail", "mobile", "telephoneNumber"]].concat();
+        let told_of_ids = AtomicBool::new(false);
+        Ok(Self {
+            name,
+            kind,
+            base: base_dn,
+            base_text: base,
+            netbios,
+            upn_suffixes,
+            identity_attribute,
+            login_attributes,
+            attributes,
+            within,
+            servers,
+            pool,
+            groups,
+            binds,
+            told_of_ids,
+        })
     }
 
     fn read<'a>(&self, login: &'a str) -> Option<Name<'a>> {
@@ -107,7 +139,7 @@ impl LdapDirectory {
     fn question<'a>(&'a self, login: &'a str) -> Option<Question<'a>> {
         let name = self.read(login)?;
         let (base, scope, who) = match name {
-            Name::Bare(short) => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, Filter::equal(self.short_name(), short)),
+            Name::Bare(short) => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, self.short(short)),
             Name::Dn(dn) if dn.is_under(&self.base) => (Cow::Owned(dn.to_string()), Scope::Base, Filter::Present("objectClass")),
             Name::Dn(_) => return None,
             Name::Principal { whole, front, domain } => (Cow::Borrowed(self.base_text.as_str()), Scope::Subtree, self.principal(whole, front, domain)),
@@ -116,11 +148,7 @@ impl LdapDirectory {
             Kind::Ad => Filter::And(vec![Filter::equal("objectCategory", "person"), Filter::equal("objectClass", "user"), who]),
             Kind::Ldap => who,
         };
-        let attributes: &[&str] = match self.kind {
-            Kind::Ad => &["objectSid", "sAMAccountName", "mail", "mobile", "telephoneNumber"],
-            Kind::Ldap => &["entryUUID", "uid", "mail", "mobile", "telephoneNumber"],
-        };
-        Some(Question { base, scope, filter, attributes, count_max: 2 })
+        Some(Question { base, scope, filter, attributes: &self.attributes, count_max: 2 })
     }
 
     fn principal<'a>(&self, whole: &'a str, front: &'a str, domain: &str) -> Filter<'a> {
@@ -130,14 +158,42 @@ impl LdapDirectory {
                 Filter::Or(vec![Filter::equal("userPrincipalName", whole), Filter::equal("sAMAccountName", front)])
             }
             Kind::Ad => Filter::equal("userPrincipalName", whole),
-            Kind::Ldap => Filter::Or(vec![Filter::equal("mail", whole), Filter::equal("uid", whole)]),
+            Kind::Ldap => {
+                let is_ours = self.upn_suffixes.contains(&domain.to_lowercase());
+                let whole = [Filter::equal("mail", whole), self.short(whole)];
+                Filter::Or(whole.into_iter().chain(is_ours.then(|| self.short(front))).collect())
+            }
         }
     }
 
+    /// Who has this short name.
+    fn short<'a>(&self, short: &'a str) -> Filter<'a> {
+        match (self.kind, self.login_attributes.as_slice()) {
+            (Kind::Ad, _) => Filter::equal("sAMAccountName", short),
+            (Kind::Ldap, [only]) => of_person(only, short),
+            (Kind::Ldap, several) => Filter::Or(several.iter().map(|name| of_person(name, short)).collect()),
+        }
+    }
+
+    /// The attribute that says what a person is called.
     fn short_name(&self) -> &'static str {
         match self.kind {
             Kind::Ad => "sAMAccountName",
-            Kind::Ldap => "uid",
+            Kind::Ldap => self.login_attributes.first().copied().unwrap_or("uid"),
+        }
+    }
+
+    /// Whether the object found is of the very domain that is named. Under a base that covers several, as in a Global Catalog, the short name may be that of
+    /// somebody elsewhere.
+    fn is_meant(&self, login: &str, found: &Found) -> bool {
+        let ours = self.base.dns_domain();
+        let is_local = || Dn::parse(&found.dn).is_some_and(|dn| dn.dns_domain() == ours);
+        match self.read(login) {
+            Some(Name::Bare(_)) if self.kind == Kind::Ad && login.contains('\\') => ours.is_empty() || is_local(),
+            Some(Name::Principal { whole, domain, .. }) if self.kind == Kind::Ad && domain.to_lowercase() == ours => {
+                found.text("userPrincipalName").is_some_and(|name| name.to_lowercase() == whole.to_lowercase()) || is_local()
+            }
+            _ => true,
         }
     }
 
@@ -147,10 +203,13 @@ impl LdapDirectory {
         if self.kind == Kind::Ad && name.ends_with('$') {
             return Err(UNCLEAR);
         }
-        let id = self.kind.id_attribute();
+        let id = match self.kind {
+            Kind::Ad => "objectSid",
+            Kind::Ldap => self.identity_attribute.name(),
+        };
         let identity = match (self.kind, found.values(id)) {
             (Kind::Ad, [sid]) => sid_text(sid),
-            (Kind::Ldap, [_]) => found.text(id).filter(|uuid| is_uuid(uuid)).map(str::to_owned),
+            (Kind::Ldap, [_]) => found.text(id).filter(|text| self.identity_attribute.is_value(text)).map(str::to_owned),
             _ => None,
         };
         let Some(identity) = identity else {
@@ -257,8 +316,10 @@ impl Directory for LdapDirectory {
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         let Some(question) = self.question(login) else { return Err(UNCLEAR) };
+        self.servers.ready().await;
         let (found, answer) = self.pool.search(&question).await.map_err(PrimaryError::Outage)?;
         match (answer.code, found.as_slice()) {
+            (0, [one]) if !self.is_meant(login, one) => Err(UNCLEAR),
             (0, [one]) => self.entry(one),
             (0, []) => Err(self.nobody(login)),
             // Of more than one: whose password would it be?
@@ -278,6 +339,7 @@ impl Directory for LdapDirectory {
             return Err(PrimaryError::Outage(Outage::Fault));
         }
         let password = Password::of(password).ok_or_else(|| refused(Refused::WrongPassword))?;
+        self.servers.ready().await;
         let _slot = self.binds.enter().await.map_err(PrimaryError::Outage)?;
         let mut lent = self.binds.lend().await.map_err(PrimaryError::Outage)?;
         let watched = lent.watched;
@@ -324,6 +386,7 @@ impl Directory for LdapDirectory {
             return Err(PasswordError::Outage(Outage::Fault));
         }
         let (old, new) = password::acceptable(old, new)?;
+        self.servers.ready().await;
         let done = match self.kind {
             Kind::Ad => self.change_by_service(entry, &old, &new).await,
             Kind::Ldap => self.change_by_person(entry, &old, &new).await,
@@ -339,10 +402,12 @@ impl Directory for LdapDirectory {
             error!(directory = self.name, other = entry.directory, "asked about an object of another directory");
             return Err(PrimaryError::Outage(Outage::Fault));
         }
+        self.servers.ready().await;
         self.groups.of(&self.pool, entry, wanted).await.map_err(PrimaryError::Outage)
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {
+        self.servers.ready().await;
         for watched in self.servers.in_order() {
             match self.servers.connect(watched).await {
                 Ok(stream) => {
@@ -364,7 +429,7 @@ impl Directory for LdapDirectory {
     fn proof(&self) -> Proof {
         match self.kind {
             Kind::Ad => Proof::TokenGroups("tokenGroups"),
-            Kind::Ldap => Proof::OwnEntry("entryUUID"),
+            Kind::Ldap => Proof::OwnEntry(self.identity_attribute.name()),
         }
     }
 
@@ -373,10 +438,10 @@ impl Directory for LdapDirectory {
     }
 }
 
-/// RFC 4530: 8-4-4-4-12 hexadecimal digits.
-fn is_uuid(text: &str) -> bool {
-    let groups: Vec<_> = text.split('-').collect();
-    groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| group.bytes().all(|digit| digit.is_ascii_hexdigit()))
+/// Of a person. Groups, rooms and machines have a `cn` too.
+fn of_person<'a>(attribute: &'static str, value: &'a str) -> Filter<'a> {
+    let equal = Filter::equal(attribute, value);
+    if attribute == "cn" { Filter::And(vec![Filter::equal("objectClass", "person"), equal]) } else { equal }
 }
 
 /// What a name comes to of which we cannot tell whose it is.

@@ -11,9 +11,11 @@ mod password;
 mod place;
 mod pool;
 mod quota;
+pub mod realms;
 mod search;
 mod server;
 mod session;
+pub mod srv;
 mod stream;
 mod trunk;
 pub mod upstream;
@@ -43,6 +45,7 @@ use crate::ports::PrimaryCheck;
 use crate::wire::ldap::sid_bytes;
 
 use self::place::Place;
+use self::srv::Srv;
 
 pub use self::place::PlaceError;
 pub use self::stream::TlsError;
@@ -55,6 +58,12 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
     Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
 }
 
+/// Whether this is written as a distinguished name that [`Directory::resolve`] reads as one.
+#[must_use]
+pub fn is_dn(text: &str) -> bool {
+    dn::Dn::parse(text).is_some()
+}
+
 /// Why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -65,7 +74,7 @@ pub enum OpenError {
     #[error("bind_password is empty, holds a NUL or is not UTF-8")]
     BindPassword,
     /// Nobody to ask.
-    #[error("servers names no server")]
+    #[error("servers names no server, and srv no domain")]
     NoServer,
     /// No certificate could be checked.
     #[error(transparent)]
@@ -107,12 +116,20 @@ pub struct Settings {
     pub name: String,
     /// Whose manners it has.
     pub kind: Kind,
-    /// In order of preference; at least one.
+    /// In order of preference; at least one, unless DNS names them.
     pub servers: Vec<Server>,
+    /// DNS names them, and nobody else.
+    pub srv: Option<Srv>,
     /// The DN under which everybody is found.
     pub base: String,
     /// The NetBIOS name before the backslash in `CORP\alice`; AD alone.
     pub netbios: Option<String>,
+    /// What stands behind the `@` in names of its people, in lower case; none: the domain that the `DC` steps of `base` spell.
+    pub upn_suffixes: Vec<String>,
+    /// What tells its objects apart for ever; not for AD, where it is the SID.
+    pub identity_attribute: IdentityAttribute,
+    /// By which attributes a short name finds somebody, at least one; what the first of them says is what the person is called. Not for AD.
+    pub login_attributes: Vec<&'static str>,
     /// The name we bind with to look people up.
     pub bind_name: String,
     /// And its password.
@@ -134,15 +151,44 @@ pub enum Kind {
     Ldap,
 }
 
-impl Kind {
-    /// The attribute that holds an object's unchangeable id.
-    fn id_attribute(self) -> &'static str {
+/// What tells the objects of an LDAP server apart for ever: never given again, and in a form that no identity of another kind can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdentityAttribute {
+    /// RFC 4530: OpenLDAP, 389 Directory Server from 2.0 on, others.
+    #[default]
+    EntryUuid,
+    /// FreeIPA.
+    IpaUniqueId,
+    /// 389 Directory Server.
+    NsUniqueId,
+}
+
+impl IdentityAttribute {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Ad => "objectSid",
-            Self::Ldap => "entryUUID",
+            Self::EntryUuid => "entryUUID",
+            Self::IpaUniqueId => "ipaUniqueID",
+            Self::NsUniqueId => "nsUniqueId",
         }
     }
 
+    /// Whether a value of it looks like this: groups of hexadecimal digits, so many in each.
+    fn is_value(self, text: &str) -> bool {
+        let lens: &[usize] = match self {
+            Self::EntryUuid | Self::IpaUniqueId => &[8, 4, 4, 4, 12],
+            Self::NsUniqueId => &[8, 8, 8, 8],
+        };
+        let groups = || text.split('-');
+        groups().map(str::len).eq(lens.iter().copied()) && groups().all(|group| group.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    }
+}
+
+/// What may find a person by a short name, where there is no AD.
+pub const LOGIN_ATTRIBUTES: &[&str] = &["uid", "cn", "mail", "employeeNumber", "krbPrincipalName", "sAMAccountName", "userPrincipalName"];
+
+impl Kind {
     /// The value of that attribute that is this identity; none where it can be no value.
     fn identity_value(self, identity: &Identity) -> Option<Vec<u8>> {
         match self {

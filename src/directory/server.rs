@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -22,13 +24,20 @@ use crate::wire::ldap::Scope;
 use super::Server;
 use super::line::Line;
 use super::session::Broken;
+use super::srv::Finder;
+use super::srv::Srv;
 use super::stream;
 
 /// The servers of one directory.
 #[derive(Debug)]
 pub(super) struct Servers {
     directory: String,
-    watched: Vec<Arc<Watched>>,
+    /// All that ever belonged to it, each for ever in its place.
+    watched: Box<[OnceLock<Arc<Watched>>]>,
+    /// The places of those that belong to it now, in order of preference.
+    order: RwLock<Arc<[usize]>>,
+    /// Who tells which do, where DNS does.
+    finder: Option<Finder>,
     tls: Option<Arc<ClientConfig>>,
     within: Duration,
 }
@@ -36,7 +45,7 @@ pub(super) struct Servers {
 /// One server, and how it is.
 #[derive(Debug)]
 pub(super) struct Watched {
-    /// Position in the order of preference.
+    /// Its place among all that ever belonged to the directory.
     pub(super) rank: usize,
     /// In log and metrics.
     pub(super) label: String,
@@ -54,23 +63,86 @@ enum Health {
 }
 
 impl Servers {
-    /// Nobody is asked yet.
+    /// These, in order of preference. Nobody is asked yet.
     pub(super) fn new(directory: &str, servers: Vec<Server>, tls: Option<Arc<ClientConfig>>, within: Duration) -> Arc<Self> {
-        let watched = servers.into_iter().enumerate().map(|(rank, server)| {
-            let label = server.to_string();
-            Arc::new(Watched { rank, label, server, health: Mutex::new(Health::Unknown) })
-        });
-        Arc::new(Self { directory: directory.to_owned(), watched: watched.collect(), tls, within })
+        let order = RwLock::new((0..servers.len()).collect());
+        let watched = servers.into_iter().enumerate().map(|(rank, server)| OnceLock::from(Watched::new(rank, server))).collect();
+        Arc::new(Self { directory: directory.to_owned(), watched, order, finder: None, tls, within })
+    }
+
+    /// Those that DNS names. Nobody is asked yet.
+    pub(super) fn by_srv(directory: &str, srv: Srv, tls: Option<Arc<ClientConfig>>, within: Duration) -> Arc<Self> {
+        let watched = std::iter::repeat_with(OnceLock::new).take(SEEN_MAX).collect();
+        let finder = Some(Finder::new(srv, within));
+        Arc::new(Self { directory: directory.to_owned(), watched, order: RwLock::default(), finder, tls, within })
+    }
+
+    /// Looks for the servers where DNS names them and it is time: before anybody can be asked when none is known, else aside.
+    pub(super) async fn ready(self: &Arc<Self>) {
+        let Some(finder) = &self.finder else { return };
+        let is_due = || finder.is_due(self.in_order().next().is_none());
+        if !is_due() {
+            return;
+        }
+        if self.order().is_empty() {
+            let _turn = finder.turn.lock().await;
+            if is_due() {
+                self.look(finder).await;
+            }
+        } else if let Ok(turn) = Arc::clone(&finder.turn).try_lock_owned() {
+            let servers = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Some(finder) = &servers.finder {
+                    servers.look(finder).await;
+                }
+                drop(turn);
+            });
+        }
+    }
+
+    async fn look(&self, finder: &Finder) {
+        if let Some(found) = finder.look(&self.directory, !self.order().is_empty()).await {
+            self.settle(&found);
+        }
+    }
+
+    /// Takes these for its servers, in this order.
+    fn settle(&self, servers: &[Server]) {
+        let order: Arc<[usize]> = servers.iter().filter_map(|server| self.place(server)).collect();
+        let before = std::mem::replace(&mut *self.order.write().unwrap_or_else(PoisonError::into_inner), Arc::clone(&order));
+        if order.len() != before.len() || order.iter().any(|rank| !before.contains(rank)) {
+            let labels: Vec<&str> = self.ranked(Arc::clone(&order)).map(|watched| watched.label.as_str()).collect();
+            info!(directory = self.directory, servers = labels.join(" "), "these are the servers of the domain now");
+        }
+    }
+
+    /// Where it stands; `None`: too many have been seen.
+    fn place(&self, server: &Server) -> Option<usize> {
+        let taken =
+            |(rank, place): (usize, &OnceLock<Arc<Watched>>)| (place.get_or_init(|| Watched::new(rank, server.clone())).server == *server).then_some(rank);
+        let found = self.watched.iter().enumerate().find_map(taken);
+        if found.is_none() {
+            warn!(directory = self.directory, server = %server, "too many servers have come and gone: this one is left out until a reload");
+        }
+        found
     }
 
     /// Those that may be asked, in order of preference.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Arc<Watched>> {
-        self.watched.iter().filter(|watched| watched.may_be_asked())
+        self.ranked(self.order()).filter(|watched| watched.may_be_asked())
+    }
+
+    fn ranked(&self, order: Arc<[usize]>) -> impl Iterator<Item = &Arc<Watched>> {
+        (0..order.len()).filter_map(move |at| self.of_rank(*order.get(at)?))
+    }
+
+    fn order(&self) -> Arc<[usize]> {
+        Arc::clone(&self.order.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The one of that rank.
     pub(super) fn of_rank(&self, rank: usize) -> Option<&Arc<Watched>> {
-        self.watched.get(rank)
+        self.watched.get(rank)?.get()
     }
 
     /// A fresh connection to this one.
@@ -108,6 +180,10 @@ impl Servers {
                 sleep(pause).await;
                 // Gone with the configuration it belonged to.
                 let Some(servers) = weak.upgrade() else { return };
+                if !servers.order().contains(&watched.rank) {
+                    *watched.health() = Health::Unknown;
+                    return;
+                }
                 if servers.probe(&watched).await {
                     return servers.recovered(&watched);
                 }
@@ -138,6 +214,10 @@ impl Servers {
 }
 
 impl Watched {
+    fn new(rank: usize, server: Server) -> Arc<Self> {
+        Arc::new(Self { rank, label: server.to_string(), server, health: Mutex::new(Health::Unknown) })
+    }
+
     /// Whether it is not known to be away.
     pub(super) fn may_be_asked(&self) -> bool {
         *self.health() != Health::Down
@@ -150,6 +230,8 @@ impl Watched {
 
 /// busy, unavailable.
 pub(super) const AWAY: [u32; 2] = [51, 52];
+/// Servers that DNS has ever named for one directory.
+const SEEN_MAX: usize = 256;
 const PROBE_FIRST: Duration = Duration::from_millis(500);
 /// With the time a probe may take, a server that is back is used again within 30 s.
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(15);

@@ -1,6 +1,9 @@
 //! What was decided, and the proof that it may be: nobody is let in without a [`Permit`].
 
+use std::sync::Arc;
+
 use super::account::Identity;
+use super::memory::Memento;
 
 /// The end of a login.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,18 +21,30 @@ pub enum Decision {
 pub struct Permit {
     why: Grant,
     first: Passed,
+    memento: Option<Box<Memento>>,
 }
 
 impl Permit {
     /// Made by the flow alone (M-17): it takes the [`Passed`], which only a first factor that succeeded leaves behind.
     pub(super) fn new(why: Grant, first: Passed) -> Self {
-        Self { why, first }
+        Self { why, first, memento: None }
+    }
+
+    /// Made by the flow alone: with what later logins are told by. A second factor alone earns that.
+    pub(super) fn keeping(self, memento: Option<Box<Memento>>) -> Self {
+        Self { memento: memento.filter(|_| self.why == Grant::Factor), ..self }
     }
 
     /// Why.
     #[must_use]
     pub fn why(&self) -> Grant {
         self.why
+    }
+
+    /// What later logins are told by, where this one is to be remembered.
+    #[must_use]
+    pub fn memento(&self) -> Option<&Memento> {
+        self.memento.as_deref()
     }
 
     /// Whose login it is.
@@ -50,12 +65,18 @@ pub enum Grant {
     Bypass,
     /// The account is disabled and the policy lets such people in by the first factor alone.
     Disabled,
+    /// The account is exempt from the second factor where the login came from.
+    Exempt,
     /// The second factor passed.
     Factor,
     /// No provider could be reached and the policy is open in an outage.
     FailOpen,
+    /// The very same login was let in by a second factor a moment ago.
+    Joined,
     /// The provider's own rules ask this person for nothing.
     ProviderBypass,
+    /// The policy remembers a second factor that passed.
+    Remembered,
     /// The person is in a trusted network.
     TrustedNetwork,
     /// The person has no account and the policy lets such people in by the first factor alone.
@@ -69,9 +90,12 @@ impl Grant {
         match self {
             Self::Bypass => "bypass",
             Self::Disabled => "disabled",
+            Self::Exempt => "exempt",
             Self::Factor => "factor",
             Self::FailOpen => "fail_open",
+            Self::Joined => "joined",
             Self::ProviderBypass => "provider_bypass",
+            Self::Remembered => "remembered",
             Self::TrustedNetwork => "trusted_network",
             Self::Unenrolled => "unenrolled",
         }
@@ -258,7 +282,7 @@ impl Refused {
 
 /// A provider's name for a question it has asked: opaque, at most [`Ticket::LEN_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(pub String);
+pub struct Ticket(pub Arc<str>);
 
 impl Ticket {
     /// Longer ones are refused by the provider that got them.

@@ -20,6 +20,7 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::memory::Recognized;
 use super::renewal;
 use super::renewal::Expired;
 use super::renewal::Renewal;
@@ -62,6 +63,8 @@ pub enum Event {
     Progress(Result<Progress, FactorError>),
     /// The question of an earlier login that is still out, now this one's.
     Recalled(Option<(Choice, Ticket)>),
+    /// What is known of logins like this one.
+    Recognized(Recognized),
 }
 
 /// What to do next.
@@ -90,6 +93,13 @@ pub enum Action {
     Park(String),
     /// Take over the question that this identity's last login from here left out. Answered by [`Event::Recalled`].
     Recall(Identity),
+    /// Look whether a login like this one is remembered. Answered by [`Event::Recognized`].
+    Recognize {
+        /// Whose first factor passed.
+        who: Identity,
+        /// When the account was added: one that was removed and added again is another.
+        since: Timestamp,
+    },
     /// Ask the person what the first factor wants to know, and keep the flow until [`Event::Answer`].
     Relay,
     /// Ask for the second factor. Whatever else is out of this identity is taken back first. Answered by [`Event::Progress`].
@@ -122,6 +132,8 @@ pub struct Asking {
 pub struct Flow {
     pub(super) request: AuthRequest,
     pub(super) rules: Arc<Rules>,
+    /// The first factor's own question was answered: what was typed last is no password.
+    pub(super) answered: bool,
     stage: Stage,
 }
 
@@ -136,7 +148,7 @@ pub(super) enum Stage {
     Check(Option<Identity>),
     Commit(Then),
     /// The factor passed after a wait; is the account still what it was?
-    Confirm(Second, Grant, Option<Change>),
+    Confirm(Second, Grant, Option<Box<Change>>),
     Done,
     Find(First),
     Hint,
@@ -146,6 +158,8 @@ pub(super) enum Stage {
     Parked(Second, Question),
     /// Is a question of this person's last login still out?
     Recall(Second),
+    /// Is a login like this one remembered?
+    Recognize(Second),
     /// Parked is over; is the account still what it was?
     Refind(Second, Question, Secret),
     Renew(Renewal, Typed),
@@ -171,7 +185,7 @@ impl Flow {
     /// A login not yet begun.
     #[must_use]
     pub fn new(request: AuthRequest, rules: Arc<Rules>) -> Self {
-        Self { request, rules, stage: Stage::New }
+        Self { request, rules, answered: false, stage: Stage::New }
     }
 
     /// The login as asked.
@@ -194,6 +208,7 @@ impl Flow {
             Stage::Confirm(second, _, _)
             | Stage::Parked(second, _)
             | Stage::Recall(second)
+            | Stage::Recognize(second)
             | Stage::Refind(second, _, _)
             | Stage::Start(second)
             | Stage::Verify(second)
@@ -217,14 +232,16 @@ impl Flow {
         let (stage, action) = match (stage, event) {
             (Stage::Asked { named }, Event::Answer(answer)) => {
                 self.request.primary = answer;
+                self.answered = true;
                 // As from the start: the turn, the lock and whom the name means, which may have become another's meanwhile.
                 if self.request.is_named() == named { (Stage::Hint, Action::Hint) } else { reject(Denial::OutOfTurn) }
             }
             (stage, event) => self.step(now, stage, event),
         };
-        if matches!(action, Action::Park(_) | Action::Relay) {
+        if matches!(action, Action::Park(_) | Action::Relay | Action::Wait(..)) {
             // The password has done its work and does not wait in memory for a person. One that is to be changed is kept by the change alone.
             self.request.primary = Primary::Password(Secret::new(Vec::new()));
+            self.request.appended = None;
         }
         self.stage = stage;
         action
@@ -234,6 +251,7 @@ impl Flow {
         match (stage, event) {
             (stage @ (Stage::New | Stage::Hint | Stage::Leave | Stage::Check(_) | Stage::Find(_)), event) => self.first(now, stage, event),
             (Stage::Recall(second), Event::Recalled(recalled)) => self.recalled(second, recalled),
+            (Stage::Recognize(second), Event::Recognized(recognized)) => self.recognized(second, recognized),
             // A code that is answered with "I need a code" would go round for ever.
             (Stage::Verify(_), Event::Progress(Ok(Progress::CodeNeeded { .. }))) => drop_for(Outage::Fault),
             (Stage::Wait(second, _), Event::Progress(Ok(Progress::Allowed { spend }))) => second::look_again(second, Grant::Factor, spend),
@@ -245,7 +263,7 @@ impl Flow {
             },
             (Stage::Parked(second, question), Event::Answer(answer)) => Self::answered(second, question, &answer),
             (Stage::Renew(renewal, typed), Event::Answer(answer)) => renewal::answered(renewal, typed, answer.typed()),
-            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend, &standing),
+            (Stage::Confirm(second, why, spend), Event::Found(Ok(standing))) => second::confirm(now, second, why, spend.map(|spend| *spend), &standing),
             (Stage::Refind(second, question, typed), Event::Found(Ok(standing))) => self.found_again(now, second, question, typed, &standing),
             (Stage::Renew(renewal, Typed::Twice(new)), Event::Found(Ok(standing))) => renewal::found(now, renewal, new, &standing),
             (Stage::Renew(renewal, Typed::Offered), Event::Changed(changed)) => self.changed(now, renewal, changed),
@@ -334,6 +352,9 @@ impl Flow {
         if standing.account.as_ref().is_some_and(|account| !account.enabled) {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
+        if self.request.exempt.iter().any(|exempt| exempt.holds(now, &first.0)) {
+            return accept(Grant::Exempt, first, owes && standing.account.is_none(), Vec::new());
+        }
         if self.request.source.is_some_and(|source| self.rules.trusted.iter().any(|network| network.contains(source))) {
             // A password alone forgives no wrong codes: whoever stole it could guess on for ever, a trusted login in between (M-05).
             return accept(Grant::TrustedNetwork, first, owes && standing.account.is_none(), Vec::new());
@@ -397,20 +418,30 @@ pub(super) fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
 fn expired(stage: &Stage) -> Next {
     match stage {
         Stage::Check(_) | Stage::Hint | Stage::Renew(_, Typed::Offered) => drop_for(Outage::Directory),
-        Stage::Commit(_) | Stage::Confirm(..) | Stage::Find(_) | Stage::Leave | Stage::Recall(_) | Stage::Refind(..) | Stage::Renew(_, Typed::Twice(_)) => {
-            drop_for(Outage::Store)
-        }
+        Stage::Commit(_)
+        | Stage::Confirm(..)
+        | Stage::Find(_)
+        | Stage::Leave
+        | Stage::Recall(_)
+        | Stage::Recognize(_)
+        | Stage::Refind(..)
+        | Stage::Renew(_, Typed::Twice(_)) => drop_for(Outage::Store),
         Stage::Asked { .. } | Stage::Parked(..) | Stage::Renew(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(..) => reject(Denial::NoAnswer),
         Stage::Done | Stage::New => drop_for(Outage::Fault),
     }
 }
 
 /// Lets in. What that spends, and the end of a count of failures, is on disk first.
-pub(super) fn accept(why: Grant, first: Passed, owes: bool, mut changes: Vec<Change>) -> Next {
+pub(super) fn accept(why: Grant, first: Passed, owes: bool, changes: Vec<Change>) -> Next {
+    permit(Permit::new(why, first), owes, changes)
+}
+
+/// As [`accept`], by a permit that is made already.
+pub(super) fn permit(permit: Permit, owes: bool, mut changes: Vec<Change>) -> Next {
     if owes {
-        changes.push(Change::Succeed(first.0.clone()));
+        changes.push(Change::Succeed(permit.identity().clone()));
     }
-    let decision = Decision::Accept(Permit::new(why, first));
+    let decision = Decision::Accept(permit);
     if changes.is_empty() { finish(decision) } else { commit(decision, changes) }
 }
 

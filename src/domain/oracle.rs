@@ -10,6 +10,7 @@ use super::decision::Denial;
 use super::decision::FactorError;
 use super::decision::Grant;
 use super::decision::PasswordError;
+use super::decision::Permit;
 use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
@@ -17,6 +18,7 @@ use super::decision::Ticket;
 use super::dialogue;
 use super::flow::Action;
 use super::flow::Event;
+use super::memory::Memory;
 use super::play::NOW;
 use super::play::PASSWORD;
 use super::play::PROMPT;
@@ -47,7 +49,8 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
         Action::Find(who) => ("find", Some(who) == known.as_ref()),
         Action::Finish(Decision::Accept(permit)) => {
             tally.grants.insert(permit.why().as_str());
-            ("accept", Some(permit.identity()) == proven.as_ref() && allows(scene, story, permit.why()))
+            let theirs = Some(permit.identity()) == proven.as_ref();
+            ("accept", theirs && allows(scene, story, permit.why()) && may_be_kept(story, permit))
         }
         Action::Finish(Decision::Reject(Denial::MustChange)) => ("reject", count(story, |action| matches!(action, Action::GiveLeave(_))) == 1),
         // Only somebody whose password was right hears of enrolment.
@@ -61,6 +64,7 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
         Action::Hint => ("hint", matches!(event, Event::Begin) && story.len() == 1 || matches!(event, Event::Answer(_)) && answers_relay(story)),
         Action::Park(text) => ("park", scene.can_ask() && welcome(scene, story) && may_be_said(scene, story, text)),
         Action::Recall(who) => ("recall", scene.request.dialogue.late_ms > 0 && known.as_ref() == Some(who) && welcome(scene, story)),
+        Action::Recognize { who, .. } => ("recognize", may_be_recognized(scene, story, who)),
         Action::Relay => ("relay", matches!(event, Event::Checked(Ok(Checked::More))) && proven.is_none()),
         Action::Start(asking) => ("start", Some(&asking.identity) == known.as_ref() && welcome(scene, story)),
         Action::TakeLeave => ("take_leave", may_be_asked(scene, event) && matches!(scene.request.primary, Primary::MsChap2Change { .. })),
@@ -264,12 +268,45 @@ fn allows(scene: &Scene, story: &Story, why: Grant) -> bool {
             asked == 0 && standing.bypass.as_ref().is_some_and(|bypass| NOW < bypass.until) && on_disk(story, &Change::SpendBypass { who, at: NOW })
         }
         Grant::Disabled => asked == 0 && scene.rules.disabled == FirstAlone::Accept && account.is_some_and(|account| !account.enabled),
+        Grant::Exempt => {
+            let whose = scene.request.exempt.iter().find(|exempt| proven(story).as_ref() == Some(&exempt.who));
+            asked == 0 && whose.is_some_and(|exempt| NOW < exempt.until) && (enabled || account.is_none())
+        }
         Grant::Factor => enabled && (factor_passed(story) || (asked == 0 && leave(story) == proven(story))),
         Grant::FailOpen => enabled && scene.rules.outage == OnOutage::Open && all_away(scene, story),
+        Grant::Joined => enabled && asked == 0 && scene.request.dialogue.join_ms > 0 && recognized(story, Memory::Joined),
         Grant::ProviderBypass => enabled && story.iter().any(|(event, _)| matches!(event, Event::Progress(Ok(Progress::Waived)))),
+        Grant::Remembered => {
+            // A code or a word that came along is heard (M-42).
+            let silent = scene.request.appended.is_none() && scene.rules.remember.for_ms > 0;
+            enabled && asked == 0 && silent && recognized(story, Memory::Remembered)
+        }
         Grant::TrustedNetwork => asked == 0 && scene.is_trusted(),
         Grant::Unenrolled => asked == 0 && scene.rules.unenrolled == FirstAlone::Accept && account.is_none(),
     }
+}
+
+/// What is remembered is asked for the person whose password was right in this very login, and has not run out (M-41).
+fn may_be_recognized(scene: &Scene, story: &Story, who: &Identity) -> bool {
+    let wanted = scene.rules.remember.for_ms > 0 || scene.request.dialogue.join_ms > 0;
+    // What was typed last may be the answer to a question of the first factor's: no password.
+    let typed = scene.request.primary.typed().is_some() && count(story, |action| *action == Action::Relay) == 0;
+    let once = count(story, |action| matches!(action, Action::Recognize { .. })) == 1;
+    wanted && typed && once && run_out(scene, story).is_none() && proven(story).as_ref() == Some(who) && welcome(scene, story)
+}
+
+/// This was the answer when it was asked for.
+fn recognized(story: &Story, memory: Memory) -> bool {
+    answers(story, |action| matches!(action, Action::Recognize { .. })).any(|event| matches!(event, Event::Recognized(known) if known.memory == Some(memory)))
+}
+
+/// A login is remembered by what it was recognized by, and only for a second factor that passed: never for a bypass, an outage, a waiver or a memory.
+fn may_be_kept(story: &Story, permit: &Permit) -> bool {
+    let Some(memento) = permit.memento() else { return true };
+    let asked = count(story, |action| matches!(action, Action::Start(_) | Action::Wait(..))) > 0;
+    let theirs = answers(story, |action| matches!(action, Action::Recognize { .. }))
+        .any(|event| matches!(event, Event::Recognized(known) if known.memento.as_deref() == Some(memento)));
+    permit.why() == Grant::Factor && asked && factor_passed(story) && theirs
 }
 
 /// What happened after which nobody may come in, whatever else happens.

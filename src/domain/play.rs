@@ -22,9 +22,13 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
+use super::memory::Memento;
+use super::memory::Memory;
+use super::memory::Recognized;
 use super::oracle::Story;
 use super::oracle::judge;
 use super::oracle::told;
@@ -39,6 +43,7 @@ use super::rules::FirstAlone;
 use super::rules::Lock;
 use super::rules::Method;
 use super::rules::OnOutage;
+use super::rules::Remember;
 use super::rules::Rules;
 use super::secret::Secret;
 
@@ -67,8 +72,12 @@ pub(super) enum Shape {
     Changes,
     /// The client can ask and does not wait.
     Enter,
+    /// alice is exempt, mallory no more; nobody can be asked.
+    Exempt,
     /// MS-CHAPv2; nobody can be asked.
     Hashed,
+    /// With a code behind the password, by a client with a join window; nobody can be asked.
+    Joins,
     /// A question may be answered late; nobody can be asked.
     Late,
     /// The client can ask and shows a menu.
@@ -143,6 +152,11 @@ pub(super) fn bypassed(until: Timestamp) -> Standing {
     Standing { bypass: Some(bypass), ..enrolled() }
 }
 
+/// What holds for alice, and has ended for mallory.
+fn exempted() -> Vec<Exempt> {
+    vec![Exempt { who: alice(), until: Timestamp(NOW.0 + 1) }, Exempt { who: mallory(), until: NOW }]
+}
+
 pub(super) fn burnt() -> Change {
     Change::UseOtp { who: alice(), token: "t1".into(), step: 7 }
 }
@@ -159,6 +173,7 @@ fn alphabet() -> Vec<Event> {
     events.extend([None, Some(alice()), Some(mallory())].map(Event::Leave));
     let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice { method: Method::Call, provider: "other".into() }, Ticket("q0".into())))];
     events.extend(recalled.map(Event::Recalled));
+    events.extend([None, Some(Memory::Joined), Some(Memory::Remembered)].map(known));
     events.extend([Ok(()), Err(CommitError::Spent), Err(CommitError::Outage)].map(Event::Committed));
     events.extend([
         Event::Hinted(Ok(None)),
@@ -248,6 +263,7 @@ fn letter(event: &Event) -> char {
         Event::Progress(Err(FactorError::Unreachable)) => 'y',
         Event::Recalled(Some(_)) => 'F',
         Event::Recalled(None) => 'G',
+        Event::Recognized(_) => 'H',
     }
 }
 
@@ -261,6 +277,7 @@ pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOuta
         disabled,
         outage,
         lock: Lock { failures_max, wait_ms: 900_000 },
+        remember: Remember::default(),
     })
 }
 
@@ -284,7 +301,7 @@ pub(super) fn request(shape: Shape) -> AuthRequest {
             _ => Primary::Password(Secret::from(PASSWORD)),
         },
         appended: match shape {
-            Shape::Appended => Some(Appended::Code(Secret::from(APPENDED))),
+            Shape::Appended | Shape::Joins => Some(Appended::Code(Secret::from(APPENDED))),
             Shape::Word => Some(Appended::Method(Method::Push)),
             _ => None,
         },
@@ -293,9 +310,11 @@ pub(super) fn request(shape: Shape) -> AuthRequest {
             menu: matches!(shape, Shape::Menu),
             approval: if matches!(shape, Shape::Enter) { Approval::Enter } else { Approval::Wait },
             late_ms: if matches!(shape, Shape::Late) { 60_000 } else { 0 },
+            join_ms: if matches!(shape, Shape::Joins) { 10_000 } else { 0 },
             change: matches!(shape, Shape::Renews),
         },
         source: matches!(shape, Shape::Trusted).then(|| "10.20.3.4".parse().unwrap()),
+        exempt: if matches!(shape, Shape::Exempt) { exempted() } else { Vec::new() },
         seat: Vec::new(),
         asker: Vec::new(),
     }
@@ -311,6 +330,17 @@ pub(super) fn push() -> Choice {
 
 pub(super) fn choose(ticket: &str, number: &str) -> Progress {
     Progress::Choose { ticket: Ticket(ticket.into()), number: Number::new(number).unwrap() }
+}
+
+/// What is known of a login, with by what it would be remembered.
+pub(super) fn known(memory: Option<Memory>) -> Event {
+    let memento = Memento { joins: Some([1; 32]), remembers: Some([2; 32]) };
+    Event::Recognized(Recognized { memory, memento: Some(Box::new(memento)) })
+}
+
+/// The same rules, and both factors are remembered.
+pub(super) fn remembering(rules: &Rules) -> Arc<Rules> {
+    Arc::new(Rules { remember: Remember { for_ms: 3_600_000, ..Remember::default() }, ..rules.clone() })
 }
 
 /// Plays on from `story` by every event of the alphabet, `depth` events deep. A login that is finished is not played on but probed once.
@@ -360,14 +390,15 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
         let open = scene.rules.outage == OnOutage::Open && scene.request.appended.is_none();
         grants.extend(open.then_some(Grant::FailOpen.as_str()));
     }
+    grants.extend((!scene.request.exempt.is_empty()).then_some(Grant::Exempt.as_str()));
     grants.extend((scene.rules.disabled == FirstAlone::Accept).then_some(Grant::Disabled.as_str()));
     grants
 }
 
 /// Every order of events from nothing, seven deep. Says how many plays there were.
-fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
+fn play_all<const N: usize>(failures_max: u32, shapes: [Shape; N]) -> usize {
     let alphabet = alphabet();
-    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='G').chain('a'..='~').collect());
+    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='H').chain('a'..='~').collect());
     let mut plays = 0;
     for rules in rule_sets(failures_max) {
         for shape in shapes {
@@ -386,7 +417,7 @@ fn play_all(failures_max: u32, shapes: [Shape; 2]) -> usize {
 
 #[test]
 fn no_order_of_events_lets_anybody_in_who_may_not_with_a_lock() {
-    let plays = play_all(3, [Shape::Asks, Shape::Trusted]);
+    let plays = play_all(3, [Shape::Asks, Shape::Trusted, Shape::Exempt]);
     assert!(plays > 200_000, "only {plays} plays");
 }
 
@@ -455,4 +486,54 @@ fn no_order_of_events_changes_a_password_without_leave() {
     explore(&scene, &alphabet(), &mut Story::new(), 7, &mut tally);
     assert_eq!(tally.grants, BTreeSet::from([Grant::Factor.as_str()]));
     assert!(tally.actions.contains("check") && !tally.actions.contains("start"));
+}
+
+/// What an earlier login earned stands in for the second factor alone, of that person, in a login that gave no code of its own (M-40, M-41, M-42).
+#[test]
+fn m_42_no_order_of_events_remembers_anybody_who_may_not_be() {
+    let plain = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
+    let lines = [
+        (Shape::Asks, remembering(&plain), "remembered"),
+        (Shape::Appended, remembering(&plain), "factor"),
+        (Shape::Word, remembering(&plain), "factor"),
+        (Shape::Late, remembering(&plain), "remembered"),
+        (Shape::Renews, remembering(&plain), "remembered"),
+        (Shape::Joins, Arc::clone(&plain), "joined"),
+        (Shape::Joins, remembering(&plain), "joined"),
+        (Shape::Hashed, remembering(&plain), "factor"),
+    ];
+    let mut plays = 0;
+    for (shape, rules, grant) in lines {
+        let scene = Scene { rules, request: request(shape) };
+        let expected = |tally: &Tally| {
+            let memories: Vec<&str> = tally.grants.iter().copied().filter(|grant| ["joined", "remembered"].contains(grant)).collect();
+            assert!(memories.iter().all(|memory| *memory == grant), "{memories:?} instead of {grant}");
+        };
+        let mut tally = Tally::default();
+        explore_from(&scene, vec![Event::Begin, Event::Hinted(Ok(None))], 5, &mut tally);
+        expected(&tally);
+        assert!(tally.grants.contains(grant), "nobody was let in as {grant}: {:?}", tally.grants);
+        assert_eq!(tally.actions.contains("recognize"), !matches!(shape, Shape::Hashed));
+        if tally.actions.contains("recognize") {
+            explore_from(&scene, [passed(), vec![known(None)]].concat(), 4, &mut tally);
+            expected(&tally);
+        }
+        let mut run_out = Tally::default();
+        explore_from(&scene, ran_out().drain(..3).collect(), 4, &mut run_out);
+        assert!(!run_out.actions.contains("recognize"), "nothing stands in for a password that has run out but a second factor");
+        plays += tally.plays + run_out.plays;
+    }
+    eprintln!("{plays} plays of what is remembered");
+    assert!(plays > 50_000, "only {plays} plays");
+}
+
+/// What answers the first factor's own question is no password: a login by it is not remembered.
+#[test]
+fn m_42_nothing_is_remembered_of_a_login_in_which_the_first_factor_asked() {
+    let scene = Scene { rules: remembering(&rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed, 3)), request: request(Shape::Asks) };
+    let mut opening = vec![Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::More)), said(TYPED), Event::Hinted(Ok(None))];
+    opening.extend([Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Ok(enrolled()))]);
+    let mut tally = Tally::default();
+    explore_from(&scene, opening, 4, &mut tally);
+    assert!(tally.grants.contains("factor") && !tally.actions.contains("recognize"));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::exempt::Exempt;
 use super::rules::Method;
 use super::secret::Secret;
 
@@ -23,6 +24,8 @@ pub struct AuthRequest {
     pub dialogue: Dialogue,
     /// Where the person is, as far as the client is trusted to tell.
     pub source: Option<IpAddr>,
+    /// Who needs no second factor where this came from; of everybody else it says nothing.
+    pub exempt: Vec<Exempt>,
     /// What else must be the same when this login is repeated or answered: the door's own bytes, never looked into.
     pub seat: Vec<u8>,
     /// What else must be the same when this login is repeated, and may be another when it is answered: who asks, where the seat does not tell.
@@ -64,6 +67,8 @@ pub struct Dialogue {
     pub approval: Approval,
     /// Milliseconds for which a question that nobody answered in time stays out for the person's next try, at most [`Dialogue::LATE_MS_MAX`]; 0: not at all.
     pub late_ms: u64,
+    /// Milliseconds for which the very same login again is the same login, at most [`Dialogue::JOIN_MS_MAX`]; 0: not at all.
+    pub join_ms: u64,
     /// Whether the first factor can change a password that has run out. The engine knows, and fills it in.
     pub change: bool,
 }
@@ -71,6 +76,8 @@ pub struct Dialogue {
 impl Dialogue {
     /// The longest time for a late approval: 5 minutes.
     pub const LATE_MS_MAX: u64 = 300_000;
+    /// The longest join window: 1 minute.
+    pub const JOIN_MS_MAX: u64 = 60_000;
 }
 
 /// How somebody is waited for who must approve on the phone.

@@ -1,5 +1,7 @@
 //! The rules of a policy, parsed: what must be true before somebody is let in.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ pub struct Rules {
     pub outage: OnOutage,
     /// When too many failures lock.
     pub lock: Lock,
+    /// For how long both factors are good, and for which logins.
+    pub remember: Remember,
 }
 
 /// A way to ask, and who carries it.
@@ -30,7 +34,7 @@ pub struct Choice {
     /// How the person is asked.
     pub method: Method,
     /// The provider's name in the configuration.
-    pub provider: String,
+    pub provider: Arc<str>,
 }
 
 /// How a person is asked for the second factor.
@@ -82,6 +86,33 @@ pub enum OnOutage {
     Closed,
     /// The first factor is enough while a provider is *unreachable*; never for a wrong key of ours, a throttle or an unanswered question.
     Open,
+}
+
+/// For how long the first factor is enough after both have passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remember {
+    /// Milliseconds from the second factor on, at most [`Remember::FOR_MS_MAX`]; 0: not at all.
+    pub for_ms: u64,
+    /// For which logins.
+    pub by: RememberBy,
+}
+
+impl Remember {
+    /// The longest time: 12 hours (M-40).
+    pub const FOR_MS_MAX: u64 = 12 * 60 * 60 * 1000;
+}
+
+/// What a login must have in common with the one that is remembered, beside identity, password and policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RememberBy {
+    /// Nothing: it may come by any client of the policy.
+    Account,
+    /// The client.
+    Client,
+    /// The client, and where the person is; where nobody can tell, nothing is remembered.
+    #[default]
+    Source,
 }
 
 /// Failures until a lock, and how long it lasts.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::account::Identity;
 use super::account::Standing;
+use super::account::Timestamp;
 use super::change::Change;
 use super::change::CommitError;
 use super::decision::Checked;
@@ -17,6 +18,7 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
@@ -36,6 +38,7 @@ use super::play::refusal;
 use super::play::request;
 use super::play::rules;
 use super::play::said;
+use super::request::AuthRequest;
 use super::request::Primary;
 use super::request::Relayed;
 use super::rules::Choice;
@@ -185,7 +188,7 @@ fn pending(ticket: &str) -> Event {
 fn m_11_a_number_stands_for_its_own_question_alone() {
     let shown = [Event::Progress(Ok(choose("q1", "42"))), said(""), Event::Found(Ok(enrolled()))];
     let then = |event: Event| last(strict(), Shape::Asks, asked(enrolled(), shown.iter().cloned().chain([event])));
-    assert!(matches!(then(pending("q1")), Action::Wait(_, ticket) if ticket.0 == "q1"));
+    assert!(matches!(then(pending("q1")), Action::Wait(_, ticket) if &*ticket.0 == "q1"));
     for other in [pending("q2"), Event::Progress(Ok(choose("q1", "17"))), Event::Progress(Ok(choose("q2", "42")))] {
         assert_eq!(then(other), Action::Finish(Decision::Drop(Outage::Fault)));
     }
@@ -269,4 +272,30 @@ fn r_095_only_a_change_for_that_very_identity_lets_in() {
 fn r_095_blanks_are_part_of_a_new_password() {
     let events = ran_out([PASSED, said(" new "), said(" new "), Event::Found(Ok(enrolled()))]);
     assert_eq!(last(strict(), Shape::Renews, events), Action::ChangePassword { old: PASSWORD.into(), new: " new ".into() });
+}
+
+/// The last action of a login in which alice is exempt until the moment after this one.
+fn exempt(until: u64, events: Vec<Event>) -> Action {
+    let exempt = vec![Exempt { who: alice(), until: Timestamp(until) }];
+    let mut flow = Flow::new(AuthRequest { exempt, ..request(Shape::Bare) }, strict());
+    events.into_iter().fold(Action::Hint, |_, event| flow.next(NOW, event))
+}
+
+#[test]
+fn l_082_m_46_an_exemption_is_of_whom_the_first_factor_proved_and_ends() {
+    assert!(matches!(exempt(NOW.0 + 1, asked(enrolled(), [])), Action::Finish(Decision::Accept(permit)) if permit.why() == Grant::Exempt));
+    assert!(matches!(exempt(NOW.0, asked(enrolled(), [])), Action::Start(_)), "its time is over");
+    let another = Event::Checked(Ok(Checked::Passed(Identity("S-1-5-21-9".into()))));
+    let taken_for_another = vec![Event::Begin, Event::Hinted(Ok(Some(enrolled()))), another, Event::Found(Ok(enrolled()))];
+    assert!(matches!(exempt(NOW.0 + 1, taken_for_another), Action::Start(_)));
+}
+
+#[test]
+fn l_082_an_exempt_account_is_locked_like_others_and_its_wrong_passwords_count() {
+    let wrong = Event::Checked(Err(refusal(Some(alice()), Refused::WrongPassword)));
+    assert_eq!(exempt(NOW.0 + 1, vec![Event::Begin, Event::Hinted(Ok(None)), wrong]), failed());
+    let hinted = vec![Event::Begin, Event::Hinted(Ok(Some(locked())))];
+    assert_eq!(exempt(NOW.0 + 1, hinted), Action::Finish(Decision::Reject(Denial::Locked)));
+    assert_eq!(exempt(NOW.0 + 1, asked(locked(), [])), Action::Finish(Decision::Reject(Denial::Locked)));
+    assert_eq!(exempt(NOW.0 + 1, asked(disabled(), [])), Action::Finish(Decision::Reject(Denial::Disabled)));
 }

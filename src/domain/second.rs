@@ -11,6 +11,7 @@ use super::decision::Grant;
 use super::decision::Number;
 use super::decision::Outage;
 use super::decision::Passed;
+use super::decision::Permit;
 use super::decision::Progress;
 use super::decision::Ticket;
 use super::dialogue;
@@ -19,10 +20,11 @@ use super::flow::Asking;
 use super::flow::Flow;
 use super::flow::Next;
 use super::flow::Stage;
-use super::flow::accept;
 use super::flow::drop_for;
 use super::flow::gone;
+use super::flow::permit;
 use super::flow::reject;
+use super::memory::Memento;
 use super::renewal;
 use super::renewal::Expired;
 use super::request::Appended;
@@ -58,12 +60,16 @@ impl First {
 #[derive(Debug)]
 pub(super) struct Second {
     pub(super) first: First,
-    account: Account,
+    /// The account's name and telephone number.
+    name: String,
+    phone: Option<String>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
     /// There are failures that a success will wipe out.
     pub(super) owes: bool,
+    /// What later logins are told by, if the factor passes.
+    pub(super) memento: Option<Box<Memento>>,
     /// A code that was typed before its method was asked for.
     code: Option<Secret>,
     /// How often the person was sent to the phone for the question that is out.
@@ -97,7 +103,19 @@ pub(super) enum Question {
 
 impl Second {
     fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, account, choices, at: 0, heard: Heard::default(), owes, code: None, rounds: 0, shown: None }
+        Self {
+            first,
+            name: account.name,
+            phone: account.phone,
+            choices,
+            at: 0,
+            heard: Heard::default(),
+            owes,
+            memento: None,
+            code: None,
+            rounds: 0,
+            shown: None,
+        }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -118,13 +136,18 @@ impl Second {
 impl Flow {
     /// The account may be asked for its second factor.
     pub(super) fn second(&self, first: First, account: Account, owes: bool) -> Next {
-        let choices = self.choices(&account);
+        let (choices, since) = (self.choices(&account), account.created_at);
         let mut second = Second::new(first, account, choices, owes);
         match &self.request.appended {
             Some(Appended::Code(code)) => second.take_code(code.clone()),
             Some(Appended::Method(method)) => second.narrow(|choice| choice.method == *method),
             None => {}
         }
+        self.recognize(second, since)
+    }
+
+    /// Nothing stands in for the second factor: it is asked for.
+    pub(super) fn ask(&self, second: Second) -> Next {
         if self.request.dialogue.late_ms > 0 && second.code.is_none() {
             let who = second.first.identity().clone();
             return (Stage::Recall(second), Action::Recall(who));
@@ -153,7 +176,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.phone.as_deref()).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -185,7 +208,7 @@ impl Flow {
         let choice = second.choices.get(second.at)?.clone();
         Some(Asking {
             identity: second.first.identity().clone(),
-            name: second.account.name.clone(),
+            name: second.name.clone(),
             choice,
             client: self.request.client.clone(),
             source: self.request.source,
@@ -344,7 +367,7 @@ impl Flow {
 /// The person took their time: what has become of the account meanwhile?
 pub(super) fn look_again(second: Second, why: Grant, spend: Option<Change>) -> Next {
     let who = second.first.identity().clone();
-    (Stage::Confirm(second, why, spend), Action::Find(who))
+    (Stage::Confirm(second, why, spend.map(Box::new)), Action::Find(who))
 }
 
 pub(super) fn confirm(now: Timestamp, mut second: Second, why: Grant, spend: Option<Change>, standing: &Standing) -> Next {
@@ -361,7 +384,9 @@ pub(super) fn confirm(now: Timestamp, mut second: Second, why: Grant, spend: Opt
 fn pass(second: Second, why: Grant, spend: Option<Change>) -> Next {
     match second.first {
         // No factor that passed, no wrong codes forgiven.
-        First::Passed(first) | First::Renewed(first) => accept(why, first, second.owes && why == Grant::Factor, spend.into_iter().collect()),
+        First::Passed(first) | First::Renewed(first) => {
+            permit(Permit::new(why, first).keeping(second.memento), second.owes && why == Grant::Factor, spend.into_iter().collect())
+        }
         First::Expired(expired) if why == Grant::Factor => renewal::due(expired, spend),
         First::Expired(_) => reject(Denial::NotPermitted),
     }

@@ -22,15 +22,18 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Asking;
 use super::flow::Event;
 use super::flow::Flow;
+use super::memory::Memory;
 use super::play::NOW;
 use super::play::bypassed;
 use super::play::choose;
 use super::play::disabled;
 use super::play::enrolled;
+use super::play::known;
 use super::play::locked;
 use super::request::Appended;
 use super::request::Approval;
@@ -43,6 +46,7 @@ use super::rules::FirstAlone;
 use super::rules::Lock;
 use super::rules::Method;
 use super::rules::OnOutage;
+use super::rules::Remember;
 use super::rules::Rules;
 use super::secret::Secret;
 
@@ -106,6 +110,7 @@ fn scene_rules(words: &[&str]) -> Rules {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 3, wait_ms: 900_000 },
+        remember: Remember::default(),
     };
     for word in words {
         match word.split_once('=').unwrap() {
@@ -115,6 +120,7 @@ fn scene_rules(words: &[&str]) -> Rules {
             ("trusted", network) => rules.trusted.push(network.parse().unwrap()),
             ("unenrolled", "accept") => rules.unenrolled = FirstAlone::Accept,
             ("disabled", "accept") => rules.disabled = FirstAlone::Accept,
+            ("remember", ms) => rules.remember.for_ms = ms.parse().unwrap(),
             ("outage", "open") => rules.outage = OnOutage::Open,
             other => panic!("no rule: {other:?}"),
         }
@@ -131,6 +137,7 @@ fn scene_request(words: &[&str]) -> AuthRequest {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     };
@@ -143,10 +150,13 @@ fn scene_request(words: &[&str]) -> AuthRequest {
             ("word", word) => request.appended = Some(Appended::Method(Method::of_word(word.as_bytes()).unwrap())),
             ("menu", "") => request.dialogue.menu = true,
             ("enter", "") => request.dialogue.approval = Approval::Enter,
+            ("join", ms) => request.dialogue.join_ms = ms.parse().unwrap(),
             ("late", "") => request.dialogue.late_ms = 60_000,
             ("renews", "") => request.dialogue.change = true,
             ("mschap", "") => request.primary = Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
             ("mschap_change", "") => request.primary = Primary::MsChap2Change { key: Vec::new(), change: Secret::from("new") },
+            ("exempt", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: Timestamp(NOW.0.saturating_add(1)) }),
+            ("exempt_over", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: NOW }),
             ("from", address) => request.source = Some(address.parse().unwrap()),
             other => panic!("no part of a request: {other:?}"),
         }
@@ -181,6 +191,9 @@ fn event(words: &[&str]) -> Event {
             let choice = Choice { method: Method::of_word(word.as_bytes()).unwrap(), provider: (*provider).into() };
             Event::Recalled(Some((choice, Ticket((*ticket).into()))))
         }
+        ["recognized", "nothing"] => known(None),
+        ["recognized", "joined"] => known(Some(Memory::Joined)),
+        ["recognized", "remembered"] => known(Some(Memory::Remembered)),
         ["factor", rest @ ..] => Event::Progress(progress(rest)),
         other => panic!("no event: {other:?}"),
     }
@@ -239,13 +252,17 @@ fn said(action: &Action) -> String {
         Action::Check => "check".into(),
         Action::Commit(changes) => changes.iter().map(written).fold("commit".into(), |all, one| all + " " + &one),
         Action::Find(who) => format!("find {}", who.0),
-        Action::Finish(Decision::Accept(permit)) => format!("accept {} {}", permit.identity().0, permit.why().as_str()),
+        Action::Finish(Decision::Accept(permit)) => {
+            let kept = if permit.memento().is_some() { " and remember it" } else { "" };
+            format!("accept {} {}{kept}", permit.identity().0, permit.why().as_str())
+        }
         Action::Finish(Decision::Drop(outage)) => format!("drop {}", outage.as_str()),
         Action::Finish(Decision::Reject(denial)) => format!("reject {}", denial.as_str()),
         Action::GiveLeave(who) => format!("give_leave {}", who.0),
         Action::Hint => "hint".into(),
         Action::Park(prompt) => format!("park {prompt}"),
         Action::Recall(who) => format!("recall {}", who.0),
+        Action::Recognize { who, .. } => format!("recognize {}", who.0),
         Action::Relay => "relay".into(),
         Action::Start(asking) => format!("start {}", way(asking)),
         Action::TakeLeave => "take_leave".into(),

@@ -61,13 +61,17 @@ pub(super) struct Journey {
     check: Option<Arc<dyn PrimaryCheck>>,
     began: Instant,
     deadline: Instant,
-    entry: Option<Entry>,
-    aside: Aside,
+    /// Whom the typed name means. Of no more use once a first factor has passed, which told it anew.
+    entry: Option<Box<Entry>>,
+    /// What the first factor said beside, where it did: most say nothing.
+    aside: Option<Box<Aside>>,
     turn: Option<Turn>,
     /// The question that is out, to be taken back if the login ends first.
     open: Option<Out>,
+    /// Before this nobody asks again how it stands.
+    paced: Option<Instant>,
     /// The same, until our turn has come: whoever has theirs before us may hush it.
-    awake: Option<Awake>,
+    awake: Option<Box<Awake>>,
     told: Told,
 }
 
@@ -75,7 +79,7 @@ pub(super) struct Journey {
 #[derive(Debug, Default)]
 struct Told {
     identity: Option<Identity>,
-    asked: Option<Asking>,
+    asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
     late: bool,
     refused: Option<&'static str>,
@@ -90,6 +94,8 @@ pub(super) enum Ended {
     Parked(String),
     /// The first factor has a question for the person.
     Relayed,
+    /// Not yet: the person is asked, and [`Journey::wait`] hears the answer.
+    Waits,
 }
 
 impl Journey {
@@ -104,10 +110,11 @@ impl Journey {
             began,
             deadline,
             entry: None,
-            aside: Aside::default(),
+            aside: None,
             turn: None,
             open: None,
             awake: None,
+            paced: None,
             told: Told::default(),
         }
     }
@@ -115,16 +122,20 @@ impl Journey {
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
         let Car { flow, providers, check, entry, aside, open, awake, .. } = car;
-        let awake = awake.map(|place| Awake { engine: Arc::clone(&engine), place });
+        let awake = awake.map(|place| Box::new(Awake { engine: Arc::clone(&engine), place }));
         let mut journey = Self::new(engine, flow, providers, check, within);
-        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone());
+        journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone()).or_else(|| journey.flow.proven().cloned());
         Self { entry, aside, open, awake, ..journey }
     }
 
-    /// Goes on until the flow is decided or parked, or nobody listens. Every wait ends at the deadline.
+    /// Goes on until the flow is decided or parked or waits for a person, or nobody listens. Every wait ends at the deadline.
     ///
     /// A password that the directory may have heard is followed to its end, and so is a write: else whoever asks and leaves could guess uncounted (M-06).
     pub(super) async fn travel(&mut self, first: Event, seat: &mut Seat) -> Ended {
+        // While a person was waited for the flow alone kept it.
+        if self.told.identity.is_none() {
+            self.told.identity = self.flow.proven().cloned();
+        }
         let mut event = first;
         loop {
             let action = self.flow.next(self.engine.clock.now(), event);
@@ -132,21 +143,25 @@ impl Journey {
                 Action::Finish(decision) => return Ended::Decided(decision),
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
+                // Nothing new is begun for nobody.
+                Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
+                Action::Wait(asking, ticket) => match self.listen(asking.choice, ticket) {
+                    Ok(()) => return Ended::Waits,
+                    Err(error) => Event::Progress(Err(error)),
+                },
                 action => {
                     let committed = is_committed(&action);
-                    // Nothing new is begun for nobody.
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
                     }
-                    let acted = by(self.deadline, self.act(action));
-                    if committed {
-                        acted.await.unwrap_or(Event::Expired)
-                    } else {
-                        tokio::select! {
-                            biased;
-                            event = acted => event.unwrap_or(Event::Expired),
-                            () = seat.alone() => return Ended::GivenUp,
-                        }
+                    let deadline = self.deadline;
+                    // What is done is large: it is made here and stays here.
+                    let acting = pin!(self.act(action));
+                    let acted = by(deadline, acting);
+                    let came = if committed { Some(acted.await) } else { listened_to(seat, pin!(acted)).await };
+                    match came {
+                        Some(came) => came.unwrap_or(Event::Expired),
+                        None => return Ended::GivenUp,
                     }
                 }
             };
@@ -162,11 +177,11 @@ impl Journey {
             Action::Find(who) => self.find(&who).await,
             Action::Commit(changes) => Event::Committed(self.engine.commit(self.deadline, changes).await),
             Action::Recall(who) => Event::Recalled(self.recall(&who)),
+            Action::Recognize { who, since } => Event::Recognized(self.engine.recognize(&self.flow, &who, since)),
             Action::Start(asking) => self.start(asking).await,
             Action::TakeLeave => Event::Leave(self.take_leave()),
             Action::Verify(asking, ticket, code) => self.verify(asking, ticket, code).await,
-            Action::Wait(asking, ticket) => self.wait(asking, ticket).await,
-            Action::Finish(_) | Action::Park(_) | Action::Relay => Event::Expired,
+            Action::Finish(_) | Action::Park(_) | Action::Relay | Action::Wait(..) => Event::Expired,
         }
     }
 
@@ -192,7 +207,7 @@ impl Journey {
         }
         let standing = self.engine.standing(&entry.identity);
         self.told.identity = Some(entry.identity.clone());
-        self.entry = Some(entry);
+        self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
     }
 
@@ -200,20 +215,26 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
-        let checked = check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        let mut aside = self.aside.take().unwrap_or_default();
+        let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
+        self.aside = Some(aside).filter(|aside| !aside.is_empty());
+        if matches!(checked, Ok(Checked::Passed(_))) {
+            self.entry = None;
+        }
         checked.map_err(|error| self.refused(error))
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
         let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
-        let changed = check.change(self.flow.request(), self.entry.as_ref(), old, new, &mut self.aside).await;
+        let aside = self.aside.get_or_insert_default();
+        let changed = check.change(self.flow.request(), self.entry.as_deref(), old, new, aside).await;
         changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
     }
 
     fn give_leave(&self, who: Identity) -> Result<(), CommitError> {
         let now = Instant::now();
         let until = now.checked_add(LEAVE_KEEP).unwrap_or(now);
-        let whence = Whence::of_seat(self.flow.request()).with_key(&self.aside.change_key);
+        let whence = Whence::of_seat(self.flow.request()).with_key(self.aside.as_ref().map_or(&[], |aside| &aside.change_key));
         let given = self.engine.leaves.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, ());
         if given { Ok(()) } else { Err(CommitError::Outage) }
     }
@@ -231,8 +252,8 @@ impl Journey {
     fn recall(&mut self, who: &Identity) -> Option<(Choice, Ticket)> {
         let whence = Whence::of(self.flow.request());
         let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
-        self.providers.get(&out.asking.choice.provider).filter(|provider| out.is_by(provider))?;
-        let recalled = (out.asking.choice.clone(), out.ticket.clone());
+        self.providers.get(&*out.choice.provider).filter(|provider| out.is_by(provider))?;
+        let recalled = (out.choice.clone(), out.ticket.clone());
         self.told.late = true;
         self.open = Some(out);
         Some(recalled)
@@ -248,39 +269,70 @@ impl Journey {
 
     async fn start(&mut self, asking: Asking) -> Event {
         self.open = None;
+        self.paced = None;
         self.told.late = false;
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         if asking.choice.method != Method::Oath {
             self.engine.hush(&asking.identity);
         }
         let progress = provider.start(&asking).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
-        let Some(provider) = self.provider(&asking) else {
+        let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
-        self.heard(&provider, asking, progress)
+        self.heard(&provider, asking.choice, progress)
     }
 
-    async fn wait(&mut self, asking: Asking, ticket: Ticket) -> Event {
-        let Some(provider) = self.provider(&asking) else {
-            return Event::Progress(Err(FactorError::Misconfigured));
-        };
-        let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(&asking, &ticket).await;
-        if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
-            tokio::time::sleep_until(paced).await;
+    /// Gets ready to hear how the question stands that is out: it alone is held while the person is waited for.
+    fn listen(&mut self, choice: Choice, ticket: Ticket) -> Result<(), FactorError> {
+        let provider = self.provider(&choice).ok_or(FactorError::Misconfigured)?;
+        if self.open.as_ref().is_none_or(|out| out.ticket != ticket) {
+            self.open = Some(Out::new(provider, choice, ticket, false));
         }
-        self.heard(&provider, asking, progress)
+        // The flow knows it as well.
+        self.told.identity = None;
+        Ok(())
+    }
+
+    /// Waits for the person; `None` when nobody listens any more. There may be very many who wait, so what this holds is counted in octets.
+    pub(super) async fn wait(&mut self, seat: &mut Seat) -> Option<Event> {
+        if let Some(paced) = self.paced.take() {
+            let until = paced.min(self.deadline);
+            listened_to(seat, Box::pin(tokio::time::sleep_until(until))).await?;
+            if until == self.deadline {
+                return Some(Event::Expired);
+            }
+        }
+        self.paced = Instant::now().checked_add(PACE);
+        let told = {
+            let Some((provider, ticket)) = self.open.as_ref().and_then(Out::question) else {
+                return Some(Event::Progress(Err(FactorError::Misconfigured)));
+            };
+            let mut answer = provider.wait(ticket);
+            let mut over = pin!(tokio::time::sleep_until(self.deadline));
+            poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Ready(progress) => Poll::Ready(Some(Some(progress))),
+                Poll::Pending if over.as_mut().poll(context).is_ready() => Poll::Ready(Some(None)),
+                Poll::Pending => seat.poll_alone(context).map(|()| None),
+            })
+            .await?
+        };
+        let Some(progress) = told else { return Some(Event::Expired) };
+        if !matches!(progress, Ok(Progress::Pending(_))) {
+            self.paced = None;
+        }
+        let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
+        Some(self.heard(&provider, choice, progress))
     }
 
     /// Remembers the question that is out, if one is. One that broke off may still be out: it is taken back with the next start or at the end.
-    fn heard(&mut self, provider: &Arc<dyn Provider>, asking: Asking, progress: Result<Progress, FactorError>) -> Event {
+    fn heard(&mut self, provider: &Arc<dyn Provider>, choice: Choice, progress: Result<Progress, FactorError>) -> Event {
         let question = match &progress {
             Ok(Progress::Choose { ticket, .. }) => Some((ticket, true)),
             Ok(Progress::Pending(ticket)) => Some((ticket, false)),
@@ -292,7 +344,7 @@ impl Journey {
             out.settle();
         }
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
-            self.open = Some(Out::new(Arc::clone(provider), asking, ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
         if let Err(error) = &progress {
             self.told.refused = Some(error.as_str());
@@ -300,11 +352,11 @@ impl Journey {
         Event::Progress(progress)
     }
 
-    fn provider(&mut self, asking: &Asking) -> Option<Arc<dyn Provider>> {
-        self.told.asked = Some(asking.clone());
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone);
+    fn provider(&mut self, choice: &Choice) -> Option<Arc<dyn Provider>> {
+        self.told.asked = Some(choice.clone());
+        let provider = self.providers.get(&*choice.provider).map(Arc::clone);
         if provider.is_none() {
-            tracing::error!(provider = asking.choice.provider, "a policy names a provider that is not there");
+            tracing::error!(provider = &*choice.provider, "a policy names a provider that is not there");
         }
         provider
     }
@@ -315,7 +367,7 @@ impl Journey {
         }
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
-        self.turn = by(self.deadline, self.engine.turns.take(who)).await.flatten();
+        self.turn = by(self.deadline, pin!(self.engine.turns.take(who))).await.flatten();
         if self.turn.is_none() {
             return false;
         }
@@ -347,8 +399,9 @@ impl Journey {
         if let Some(awake) = self.awake.take() {
             self.open = awake.claim();
         }
+        let Some(who) = self.flow.proven().or(self.told.identity.as_ref()) else { return };
         if let Some(out) = self.open.take_if(|out| late_ms > 0 && !out.numbered) {
-            self.engine.leave_out(whence, Duration::from_millis(late_ms), out);
+            self.engine.leave_out(who.clone(), whence, Duration::from_millis(late_ms), out);
         }
     }
 
@@ -360,14 +413,19 @@ impl Journey {
         (car, self.turn)
     }
 
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     pub(super) fn flow(&self) -> &Flow {
         &self.flow
     }
 
     /// What the first factor says with its question. Once it is handed out its attributes are of no more use here.
     pub(super) fn hand_out(&mut self) -> Aside {
-        let said = self.aside.clone();
-        self.aside.attributes = Secret::default();
+        let Some(aside) = &mut self.aside else { return Aside::default() };
+        let said = Aside::clone(aside);
+        aside.attributes = Secret::default();
         said
     }
 
@@ -380,8 +438,9 @@ impl Journey {
         if decision == Decision::Reject(Denial::NoAnswer) {
             self.leave_out();
         }
+        self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
-        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside) }
+        Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
 
     fn log(&self, decision: &Decision) {
@@ -394,7 +453,7 @@ impl Journey {
         let door = request.door.as_str();
         self.engine.counts.login(door, &request.client, spoken, why);
         let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
-        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.choice.method.as_str(), asked.choice.provider.as_str())).unzip();
+        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.method.as_str(), &*asked.provider)).unzip();
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             door,
@@ -415,6 +474,15 @@ impl Journey {
     }
 }
 
+/// What comes of `wait`, unless nobody listens any more before.
+async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    poll_fn(|context| match pin!(&mut wait).poll(context) {
+        Poll::Ready(came) => Poll::Ready(Some(came)),
+        Poll::Pending => seat.poll_alone(context).map(|()| None),
+    })
+    .await
+}
+
 impl Engine {
     /// What is held, and what is counted here alone.
     pub(super) fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
@@ -429,6 +497,7 @@ impl Engine {
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
         let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
+        self.note_locks(&changes);
         outcome.inspect_err(note_commit)
     }
 }
@@ -444,9 +513,8 @@ pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.
-async fn by<T>(deadline: Instant, wait: impl Future<Output = T>) -> Option<T> {
-    let mut wait = pin!(wait);
-    match poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await {
+async fn by<T>(deadline: Instant, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    match poll_fn(|context| Poll::Ready(pin!(&mut wait).poll(context))).await {
         Poll::Ready(came) => Some(came),
         Poll::Pending => tokio::time::timeout_at(deadline, wait).await.ok(),
     }

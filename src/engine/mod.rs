@@ -4,11 +4,15 @@ mod journey;
 mod kept;
 mod out;
 mod parked;
+mod remember;
 mod simulate;
 mod turnstile;
 mod uncounted;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::ready;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -18,12 +22,14 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::task::Context;
+use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
+use tokio::sync::oneshot;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -39,6 +45,7 @@ use crate::domain::Outage;
 use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 use crate::metrics::Counts;
 use crate::ports::Aside;
 use crate::ports::Clock;
@@ -53,6 +60,7 @@ use out::Out;
 use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
+use remember::Memories;
 use turnstile::Entered;
 use turnstile::Place;
 use turnstile::Running;
@@ -93,6 +101,7 @@ pub struct Engine {
     late: Mutex<Kept<Out>>,
     /// Who may change a password that has run out.
     leaves: Mutex<Kept<()>>,
+    memories: Memories,
     uncounted: Mutex<Uncounted>,
     counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
@@ -124,8 +133,21 @@ pub struct Login(Begun);
 #[derive(Debug)]
 enum Begun {
     /// Refused before it began.
-    Over(Outcome),
+    Over(Box<Outcome>),
     Under(Place),
+}
+
+/// Whoever is called when a login ends: it costs less to keep than a task that waits.
+pub trait Ear: Debug + Send {
+    /// The login has ended so. Called once, by the login's own task, and never where the [`Login`] was dropped before.
+    fn hear(self: Box<Self>, outcome: Outcome);
+}
+
+impl Ear for oneshot::Sender<Outcome> {
+    fn hear(self: Box<Self>, outcome: Outcome) {
+        // Whoever has gone meanwhile did not want to know.
+        let _ = self.send(outcome);
+    }
 }
 
 /// How a login ended for the one who asked.
@@ -176,6 +198,7 @@ impl Engine {
             asked: Mutex::new(Parked::new(limits.parked_max, limits.challenge_keep)),
             late: Mutex::new(Kept::new(KEPT_MAX)),
             leaves: Mutex::new(Kept::new(KEPT_MAX)),
+            memories: Memories::new()?,
             uncounted: Mutex::default(),
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
@@ -195,7 +218,18 @@ impl Engine {
             Some(Appended::Method(method)) => (&b"method"[..], method.as_str().as_bytes()),
             None => (&[][..], &[][..]),
         };
-        let source = request.source.map(|source| source.to_string()).unwrap_or_default();
+        let (four, six);
+        let source = match request.source {
+            Some(IpAddr::V4(address)) => {
+                four = address.octets();
+                four.as_slice()
+            }
+            Some(IpAddr::V6(address)) => {
+                six = address.octets();
+                six.as_slice()
+            }
+            None => &[],
+        };
         let same = self.sameness(&[
             b"login",
             request.door.as_str().as_bytes(),
@@ -203,13 +237,17 @@ impl Engine {
             request.login.as_bytes(),
             &request.seat,
             &request.asker,
-            source.as_bytes(),
+            source,
             kind,
             proof,
             sort,
             appended,
         ]);
         request.dialogue.change = check.can_change();
+        if request.dialogue.late_ms == 0 {
+            // It says what is the same login, and besides whose question stays out: none of this client's does.
+            request.asker = Vec::new();
+        }
         self.enter(same, |seat| {
             let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
             self.set_out(seat, journey, Event::Begin);
@@ -224,6 +262,12 @@ impl Engine {
             Some(car) => self.set_out(seat, Journey::resumed(Arc::clone(self), car, within), Event::Answer(answer.said)),
             None => seat.say(self.not_open(&answer)),
         })
+    }
+
+    /// Now, by the clock of all logins.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Logins running now.
@@ -246,29 +290,37 @@ impl Engine {
     }
 
     /// Runs a login for as long as anybody listens: as far as it comes without waiting here and now, and on from there in a task of its own.
-    fn set_out(self: &Arc<Self>, mut seat: Seat, mut journey: Journey, first: Event) {
-        let engine = Arc::clone(self);
-        let mut under_way = Box::pin(async move {
-            match journey.travel(first, &mut seat).await {
-                Ended::GivenUp => journey.give_up(),
-                ended => seat.say(engine.conclude(journey, ended)),
-            }
-        });
-        if is_over_at_once(under_way.as_mut()) {
-            return;
+    fn set_out(self: &Arc<Self>, seat: Seat, journey: Journey, first: Event) {
+        let mut under_way = going(Box::new(journey), seat, first);
+        match first_step(&mut under_way) {
+            Poll::Pending => {}
+            Poll::Ready(None) => return,
+            Poll::Ready(waits) => under_way = Box::pin(ready(waits)),
         }
         let engine = Arc::clone(self);
         engine.counts.running(engine.running());
-        tokio::spawn(async move {
-            under_way.await;
-            engine.counts.running(engine.running());
-        });
+        tokio::spawn(engine.follow(under_way));
+    }
+
+    /// Follows a login to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for
+    /// many may wait at once.
+    async fn follow(self: Arc<Self>, mut under_way: Going) {
+        while let Some((mut journey, mut seat)) = under_way.await {
+            under_way = match journey.wait(&mut seat).await {
+                Some(event) => going(journey, seat, event),
+                None => {
+                    journey.give_up();
+                    break;
+                }
+            };
+        }
+        self.counts.running(self.running());
     }
 
     fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
         match ended {
             Ended::Decided(decision) => journey.conclude(decision),
-            Ended::GivenUp => journey.drop_for(Outage::Fault),
+            Ended::GivenUp | Ended::Waits => journey.drop_for(Outage::Fault),
             Ended::Parked(prompt) => {
                 let request = journey.flow().request();
                 tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "challenged: the password is right, an answer is awaited");
@@ -308,10 +360,10 @@ impl Engine {
     }
 
     /// Keeps a question that nobody answered in time. What cannot be kept is taken back.
-    fn leave_out(self: &Arc<Self>, whence: Whence, keep: Duration, out: Out) {
+    fn leave_out(self: &Arc<Self>, who: Identity, whence: Whence, keep: Duration, out: Out) {
         let now = Instant::now();
         let until = now.checked_add(keep).unwrap_or(now);
-        let kept = self.late.lock().unwrap_or_else(PoisonError::into_inner).put(now, out.asking.identity.clone(), whence, until, out);
+        let kept = self.late.lock().unwrap_or_else(PoisonError::into_inner).put(now, who, whence, until, out);
         if kept {
             self.sweep_at(until);
         }
@@ -376,9 +428,20 @@ impl Engine {
 impl Login {
     /// Waits for the end.
     pub async fn outcome(self) -> Outcome {
-        match self.0 {
-            Begun::Over(outcome) => outcome,
-            Begun::Under(place) => place.outcome().await.unwrap_or_else(|| Outcome::dropped(Outage::Fault)),
+        let (ear, heard) = oneshot::channel();
+        match self.tell(Box::new(ear)) {
+            Some((_, outcome)) => outcome,
+            None => heard.await.unwrap_or_else(|_| Outcome::broken_off()),
+        }
+    }
+
+    /// Has `ear` called at the end. Dropped before, the login calls nobody. Where the end has come already, `ear` is not called but given back with it: so
+    /// this may be asked under a lock that the ear takes.
+    #[must_use]
+    pub fn tell(&self, ear: Box<dyn Ear>) -> Option<(Box<dyn Ear>, Outcome)> {
+        match &self.0 {
+            Begun::Over(outcome) => Some((ear, (**outcome).clone())),
+            Begun::Under(place) => place.listen(ear),
         }
     }
 
@@ -388,16 +451,16 @@ impl Login {
     /// The login, while it is under way.
     pub fn ended(self) -> Result<Outcome, Self> {
         match self.0 {
-            Begun::Over(outcome) => Ok(outcome),
+            Begun::Over(outcome) => Ok(*outcome),
             Begun::Under(place) => match place.heard() {
-                Some(outcome) => Ok(outcome.unwrap_or_else(|| Outcome::dropped(Outage::Fault))),
+                Some(outcome) => Ok(outcome.unwrap_or_else(Outcome::broken_off)),
                 None => Err(Self(Begun::Under(place))),
             },
         }
     }
 
     fn over(outage: Outage) -> Self {
-        Self(Begun::Over(Outcome::dropped(outage)))
+        Self(Begun::Over(Box::new(Outcome::dropped(outage))))
     }
 }
 
@@ -405,15 +468,37 @@ impl Outcome {
     fn dropped(outage: Outage) -> Self {
         Self::Decided { decision: Arc::new(Decision::Drop(outage)), aside: Arc::default() }
     }
+
+    fn broken_off() -> Self {
+        Self::dropped(Outage::Fault)
+    }
 }
 
-/// Takes the first step of a login, and says whether that was all. A panic is its end too: whoever listens hears that it broke off.
+/// A login on its way to its end, which is told, or to a person who is waited for.
+type Going = Pin<Box<dyn Future<Output = Option<(Box<Journey>, Seat)>> + Send>>;
+
+fn going(mut journey: Box<Journey>, mut seat: Seat, event: Event) -> Going {
+    Box::pin(async move {
+        match journey.travel(event, &mut seat).await {
+            Ended::Waits => return Some((journey, seat)),
+            Ended::GivenUp => journey.give_up(),
+            ended => {
+                let engine = journey.engine();
+                seat.say(engine.conclude(*journey, ended));
+            }
+        }
+        None
+    })
+}
+
+/// Takes the first step of a login, and says what came of it if that was all until its end or a wait. A panic is its end too: whoever listens hears that it
+/// broke off.
 ///
 /// Whatever it waits for is asked again by the task that goes on with it.
-fn is_over_at_once(login: Pin<&mut impl Future<Output = ()>>) -> bool {
+fn first_step(login: &mut Going) -> Poll<Option<(Box<Journey>, Seat)>> {
     let mut context = Context::from_waker(Waker::noop());
-    let step = AssertUnwindSafe(|| pin!(unconstrained(login)).poll(&mut context).is_ready());
-    catch_unwind(step).unwrap_or(true)
+    let step = AssertUnwindSafe(|| pin!(unconstrained(login)).poll(&mut context));
+    catch_unwind(step).unwrap_or(Poll::Ready(None))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::domain::Asking;
+use crate::domain::Choice;
 use crate::domain::Ticket;
 use crate::ports::Provider;
 
@@ -15,7 +15,7 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 /// Whoever holds it waits for the answer. Dropped unanswered, it is taken back.
 #[derive(Debug)]
 pub(super) struct Out {
-    pub(super) asking: Asking,
+    pub(super) choice: Choice,
     pub(super) ticket: Ticket,
     /// It must be answered with a number that the person was shown.
     pub(super) numbered: bool,
@@ -23,13 +23,18 @@ pub(super) struct Out {
 }
 
 impl Out {
-    pub(super) fn new(provider: Arc<dyn Provider>, asking: Asking, ticket: Ticket, numbered: bool) -> Self {
-        Self { asking, ticket, numbered, provider: Some(provider) }
+    pub(super) fn new(provider: Arc<dyn Provider>, choice: Choice, ticket: Ticket, numbered: bool) -> Self {
+        Self { choice, ticket, numbered, provider: Some(provider) }
     }
 
     /// It was answered or has run out: there is nothing to take back.
     pub(super) fn settle(mut self) {
         self.provider = None;
+    }
+
+    /// Whom to ask how it stands, and by which name; nothing where it is settled.
+    pub(super) fn question(&self) -> Option<(&Arc<dyn Provider>, &Ticket)> {
+        self.provider.as_ref().map(|provider| (provider, &self.ticket))
     }
 
     pub(super) fn is_by(&self, provider: &Arc<dyn Provider>) -> bool {

@@ -52,8 +52,8 @@ pub(super) struct Car {
     pub(super) providers: Arc<Providers>,
     /// The first factor, where it may be asked again.
     pub(super) check: Option<Arc<dyn PrimaryCheck>>,
-    pub(super) entry: Option<Entry>,
-    pub(super) aside: Aside,
+    pub(super) entry: Option<Box<Entry>>,
+    pub(super) aside: Option<Box<Aside>>,
     /// The question that stays out meanwhile; it is taken back with the car. Taken out of the table, it is [`Self::awake`].
     pub(super) open: Option<Out>,
     /// Under what the question lies until the turn of who answers has come.
@@ -138,8 +138,9 @@ impl Parked {
         if !theirs || now >= car.until {
             return None;
         }
-        if let Some(out) = car.open.take() {
-            let who = out.asking.identity.clone();
+        if let Some(who) = car.flow.proven().cloned()
+            && let Some(out) = car.open.take()
+        {
             car.awake = Some((who.clone(), state));
             self.awake.entry(who).or_default().push((state, out));
         }

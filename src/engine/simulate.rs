@@ -35,6 +35,7 @@ use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Recognized;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Standing;
@@ -251,6 +252,10 @@ impl Rehearsal {
             }
             // What an earlier login left behind is that login's.
             Action::Recall(_) => Event::Recalled(None),
+            Action::Recognize { .. } => {
+                self.assume(Part::Rule, "nothing is remembered of this person".to_owned());
+                Event::Recognized(Recognized::default())
+            }
             Action::TakeLeave => Event::Leave(None),
             Action::Relay => {
                 self.say(Part::First, "it has a question of its own for the person, which is passed on".to_owned());
@@ -363,7 +368,7 @@ impl Rehearsal {
     }
 
     async fn start(&mut self, asking: &Asking) -> Result<Progress, FactorError> {
-        let (method, through) = (asking.choice.method, asking.choice.provider.as_str());
+        let (method, through) = (asking.choice.method, &*asking.choice.provider);
         let Some(provider) = self.providers.get(through).map(Arc::clone) else {
             self.say(Part::Second, format!("{} through {through}, which is not there", method.as_str()));
             return Err(FactorError::Misconfigured);
@@ -388,7 +393,7 @@ impl Rehearsal {
             Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push => {
                 self.pending = true;
-                Ok(Progress::Pending(Ticket(String::new())))
+                Ok(Progress::Pending(Ticket("".into())))
             }
         }
     }
@@ -398,9 +403,9 @@ impl Rehearsal {
             self.assume(Part::Second, "taken as approved".to_owned());
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         let paced = Instant::now().checked_add(PACE);
-        let progress = provider.wait(asking, ticket).await;
+        let progress = provider.wait(ticket).await;
         if let (Ok(Progress::Pending(_)), Some(paced)) = (&progress, paced) {
             tokio::time::sleep_until(paced).await;
         }
@@ -412,7 +417,7 @@ impl Rehearsal {
             self.assume(Part::Second, format!("the code would be checked by {}: taken as right", asking.choice.provider));
             return Ok(Progress::Allowed { spend: None });
         }
-        let provider = self.providers.get(&asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
+        let provider = self.providers.get(&*asking.choice.provider).map(Arc::clone).ok_or(FactorError::Misconfigured)?;
         self.was_tried = true;
         let progress = provider.verify(asking, ticket, code).await;
         self.heard(&provider, asking, progress)
@@ -441,7 +446,7 @@ impl Rehearsal {
     fn hold(&mut self, provider: &Arc<dyn Provider>, asking: &Asking, ticket: &Ticket, numbered: bool) {
         let kept = self.open.as_ref().is_some_and(|out| out.ticket == *ticket && out.is_by(provider));
         if !kept {
-            self.open = Some(Out::new(Arc::clone(provider), asking.clone(), ticket.clone(), numbered));
+            self.open = Some(Out::new(Arc::clone(provider), asking.choice.clone(), ticket.clone(), numbered));
         }
     }
 
@@ -546,9 +551,12 @@ fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
     match why {
         Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
         Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
+        Grant::Exempt => "the account is exempt where this came from: it needs the first factor alone".to_owned(),
         Grant::Factor => "both factors passed".to_owned(),
+        Grant::Joined => "the very same login was let in a moment ago".to_owned(),
         Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
         Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
+        Grant::Remembered => format!("policy.{policy}: remember: both factors passed not long ago"),
         Grant::TrustedNetwork => {
             let from = request.source.map(|source| source.to_string()).unwrap_or_default();
             let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));

@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod rehearsals;
+mod remember;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -155,7 +156,7 @@ impl Provider for World {
             Method::Call | Method::Push => Ok(Progress::Pending(Ticket("t".into()))),
         }
     }
-    async fn wait(&self, _: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
         self.released.notified().await;
         self.verdict.lock().unwrap().take().unwrap_or_else(|| Ok(Progress::Pending(ticket.clone())))
     }
@@ -209,6 +210,7 @@ fn rules(method: Method) -> Arc<Rules> {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        remember: Remember::default(),
     })
 }
 
@@ -221,6 +223,7 @@ fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {
         appended: None,
         dialogue: Dialogue { prompt: Some("Code:".into()), ..Dialogue::default() },
         source: None,
+        exempt: Vec::new(),
         seat: vec![seat],
         asker: Vec::new(),
     }
@@ -544,4 +547,46 @@ async fn r_043_a_question_of_the_first_factor_is_answered_from_its_own_seat_alon
     let Outcome::Relayed { state, .. } = begin(&world, &engine, Method::Oath, asked("alice", "asks", 1)).outcome().await else { panic!() };
     let elsewhere = engine.answer(Answer { seat: vec![2], ..claim(state, "told") }, MINUTE).outcome().await;
     assert!(decided(&elsewhere, &Decision::Reject(Denial::OutOfTurn)), "{elsewhere:?}");
+}
+
+#[test]
+fn a_login_that_waits_for_a_phone_holds_little() {
+    let (world, engine) = world();
+    let flow = Flow::new(asked("alice", "right", 1), rules(Method::Push));
+    let journey = Journey::new(Arc::clone(&engine), flow, engine.providers(), Some(world), MINUTE);
+    let Entered::First(seat, _place) = engine.running.enter([0; 32]) else { panic!("nobody has asked before") };
+    let held = (size_of::<Journey>(), size_of_val(&Arc::clone(&engine).follow(going(Box::new(journey), seat, Event::Begin))));
+    assert!(held.0 <= 800 && held.1 <= 400, "{held:?} octets");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r_067_whoever_waits_for_a_phone_keeps_no_password() {
+    let mut flow = Flow::new(AuthRequest { appended: Some(Appended::Method(Method::Push)), ..asked("alice", "right", 1) }, rules(Method::Push));
+    let standing = world().0.standing(&alice()).unwrap();
+    let events = [
+        Event::Begin,
+        Event::Hinted(Ok(Some(standing.clone()))),
+        Event::Checked(Ok(Checked::Passed(alice()))),
+        Event::Found(Ok(standing)),
+        Event::Progress(Ok(Progress::Pending(Ticket("t".into())))),
+    ];
+    let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
+    assert!(matches!(last, Some(Action::Wait(..))), "{last:?}");
+    assert!(flow.request().primary.typed().is_none_or(Secret::is_empty) && flow.request().appended.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_heard_late_or_given_up_early_tells_what_it_should() {
+    let (world, engine) = world();
+    let login = begin(&world, &engine, Method::Push, asked("alice", "right", 1));
+    world.asked.notified().await;
+    let (ear, dropped) = oneshot::channel();
+    assert!(login.tell(Box::new(ear)).is_none());
+    drop(login);
+    assert!(dropped.await.is_err(), "who has left is not called");
+    let refused = begin(&world, &engine, Method::Push, asked("nobody", "right", 1));
+    let refused = refused.ended().map_or_else(|login| login, |outcome| Login(Begun::Over(Box::new(outcome))));
+    let (ear, _told) = oneshot::channel();
+    let told = refused.tell(Box::new(ear)).map(|(_, outcome)| outcome);
+    assert!(told.is_some_and(|outcome| decided(&outcome, &Decision::Reject(Denial::BadCredential))), "who comes late is told at once");
 }

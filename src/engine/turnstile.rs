@@ -5,27 +5,27 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 
-use tokio::sync::Notify;
 use tokio::sync::Semaphore;
 
+use super::Ear;
 use super::Outcome;
 use crate::domain::Identity;
 
 /// How many logins of one identity may wait behind the one that runs.
-const WAITING_MAX: usize = 8;
+const WAITING_MAX: u32 = 8;
 
 /// Turns by identity.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<Identity, Queue>>);
+pub(super) struct Turns(Mutex<HashMap<Arc<str>, Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue {
     /// The one that runs and those that wait.
-    inside: usize,
+    inside: u32,
     /// Made by the first who has to wait: most never meet anybody.
     gate: Option<Arc<Semaphore>>,
 }
@@ -34,7 +34,8 @@ struct Queue {
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Arc<Turns>,
-    identity: Identity,
+    /// Whose, shared with the queue.
+    identity: Arc<str>,
     /// It is the one that runs, and opens the gate when it goes.
     runs: bool,
 }
@@ -79,13 +80,15 @@ impl Turns {
 
     fn line_up(self: &Arc<Self>, identity: &Identity) -> Line {
         let mut queues = self.lock();
-        let queue = queues.entry(identity.clone()).or_default();
+        let known = queues.get_key_value(identity.0.as_str()).map(|(known, _)| Arc::clone(known));
+        let identity = known.unwrap_or_else(|| identity.0.as_str().into());
+        let queue = queues.entry(Arc::clone(&identity)).or_default();
         if queue.inside > WAITING_MAX {
             return Line::Full;
         }
         queue.inside = queue.inside.saturating_add(1);
         let runs = queue.inside == 1;
-        let turn = Turn { turns: Arc::clone(self), identity: identity.clone(), runs };
+        let turn = Turn { turns: Arc::clone(self), identity, runs };
         if runs {
             return Line::Ours(turn);
         }
@@ -94,7 +97,7 @@ impl Turns {
     }
 
     /// Out of the line; if it was the one's turn, the next one's begins.
-    fn leave(&self, identity: &Identity, ran: bool) {
+    fn leave(&self, identity: &str, ran: bool) {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(identity) else { return };
         queue.inside = queue.inside.saturating_sub(1);
@@ -110,14 +113,14 @@ impl Turns {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Queue>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Queue>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn {
     pub(super) fn is_of(&self, identity: &Identity) -> bool {
-        self.identity == *identity
+        *self.identity == *identity.0
     }
 }
 
@@ -137,18 +140,22 @@ pub(super) struct Running {
     logins_max: usize,
 }
 
-/// What all who asked the same share.
+/// What all who asked the same share. Its lock is the innermost: nothing else is locked, dropped or called under it.
 #[derive(Debug)]
-struct Shared {
-    said: Mutex<Said>,
+struct Shared(Mutex<Meeting>);
+
+/// A login and those who listen to it.
+#[derive(Debug)]
+struct Meeting {
+    said: Said,
     /// Places that are taken. It grows under the list's lock alone.
-    listeners: AtomicUsize,
+    listeners: u32,
     /// The number of the last who asked.
-    latest: AtomicU64,
-    /// Something was said, or never will be.
-    spoken: Notify,
-    /// Nobody listens any more.
-    left: Notify,
+    latest: u32,
+    /// Whom to call when something is said, by the number of their place.
+    ears: Vec<(u32, Box<dyn Ear>)>,
+    /// Whom to wake when nobody listens any more.
+    waiting: Option<Waker>,
 }
 
 /// Where a login stands for those who listen.
@@ -157,16 +164,42 @@ enum Said {
     /// It broke off.
     Never,
     Nothing,
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
 }
 
 impl Shared {
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Meeting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_deserted(&self) -> bool {
-        self.listeners.load(Ordering::Acquire) == 0
+        self.lock().listeners == 0
+    }
+
+    /// Says it once, and calls all who have left word where.
+    fn say(&self, said: Said) {
+        let mut meeting = self.lock();
+        if !matches!(meeting.said, Said::Nothing) {
+            return;
+        }
+        meeting.said = said;
+        let told: Vec<_> = std::mem::take(&mut meeting.ears).into_iter().map(|(number, ear)| (meeting.heard(number), ear)).collect();
+        drop(meeting);
+        for (heard, ear) in told {
+            ear.hear(heard.flatten().unwrap_or_else(Outcome::broken_off));
+        }
+    }
+}
+
+impl Meeting {
+    /// What was said so far to whom has this place; the inner `None` when the login broke off. Only the last who asked hears it.
+    fn heard(&self, number: u32) -> Option<Option<Outcome>> {
+        match &self.said {
+            Said::Never => Some(None),
+            Said::Nothing => None,
+            Said::Outcome(_) if number < self.latest => Some(Some(Outcome::Superseded)),
+            Said::Outcome(outcome) => Some(Some((**outcome).clone())),
+        }
     }
 }
 
@@ -202,18 +235,25 @@ impl Seat {
         alone
     }
 
-    /// Waits until nobody listens any more, and then takes the login off the list so that nobody can join it.
-    pub(super) async fn alone(&mut self) {
-        while !self.is_alone() {
-            self.shared.left.notified().await;
+    /// Ready when nobody listens any more; then the login is taken off the list so that nobody can join it.
+    pub(super) fn poll_alone(&mut self, context: &Context<'_>) -> Poll<()> {
+        loop {
+            let mut meeting = self.shared.lock();
+            if meeting.listeners > 0 {
+                meeting.waiting = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            drop(meeting);
+            if self.is_alone() {
+                return Poll::Ready(());
+            }
         }
     }
 
     /// Tells all who listen; who asks the same from now on begins anew.
     pub(super) fn say(mut self, outcome: Outcome) {
         self.leave();
-        *self.shared.said() = Said::Outcome(outcome);
-        self.shared.spoken.notify_waiters();
+        self.shared.say(Said::Outcome(Box::new(outcome)));
     }
 
     fn leave(&mut self) {
@@ -235,12 +275,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.leave();
-        let mut said = self.shared.said();
-        if matches!(*said, Said::Nothing) {
-            *said = Said::Never;
-            drop(said);
-            self.shared.spoken.notify_waiters();
-        }
+        self.shared.say(Said::Never);
     }
 }
 
@@ -248,7 +283,7 @@ impl Drop for Seat {
 #[derive(Debug)]
 pub(super) struct Place {
     shared: Arc<Shared>,
-    number: u64,
+    number: u32,
 }
 
 impl Running {
@@ -263,20 +298,15 @@ impl Running {
     pub(super) fn enter(self: &Arc<Self>, same: Sameness) -> Entered {
         let mut logins = self.lock();
         if let Some(shared) = logins.get(&same) {
-            let number = shared.latest.fetch_add(1, Ordering::AcqRel).saturating_add(1);
-            shared.listeners.fetch_add(1, Ordering::AcqRel);
-            return Entered::Joined(Place { shared: Arc::clone(shared), number });
+            let mut meeting = shared.lock();
+            meeting.latest = meeting.latest.saturating_add(1);
+            meeting.listeners = meeting.listeners.saturating_add(1);
+            return Entered::Joined(Place { shared: Arc::clone(shared), number: meeting.latest });
         }
         if logins.len() >= self.logins_max {
             return Entered::Full;
         }
-        let shared = Arc::new(Shared {
-            said: Mutex::new(Said::Nothing),
-            listeners: AtomicUsize::new(1),
-            latest: AtomicU64::default(),
-            spoken: Notify::new(),
-            left: Notify::new(),
-        });
+        let shared = Arc::new(Shared(Mutex::new(Meeting { said: Said::Nothing, listeners: 1, latest: 0, ears: Vec::new(), waiting: None })));
         logins.insert(same, Arc::clone(&shared));
         let place = Place { shared: Arc::clone(&shared), number: 0 };
         Entered::First(Seat { running: Arc::clone(self), same, shared, is_listed: true }, place)
@@ -288,34 +318,35 @@ impl Running {
 }
 
 impl Place {
-    /// Waits for the end; only the last who asked hears it. `None` when the login broke off.
-    pub(super) async fn outcome(self) -> Option<Outcome> {
-        loop {
-            // Listened for before it is looked up, so that nothing is missed.
-            let spoken = self.shared.spoken.notified();
-            if let Some(heard) = self.heard() {
-                return heard;
-            }
-            spoken.await;
+    /// Calls `ear` when something is said; never, when this place is left before. Where it was said already, it is given back with that.
+    pub(super) fn listen(&self, ear: Box<dyn Ear>) -> Option<(Box<dyn Ear>, Outcome)> {
+        let mut meeting = self.shared.lock();
+        if let Some(heard) = meeting.heard(self.number) {
+            return Some((ear, heard.unwrap_or_else(Outcome::broken_off)));
         }
+        // Seldom is there a second.
+        meeting.ears.reserve_exact(1);
+        meeting.ears.push((self.number, ear));
+        None
     }
 
     /// What was said so far; the inner `None` when the login broke off.
     pub(super) fn heard(&self) -> Option<Option<Outcome>> {
-        let outcome = match &*self.shared.said() {
-            Said::Never => return Some(None),
-            Said::Nothing => return None,
-            Said::Outcome(outcome) => outcome.clone(),
-        };
-        let is_latest = self.number >= self.shared.latest.load(Ordering::Acquire);
-        Some(Some(if is_latest { outcome } else { Outcome::Superseded }))
+        self.shared.lock().heard(self.number)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.shared.listeners.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.shared.left.notify_one();
+        let mut meeting = self.shared.lock();
+        meeting.listeners = meeting.listeners.saturating_sub(1);
+        let at = meeting.ears.iter().position(|(number, _)| *number == self.number);
+        let ear = at.map(|at| meeting.ears.swap_remove(at));
+        let waiting = if meeting.listeners == 0 { meeting.waiting.take() } else { None };
+        drop(meeting);
+        drop(ear);
+        if let Some(waiting) = waiting {
+            waiting.wake();
         }
     }
 }

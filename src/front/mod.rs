@@ -1,5 +1,6 @@
 //! The doors.
 
+pub mod certificate;
 pub mod http;
 pub mod ldap;
 pub mod radius;

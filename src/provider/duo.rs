@@ -68,7 +68,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Duo {
     http: Http,
-    line: Line,
+    line: Arc<Line>,
     settings: Settings,
     clock: Arc<dyn Clock>,
     poll_max: Duration,
@@ -131,11 +131,11 @@ impl Duo {
         if asked.txid.is_empty() || asked.txid.len() > Ticket::LEN_MAX {
             return Err(self.garbled("a transaction id of an impossible length"));
         }
-        Ok(Progress::Pending(Ticket(asked.txid)))
+        Ok(Progress::Pending(Ticket(asked.txid.into())))
     }
 
     /// A look that must be brief is broken off when there is no answer: Duo keeps us waiting while it has nothing to tell, and others want to look too.
-    async fn look(&self, look: &Look<'_>, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn look(&self, look: &Look, ticket: &Ticket) -> Result<Progress, FactorError> {
         if look.patient {
             return self.poll(ticket).await;
         }
@@ -146,7 +146,7 @@ impl Duo {
     }
 
     async fn poll(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let params = Params::from([("txid", ticket.0.as_str())]);
+        let params = Params::from([("txid", &*ticket.0)]);
         match self.ask::<Status>(Verb::GET, "/auth/v2/auth_status", &params, Some(self.poll_max)).await {
             Ok(status) => status.of_question(ticket),
             Err(Trouble::Refused(POLL_RAN_OUT)) => Ok(Progress::Pending(ticket.clone())),
@@ -260,18 +260,18 @@ impl Provider for Duo {
         self.question(asking, address.as_deref(), factor, device).await
     }
 
-    async fn wait(&self, _asking: &Asking, ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
         let now = Instant::now();
         let end = now.checked_add(self.wait_max).unwrap_or(now);
         let mut waiting = self.line.join();
-        while let Ok(look) = tokio::time::timeout_at(end, waiting.turn()).await {
+        loop {
+            let look = waiting.turn().await;
             // On the heap while it lasts: who stands in line must be small.
             let progress = Box::pin(self.look(&look, ticket)).await;
             if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
                 return progress;
             }
         }
-        Ok(Progress::Pending(ticket.clone()))
     }
 
     async fn verify(&self, asking: &Asking, _ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -313,3 +313,6 @@ const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 const CODE_LEN_MAX: usize = 64;
 /// Factor and capability bear the same word.
 const PUSH: &str = "push";
+
+#[cfg(test)]
+mod tests;

@@ -3,44 +3,69 @@
 //! A thousand people may wait on a provider that bears a hundred requests. So nobody holds a request while waiting: each stands in this line, which lets a
 //! bounded number look at a time, and so many in a second. First come due, first looked at. Whoever leaves (the future is dropped) leaves no gap.
 
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
-use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 /// What all who wait for one provider share.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Whose turn it is holds it until he may look; those behind stand in the order in which they came due.
-    gate: tokio::sync::Mutex<()>,
+    crowd: Mutex<Crowd>,
+    /// Somebody is due before the one who was first.
+    sooner: Notify,
     /// The moment for which the next look is within the budget.
     next: Mutex<Instant>,
     /// Looks that may last until there is news.
-    patient: Semaphore,
+    patient: Arc<Semaphore>,
     /// Looks that are broken off when the answer does not come at once.
-    brief: Semaphore,
+    brief: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
+
+/// Those who wait for their turn. One task calls them all, so that each costs no more than an entry here.
+#[derive(Debug, Default)]
+struct Crowd {
+    standing: BTreeMap<Spot, Waker>,
+    /// Called, and not yet come.
+    called: HashMap<u64, Look>,
+    number: u64,
+    /// There is somebody who calls.
+    is_led: bool,
+}
+
+/// When somebody is due, and the number by which one is told from others that are due then.
+type Spot = (Instant, u64);
 
 /// One who waits.
 #[derive(Debug)]
 pub(super) struct Waiting<'a> {
-    line: &'a Line,
+    line: &'a Arc<Line>,
     since: Instant,
     looked: Option<Instant>,
+    spot: Option<Spot>,
 }
 
 /// Leave for one look, and the place it takes while it lasts.
 #[derive(Debug)]
-pub(super) struct Look<'a> {
+pub(super) struct Look {
     /// Whether it may last until there is news.
     pub(super) patient: bool,
-    _place: SemaphorePermit<'a>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Line {
@@ -50,21 +75,22 @@ impl Line {
     pub(super) const PATIENT_MAX: usize = 200;
     pub(super) const BRIEF_MAX: usize = 120;
 
-    pub(super) fn new() -> Self {
-        Self {
-            gate: tokio::sync::Mutex::new(()),
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            crowd: Mutex::default(),
+            sooner: Notify::new(),
             next: Mutex::new(Instant::now()),
-            patient: Semaphore::new(Self::PATIENT_MAX),
-            brief: Semaphore::new(Self::BRIEF_MAX),
+            patient: Arc::new(Semaphore::new(Self::PATIENT_MAX)),
+            brief: Arc::new(Semaphore::new(Self::BRIEF_MAX)),
             waiting: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// Begins to wait. The first look is due at once while there are few, and else a little later: nobody takes up a phone so fast.
-    pub(super) fn join(&self) -> Waiting<'_> {
+    pub(super) fn join(self: &Arc<Self>) -> Waiting<'_> {
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let since = Instant::now();
-        Waiting { line: self, since, looked: (before >= Self::PATIENT_MAX).then_some(since) }
+        Waiting { line: self, since, looked: (before >= Self::PATIENT_MAX).then_some(since), spot: None }
     }
 
     /// A look cost more than a request: the next ones come so much later.
@@ -73,21 +99,58 @@ impl Line {
         *next = later(not_long_ago(*next), cost);
     }
 
+    /// Calls whoever is due, one after the other, until nobody stands here any more.
+    async fn lead(self: Arc<Self>) {
+        loop {
+            let due = {
+                let mut crowd = self.crowd();
+                let first = crowd.standing.first_key_value().map(|((due, _), _)| *due);
+                crowd.is_led = first.is_some();
+                first
+            };
+            let Some(due) = due else { return };
+            if due > Instant::now() {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due) => {}
+                    () = self.sooner.notified() => {}
+                }
+            } else {
+                let look = self.admit().await;
+                self.call(look);
+            }
+        }
+    }
+
     /// Waits for the moment that the budget allows, and for a place; those behind wait as long.
-    async fn admit(&self) -> Look<'_> {
-        let _first = self.gate.lock().await;
+    async fn admit(&self) -> Look {
         let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        tokio::time::sleep_until(next).await;
+        if next > Instant::now() {
+            tokio::time::sleep_until(next).await;
+        }
         // Neither is ever closed; were one to be, nobody would be let through.
         let look = tokio::select! {
             biased;
-            Ok(place) = self.patient.acquire() => Look { patient: true, _place: place },
-            Ok(place) = self.brief.acquire() => Look { patient: false, _place: place },
+            Ok(place) = Arc::clone(&self.patient).acquire_owned() => Look { patient: true, _place: place },
+            Ok(place) = Arc::clone(&self.brief).acquire_owned() => Look { patient: false, _place: place },
             else => std::future::pending().await,
         };
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         *next = later(not_long_ago(*next), PER_LOOK);
         look
+    }
+
+    /// Gives the look to who is due first. Where all who were due have left meanwhile it is nobody's.
+    fn call(&self, look: Look) {
+        let mut crowd = self.crowd();
+        let Some(first) = crowd.standing.first_entry().filter(|first| first.key().0 <= Instant::now()) else { return };
+        let ((_, number), waker) = first.remove_entry();
+        crowd.called.insert(number, look);
+        drop(crowd);
+        waker.wake();
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long to let an old question be: a second, or as long as it takes to look at everybody once.
@@ -97,15 +160,39 @@ impl Line {
     }
 }
 
-impl<'a> Waiting<'a> {
+impl Waiting<'_> {
     /// Waits until it is time to look again. A question is looked at again after a quarter of its age: people answer soon or late, and seldom just now.
-    pub(super) async fn turn(&mut self) -> Look<'a> {
-        if let Some(due) = self.due() {
-            tokio::time::sleep_until(due).await;
-        }
-        let look = self.line.admit().await;
+    pub(super) async fn turn(&mut self) -> Look {
+        let look = poll_fn(|context| self.poll_called(context)).await;
         self.looked = Some(Instant::now());
         look
+    }
+
+    fn poll_called(&mut self, context: &Context<'_>) -> Poll<Look> {
+        let mut crowd = self.line.crowd();
+        let Some(spot) = self.spot else {
+            crowd.number = crowd.number.wrapping_add(1);
+            let spot = (self.due().unwrap_or_else(Instant::now), crowd.number);
+            crowd.standing.insert(spot, context.waker().clone());
+            self.spot = Some(spot);
+            let is_first = crowd.standing.first_key_value().is_some_and(|(first, _)| *first == spot);
+            let was_led = std::mem::replace(&mut crowd.is_led, true);
+            drop(crowd);
+            if !was_led {
+                tokio::spawn(Arc::clone(self.line).lead());
+            } else if is_first {
+                self.line.sooner.notify_one();
+            }
+            return Poll::Pending;
+        };
+        if let Some(look) = crowd.called.remove(&spot.1) {
+            self.spot = None;
+            return Poll::Ready(look);
+        }
+        if let Some(waker) = crowd.standing.get_mut(&spot) {
+            waker.clone_from(context.waker());
+        }
+        Poll::Pending
     }
 
     /// When the next look is due; `None`: now.
@@ -119,6 +206,13 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        if let Some(spot) = self.spot {
+            let mut crowd = self.line.crowd();
+            let left = (crowd.standing.remove(&spot), crowd.called.remove(&spot.1));
+            drop(crowd);
+            // Not under the lock: a place that comes free wakes somebody.
+            drop(left);
+        }
         self.line.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -74,7 +74,7 @@ impl Provider for Oath {
     }
 
     /// There is nothing to wait for: no question ever goes out.
-    async fn wait(&self, _asking: &Asking, _ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _ticket: &Ticket) -> Result<Progress, FactorError> {
         Err(FactorError::Misconfigured)
     }
 

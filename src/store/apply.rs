@@ -53,11 +53,13 @@ pub(super) struct Draft<'a> {
     taken: Writes,
     /// Of the list being looked at.
     own: Writes,
+    /// Whether a record that was asked for is on disk.
+    met: BTreeMap<(Tree, Vec<u8>), bool>,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(disk: &'a Disk, seal: &'a Seal) -> Result<Self, StoreError> {
-        Ok(Self { disk, seal, head: disk.head()?, taken: Writes::new(), own: Writes::new() })
+        Ok(Self { disk, seal, head: disk.head()?, taken: Writes::new(), own: Writes::new(), met: BTreeMap::new() })
     }
 
     /// Takes a list, on the state after all lists taken before; a list that is refused leaves no trace.
@@ -205,11 +207,15 @@ impl<'a> Draft<'a> {
         Ok(self.put(Tree::Tokens, &key, &stored)?)
     }
 
-    fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
+    fn read<T: DeserializeOwned>(&mut self, tree: Tree, key: &[u8]) -> Result<Option<T>, StoreError> {
         let drafted = [&self.own, &self.taken].into_iter().find_map(|writes| writes.get(&tree)?.get(key));
         match drafted {
             Some(value) => value.as_deref().map(|bytes| record::decode(tree, key, bytes)).transpose(),
-            None => self.disk.read(tree, key),
+            None => {
+                let found = self.disk.read(tree, key)?;
+                self.met.insert((tree, key.to_vec()), found.is_some());
+                Ok(found)
+            }
         }
     }
 
@@ -240,7 +246,11 @@ impl<'a> Draft<'a> {
         for (tree, records) in &self.taken {
             for (key, value) in records {
                 let Some(count) = self.head.counts.of(*tree) else { break };
-                match (self.disk.bytes(*tree, key)?.is_some(), value.is_some()) {
+                let was_there = match self.met.get(&(*tree, key.clone())) {
+                    Some(was_there) => *was_there,
+                    None => self.disk.bytes(*tree, key)?.is_some(),
+                };
+                match (was_there, value.is_some()) {
                     (false, true) => *count = count.saturating_add(1),
                     (true, false) => *count = count.saturating_sub(1),
                     _ => {}

@@ -88,10 +88,10 @@ impl Disk {
 
     /// Writes all of it or nothing, over all trees, and returns when the disk has it.
     pub(super) fn write(&self, writes: &Writes) -> Result<(), StoreError> {
-        let trees: Vec<&sled::Tree> = self.trees.iter().map(|(_, tree)| tree).collect();
+        let trees = writes.keys().map(|tree| self.tree(*tree)).collect::<Result<Vec<_>, _>>()?;
         let done = trees.as_slice().transaction(|views| {
-            for (view, (tree, _)) in views.iter().zip(&self.trees) {
-                for (key, value) in writes.get(tree).into_iter().flatten() {
+            for (view, records) in views.iter().zip(writes.values()) {
+                for (key, value) in records {
                     match value {
                         Some(bytes) => view.insert(key.as_slice(), bytes.as_slice())?,
                         None => view.remove(key.as_slice())?,

@@ -141,7 +141,9 @@ impl Store for Vault {
             let rows = disk.scan(Tree::Tokens, &keys::tokens_of(who))?;
             rows.map(|row| {
                 let (key, value) = row?;
-                record::decode::<StoredToken>(Tree::Tokens, &key, &value)?.opened(self.shelf.seal(), &key)
+                let stored = record::decode::<StoredToken>(Tree::Tokens, &key, &value)?;
+                let sealed = stored.seed.clone();
+                Ok((stored.opened(self.shelf.seal(), &key)?, sealed))
             })
             .collect()
         })
@@ -156,9 +158,13 @@ impl Store for Vault {
     }
 
     fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError> {
-        let disk = self.shelf.disk()?;
-        let rows = disk.scan(Tree::Names, &keys::named(name))?;
-        rows.map(|row| named_account(&disk, &row?.0)).collect()
+        let name = keys::folded(name);
+        let named = self.shelf.cache().named(&name, || {
+            let rows = self.shelf.disk()?.scan(Tree::Names, &keys::named(&name))?;
+            rows.map(|row| identity_named(&row?.0)).collect()
+        })?;
+        let account = |who: &Identity| self.standing(who)?.account.ok_or_else(|| damaged_name(&keys::name(&name, who)));
+        named.iter().map(account).collect()
     }
 
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
@@ -308,9 +314,16 @@ fn unusable(dir: &Path, error: &StoreError) -> OpenError {
 }
 
 fn named_account(disk: &Disk, name_key: &[u8]) -> Result<Account, StoreError> {
-    let damaged = || StoreError::Damaged { tree: Tree::Names.name(), key: keys::shown(Tree::Names, name_key) };
-    let who = keys::identity_of(name_key).ok_or_else(damaged)?;
-    disk.read(Tree::Accounts, keys::identity(&who))?.ok_or_else(damaged)
+    let who = identity_named(name_key)?;
+    disk.read(Tree::Accounts, keys::identity(&who))?.ok_or_else(|| damaged_name(name_key))
+}
+
+fn identity_named(name_key: &[u8]) -> Result<Identity, StoreError> {
+    keys::identity_of(name_key).ok_or_else(|| damaged_name(name_key))
+}
+
+fn damaged_name(name_key: &[u8]) -> StoreError {
+    StoreError::Damaged { tree: Tree::Names.name(), key: keys::shown(Tree::Names, name_key) }
 }
 
 /// Whether the name, mail or identity of the account contains `search`, which is without case.

@@ -2,4 +2,5 @@
 
 pub mod ldap;
 pub mod mschap;
+pub mod proxy;
 pub mod radius;

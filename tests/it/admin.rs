@@ -1,6 +1,7 @@
 //! Administration over its real socket: the routes, the commands of the real binary, and who is kept out.
 
 mod clients;
+mod forget;
 mod sessions;
 mod world;
 

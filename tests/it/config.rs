@@ -1,7 +1,9 @@
 //! Tests of the configuration: what an administrator is told, and that what we ship loads.
 
 mod keys;
+mod ldap;
 mod radius;
+mod realms;
 mod secrets;
 
 use std::fs;
@@ -38,10 +40,12 @@ impl Etc {
         fs::create_dir(folder.path().join("secrets")).unwrap();
         let etc = Self { folder };
         let made = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
-        for certificate in ["tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
+        for certificate in ["apps-ca.pem", "tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {
             fs::write(etc.path(certificate), made.cert.pem()).unwrap();
         }
-        fs::write(etc.path("radsec-crl.pem"), secrets::revocations().pem().unwrap()).unwrap();
+        for list in ["apps-crl.pem", "radsec-crl.pem"] {
+            fs::write(etc.path(list), secrets::revocations().pem().unwrap()).unwrap();
+        }
         etc.secret("tls-key", &made.signing_key.serialize_pem());
         etc.secret("master-key", &format!("{}\n", "0123456789abcdef".repeat(4)));
         let clients = [
@@ -63,7 +67,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc
@@ -252,7 +256,7 @@ fn what_is_left_out_is_as_the_commented_file_says() {
     assert_eq!(directory.bind_password, Secret::from("corp-bind-5f0c1d7e9a2b"), "without the newline at its end");
 
     let rules = &config.policies["vpn"].rules;
-    let methods: Vec<(Method, &str)> = rules.methods.iter().map(|choice| (choice.method, choice.provider.as_str())).collect();
+    let methods: Vec<(Method, &str)> = rules.methods.iter().map(|choice| (choice.method, &*choice.provider)).collect();
     assert_eq!(methods, [(Method::Push, "duo"), (Method::Oath, "tokens")]);
     assert_eq!((rules.unenrolled, rules.disabled, rules.outage), (FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed));
     assert_eq!((rules.lock.failures_max, rules.lock.wait_ms), (5, 900_000));

@@ -2,7 +2,9 @@
 
 mod groups;
 mod lines;
+mod realms;
 mod servers;
+mod srv;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use vestibule::demo::directory::Lab;
 use vestibule::demo::directory::Person;
 use vestibule::directory;
 use vestibule::directory::ByDirectory;
+use vestibule::directory::IdentityAttribute;
 use vestibule::directory::Kind;
 use vestibule::directory::OpenError;
 use vestibule::directory::Settings;
@@ -67,8 +70,12 @@ fn settings(servers: &[String]) -> Settings {
         name: "corp".to_owned(),
         kind: Kind::Ad,
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
+        srv: None,
         base: Lab::BASE.to_owned(),
         netbios: Some(Lab::NETBIOS.to_owned()),
+        upn_suffixes: Vec::new(),
+        identity_attribute: IdentityAttribute::EntryUuid,
+        login_attributes: vec!["uid"],
         bind_name: Lab::SERVICE_NAME.to_owned(),
         bind_password: Secret::from(Lab::SERVICE_PASSWORD),
         ca_file: None,
@@ -245,6 +252,7 @@ async fn a_door_that_hands_us_a_password_asks_the_directory_once() {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     };
@@ -311,6 +319,16 @@ async fn o_21_a_server_that_broke_under_a_door_is_left_until_it_answers_again() 
     for _ in 0..2 {
         assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(1));
     }
+}
+
+#[tokio::test]
+async fn servers_with_ipv6_addresses_are_reached_and_passed_over_like_others() {
+    let lab = Lab::open("[::1]:0".parse().unwrap(), people()).unwrap();
+    let gone = std::net::TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
+    let corp = corp(&[gone, lab.address()]);
+    let alice = corp.resolve("alice").await.unwrap();
+    assert_eq!(corp.authenticate(&alice, &Secret::from("Passw0rd!")).await, Ok(alice.identity.clone()));
+    assert_eq!(corp.connect().await.map(|connected| connected.server).ok(), Some(1));
 }
 
 #[tokio::test]

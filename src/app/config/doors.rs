@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-use rustls::ServerConfig;
 
 use crate::directory;
 use crate::directory::winbind;
@@ -14,7 +12,7 @@ use crate::domain::CodeEntry;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
-use crate::front::ldap::Transport;
+use crate::domain::Timestamp;
 use crate::wire::radius::Integrity;
 
 use super::LdapListen;
@@ -22,6 +20,7 @@ use super::Limits;
 use super::RadiusClient;
 use super::RadiusListen;
 use super::UpstreamSettings;
+use super::ldap;
 use super::policy::Policy;
 use super::radius;
 use super::radius::Holder;
@@ -31,7 +30,6 @@ use super::reader::Section;
 use super::reader::Value;
 use super::rooms::seconds;
 use super::secret::Sources;
-use super::tls;
 
 /// All doors of a file.
 #[derive(Debug, Default)]
@@ -52,6 +50,8 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) limits: Limits,
+    /// When the file is read.
+    pub(super) now: Timestamp,
 }
 
 /// `[[radius.listen]]`, `[[radius.client]]` and `[[ldap.listen]]`.
@@ -66,7 +66,7 @@ pub(super) fn doors(file: &Section<'_>, behind: Behind<'_, '_>) -> Doors {
     };
     file.find("radius").and_then(|value| value.table(radius));
     let ldap = |section: &Section<'_>| {
-        doors.ldap_listen = section.each("listen").iter().filter_map(|value| value.table(|listen| builder.ldap_listen(listen))).collect();
+        doors.ldap_listen = ldap::listeners(&mut builder, section);
         Some(())
     };
     file.find("ldap").and_then(|value| value.table(ldap));
@@ -98,17 +98,6 @@ pub(super) struct Builder<'b, 'a> {
 }
 
 impl Builder<'_, '_> {
-    fn ldap_listen(&mut self, section: &Section<'_>) -> Option<LdapListen> {
-        let name = self.name(section, "\"wiki\"");
-        let address = self.address(section, Listener::Tcp, "\"0.0.0.0:636\"");
-        let transport = self.transport(section, address);
-        let directory =
-            section.need("directory", "\"NAME\"").and_then(|value| value.reference("directory", self.behind.directories.keys().map(String::as_str)));
-        let code = section.find("code").and_then(|value| ldap_code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
-        let policy = self.policy(section, &code);
-        Some(LdapListen { name: name?, address: address?, transport: transport?, directory: directory?.to_owned(), code, policy: policy? })
-    }
-
     /// Names are unique over all doors: in log, metrics and questions to people they stand alone.
     pub(super) fn name(&mut self, section: &Section<'_>, example: &str) -> Option<String> {
         let value = section.need("name", example)?;
@@ -135,10 +124,14 @@ impl Builder<'_, '_> {
 
     pub(super) fn policy(&mut self, section: &Section<'_>, code: &CodeEntry) -> Option<String> {
         let value = section.need("policy", "\"NAME\"")?;
+        self.policy_of(&value, code)
+    }
+
+    /// The policy that a value names; it must have something to ask of those who hand over codes like this.
+    pub(super) fn policy_of(&mut self, value: &Value<'_>, code: &CodeEntry) -> Option<String> {
         let name = value.reference("policy", self.behind.policies.keys().map(String::as_str))?;
         self.policies.insert(name.to_owned());
-        let rules = self.behind.policies.get(name).and_then(|policy| policy.settings.as_ref()).map(|policy| &*policy.rules);
-        if *code == CodeEntry::None && rules.is_some_and(codes_alone) {
+        if self.asks_in_vain(name, code) {
             value.error(
                 &format!("{name:?} asks for codes alone and this client has code = \"none\""),
                 Some("let it hand over codes, or add { push = \"..\" } to the policy"),
@@ -148,50 +141,11 @@ impl Builder<'_, '_> {
         Some(name.to_owned())
     }
 
-    fn transport(&self, section: &Section<'_>, address: Option<SocketAddr>) -> Option<Transport> {
-        let kind = section.find("transport").map_or(Some(Kept::Tls), |value| value.word(TRANSPORTS));
-        match kind {
-            Some(Kept::Plain) => Some(plain(section, address)),
-            Some(Kept::StartTls) => self.tls(section).map(Transport::StartTls),
-            Some(Kept::Tls) => self.tls(section).map(Transport::Tls),
-            None => {
-                section.forgive();
-                None
-            }
-        }
+    /// Whether a policy asks for codes alone, where none can be handed over.
+    pub(super) fn asks_in_vain(&self, policy: &str, code: &CodeEntry) -> bool {
+        let rules = self.behind.policies.get(policy).and_then(|policy| policy.settings.as_ref()).map(|policy| &*policy.rules);
+        *code == CodeEntry::None && rules.is_some_and(codes_alone)
     }
-
-    fn tls(&self, section: &Section<'_>) -> Option<Arc<ServerConfig>> {
-        section.refuse("allow_plain", "is for transport = \"plain\" alone");
-        let (identity, cert_file, path, key) = tls::identity(section, self.behind.sources)?;
-        tls::server(identity, &cert_file, &path, &key)
-    }
-}
-
-/// Passwords in clear text stay on this machine, unless somebody says so (L-086).
-fn plain(section: &Section<'_>, address: Option<SocketAddr>) -> Transport {
-    section.refuse("cert_file", "transport = \"plain\" has no certificate");
-    section.refuse("key", "transport = \"plain\" has no key");
-    let allow_plain = section.find("allow_plain").and_then(|value| value.flag()).unwrap_or(false);
-    match (address.is_some_and(|address| !address.ip().to_canonical().is_loopback()), allow_plain) {
-        (true, true) => section.warn("takes passwords in clear text from other machines", Some("use transport = \"tls\" or \"starttls\"")),
-        (true, false) => section
-            .error("would take passwords in clear text from other machines", Some("use transport = \"tls\", a loopback address, or write allow_plain = true")),
-        (false, _) => {}
-    }
-    Transport::Plain { allow_plain }
-}
-
-fn ldap_code(value: &Value<'_>) -> Option<CodeEntry> {
-    if value.is_text() {
-        return none(value, "{ append = \",\" }, { append_digits = 6 } or \"none\"");
-    }
-    let (way, place) = value.one_of(&["challenge", "append", "append_digits"])?;
-    if way == "challenge" {
-        place.error("an LDAP bind cannot ask back", Some("write { append = \",\" }, { append_digits = 6 } or \"none\""));
-        return None;
-    }
-    appended(way, &place)
 }
 
 pub(super) fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
@@ -219,17 +173,8 @@ fn codes_alone(rules: &Rules) -> bool {
     !rules.methods.is_empty() && rules.methods.iter().all(|choice| choice.method == Method::Oath)
 }
 
-/// How connections are kept from others, in a word.
-#[derive(Clone, Copy)]
-enum Kept {
-    Plain,
-    StartTls,
-    Tls,
-}
-
-const TRANSPORTS: &[(&str, Kept)] = &[("tls", Kept::Tls), ("starttls", Kept::StartTls), ("plain", Kept::Plain)];
-
 /// What the login ends before the client's patience does.
 pub(super) const ANSWER_MARGIN: Duration = seconds(2);
-const SEPARATOR: &str = ",";
+/// How long the very same login again may be the same login: as long as an application may take over the binds of one.
+pub(super) const JOIN_WITHIN: RangeInclusive<Duration> = seconds(0)..=seconds(60);
 const SEPARATOR_BYTES_MAX: usize = 8;

@@ -3,11 +3,13 @@
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
 mod doors;
+mod ldap;
 mod policy;
 mod problem;
 mod profile;
 mod radius;
 mod reader;
+mod realms;
 mod rooms;
 mod secret;
 mod tls;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
 
@@ -30,16 +33,19 @@ use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
 use crate::front::radius::TlsSettings;
+use crate::ports::Clock;
 use crate::provider::duo;
 use crate::provider::oath;
 use crate::store;
 use crate::wire::radius::Integrity;
 
+use super::clock::WallClock;
 use problem::Notes;
 use reader::Section;
 use secret::Sources;
@@ -216,8 +222,8 @@ pub struct RadiusClient {
     pub integrity: Integrity,
     /// Who checks the first factor.
     pub first: FirstFactor,
-    /// The `[directory.NAME]` that tells whose a name is; `None`: our own accounts do.
-    pub identify: Option<String>,
+    /// The `[directory.NAME]` that tell whose a name is, the first for names without a realm; `None`: our own accounts do.
+    pub identify: Option<Vec<String>>,
     /// How a code is handed over.
     pub code: CodeEntry,
     /// The answer to a challenge may stand in MS-CHAP2-Response.
@@ -228,6 +234,8 @@ pub struct RadiusClient {
     pub approval: Approval,
     /// How long an approval that came too late counts for the next try, 0..5 min.
     pub late_approval: Duration,
+    /// How long the very same login again is the same login, 0..1 min.
+    pub join: Duration,
     /// Whether a challenge lists the methods of the account.
     pub menu: bool,
     /// How the octets of a password are text.
@@ -245,8 +253,8 @@ pub struct RadiusClient {
 /// Who checks a client's first factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstFactor {
-    /// This `[directory.NAME]`.
-    Directory(String),
+    /// These `[directory.NAME]`, the first for names without a realm; at least one.
+    Directory(Vec<String>),
     /// A server behind us.
     Upstream {
         /// This `[upstream.NAME]`.
@@ -278,12 +286,54 @@ pub struct LdapListen {
     pub address: SocketAddr,
     /// How connections are kept from others; certificate and key fit.
     pub transport: Transport,
-    /// The `[directory.NAME]` behind.
-    pub directory: String,
+    /// The `[directory.NAME]` behind, the first for names without a realm; at least one.
+    pub directory: Vec<String>,
     /// How a code is handed over: appended or not at all.
+    pub code: CodeEntry,
+    /// How long the very same bind again is the same login, 0..1 min.
+    pub join: Duration,
+    /// A key of [`Config::policies`].
+    pub policy: String,
+    /// Who looks at certificates of clients; `None` where none is asked for.
+    pub verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Each `[[ldap.client]]` of this listener, as written.
+    pub clients: Vec<LdapClient>,
+    /// `exempt`: service accounts that need no second factor.
+    pub exempt: Vec<LdapExempt>,
+    /// Balancers that speak the PROXY protocol.
+    pub proxy_from: Vec<Network>,
+    /// Applications whose session-tracking control counts.
+    pub trust_session_tracking: Vec<Network>,
+}
+
+/// One `[[ldap.client]]`; as [`crate::front::ldap::Application`], with names where that has rooms.
+#[derive(Clone, Debug)]
+pub struct LdapClient {
+    /// Its name.
+    pub name: String,
+    /// Where it is; empty: anywhere.
+    pub networks: Vec<Network>,
+    /// A name in its certificate.
+    pub certificate: Option<String>,
+    /// The DN of the account that it binds with first.
+    pub service: Option<String>,
+    /// How its people hand over a code.
     pub code: CodeEntry,
     /// A key of [`Config::policies`].
     pub policy: String,
+}
+
+/// One `exempt` of an LDAP listener.
+#[derive(Clone, Debug)]
+pub struct LdapExempt {
+    /// The account's DN.
+    pub dn: String,
+    /// From where, at least one.
+    pub from: Vec<Network>,
+    /// A name that the caller's certificate must have.
+    pub certificate: Option<String>,
+    /// The first moment at which it is over: midnight, UTC, after the day that is written.
+    pub until: Timestamp,
 }
 
 impl Config {
@@ -330,8 +380,10 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors =
-        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
+    let doors = doors::doors(
+        file,
+        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits, now: WallClock.now() },
+    );
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);

@@ -11,6 +11,8 @@ use crate::domain::Lock;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::OnOutage;
+use crate::domain::Remember;
+use crate::domain::RememberBy;
 use crate::domain::Rules;
 use crate::front::radius::Addition;
 use crate::wire::radius::dictionary::Dictionary;
@@ -42,12 +44,8 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> = policies
-        .values()
-        .filter_map(|policy| policy.settings.as_ref())
-        .flat_map(|policy| &policy.rules.methods)
-        .map(|choice| choice.provider.as_str())
-        .collect();
+    let asked: BTreeSet<&str> =
+        policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
@@ -107,7 +105,7 @@ fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provide
     if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
         section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
     }
-    Some(Rules { name: name.to_owned(), methods, trusted, unenrolled, disabled, outage, lock })
+    Some(Rules { name: name.to_owned(), methods, trusted, unenrolled, disabled, outage, lock, remember: remember(section) })
 }
 
 fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
@@ -135,7 +133,7 @@ fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Opti
         place.error(&format!("`{provider}` is of kind \"oath\": it checks codes, it cannot {word}"), Some(&format!("write {{ oath = {provider:?} }}")));
         return None;
     }
-    Some(Choice { method, provider: provider.to_owned() })
+    Some(Choice { method, provider: provider.into() })
 }
 
 fn trusted(value: &Value<'_>) -> Option<Network> {
@@ -144,6 +142,17 @@ fn trusted(value: &Value<'_>) -> Option<Network> {
         value.warn("trusts every address: there the password is enough", None);
     }
     Some(network)
+}
+
+/// For how long both factors are good, and for which logins (M-40).
+fn remember(section: &Section<'_>) -> Remember {
+    let keep = section.find("remember").and_then(|value| value.duration(seconds(0)..=REMEMBER_MAX)).unwrap_or_default();
+    let sorts = [("account", RememberBy::Account), ("client", RememberBy::Client), ("source", RememberBy::Source)];
+    let by = section.find("remember_by").and_then(|value| value.word(&sorts).map(|by| (by, value)));
+    if let (Some((_, value)), true) = (&by, keep.is_zero()) {
+        value.warn("does nothing: nothing is remembered", Some("write remember = \"8h\", or take it away"));
+    }
+    Remember { for_ms: u64::try_from(keep.as_millis()).unwrap_or(0), by: by.map(|(by, _)| by).unwrap_or_default() }
 }
 
 fn read_lock(section: &Section<'_>) -> Lock {
@@ -159,6 +168,8 @@ fn read_lock(section: &Section<'_>) -> Lock {
 /// Five failures, a quarter of an hour.
 const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
 
+/// Half a day: somebody comes to work and goes home.
+const REMEMBER_MAX: Duration = Duration::from_millis(Remember::FOR_MS_MAX);
 /// Beside it a Reply-Message has room for a sentence.
 const URL_BYTES_MAX: usize = 180;
 /// A year; who is to stay out for longer is disabled.

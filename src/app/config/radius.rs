@@ -12,6 +12,7 @@ use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::FirstAlone;
 use crate::domain::Network;
+use crate::domain::RememberBy;
 use crate::domain::Secret;
 use crate::front::radius::Charset;
 use crate::front::radius::NasAddress;
@@ -24,6 +25,7 @@ use super::RadiusClient;
 use super::RadiusListen;
 use super::doors::ANSWER_MARGIN;
 use super::doors::Builder;
+use super::doors::JOIN_WITHIN;
 use super::doors::appended;
 use super::doors::none;
 use super::problem::nearest;
@@ -31,6 +33,7 @@ use super::profile;
 use super::profile::Profile;
 use super::reader::Section;
 use super::reader::Value;
+use super::realms;
 use super::rooms::ca_file;
 use super::rooms::seconds;
 use super::secret::Sources;
@@ -176,17 +179,11 @@ pub(super) fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
 
 fn listen_tls(section: &Section<'_>, sources: &Sources) -> Option<TlsSettings> {
     let authorities = section.need("client_ca_file", "\"/etc/vestibule/radsec-ca.pem\"");
-    let roots = authorities.as_ref().and_then(|value| tls::authorities(value, &sources.path(value)?));
-    let crl_file = section.find("client_crl_file");
-    let revoked = crl_file.as_ref().map(|value| tls::revocations(value, &sources.path(value)?));
+    let trust = tls::trust(section, sources, authorities.as_ref());
     let packet_bytes_max = section.find("packet_bytes_max").and_then(|value| value.number(4096..=65_535)).unwrap_or(4096);
     let connections_max = section.find("connections_max").and_then(|value| value.number(1..=100_000)).unwrap_or(TLS_CONNECTIONS_MAX);
     let (identity, cert_file, path, key) = tls::identity(section, sources)?;
-    let revocations = match revoked {
-        Some(lists) => Some(lists?).zip(crl_file),
-        None => None,
-    };
-    let tls = tls::mutual(identity, tls::Trust { roots: roots?, revocations }, &cert_file, &path, &key)?;
+    let tls = tls::mutual(identity, trust?, &cert_file, &path, &key)?;
     Some(TlsSettings { tls, packet_bytes_max, connections_max, client_connections_max: CLIENT_CONNECTIONS_MAX.min(connections_max) })
 }
 
@@ -221,6 +218,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     if let Some(value) = section.find("late_approval").filter(|_| habits.one_station && !late_approval.is_zero()) {
         value.warn("does nothing: this kind of NAS sends one Calling-Station-Id for everybody, so nobody can tell whose approval it was", Some("take it away"));
     }
+    let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(seconds(0));
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
     for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
         if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
@@ -234,6 +232,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let accounting = section.find("accounting").and_then(|value| accounting(builder, &value)).unwrap_or(AccountingTo::Record);
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
+    warn_forgetful(builder, section, source, join, policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -252,6 +251,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         one_station: habits.one_station,
         approval,
         late_approval,
+        join,
         menu,
         charset,
         patience,
@@ -259,6 +259,21 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         accounting,
         policy: policy?,
     })
+}
+
+/// Where nobody can tell where a person is, what hangs on that is never remembered.
+fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Option<u8>, join: Duration, policy: Option<&str>) {
+    if source.is_some() {
+        return;
+    }
+    let hint = Some("write source = \"Calling-Station-Id\", if it sends addresses there");
+    if !join.is_zero() {
+        section.warn("joins nothing: without `source` nobody can tell whether two logins come from one place", hint);
+    }
+    let remember = policy.and_then(|name| builder.behind.policies.get(name)).and_then(|policy| policy.settings.as_ref()).map(|policy| policy.rules.remember);
+    if remember.is_some_and(|remember| remember.for_ms > 0 && remember.by == RememberBy::Source) {
+        section.warn("remembers nobody: without `source` nobody can tell where people are, and its policy remembers by that", hint);
+    }
 }
 
 /// What is known about this kind of NAS, for the keys that are left out.
@@ -269,7 +284,7 @@ fn habits(section: &Section<'_>) -> &'static Profile {
 }
 
 /// A reply for a group needs somebody who knows groups.
-fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<String>>, policy: Option<&str>) {
+fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<Vec<String>>>, policy: Option<&str>) {
     let (Some(None), Some(name)) = (identify, policy) else { return };
     let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
     if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
@@ -288,10 +303,7 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
         let ways = [section.find("directory"), section.find("upstream"), section.find("winbind")];
         let without = section.find("without_credential");
         let chosen = match ways {
-            [Some(directory), None, None] => {
-                let name = directory.reference("directory", behind.directories.keys().map(String::as_str));
-                name.map(|name| FirstFactor::Directory(name.to_owned()))
-            }
+            [Some(directory), None, None] => realms::directories(&directory, behind.directories).map(FirstFactor::Directory),
             [None, Some(upstream), None] => {
                 let name = upstream.reference("upstream", behind.upstreams.keys().map(String::as_str));
                 let without_credential = without.as_ref().and_then(Value::flag).unwrap_or(habits.without_credential);
@@ -337,16 +349,22 @@ fn warn_of_spellings(builder: &Builder<'_, '_>, section: &Section<'_>, first: Op
 }
 
 /// In which directory a name is looked up that no directory has checked: the one that is named, else the only one, else none, which is the store.
-fn identify(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>) -> Option<Option<String>> {
+fn identify(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&FirstFactor>) -> Option<Option<Vec<String>>> {
     let directories = builder.behind.directories;
-    if let Some(FirstFactor::Directory(name)) = first {
+    if let Some(FirstFactor::Directory(names)) = first {
         section.refuse("identify", "the directory that checks the password knows who it is");
-        return Some(Some(name.clone()));
+        return Some(Some(names.clone()));
     }
-    let named = section.find("identify").map(|value| value.reference("directory", directories.keys().map(String::as_str)));
-    let only = || directories.keys().next().filter(|_| directories.len() == 1).cloned();
+    let named = section.find("identify").map(|value| {
+        let named = realms::directories(&value, directories);
+        if matches!((&named, first), (Some(names), Some(FirstFactor::Winbind(_))) if names.len() > 1) {
+            value.error("a winbind answers for one domain alone", Some("name the one [directory.NAME] of that domain"));
+        }
+        named
+    });
+    let only = || directories.keys().next().filter(|_| directories.len() == 1).map(|only| vec![only.clone()]);
     let found = match named {
-        Some(name) => Some(name?.to_owned()),
+        Some(names) => Some(names?),
         None => only(),
     };
     if found.is_none() && matches!(first, Some(FirstFactor::Winbind(_))) {

@@ -6,8 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use crate::directory;
+use crate::directory::IdentityAttribute;
 use crate::directory::Kind;
+use crate::directory::LOGIN_ATTRIBUTES;
+use crate::directory::Security;
+use crate::directory::srv::Srv;
 use crate::domain::Secret;
 use crate::provider::duo;
 use crate::provider::oath;
@@ -20,6 +26,7 @@ use super::LogFormat;
 use super::ProviderSettings;
 use super::reader::Section;
 use super::reader::Value;
+use super::realms;
 use super::secret::Sources;
 use super::tls;
 
@@ -118,7 +125,7 @@ pub(super) fn directories(file: &Section<'_>, sources: &Sources) -> BTreeMap<Str
 
 fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<directory::Settings> {
     let kind = section.need("kind", "\"ad\"").and_then(|value| value.word(&[("ad", Kind::Ad), ("ldap", Kind::Ldap)]));
-    let servers = section.need("servers", "[\"ldaps://dc1.corp.example\"]").and_then(|value| servers(&value));
+    let servers = servers_of(section);
     let base = section.need("base", "\"DC=corp,DC=example\"").and_then(|value| base(&value));
     let netbios = match kind {
         Some(Kind::Ldap) => {
@@ -130,23 +137,75 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
     if kind == Some(Kind::Ad) && netbios.is_none() {
         section.warn("has no `netbios`: nobody can log in as CORP\\alice", Some("write netbios = \"CORP\""));
     }
+    let upn_suffixes = section.find("upn_suffixes").and_then(|value| realms::suffixes(&value)).unwrap_or_default();
+    let (identity_attribute, login_attributes) = people(kind, section);
+    if kind == Some(Kind::Ad) && servers.as_ref().is_some_and(|(servers, _)| servers.iter().any(|server| GLOBAL_CATALOG.contains(&server.port))) {
+        section.warn(
+            "asks a Global Catalog, which changes no passwords and does not know every group",
+            Some("use ports 636 or 389 where people change expired passwords, or a reply is for a group"),
+        );
+    }
     let bind_name = section.need("bind_name", "\"svc-mfa@corp.example\"").and_then(|value| value.text());
     let bind_password = section.need("bind_password", &format!("{{ credential = \"{name}-bind\" }}")).and_then(|value| sources.secret(&value));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let pool_max = section.find("pool_max").and_then(|value| value.number(1..=1000)).unwrap_or(POOL_MAX);
     let timeout = timeout(section);
+    let (servers, srv) = servers?;
     Some(directory::Settings {
         name: name.to_owned(),
         kind: kind?,
-        servers: servers?,
+        servers,
+        srv,
         base: base?.to_owned(),
         netbios,
+        upn_suffixes,
+        identity_attribute,
+        login_attributes,
         bind_name: bind_name?.to_owned(),
         bind_password: bind_password?,
         ca_file,
         pool_max,
         timeout,
     })
+}
+
+/// How people are found where there is no Active Directory.
+fn people(kind: Option<Kind>, section: &Section<'_>) -> (IdentityAttribute, Vec<&'static str>) {
+    if kind == Some(Kind::Ad) {
+        section.refuse("identity_attribute", "in Active Directory it is objectSid");
+        section.refuse("login_attributes", "in Active Directory it is sAMAccountName");
+        return (IdentityAttribute::EntryUuid, Vec::new());
+    }
+    let ids = [IdentityAttribute::EntryUuid, IdentityAttribute::IpaUniqueId, IdentityAttribute::NsUniqueId].map(|id| (id.name(), id));
+    let id = section.find("identity_attribute").and_then(|value| value.word(&ids)).unwrap_or_default();
+    let words: Vec<_> = LOGIN_ATTRIBUTES.iter().map(|name| (*name, *name)).collect();
+    let names = section.find("login_attributes").and_then(|value| {
+        let entries = value.list()?;
+        if entries.is_empty() {
+            value.error("names no attribute", Some("write [\"uid\"], or take it away"));
+        }
+        let read: Vec<_> = entries.iter().map(|entry| entry.word(&words)).collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
+    });
+    (id, names.unwrap_or_else(|| vec!["uid"]))
+}
+
+/// Either a list of servers, or the domain whose servers DNS knows.
+fn servers_of(section: &Section<'_>) -> Option<(Vec<directory::Server>, Option<Srv>)> {
+    let Some(value) = section.find("srv") else {
+        section.refuse("srv_transport", "is for srv alone: each of `servers` says itself how it is reached");
+        return section.need("servers", "[\"ldaps://dc1.corp.example\"]").and_then(|value| servers(&value)).map(|servers| (servers, None));
+    };
+    section.refuse("servers", "srv finds them");
+    let words = [("ldaps", Security::Tls), ("ldap+starttls", Security::StartTls)];
+    let security = section.find("srv_transport").map_or(Some(Security::Tls), |value| value.word(&words));
+    let text = value.text()?;
+    let is_domain = text.chars().any(|sign| sign.is_ascii_alphabetic()) && ServerName::try_from(text).is_ok();
+    if !is_domain {
+        value.error(&format!("{text:?} is no domain"), Some("write srv = \"corp.example\""));
+        return None;
+    }
+    Some((Vec::new(), Some(Srv { domain: text.to_owned(), security: security?, resolver: None })))
 }
 
 fn servers(value: &Value<'_>) -> Option<Vec<directory::Server>> {
@@ -274,6 +333,7 @@ pub(super) const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+const GLOBAL_CATALOG: [u16; 2] = [3268, 3269];
 const GROUP: &str = "vestibule";
 const MASTER_KEY_BYTES: usize = 32;
 const POOL_MAX: usize = 16;

@@ -10,9 +10,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::server::danger::ClientCertVerifier;
 
 use crate::domain::Secret;
-use crate::front::radius;
+use crate::front::certificate;
+use crate::front::certificate::TlsError;
 use crate::front::radius::MutualTls;
 
 use super::reader::Section;
@@ -56,32 +58,66 @@ pub(super) fn server(identity: Identity, cert_file: &Value<'_>, path: &Path, key
         .ok()
 }
 
+/// The same, where clients may show certificates, or, where those are `required`, must; and who looks at them.
+pub(super) fn server_with_clients(
+    identity: Identity,
+    trust: Trust<'_>,
+    required: bool,
+    cert_file: &Value<'_>,
+    path: &Path,
+    key: &Value<'_>,
+) -> Option<(Arc<ServerConfig>, Arc<dyn ClientCertVerifier>)> {
+    let (revocations, crl_file) = trust.revocations.unzip();
+    certificate::verifier(trust.roots, revocations.unwrap_or_default(), required)
+        .and_then(|verifier| Ok((Arc::new(certificate::server(identity.chain, identity.private, Arc::clone(&verifier))?), verifier)))
+        .map_err(|error| told(&error, crl_file.as_ref(), cert_file, path, key))
+        .ok()
+}
+
 /// Whose certificates the clients of a listener show.
 #[derive(Debug)]
 pub(super) struct Trust<'a> {
     /// Who vouches for them.
-    pub(super) roots: RootCertStore,
+    roots: RootCertStore,
     /// What was taken back, and where that stands.
-    pub(super) revocations: Option<(Vec<CertificateRevocationListDer<'static>>, Value<'a>)>,
+    revocations: Option<(Vec<CertificateRevocationListDer<'static>>, Value<'a>)>,
+}
+
+/// `client_ca_file`, handed in, and `client_crl_file` of a section.
+pub(super) fn trust<'a>(section: &Section<'a>, sources: &Sources, authorities_file: Option<&Value<'a>>) -> Option<Trust<'a>> {
+    let roots = authorities_file.and_then(|value| authorities(value, &sources.path(value)?));
+    let crl_file = section.find("client_crl_file");
+    let revoked = crl_file.as_ref().map(|value| revocations(value, &sources.path(value)?));
+    let revocations = match revoked {
+        Some(lists) => Some(lists?).zip(crl_file),
+        None => None,
+    };
+    Some(Trust { roots: roots?, revocations })
 }
 
 /// TLS with `identity` for RADIUS, where both sides show certificates.
 pub(super) fn mutual(identity: Identity, trust: Trust<'_>, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) -> Option<MutualTls> {
     let (revocations, crl_file) = trust.revocations.unzip();
-    let told = |error: radius::TlsError| match error {
-        radius::TlsError::Authorities(error) => cert_file
+    MutualTls::new(identity.chain, identity.private, trust.roots, revocations.unwrap_or_default())
+        .map_err(|error| told(&error, crl_file.as_ref(), cert_file, path, key))
+        .ok()
+}
+
+/// Why there is no TLS with certificates of clients, at the key that it lies in.
+fn told(error: &TlsError, crl_file: Option<&Value<'_>>, cert_file: &Value<'_>, path: &Path, key: &Value<'_>) {
+    match error {
+        TlsError::Authorities(error) => cert_file
             .error(&format!("the authorities of the clients cannot be used: {error}"), Some("put the certificates of authorities into client_ca_file, in PEM")),
-        radius::TlsError::Identity(error) => refused(&error, cert_file, path, key),
-        radius::TlsError::Revocations => {
+        TlsError::Identity(error) => refused(error, cert_file, path, key),
+        TlsError::Revocations => {
             let none = "names no list of revoked certificates that can be read";
-            crl_file.as_ref().unwrap_or(cert_file).error(none, Some("expected PEM: -----BEGIN X509 CRL-----, or DER"));
+            crl_file.unwrap_or(cert_file).error(none, Some("expected PEM: -----BEGIN X509 CRL-----, or DER"));
         }
-    };
-    MutualTls::new(identity.chain, identity.private, trust.roots, revocations.unwrap_or_default()).map_err(told).ok()
+    }
 }
 
 /// The lists of revoked certificates in `path`: in PEM, or one in DER, as many authorities publish it.
-pub(super) fn revocations(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateRevocationListDer<'static>>> {
+fn revocations(value: &Value<'_>, path: &Path) -> Option<Vec<CertificateRevocationListDer<'static>>> {
     let bytes = read(path).map_err(|error| value.error(&format!("{} cannot be read: {error}", path.display()), None)).ok()?;
     match CertificateRevocationListDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(lists) if !lists.is_empty() => Some(lists),

@@ -2,6 +2,7 @@
 
 mod board;
 mod health;
+mod post;
 mod primary;
 mod relay;
 mod retry;

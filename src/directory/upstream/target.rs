@@ -1,5 +1,6 @@
 //! One server behind us: what carries packets to it, how it is, and the watch over it.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -243,10 +244,18 @@ impl Ear {
 }
 
 /// A Request Authenticator that nobody can foretell and that never comes twice.
+///
+/// Chance for many is fetched at once: a call for each would cost as much as signing.
 pub(super) fn authenticator() -> Result<[u8; 16], Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Failure::Chance)?;
-    Ok(bytes)
+    CHANCE.with_borrow_mut(|fetched| {
+        if let Some(authenticator) = fetched.pop() {
+            return Ok(authenticator);
+        }
+        let mut bytes = [0; 16 * AT_ONCE];
+        getrandom::fill(&mut bytes).map_err(|_| Failure::Chance)?;
+        fetched.extend_from_slice(bytes.as_chunks().0);
+        fetched.pop().ok_or(Failure::Chance)
+    })
 }
 
 /// Chance for waits, where none at all does no harm.
@@ -256,6 +265,13 @@ pub(super) fn spread() -> u16 {
     u16::from_be_bytes(bytes)
 }
 
+thread_local! {
+    /// Authenticators that nobody has seen yet.
+    static CHANCE: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Authenticators that are fetched at once.
+const AT_ONCE: usize = 32;
 /// Where a packet's authenticator begins.
 const AUTHENTICATOR_AT: usize = 4;
 /// RFC 6614 §2.3.

@@ -16,6 +16,8 @@ use socket2::Protocol;
 use socket2::Type;
 use tokio::net::UdpSocket;
 use tokio::net::lookup_host;
+use tokio::select;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
@@ -32,12 +34,12 @@ use super::board::Board;
 use super::board::Lease;
 use super::board::Sent;
 use super::board::Stray;
+use super::post::Post;
 use super::retry::Schedule;
 use super::target::Ear;
 use super::target::Failure;
 use super::target::Question;
 use super::target::authenticator;
-use super::target::spread;
 
 /// The sockets towards one server.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ pub(super) struct Lines {
 #[derive(Debug)]
 struct Line {
     address: SocketAddr,
-    socket: Arc<UdpSocket>,
+    post: Arc<Post>,
     board: Arc<Board>,
     _reader: Task,
 }
@@ -75,14 +77,18 @@ impl Lines {
     pub(super) async fn exchange(&self, question: Question<'_>, schedule: Schedule) -> Result<Answer, Failure> {
         let deadline = Instant::now() + schedule.timeout();
         let address = timeout_at(deadline, self.address()).await.map_err(|_| Failure::Silent)??;
-        let (socket, mut lease) = self.lease(address)?;
-        let sent: Sent = Arc::new(question.signed(lease.identifier(), &authenticator()?, self.ear.secret.expose())?.into());
+        let (post, mut lease) = self.lease(address)?;
+        let authenticator = authenticator()?;
+        let sent: Sent = Arc::new(question.signed(lease.identifier(), &authenticator, self.ear.secret.expose())?.into());
+        // Chance enough for waits too.
+        let [.., spread] = authenticator.map(u16::from);
+        let spread = spread.saturating_mul(257);
         let mut answer = lease.expect(&sent);
         let mut pace = schedule.begin();
         loop {
-            timeout_at(deadline, send(&socket, &sent)).await.map_err(|_| Failure::Silent)?;
+            post.send(&sent);
             let now = Instant::now();
-            let until = pace.next(spread()).map_or(deadline, |wait| deadline.min(now + wait));
+            let until = pace.next(spread).map_or(deadline, |wait| deadline.min(now + wait));
             match timeout_at(until, &mut answer).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(_)) => return Err(Failure::Broken),
@@ -108,18 +114,18 @@ impl Lines {
     }
 
     /// A free Identifier and its socket: of the first that has one, so that the last ones fall idle.
-    fn lease(&self, address: SocketAddr) -> Result<(Arc<UdpSocket>, Lease), Failure> {
+    fn lease(&self, address: SocketAddr) -> Result<(Arc<Post>, Lease), Failure> {
         let now = Instant::now();
         let mut open = self.open();
         let mut lines = open.iter().filter(|line| line.address == address);
         if let Some((line, lease)) = lines.find_map(|line| line.board.lease(now).map(|lease| (line, lease))) {
-            return Ok((Arc::clone(&line.socket), lease));
+            return Ok((Arc::clone(&line.post), lease));
         }
         if open.len() >= LINES_MAX {
             return Err(Failure::Full);
         }
         let line = Line::open(address, &self.ear, now)?;
-        let leased = (Arc::clone(&line.socket), line.board.lease(now).ok_or(Failure::Full)?);
+        let leased = (Arc::clone(&line.post), line.board.lease(now).ok_or(Failure::Full)?);
         open.push(line);
         Ok(leased)
     }
@@ -180,29 +186,28 @@ impl Line {
         socket.set_nonblocking(true)?;
         socket.bind(&SocketAddr::new(any, 0).into())?;
         socket.connect(&address.into())?;
-        let socket = Arc::new(UdpSocket::from_std(socket.into())?);
+        let post = Arc::new(Post::over(UdpSocket::from_std(socket.into())?));
         let board = Board::new(0, now);
-        let reader = Task::spawn(read(Arc::clone(&socket), Arc::clone(&board), Arc::clone(ear)));
-        Ok(Self { address, socket, board, _reader: reader })
+        let reader = Task::spawn(read(Arc::clone(&post), Arc::clone(&board), Arc::clone(ear)));
+        Ok(Self { address, post, board, _reader: reader })
     }
 }
 
-/// What cannot be sent is as good as lost on its way: it is sent again.
-async fn send(socket: &UdpSocket, bytes: &[u8]) {
-    let mut sent = socket.send(bytes).await;
-    if sent.is_err() {
-        // A socket tells here that an earlier datagram came to a closed port, and has then not sent this one.
-        sent = socket.send(bytes).await;
-    }
-    if let Err(why) = sent {
-        debug!(error = %why, "a datagram to a RADIUS server was not sent");
-    }
-}
-
-async fn read(socket: Arc<UdpSocket>, board: Arc<Board>, ear: Arc<Ear>) {
+/// Sends what is posted and hands out what comes.
+async fn read(post: Arc<Post>, board: Arc<Board>, ear: Arc<Ear>) {
     let mut buffer = vec![0; PACKET_LEN_MAX];
     loop {
-        match socket.recv(&mut buffer).await {
+        let received = select! {
+            biased;
+            () = post.due() => {
+                // Others that are ready have their turn first, and what they ask leaves with it.
+                yield_now().await;
+                post.flush().await;
+                continue;
+            }
+            received = post.socket().recv(&mut buffer) => received,
+        };
+        match received {
             Ok(length) => {
                 let datagram = buffer.get(..length).unwrap_or_default();
                 let told = match datagram.get(1) {

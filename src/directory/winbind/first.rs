@@ -196,6 +196,7 @@ mod tests {
             appended: None,
             dialogue: Dialogue::default(),
             source: None,
+            exempt: Vec::new(),
             seat: vec![],
             asker: vec![],
         }

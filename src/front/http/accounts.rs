@@ -1,4 +1,4 @@
-//! Accounts: listed, shown, added, enabled, disabled, unlocked, removed.
+//! Accounts: listed, shown, added, enabled, disabled, unlocked, removed; and what is remembered of their logins, forgotten.
 
 use axum::Extension;
 use axum::Json;
@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use axum::routing::post;
 use serde::Deserialize;
+use tracing::info;
 
 use super::admin::Desk;
 use super::admin::Rooms;
@@ -44,6 +45,7 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/v1/accounts/{name}/enable", post(enable))
         .route("/v1/accounts/{name}/disable", post(disable))
         .route("/v1/accounts/{name}/unlock", post(unlock))
+        .route("/v1/accounts/{name}/forget", post(forget))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +141,21 @@ async fn remove(
     Query(at): Query<InDirectory>,
 ) -> Result<Json<shapes::Account>, Refusal> {
     change(&desk, &operator, &name, &at, "account removed", Change::RemoveAccount).await
+}
+
+/// Ends what is remembered of a person's logins (M-41). Nothing is written: it was in memory alone.
+async fn forget(
+    State(desk): State<Desk>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+    Query(at): Query<InDirectory>,
+) -> Result<Json<shapes::Account>, Refusal> {
+    let rooms = desk.rooms();
+    let account = lookup::account(&rooms, &name, at.directory.as_deref()).await?;
+    let count = rooms.engine.forget(&account.identity);
+    let Operator { uid, name } = operator;
+    info!(what = "logins forgotten", operator = ?name, uid, account = ?account.name, identity = ?account.identity.0, count, "administration");
+    Ok(Json(shapes::Account::from(&account)))
 }
 
 /// Finds the account, writes the change and answers with the account as it is then; a removed one as it was.

@@ -38,6 +38,7 @@ use tracing::warn;
 use super::accounts;
 use super::bypasses;
 use super::clients;
+use super::exemptions;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -51,6 +52,7 @@ use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
 use crate::engine::Engine;
+use crate::front::ldap;
 use crate::front::radius;
 use crate::front::radius::Sessions;
 use crate::ports::Clock;
@@ -90,6 +92,8 @@ pub struct Rooms {
     pub engine: Arc<Engine>,
     /// The RADIUS clients, as the doors know them.
     pub radius: Arc<radius::Settings>,
+    /// The LDAP listeners, in the order of the configuration.
+    pub ldap: Vec<Arc<ldap::Settings>>,
 }
 
 /// The administration socket, open and answering once [`Admin::run`] is.
@@ -197,12 +201,14 @@ impl Turn {
     /// The store did not write.
     pub(super) async fn commit(self, operator: &Operator, what: &'static str, account: &Account, change: Change) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
-        let (whom, identity) = (account.name.clone(), account.identity.0.clone());
+        let (whom, identity) = (account.name.clone(), account.identity.clone());
         let written = tokio::spawn(async move {
             let written = self.rooms.store.commit(vec![change]).await;
+            // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
+            self.rooms.engine.forget(&identity);
             match written {
-                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, ?identity, lsn = lsn.0, "administration"),
-                Err(error) => error!(what, operator = ?name, uid, account = ?whom, ?identity, ?error, "an administrator's change was not written"),
+                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
+                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written"),
             }
             written
         });
@@ -229,6 +235,7 @@ fn routes(desk: Desk) -> Router {
         .merge(tokens::routes())
         .merge(bypasses::routes())
         .merge(clients::routes())
+        .merge(exemptions::routes())
         .merge(sessions::routes())
         .route("/v1/status", get(status))
         .route("/metrics", get(metrics))

@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod bypasses;
 mod clients;
+mod exemptions;
 mod lookup;
 mod otpauth;
 mod peer;

@@ -116,6 +116,31 @@ pub struct SessionPage {
     pub next: Option<String>,
 }
 
+/// A service account that an LDAP listener lets in without a second factor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// The listener's name.
+    pub listener: String,
+    /// The account's DN, as configured.
+    pub name: String,
+    /// Whose that is; none while nobody is known by it.
+    pub identity: Option<String>,
+    /// Whether anybody is let in on it now.
+    pub holds: bool,
+    /// From where.
+    pub networks: Vec<String>,
+    /// A name that the caller's certificate must have.
+    pub certificate: Option<String>,
+    /// The first moment at which it is over.
+    pub until: String,
+    /// Whole days until then; none when it is over.
+    pub days_left: Option<u64>,
+    /// How often the account came in on it since the server started.
+    pub uses: u64,
+    /// When last.
+    pub last_used: Option<String>,
+}
+
 /// A code generator without its seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {

@@ -23,6 +23,7 @@ use crate::domain::Checked;
 use crate::domain::CodeEntry;
 use crate::domain::Decision;
 use crate::domain::Grant;
+use crate::domain::Identity;
 use crate::domain::Outage;
 use crate::domain::Permit;
 use crate::domain::Primary;
@@ -126,6 +127,8 @@ pub(super) struct Granted {
     pub(super) response: Vec<u8>,
     /// Whom the directory took the client for.
     pub(super) dn: String,
+    /// Whose it is.
+    pub(super) who: Identity,
     /// Why the client is let in.
     pub(super) why: Grant,
 }
@@ -206,7 +209,7 @@ impl Held {
             tracing::error!(proven = ?self.entry.identity, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
             return Verdict::Unavailable;
         }
-        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, why: permit.why() }))
+        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, who: self.entry.identity, why: permit.why() }))
     }
 }
 
@@ -227,37 +230,37 @@ impl Check {
     }
 
     /// A connection to bind on, and whether it was used before: then its end tells nothing about the server, which may close who is idle.
-    async fn upstream(&self) -> Result<(Upstream, bool), PrimaryError> {
+    async fn upstream(&self, directory: &dyn Directory) -> Result<(Upstream, bool), PrimaryError> {
         if let Some(mut upstream) = self.kept()
-            && upstream.may_bind(&self.directory).await
+            && upstream.may_bind(&self.directory, directory).await
         {
             return Ok((upstream, true));
         }
-        Ok((Upstream::connect(&self.directory).await?, false))
+        Ok((Upstream::connect(&self.directory, directory).await?, false))
     }
 
     /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
-    async fn prove(&self, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
-        let (mine, root) = match self.directory.proof() {
+    async fn prove(&self, directory: &dyn Directory, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
+        let (mine, root) = match directory.proof() {
             Proof::TokenGroups(attribute) => {
-                let [root] = self.read(&mut upstream, [("", &[attribute, "supportedControl"])]).await?;
+                let [root] = self.read(directory, &mut upstream, [("", &[attribute, "supportedControl"])]).await?;
                 let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
                 (mine, root)
             }
             Proof::OwnEntry(attribute) => {
                 let own_question: (&str, &[&str]) = (&entry.dn, &[attribute]);
                 let (own, root) = if upstream.controls.is_empty() {
-                    let [own, root] = self.read(&mut upstream, [own_question, ("", &["supportedControl"])]).await?;
+                    let [own, root] = self.read(directory, &mut upstream, [own_question, ("", &["supportedControl"])]).await?;
                     (own, root)
                 } else {
-                    let [own] = self.read(&mut upstream, [own_question]).await?;
+                    let [own] = self.read(directory, &mut upstream, [own_question]).await?;
                     (own, None)
                 };
                 (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes())), root)
             }
         };
         if !mine {
-            tracing::error!(directory = self.directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
+            tracing::error!(directory = directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
         if let Some(root) = root {
@@ -266,19 +269,24 @@ impl Check {
         Ok(upstream)
     }
 
-    async fn read<const N: usize>(&self, upstream: &mut Upstream, questions: [(&str, &[&str]); N]) -> Result<[Option<Found>; N], PrimaryError> {
-        read(&mut upstream.side, questions, self.pdu_max).await.map_err(|error| away(self.directory.as_ref(), upstream.server, &error))
+    async fn read<const N: usize>(
+        &self,
+        directory: &dyn Directory,
+        upstream: &mut Upstream,
+        questions: [(&str, &[&str]); N],
+    ) -> Result<[Option<Found>; N], PrimaryError> {
+        read(&mut upstream.side, questions, self.pdu_max).await.map_err(|error| away(directory, upstream.server, &error))
     }
 
     /// Binds. From here on no other server is asked: a second bind would count as a second wrong password.
-    async fn bind(&self, upstream: &mut Upstream, entry: &Entry, password: &Secret) -> io::Result<Bound> {
+    async fn bind(&self, directory: &dyn Directory, upstream: &mut Upstream, entry: &Entry, password: &Secret) -> io::Result<Bound> {
         let response = ask(&mut upstream.side, &bind_request(self.id, &entry.dn, password.expose()), self.pdu_max).await?;
         let frame = whole(&response)?;
         if (frame.id, frame.op) != (self.id, 0x61) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let result = well(&frame)?;
-        let refusal = (result.code != 0).then(|| self.directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)));
+        let refusal = (result.code != 0).then(|| directory.refusal(result.code, &String::from_utf8_lossy(result.diagnostic)));
         Ok(Bound { refusal, response })
     }
 }
@@ -296,16 +304,17 @@ impl PrimaryCheck for Check {
         if password.is_empty() || entry.dn.is_empty() {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
-        let (mut upstream, is_used) = self.upstream().await?;
-        let bound = self.bind(&mut upstream, entry, password).await;
+        let directory = self.directory.realm(entry).unwrap_or_else(|| self.directory.as_ref());
+        let (mut upstream, is_used) = self.upstream(directory).await?;
+        let bound = self.bind(directory, &mut upstream, entry, password).await;
         let Bound { refusal, response } = bound.map_err(|error| match is_used {
             true => PrimaryError::Outage(Outage::Directory),
-            false => away(self.directory.as_ref(), upstream.server, &error),
+            false => away(directory, upstream.server, &error),
         })?;
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
         }
-        let upstream = self.prove(upstream, entry).await?;
+        let upstream = self.prove(directory, upstream, entry).await?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
         Ok(Checked::Passed(entry.identity.clone()))
     }
@@ -332,9 +341,9 @@ mod tests {
     use crate::domain::Event;
     use crate::domain::FirstAlone;
     use crate::domain::Flow;
-    use crate::domain::Identity;
     use crate::domain::Lock;
     use crate::domain::OnOutage;
+    use crate::domain::Remember;
     use crate::domain::Rules;
     use crate::domain::Standing;
     use crate::domain::Timestamp;
@@ -349,6 +358,7 @@ mod tests {
             appended: None,
             dialogue: Dialogue::default(),
             source: None,
+            exempt: Vec::new(),
             seat: Vec::new(),
             asker: Vec::new(),
         };
@@ -360,6 +370,7 @@ mod tests {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
+            remember: Remember::default(),
         };
         let mut flow = Flow::new(request, Arc::new(rules));
         let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];
@@ -371,8 +382,8 @@ mod tests {
     #[tokio::test]
     async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
         for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
-            let (side, directory) = (Side::new(Box::new(tokio::io::empty())), Arc::new(Void));
-            let upstream = Upstream { side, directory, server: 0, controls: HashSet::new(), owes: false };
+            let side = Side::new(Box::new(tokio::io::empty()));
+            let upstream = Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: HashSet::new(), owes: false };
             let identity = Identity("S-1-5-18".into());
             let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
             let held = Held { upstream, response: Vec::new(), entry };

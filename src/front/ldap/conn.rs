@@ -1,7 +1,7 @@
 //! One client connection: whose it is now, what is under way on it, and the server behind it.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use super::bind::Wish;
 use super::bind::decide;
 use super::bind::denial_at;
 use super::bind::deny;
+use super::caller::Caller;
 use super::gate::Gate;
 use super::gate::May;
 use super::gate::START_TLS;
@@ -86,7 +87,7 @@ pub(super) struct House {
 pub(super) struct Connection {
     house: House,
     client: Side,
-    peer: SocketAddr,
+    caller: Caller,
     /// No other connection of this process has or had this number.
     number: u64,
     binds: u64,
@@ -133,10 +134,10 @@ enum Meanwhile {
 }
 
 impl Connection {
-    pub(super) fn new(house: House, client: Side, peer: SocketAddr, number: u64, secure: bool) -> Self {
+    pub(super) fn new(house: House, client: Side, caller: Caller, number: u64, secure: bool) -> Self {
         let (standing, upstream, waiting) = (Standing::Anonymous, None, HashMap::new());
         let (idle_at, old_at) = (after(IDLE_BEFORE), after(AGE_BEFORE));
-        Self { house, client, peer, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at }
+        Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at }
     }
 
     /// Serves the client until one of the two leaves.
@@ -274,11 +275,11 @@ impl Connection {
                 Ok(())
             }
             Request::Bind(bind) => {
-                let controls = frame.controls().map_err(unreadable)?;
-                self.bind(frame.id, &bind, &controls).await
+                let (controls, source) = self.caller.person(frame, &self.house.settings.borrow().callers).map_err(unreadable)?;
+                self.bind(frame.id, &bind, &controls, source).await
             }
             request => {
-                let controls = frame.controls().map_err(unreadable)?;
+                let (controls, _) = self.caller.person(frame, &self.house.settings.borrow().callers).map_err(unreadable)?;
                 self.operate(frame, &request, &controls).await
             }
         }
@@ -340,13 +341,19 @@ impl Connection {
     }
 
     /// A bind. The session is nobody's from its arrival on (L-020), and what was under way is never answered (L-025).
-    async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>]) -> Result<(), End> {
+    async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>], source: Option<IpAddr>) -> Result<(), End> {
         self.standing = Standing::Anonymous;
         let kept = self.upstream.take().filter(|_| self.waiting.is_empty());
         self.waiting.clear();
         let settings = self.settings();
         let denied_at = denial_at(settings.reject_delay);
-        match Wish::of(bind, controls, self.heard(), &settings.code) {
+        self.caller.look_again(settings.callers.verifier.as_ref(), self.house.engine.now());
+        let Some(asker) = settings.asker(&self.caller) else {
+            tracing::warn!(client = settings.name, caller = %self.caller, "two [[ldap.client]] fit this connection alike: nobody gets in on it");
+            self.discard("unclear_client");
+            return self.await_verdict(id, deny(denied_at)).await;
+        };
+        match Wish::of(bind, controls, self.heard(), asker.code) {
             Wish::Anonymous => {
                 self.client.put(&answer(Op::Bind, id, Code::Success, ""));
                 Ok(())
@@ -362,23 +369,26 @@ impl Connection {
             }
             Wish::Login { name, password, appended } => {
                 let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max, kept);
-                let request = self.login_request(&settings, name, password, appended);
-                let login = self.house.engine.login(request, Arc::clone(&settings.rules), Arc::clone(&check) as _, settings.login_deadline);
+                let exempt = settings.callers.exempt(&self.caller);
+                let dialogue = Dialogue { join_ms: settings.join_ms, ..Dialogue::default() };
+                let request = AuthRequest { dialogue, source, exempt, ..self.login_request(asker.name, name, password, appended) };
+                let login = self.house.engine.login(request, Arc::clone(asker.rules), Arc::clone(&check) as _, settings.login_deadline);
                 self.await_verdict(id, decide(login, check, denied_at)).await
             }
         }
     }
 
-    fn login_request(&mut self, settings: &Settings, login: String, password: Secret, appended: Option<Appended>) -> AuthRequest {
+    fn login_request(&mut self, client: &str, login: String, password: Secret, appended: Option<Appended>) -> AuthRequest {
         self.binds = self.binds.saturating_add(1);
         AuthRequest {
             door: Door::Ldap,
-            client: settings.name.clone(),
+            client: client.to_owned(),
             login,
             primary: Primary::Password(password),
             appended,
             dialogue: Dialogue::default(),
-            source: Some(self.peer.ip().to_canonical()),
+            source: None,
+            exempt: Vec::new(),
             // No two binds are one login: each has a connection of its own that is proven or not.
             seat: [self.number.to_be_bytes(), self.binds.to_be_bytes()].concat(),
             asker: Vec::new(),
@@ -411,6 +421,7 @@ impl Connection {
             Verdict::Granted(granted) => {
                 self.client.put(&granted.response);
                 self.upstream = Some(granted.upstream);
+                self.caller.settle(&self.house.settings.borrow().callers, &granted.who, granted.why, self.house.engine.now());
                 self.standing = Standing::Bound { dn: granted.dn, why: granted.why };
                 self.old_at = after(AGE_AFTER);
                 Ok(())
@@ -449,10 +460,11 @@ impl Connection {
         let stream = clear.into_stream().ok_or(End::Gone)?;
         let shaken = shake(config, stream).await.map_err(|error| {
             self.discard("handshake");
-            tracing::debug!(client = settings.name, peer = %self.peer, %error, "the TLS handshake failed");
+            tracing::debug!(client = settings.name, caller = %self.caller, %error, "the TLS handshake failed");
             End::Gone
         });
         let stream = shaken?;
+        self.caller.certify(&stream);
         self.client = Side::new(Box::new(stream));
         self.secure = true;
         self.standing = Standing::Anonymous;
@@ -473,7 +485,7 @@ impl Connection {
 
     fn discard(&self, why: &'static str) {
         metrics::discard("ldap", why);
-        tracing::debug!(client = self.settings().name, peer = %self.peer, why, "refused");
+        tracing::debug!(client = self.settings().name, caller = %self.caller, why, "refused");
     }
 
     fn settings(&self) -> Arc<Settings> {
@@ -499,7 +511,7 @@ impl Connection {
 
     /// Nobody can listen: TLS, or this machine.
     fn unheard(&self) -> bool {
-        self.secure || self.peer.ip().to_canonical().is_loopback()
+        self.secure || self.caller.is_here()
     }
 
     fn offers_tls(&self) -> bool {

@@ -161,7 +161,18 @@ mod tests {
         assert!(matches!(ANONYMOUS.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)));
         let heard = May { unheard: false, ..FACTORED };
         assert!(matches!(heard.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::ConfidentialityRequired, _)));
-        for why in [Grant::Bypass, Grant::Disabled, Grant::FailOpen, Grant::ProviderBypass, Grant::TrustedNetwork, Grant::Unenrolled] {
+        let others = [
+            Grant::Bypass,
+            Grant::Disabled,
+            Grant::Exempt,
+            Grant::FailOpen,
+            Grant::Joined,
+            Grant::ProviderBypass,
+            Grant::Remembered,
+            Grant::TrustedNetwork,
+            Grant::Unenrolled,
+        ];
+        for why in others {
             let may = May { bound: Some(why), unheard: true };
             assert!(matches!(may.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
         }

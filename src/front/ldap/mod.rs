@@ -1,8 +1,11 @@
 //! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (RFC 4511).
 
+mod application;
 mod bind;
+mod caller;
 mod conn;
 mod gate;
+mod named;
 mod root;
 mod side;
 mod upstream;
@@ -25,6 +28,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use self::caller::Caller;
 use self::conn::Connection;
 use self::conn::House;
 use self::side::Side;
@@ -34,6 +38,13 @@ use crate::engine::Engine;
 use crate::metrics;
 use crate::ports::Directory;
 use crate::ports::Stream;
+
+pub use self::application::Application;
+pub use self::application::Callers;
+pub use self::application::Exemption;
+pub use self::named::DAYS_WARNED;
+pub use self::named::Named;
+pub use self::named::Roll;
 
 /// One `[[ldap.listen]]`; replaced whole on reload.
 #[derive(Clone, Debug)]
@@ -46,8 +57,12 @@ pub struct Settings {
     pub directory: Arc<dyn Directory>,
     /// How a code is handed over: appended or not at all.
     pub code: CodeEntry,
+    /// Milliseconds for which the very same bind again is the same login; 0: not at all.
+    pub join_ms: u64,
     /// Its policy.
     pub rules: Arc<Rules>,
+    /// What tells its callers apart, and who of them is exempt.
+    pub callers: Callers,
     /// Connections at once, over all listeners of the process.
     pub connections_max: usize,
     /// Bytes of one PDU once bound; before that 256 KiB at most.
@@ -80,10 +95,12 @@ pub struct Door {
     listening: JoinHandle<()>,
 }
 
-/// How long a TLS handshake may take.
+/// How long a TLS handshake may take, a PROXY header before it included.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait when the machine cannot give us a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How long the accounts that the configuration names are waited for before the first connection is taken.
+const FIND_WITHIN: Duration = Duration::from_secs(5);
 /// Connections of all listeners of this process.
 static OPEN: Places = Places(AtomicUsize::new(0));
 /// Connections there have been.
@@ -98,6 +115,10 @@ impl Door {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stop, closing) = watch::channel(false);
+        let mut watched = settings.clone();
+        let first = Arc::clone(&watched.borrow_and_update());
+        let is_away = named::find(&first, FIND_WITHIN).await;
+        tokio::spawn(named::look_after(watched, Arc::clone(&engine), is_away));
         let listening = tokio::spawn(listen(listener, House { settings, engine, closing }));
         Ok(Self { address, stop, listening })
     }
@@ -160,31 +181,39 @@ async fn listen(listener: TcpListener, mut house: House) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Brings TLS up where it comes first, and serves.
+/// Hears who comes, brings TLS up where it comes first, and serves.
 async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
     // Answers are small; none waits for the next. Where that cannot be set they are slower, not wrong.
     let _ = stream.set_nodelay(true);
-    let transport = house.settings.borrow_and_update().transport.clone();
-    let (stream, secure): (Box<dyn Stream>, bool) = match transport {
-        Transport::Plain { .. } | Transport::StartTls(_) => (Box::new(stream), false),
-        Transport::Tls(config) => {
-            let mut closing = house.closing.clone();
-            let shaken = tokio::select! {
-                shaken = shake(config, stream) => shaken,
-                _ = closing.wait_for(|closing| *closing) => return,
-            };
-            match shaken {
-                Ok(stream) => (Box::new(stream), true),
-                Err(error) => {
-                    metrics::discard("ldap", "handshake");
-                    tracing::debug!(%peer, %error, "the TLS handshake failed");
-                    return;
-                }
-            }
-        }
+    let settings = Arc::clone(&house.settings.borrow_and_update());
+    let mut closing = house.closing.clone();
+    let met = tokio::select! {
+        met = timeout(HANDSHAKE_WITHIN, meet(stream, peer, &settings)) => met,
+        _ = closing.wait_for(|closing| *closing) => return,
     };
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    Connection::new(house, Side::new(stream), peer, number, secure).serve().await;
+    match met.unwrap_or_else(|late| Err(("handshake", late.into()))) {
+        Ok((stream, caller, secure)) => {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            Connection::new(house, Side::new(stream), caller, number, secure).serve().await;
+        }
+        Err((why, error)) => {
+            metrics::discard("ldap", why);
+            tracing::debug!(%peer, %error, why, "the connection did not come about");
+        }
+    }
+}
+
+/// A connection before anything is said in LDAP: the stream, who is at its other end, and whether TLS is up. Or what went wrong: the word is for the metric.
+async fn meet(mut stream: TcpStream, peer: SocketAddr, settings: &Settings) -> Result<(Box<dyn Stream>, Caller, bool), (&'static str, io::Error)> {
+    let mut caller = Caller::meet(&mut stream, peer, &settings.callers.proxy_from).await.map_err(|error| ("proxy_header", io::Error::other(error)))?;
+    match &settings.transport {
+        Transport::Plain { .. } | Transport::StartTls(_) => Ok((Box::new(stream), caller, false)),
+        Transport::Tls(config) => {
+            let stream = shake(Arc::clone(config), stream).await.map_err(|error| ("handshake", error))?;
+            caller.certify(&stream);
+            Ok((Box::new(stream), caller, true))
+        }
+    }
 }
 
 /// Brings TLS up.

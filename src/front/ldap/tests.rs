@@ -25,6 +25,7 @@ use crate::domain::OnOutage;
 use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
+use crate::domain::Remember;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Timestamp;
@@ -212,13 +213,16 @@ impl Caller {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 1_000 },
+            remember: Remember::default(),
         };
         let (kept, settings) = watch::channel(Arc::new(Settings {
             name: "wiki".into(),
             transport: Transport::Plain { allow_plain: false },
             directory,
             code: CodeEntry::None,
+            join_ms: 0,
             rules: Arc::new(rules),
+            callers: Callers::default(),
             connections_max: 1,
             pdu_bytes_max: 1_000_000,
             reject_delay,
@@ -229,7 +233,7 @@ impl Caller {
         let (stop, closing) = watch::channel(false);
         let (near, far) = tokio::io::duplex(4_096);
         let house = House { settings, engine, closing };
-        tokio::spawn(Connection::new(house, Side::new(Box::new(far)), peer.parse().unwrap(), 1, false).serve());
+        tokio::spawn(Connection::new(house, Side::new(Box::new(far)), super::Caller::direct(peer.parse().unwrap()), 1, false).serve());
         Self { stream: near, buffer: Vec::new(), _kept: (kept, stop) }
     }
 

@@ -28,8 +28,10 @@ const FRAMES_MAX: usize = 16;
 pub(super) struct Upstream {
     /// The connection.
     pub(super) side: Side,
-    /// To which directory.
-    pub(super) directory: Arc<dyn Directory>,
+    /// Through which directory of the configuration ..
+    pub(super) home: Arc<dyn Directory>,
+    /// .. and which one behind it, by name.
+    pub(super) realm: String,
     /// Which of the directory's servers it is to.
     pub(super) server: usize,
     /// The controls it knows, dotted.
@@ -41,7 +43,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// A connection nobody is bound on.
     pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Self, PrimaryError> {
-        let mut upstream = Self::connect(directory).await?;
+        let mut upstream = Self::connect(directory, directory.as_ref()).await?;
         let [root] =
             read(&mut upstream.side, [("", &["supportedControl"])], pdu_max).await.map_err(|error| away(directory.as_ref(), upstream.server, &error))?;
         upstream.controls = root.map(|root| controls(&root)).unwrap_or_default();
@@ -49,15 +51,15 @@ impl Upstream {
     }
 
     /// The same, nothing asked yet.
-    pub(super) async fn connect(directory: &Arc<dyn Directory>) -> Result<Self, PrimaryError> {
+    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
-        let (side, directory) = (Side::new(connected.stream), Arc::clone(directory));
-        Ok(Self { side, directory, server: connected.server, controls: HashSet::new(), owes: false })
+        let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
+        Ok(Self { side, home, realm, server: connected.server, controls: HashSet::new(), owes: false })
     }
 
     /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else.
-    pub(super) async fn may_bind(&mut self, directory: &Arc<dyn Directory>) -> bool {
-        Arc::ptr_eq(&self.directory, directory) && !self.owes && self.side.is_quiet().await
+    pub(super) async fn may_bind(&mut self, home: &Arc<dyn Directory>, directory: &dyn Directory) -> bool {
+        Arc::ptr_eq(&self.home, home) && self.realm == directory.name() && !self.owes && self.side.is_quiet().await
     }
 }
 

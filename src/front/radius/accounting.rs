@@ -35,7 +35,7 @@ use crate::wire::radius::reply::Asked;
 
 impl Clerk {
     /// One Accounting-Request.
-    pub(super) fn book(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    pub(super) fn book(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         let Some(report) = report(request, client, way.peer()) else {
             return self.discard(arrived, &way, client, "accounting", &"an Accounting-Request without Acct-Status-Type or without Acct-Session-Id");
         };

@@ -1,5 +1,6 @@
 //! A login's end as a reply.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
@@ -36,10 +37,8 @@ pub(super) enum Reply {
 pub(super) struct Writer {
     pub(super) asked: Asked,
     pub(super) manner: Manner,
-    pub(super) secret: Secret,
-    pub(super) additions: std::sync::Arc<[Addition]>,
-    /// Where people without an account can make one.
-    pub(super) enrol_url: Option<String>,
+    /// Whose secret signs it, and what its policy adds.
+    pub(super) client: Arc<Client>,
 }
 
 /// An attribute of our own in every Access-Accept of a policy.
@@ -52,26 +51,25 @@ pub struct Addition {
 }
 
 impl Writer {
-    pub(super) fn new(asked: Asked, manner: Manner, client: &Client) -> Self {
-        Self { asked, manner, secret: client.secret.clone(), additions: std::sync::Arc::clone(&client.additions), enrol_url: client.enrol_url.clone() }
-    }
-
     /// The table from a login's end to a reply.
     pub(super) fn reply(&self, outcome: &Outcome) -> Result<Reply, TooLong> {
         match outcome {
-            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?),
+            Outcome::Challenge { state, prompt, shown, keep } => self.challenge(state, Some(prompt), &question(*shown, *keep)?, NO_CHANCE),
             Outcome::Decided { decision, aside } => match &**decision {
                 Decision::Accept(permit) => self.admitted(permit, aside).map(Reply::AtOnce),
                 Decision::Drop(_) => Ok(Reply::Silence),
                 Decision::Reject(denial) => self.rejected(*denial, aside),
             },
-            Outcome::Relayed { state, aside } => self.challenge(state, None, &carried(&aside.attributes)?),
+            Outcome::Relayed { state, aside } => {
+                let carried = carried(&aside.attributes)?;
+                self.challenge(state, None, &carried, salt(&carried)?)
+            }
             Outcome::Superseded => Ok(Reply::Superseded),
         }
     }
 
-    fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried) -> Result<Reply, TooLong> {
-        reply::challenge(&self.asked, self.secret.expose(), state.expose(), prompt, carried, salt(carried)?).map(Reply::AtOnce)
+    fn challenge(&self, state: &Secret, prompt: Option<&str>, carried: &Carried, salt: [u8; 2]) -> Result<Reply, TooLong> {
+        reply::challenge(&self.asked, self.client.secret.expose(), state.expose(), prompt, carried, salt).map(Reply::AtOnce)
     }
 
     /// What the first factor's server said goes as it is, all else is one text; all of it after the same time from the request's arrival, of which a delay
@@ -81,7 +79,7 @@ impl Writer {
         if aside.refused_there {
             return self.refusal(None, &carried).map(Reply::Delayed);
         }
-        let enrol = self.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled).map(|url| format!("{REFUSED} To enrol, go to {url}"));
+        let enrol = self.client.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled).map(|url| format!("{REFUSED} To enrol, go to {url}"));
         self.refusal(Some(enrol.as_deref().unwrap_or(REFUSED)), &carried).map(Reply::Delayed)
     }
 
@@ -103,13 +101,13 @@ impl Writer {
             }
             Manner::Eap(_) | Manner::MsChap2(_) | Manner::Plain => {}
         }
-        reply::reject(&self.asked, self.secret.expose(), message, &carried)
+        reply::reject(&self.asked, self.client.secret.expose(), message, &carried)
     }
 
     /// The one way to an Access-Accept for a person: with the flow's permit in hand.
     fn admitted(&self, _permit: &Permit, aside: &Aside) -> Result<Vec<u8>, TooLong> {
-        let carried = with_ours(carried(&aside.attributes)?, &self.additions, &aside.groups)?;
-        reply::accept(&self.asked, self.secret.expose(), &carried, salt(&carried)?)
+        let carried = with_ours(carried(&aside.attributes)?, &self.client.additions, &aside.groups)?;
+        reply::accept(&self.asked, self.client.secret.expose(), &carried, salt(&carried)?)
     }
 }
 
@@ -162,6 +160,8 @@ fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
     Ok(salt)
 }
 
+/// For what hides nothing.
+const NO_CHANCE: [u8; 2] = [0; 2];
 const REFUSED: &str = "Access denied.";
 
 #[cfg(test)]

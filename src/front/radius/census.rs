@@ -204,7 +204,7 @@ impl Tally {
 pub(super) struct Sheet {
     tally: Arc<Tally>,
     key: u64,
-    arrived: Instant,
+    pub(super) arrived: Instant,
 }
 
 impl Sheet {

@@ -1,8 +1,7 @@
-//! The clerk: each verified request is answered from memory, or made a login in a task of its own, whichever way it came.
+//! The clerk: each verified request is answered from memory, or made a login that replies when it ends, whichever way it came.
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +35,7 @@ use super::seen::Window;
 use super::socket::Path;
 use super::socket::Socket;
 use super::stream::Outbox;
+use crate::engine::Ear;
 use crate::engine::Login;
 use crate::engine::Outcome;
 use crate::metrics;
@@ -88,13 +88,6 @@ impl Way {
         }
     }
 
-    fn send_now(&self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Datagram { socket, path, .. } => socket.send(path, bytes),
-            Self::Stream(outbox) => outbox.put(bytes),
-        }
-    }
-
     /// How much the window may hold that requests of this way are in.
     fn bounds(&self, settings: &Settings) -> Bounds {
         let whole = settings.bounds();
@@ -110,9 +103,14 @@ impl Way {
     }
 
     pub(super) fn send(&self, bytes: &[u8]) {
-        if let Err(error) = self.send_now(bytes) {
-            metrics::discard("radius", "reply_not_sent");
-            tracing::debug!(door = "radius", source = %self.peer(), %error, "a reply could not be sent");
+        match self {
+            Self::Datagram { socket, path, .. } => socket.send(path, bytes),
+            Self::Stream(outbox) => {
+                if let Err(error) = outbox.put(bytes) {
+                    metrics::discard("radius", "reply_not_sent");
+                    tracing::debug!(door = "radius", source = %outbox.peer, %error, "a reply could not be sent");
+                }
+            }
         }
     }
 }
@@ -130,7 +128,7 @@ impl Clerk {
     }
 
     /// One verified request of this client.
-    pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    pub(super) fn consider(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         if !request.signed() {
             self.unsigned.count(&client.name);
         }
@@ -158,26 +156,30 @@ impl Clerk {
         }
     }
 
-    fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Settings, seen: &Ledger, way: Way, arrived: Instant) {
+    fn admit(&mut self, request: &Request<'_>, client: &Arc<Client>, settings: &Arc<Settings>, seen: &Ledger, way: Way, arrived: Instant) {
         let Some(held) = self.turn(request, client, settings, seen, &way, arrived) else { return };
         let sheet = client.card.tally.begin(request.authenticator(), arrived);
-        let writer = Writer::new(Asked::of(request), Manner::of(request), client);
-        let work = Work { client: Arc::clone(client), sheet, held, writer, arrived, reject_delay: settings.reject_delay, way };
+        let writer = Writer { asked: Asked::of(request), manner: Manner::of(request), client: Arc::clone(client) };
+        let work = Work { sheet, held, writer, way };
         // Begun here and not in a task: of two that ask the same the later one is to be the later one.
         let end = match self.begin(request, client, settings, work.way.peer(), arrived).map(Login::ended) {
             Some(Err(login)) => return work.wait(login),
             Some(Ok(outcome)) => work.said(&outcome),
             None => work.refused(),
         };
-        match end {
-            End::Now(bytes) => work.held.answer(&work.way, bytes),
-            End::Later(bytes) => work.delay(bytes),
-            End::Never => {}
-        }
+        work.finish(end);
     }
 
     /// The turn of a request that begins now. One that was seen before is answered as it was, or not at all.
-    pub(super) fn turn(&mut self, request: &Request<'_>, client: &Client, settings: &Settings, seen: &Ledger, way: &Way, arrived: Instant) -> Option<Held> {
+    pub(super) fn turn(
+        &mut self,
+        request: &Request<'_>,
+        client: &Client,
+        settings: &Arc<Settings>,
+        seen: &Ledger,
+        way: &Way,
+        arrived: Instant,
+    ) -> Option<Held> {
         let bounds = way.bounds(settings);
         let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds);
         if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
@@ -189,7 +191,7 @@ impl Clerk {
             seen::Seen::Full => {
                 self.discard(arrived, way, client, "full", &"all places for requests are taken: raise limits.radius_inflight_max or look for a flood");
             }
-            seen::Seen::New(turn) => return Some(Held { seen: seen.clone(), turn, bounds, is_over: false }),
+            seen::Seen::New(turn) => return Some(Held { seen: seen.clone(), turn, settings: Arc::clone(settings), is_over: false }),
             seen::Seen::Running => metrics::discard("radius", "duplicate"),
         }
         None
@@ -238,7 +240,16 @@ impl Clerk {
 
 /// The window that a door, its reader and its logins share.
 #[derive(Clone, Debug)]
-pub(super) struct Ledger(Arc<Mutex<Window<oneshot::Sender<Infallible>>>>);
+pub(super) struct Ledger(Arc<Mutex<Window<Guard>>>);
+
+/// What a request in the works is held by. It is dropped under the window's lock, so nothing of it may look for the window.
+#[derive(Debug)]
+enum Guard {
+    /// Whoever waits hears by its end that nobody wants the answer any more.
+    Ended { _given_up: oneshot::Sender<Infallible> },
+    /// A login that goes on for as long as somebody wants to know how it ends.
+    Login { _login: Login },
+}
 
 impl Ledger {
     /// Gives up all that is in the works.
@@ -246,7 +257,7 @@ impl Ledger {
         self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Window<oneshot::Sender<Infallible>>> {
+    fn lock(&self) -> MutexGuard<'_, Window<Guard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,13 +269,11 @@ impl Default for Ledger {
 }
 
 /// One request in the works.
+#[derive(Debug)]
 struct Work {
-    client: Arc<Client>,
     sheet: Sheet,
     held: Held,
     writer: Writer,
-    arrived: Instant,
-    reject_delay: Duration,
     way: Way,
 }
 
@@ -278,37 +287,44 @@ enum End {
     Never,
 }
 
+/// What is left of a request while its login goes on. No task waits: many may, and for long.
+impl Ear for Work {
+    fn hear(mut self: Box<Self>, outcome: Outcome) {
+        self.held.is_over = false;
+        let end = self.said(&outcome);
+        self.finish(end);
+    }
+}
+
 impl Work {
-    /// Waits for the login's end and replies, unless the turn is given up before: then the login is dropped with us.
-    fn wait(self, login: Login) {
-        let given_up = self.held.guard();
-        tokio::spawn(async move {
-            let reply = tokio::select! {
-                biased;
-                _ = given_up => None,
-                reply = self.ended(login) => reply,
-            };
-            if let Some(bytes) = reply {
-                self.held.answer(&self.way, bytes);
+    /// Leaves word with the login where to reply. The window holds the login, so that it is dropped with the turn, and we with the login.
+    fn wait(mut self, login: Login) {
+        let (seen, turn) = (self.held.seen.clone(), self.held.turn);
+        // Dropped from now on it is because the turn is over, which needs not be told to the window, nor can it be under its lock.
+        self.held.is_over = true;
+        let mut window = seen.lock();
+        match login.tell(Box::new(self)) {
+            // Both under one lock: whoever is called meanwhile finds the login there, and puts in its place what is to be there next.
+            None => window.guard(turn, Guard::Login { _login: login }),
+            Some((ear, outcome)) => {
+                drop(window);
+                ear.hear(outcome);
             }
-        });
+        }
     }
 
-    async fn ended(&self, login: Login) -> Option<Vec<u8>> {
-        match self.said(&login.outcome().await) {
-            End::Now(bytes) => Some(bytes),
-            End::Later(bytes) => {
-                tokio::time::sleep_until(refuse_at(self.arrived, self.reject_delay)).await;
-                Some(bytes)
-            }
-            End::Never => None,
+    fn finish(self, end: End) {
+        match end {
+            End::Now(bytes) => self.held.answer(&self.way, bytes),
+            End::Later(bytes) => self.delay(bytes),
+            End::Never => {}
         }
     }
 
     /// Replies after the time that every refusal takes, unless the turn is given up before.
     fn delay(self, bytes: Vec<u8>) {
         let given_up = self.held.guard();
-        let at = refuse_at(self.arrived, self.reject_delay);
+        let at = refuse_at(self.sheet.arrived, self.held.settings.reject_delay);
         tokio::spawn(async move {
             tokio::select! {
                 biased;
@@ -347,7 +363,7 @@ impl Work {
                 Ok(Reply::Silence | Reply::Superseded) | Err(_) => ("drop", End::Now(Vec::new())),
             },
             Way::Stream(_) => {
-                let told = reply::protocol_error(&self.writer.asked, self.writer.secret.expose(), RESPONSE_TOO_BIG);
+                let told = reply::protocol_error(&self.writer.asked, self.writer.client.secret.expose(), RESPONSE_TOO_BIG);
                 ("drop", End::Now(told.unwrap_or_default()))
             }
         };
@@ -357,7 +373,7 @@ impl Work {
             self.sheet.dropped()
         }
         metrics::discard("radius", TOO_LONG);
-        let (client, source) = (&self.client.name, self.way.peer());
+        let (client, source) = (&self.writer.client.name, self.way.peer());
         tracing::warn!(
             door = "radius",
             client,
@@ -383,10 +399,12 @@ impl From<Reply> for End {
 }
 
 /// A turn in the window. Dropped unanswered, the request may be asked again.
+#[derive(Debug)]
 pub(super) struct Held {
     seen: Ledger,
     turn: Turn,
-    bounds: Bounds,
+    /// Those of the request's arrival.
+    settings: Arc<Settings>,
     is_over: bool,
 }
 
@@ -394,15 +412,16 @@ impl Held {
     /// Whoever waits with this turn hears by it that nobody waits for the answer any more.
     pub(super) fn guard(&self) -> oneshot::Receiver<Infallible> {
         let (guard, given_up) = oneshot::channel();
-        self.seen.lock().guard(self.turn, guard);
+        self.seen.lock().guard(self.turn, Guard::Ended { _given_up: guard });
         given_up
     }
 
     /// Keeps the answer and sends it, if it is still the one that is waited for.
     pub(super) fn answer(mut self, way: &Way, bytes: Vec<u8>) {
         self.is_over = true;
+        let bounds = way.bounds(&self.settings);
         let bytes: seen::Answer = Arc::new(bytes.into());
-        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &self.bounds);
+        let kept = self.seen.lock().answer(Instant::now(), self.turn, Arc::clone(&bytes), &bounds);
         if let Kept::Answer { evicted } = kept {
             for _ in 0..evicted {
                 metrics::discard("radius", "kept_answer");
@@ -439,3 +458,14 @@ const CONNECTION_ANSWERS_MAX: usize = 1024;
 const CONNECTION_BYTES_MAX: usize = 1 << 20;
 /// Sources, reasons and clients that are paced at once.
 const KEYS_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_login_waits_holds_little() {
+        let held = (size_of::<Work>(), size_of::<Guard>());
+        assert!(held.0 <= 320 && held.1 <= 24, "{held:?} octets");
+    }
+}

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::answer::Addition;
 use super::census::Card;
-use super::tls::Names;
 use crate::domain::Approval;
 use crate::domain::CodeEntry;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::front::certificate::Names;
 use crate::ports::AccountingRelay;
 use crate::ports::PrimaryCheck;
 use crate::wire::radius::Integrity;
@@ -48,6 +48,8 @@ pub struct Client {
     pub approval: Approval,
     /// Milliseconds for which an approval that came too late counts for the next try; 0: none.
     pub late_ms: u64,
+    /// Milliseconds for which the very same login again is the same login; 0: not at all.
+    pub join_ms: u64,
     /// The answer to a challenge may stand in MS-CHAP2-Response, as six digits in clear (FortiGate).
     pub code_in_ms_chap2: bool,
     /// Its Calling-Station-Id is the same for all of its people, so that it tells nobody apart.

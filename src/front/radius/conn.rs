@@ -24,7 +24,7 @@ use super::clients::Client;
 use super::line::Line;
 use super::stream::Inbox;
 use super::stream::Outbox;
-use super::tls::Names;
+use crate::front::certificate::Names;
 use crate::metrics;
 use crate::wire::radius::Code;
 use crate::wire::radius::Integrity;

@@ -55,18 +55,26 @@ impl Desk {
     /// Reads until the other end of `stop` goes.
     pub(super) async fn read(mut self, mut stop: oneshot::Receiver<Infallible>) {
         let socket = Arc::clone(&self.socket);
+        let post = socket.attend();
         let mut inbox = Inbox::new();
         let mut taken = 0_usize;
         loop {
             let received = tokio::select! {
                 biased;
                 _ = &mut stop => return,
+                () = post.due() => {
+                    // Others that are ready have their turn first, and what they say leaves with it.
+                    tokio::task::yield_now().await;
+                    post.send();
+                    continue;
+                }
                 received = socket.receive(&mut inbox) => received,
             };
             match received {
                 Ok(()) => {
                     let settings = Arc::clone(&self.settings.borrow());
                     let arrived = Instant::now();
+                    post.gather();
                     for (datagram, path) in inbox.datagrams() {
                         // Whatever one datagram breaks, the next is read.
                         let taking = AssertUnwindSafe(|| self.take(datagram, path, &settings, arrived));
@@ -75,6 +83,7 @@ impl Desk {
                         }
                         taken = taken.saturating_add(1);
                     }
+                    post.send();
                     // However many come, whoever waits for something else has a turn too.
                     if taken >= TAKEN_MAX {
                         taken = 0;
@@ -93,7 +102,7 @@ impl Desk {
     }
 
     /// One datagram: cheap questions first, so that garbage costs little.
-    fn take(&mut self, datagram: &[u8], path: Path, settings: &Settings, arrived: Instant) {
+    fn take(&mut self, datagram: &[u8], path: Path, settings: &Arc<Settings>, arrived: Instant) {
         let candidates = settings.clients.at(path.peer.ip());
         let Some(secret_holder) = candidates.first() else {
             if self.clerk.warnings.allows(arrived, String::new()) {

@@ -29,8 +29,8 @@ use super::Settings;
 use super::conn::Connection;
 use super::pace::Pace;
 use super::tls;
-use super::tls::Names;
 use super::tls::TlsSettings;
+use crate::front::certificate::Names;
 use crate::metrics;
 use crate::wire::radius::Version;
 

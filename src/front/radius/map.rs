@@ -128,9 +128,11 @@ fn errand(request: &Request<'_>, client: &Client, peer: SocketAddr) -> Result<Er
             approval: if types { client.approval } else { Approval::Wait },
             // Nobody else may take a question over that stays out.
             late_ms: if asker.is_empty() { client.late_ms } else { 0 },
+            join_ms: client.join_ms,
             change: false,
         },
         source: source(request, client),
+        exempt: Vec::new(),
         seat,
         asker,
     })))
@@ -294,8 +296,12 @@ fn asker(request: &Request<'_>, client: &Client, primary: &Primary, peer: Socket
     if proves && !client.one_station && request.first(attr::CALLING_STATION_ID).is_some() {
         return Vec::new();
     }
-    let mut asker = peer.to_string().into_bytes();
-    asker.extend_from_slice(request.authenticator());
+    let mut asker = request.authenticator().to_vec();
+    asker.extend_from_slice(&peer.port().to_be_bytes());
+    match peer.ip() {
+        IpAddr::V4(address) => asker.extend_from_slice(&address.octets()),
+        IpAddr::V6(address) => asker.extend_from_slice(&address.octets()),
+    }
     asker
 }
 

@@ -57,7 +57,6 @@ pub use sessions::Session;
 pub use sessions::SessionPage;
 pub use sessions::Sessions;
 pub use tls::MutualTls;
-pub use tls::TlsError;
 pub use tls::TlsSettings;
 
 /// An open `[[radius.listen]]`. Dropped, it reads nothing more.

@@ -12,7 +12,7 @@ fn seconds(count: u64) -> Duration {
 
 /// So many wait until `end`; tells how often each looked, and the longest that any of them went without a look.
 async fn crowd(count: usize, end: Duration, look_takes: Duration) -> (Vec<u64>, Duration) {
-    let line = Arc::new(Line::new());
+    let line = Line::new();
     let end = Instant::now() + end;
     let mut people = JoinSet::new();
     for _ in 0..count {
@@ -83,7 +83,7 @@ async fn so_many_looks_are_open_at_a_time_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_leaves_leaves_no_gap() {
-    let line = Arc::new(Line::new());
+    let line = Line::new();
     let places: Vec<_> = (0..Line::PATIENT_MAX + Line::BRIEF_MAX).map(|_| ()).collect();
     let mut open = Vec::new();
     for () in places {

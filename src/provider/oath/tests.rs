@@ -216,5 +216,5 @@ async fn m_14_a_store_that_cannot_be_read_never_looks_like_an_outage() {
 async fn tokens_cannot_push_or_wait() {
     let bench = Bench::new(vec![token("t1", "S-1", TOTP)]);
     assert_eq!(bench.oath.start(&asking(Method::Push)).await, Err(FactorError::Misconfigured));
-    assert_eq!(bench.oath.wait(&asking(Method::Oath), &Ticket("x".into())).await, Err(FactorError::Misconfigured));
+    assert_eq!(bench.oath.wait(&Ticket("x".into())).await, Err(FactorError::Misconfigured));
 }

@@ -249,18 +249,7 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// `Form` where they are none, or stand there twice: another reader might see the other ones. `Many` above 64.
     pub fn controls(&self) -> Result<Vec<Control<'a>>, Refusal> {
-        let mut lists = Vec::new();
-        let mut cursor = Cursor::new(self.rest);
-        while let Some(element) = cursor.next()? {
-            if element.tag == 0xa0 {
-                lists.push(element.value);
-            }
-        }
-        let list = match lists.as_slice() {
-            [] => return Ok(Vec::new()),
-            [list] => *list,
-            _ => return Err(Refusal::Form),
-        };
+        let Some(list) = self.control_list()? else { return Ok(Vec::new()) };
         let mut controls = Vec::new();
         let mut cursor = Cursor::new(list);
         while !cursor.rest().is_empty() {
@@ -273,6 +262,18 @@ impl<'a> Frame<'a> {
             controls.push(Control { oid, critical });
         }
         Ok(controls)
+    }
+
+    /// The list of its controls; refused where it stands there twice.
+    pub(super) fn control_list(&self) -> Result<Option<&'a [u8]>, Refusal> {
+        let mut list = None;
+        let mut cursor = Cursor::new(self.rest);
+        while let Some(element) = cursor.next()? {
+            if element.tag == 0xa0 && list.replace(element.value).is_some() {
+                return Err(Refusal::Form);
+            }
+        }
+        Ok(list)
     }
 
     /// The result in a response.

@@ -9,6 +9,7 @@ mod make;
 mod message;
 mod question;
 mod sid;
+mod tracking;
 
 pub use ber::bounded;
 pub use frame::Frame;
@@ -37,3 +38,5 @@ pub use question::Question;
 pub use question::Scope;
 pub use sid::sid_bytes;
 pub use sid::sid_text;
+pub use tracking::SESSION_TRACKING;
+pub use tracking::Tracked;

@@ -20,6 +20,7 @@ use vestibule::domain::Lock;
 use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
 use vestibule::domain::PrimaryError;
+use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::engine::Engine;
@@ -71,6 +72,7 @@ fn settings() -> Settings {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 0, wait_ms: 0 },
+        remember: Remember::default(),
     };
     let client = Client {
         name: "vpn".into(),
@@ -86,6 +88,7 @@ fn settings() -> Settings {
         menu: false,
         approval: Approval::Wait,
         late_ms: 0,
+        join_ms: 0,
         code_in_ms_chap2: false,
         one_station: false,
         charset: Charset::Utf8,

@@ -42,6 +42,7 @@ use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
+use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -112,6 +113,7 @@ impl World {
             metrics,
             engine: Arc::clone(&engine),
             radius: Arc::clone(&radius),
+            ldap: Vec::new(),
         };
         let (rooms, watched) = watch::channel(Arc::new(rooms));
         let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
@@ -175,7 +177,7 @@ impl Clock for Still {
 
 /// A directory that knows alice, bob and somebody with an odd name, and that is away for `away`.
 #[derive(Debug)]
-struct Lab(&'static str);
+pub(super) struct Lab(pub(super) &'static str);
 
 #[async_trait]
 impl Directory for Lab {
@@ -245,10 +247,10 @@ impl Phone {
 impl Provider for Phone {
     async fn start(&self, _: &Asking) -> Result<Progress, FactorError> {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Progress::Pending(Ticket("ringing".to_owned())))
+        Ok(Progress::Pending(Ticket("ringing".into())))
     }
 
-    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
         Ok(Progress::Allowed { spend: None })
     }
 
@@ -281,6 +283,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        remember: Remember::default(),
     };
     let addition = |group: Option<&str>, value: &[u8]| radius::Addition {
         group: group.map(str::to_owned),
@@ -300,6 +303,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
         menu: false,
         approval: Approval::Wait,
         late_ms: 0,
+        join_ms: 0,
         code_in_ms_chap2: false,
         one_station: false,
         charset: radius::Charset::Utf8,

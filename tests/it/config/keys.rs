@@ -2,6 +2,9 @@
 
 use super::*;
 
+use vestibule::domain::Remember;
+use vestibule::domain::RememberBy;
+
 /// `SMALL` with a client whose first factor is an upstream of these keys.
 fn behind(upstream: &str) -> String {
     let text = with("first = { directory = \"corp\" }", "first = { upstream = \"nps\" }");
@@ -106,4 +109,37 @@ fn a_section_that_no_client_names_is_warned_of_and_so_is_a_winbind_that_has_none
     assert!(warned.contains("no client uses this winbind") && warned.contains("did you mean `CORP`?"), "{warned}");
     assert_eq!(etc.warned(&crop.replace("CROP", "CORP")).len(), 1, "that MS-CHAPv2 can be broken");
     assert_eq!(etc.warned(&crop.replace("[winbind.CORP]", "")).len(), 1, "the usual values");
+}
+
+#[test]
+fn m_40_nothing_is_remembered_unless_told_and_for_half_a_day_at_most() {
+    let etc = Etc::new();
+    let remember = |keys: &str| with("[[radius.listen]]", &format!("{keys}\n[[radius.listen]]")).replace("[[ldap", "source = \"Calling-Station-Id\"\n[[ldap");
+    let read = |keys: &str| etc.load(&remember(keys)).unwrap().policies["vpn"].rules.remember;
+    assert_eq!(read(""), Remember { for_ms: 0, by: RememberBy::Source });
+    assert_eq!(read("remember = \"12h\""), Remember { for_ms: 43_200_000, by: RememberBy::Source });
+    assert_eq!(read("remember = \"1s\"\nremember_by = \"client\"").by, RememberBy::Client);
+    assert_eq!(read("remember = \"1s\"\nremember_by = \"account\"").by, RememberBy::Account);
+    assert!(only(&etc.told(&remember("remember = \"721m\""))).contains("policy.vpn.remember: "));
+    assert!(only(&etc.told(&remember("remember_by = \"ip\""))).contains("policy.vpn.remember_by: "));
+    assert!(only(&etc.warned(&remember("remember_by = \"client\""))).contains("policy.vpn.remember_by: does nothing"));
+}
+
+#[test]
+fn m_40_a_client_whose_people_nobody_can_place_is_warned_of_where_places_count() {
+    let etc = Etc::new();
+    let remember = |keys: &str| with("[[radius.listen]]", &format!("{keys}\n[[radius.listen]]"));
+    assert!(only(&etc.warned(&remember("remember = \"1h\""))).contains("radius.client[0]: remembers nobody"));
+    assert_eq!(etc.warned(&remember("remember = \"1h\"\nremember_by = \"client\"")), [] as [&str; 0]);
+    assert!(only(&etc.warned(&with("policy = \"vpn\"\n[[ldap", "policy = \"vpn\"\njoin = \"5s\"\n[[ldap"))).contains("radius.client[0]: joins nothing"));
+}
+
+#[test]
+fn m_42_binds_of_one_login_join_unless_told_otherwise_and_requests_of_a_nas_do_not() {
+    let etc = Etc::new();
+    let config = etc.load(SMALL).unwrap();
+    assert_eq!((config.ldap_listen[0].join, config.radius_clients[0].join), (Duration::from_secs(10), Duration::ZERO));
+    let with_join = |join: &str| with("[[ldap.listen]]", &format!("[[ldap.listen]]\njoin = \"{join}\""));
+    assert_eq!(etc.load(&with_join("0s")).unwrap().ldap_listen[0].join, Duration::ZERO);
+    assert!(only(&etc.told(&with_join("61s"))).contains("ldap.listen[0].join: "));
 }

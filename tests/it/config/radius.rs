@@ -75,7 +75,7 @@ fn a_client_that_says_nothing_is_as_the_commented_file_says() {
     let client = &loaded.radius_clients[0];
     assert_eq!((client.nas_identifier.as_deref(), client.nas_address, client.charset), (None, NasAddress::Log, Charset::Utf8));
     assert_eq!((client.approval, client.late_approval, client.menu, client.profile), (Approval::Wait, Duration::ZERO, false, None));
-    assert_eq!((&client.accounting, client.certificate.as_deref(), client.identify.as_deref()), (&AccountingTo::Record, None, Some("corp")));
+    assert_eq!((&client.accounting, client.certificate.as_deref(), client.identify.as_deref()), (&AccountingTo::Record, None, Some(&["corp".to_owned()][..])));
 }
 
 #[test]
@@ -184,13 +184,17 @@ fn whose_a_name_is_tells_the_only_directory_or_the_one_that_is_named() {
     let two = |first_factor: &str, lines: &str| format!("{}{branch}", first(first_factor, lines));
     let etc = Etc::new();
     let identify = |text: &str| etc.load(text).unwrap_or_else(|problems| panic!("{problems:#?}")).radius_clients[0].identify.clone();
-    assert_eq!(identify(&first("{ upstream = \"nps\" }", "")).as_deref(), Some("corp"));
+    let some = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    assert_eq!(identify(&first("{ upstream = \"nps\" }", "")), some(&["corp"]));
     assert_eq!(identify(&two("{ upstream = \"nps\" }", "")), None, "of two nobody knows which: our own accounts tell");
-    assert_eq!(identify(&two("\"waived\"", "identify = \"branch\"")).as_deref(), Some("branch"));
+    assert_eq!(identify(&two("\"waived\"", "identify = \"branch\"")), some(&["branch"]));
+    assert_eq!(identify(&two("{ upstream = \"nps\" }", "identify = [\"branch\", \"corp\"]")), some(&["branch", "corp"]));
+    assert_eq!(identify(&two("{ directory = [\"corp\", \"branch\"] }", "")), some(&["corp", "branch"]));
     all_wrong(&[
         (two("{ upstream = \"nps\" }", "identify = \"brunch\""), "radius.client[0].identify", "did you mean `branch`?"),
         (client("identify = \"corp\""), "radius.client[0].identify", "the directory that checks the password knows who it is (take it away)"),
         (two("{ winbind = \"CORP\" }", ""), "radius.client[0].identify", "is missing (write identify = "),
+        (two("{ winbind = \"CORP\" }", "identify = [\"corp\", \"branch\"]"), "radius.client[0].identify", "a winbind answers for one domain alone"),
     ]);
 }
 

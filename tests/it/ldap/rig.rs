@@ -33,6 +33,7 @@ use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
+use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -42,6 +43,7 @@ use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
+use vestibule::front::ldap::Callers;
 use vestibule::front::ldap::Door;
 use vestibule::front::ldap::Settings;
 use vestibule::front::ldap::Transport;
@@ -289,7 +291,7 @@ impl Provider for Phone {
         }
     }
 
-    async fn wait(&self, _asking: &Asking, _ticket: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _ticket: &Ticket) -> Result<Progress, FactorError> {
         let mut answer = self.answer.clone();
         let Ok(answered) = answer.wait_for(Option::is_some).await.map(|answered| *answered) else { std::future::pending().await };
         self.diary.note("answered");
@@ -375,9 +377,11 @@ pub(super) struct Plan {
     pub(super) connections_max: usize,
     pub(super) deadline: Duration,
     pub(super) enrolled: bool,
+    pub(super) join_ms: u64,
     pub(super) method: Method,
     pub(super) proof: Proof,
     pub(super) reject_delay: Duration,
+    pub(super) remember: Remember,
     pub(super) tells_sid: &'static [u8],
     pub(super) tells_uuid: &'static str,
     pub(super) tls: Option<Tls>,
@@ -400,9 +404,11 @@ impl Default for Plan {
             connections_max: 10_000,
             deadline: Duration::from_secs(30),
             enrolled: true,
+            join_ms: 0,
             method: Method::Push,
             proof: Proof::TokenGroups("tokenGroups"),
             reject_delay: Duration::ZERO,
+            remember: Remember::default(),
             tells_sid: ALICE_SID_BYTES,
             tells_uuid: ALICE_SID,
             tls: None,
@@ -437,6 +443,7 @@ impl Rig {
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 60_000 },
+            remember: plan.remember,
         };
         let (config, certificate) = server_config(plan.tls.is_some());
         let transport = match (plan.tls, config) {
@@ -450,7 +457,9 @@ impl Rig {
             transport,
             directory: Arc::new(directory),
             code: CodeEntry::Append(",".into()),
+            join_ms: plan.join_ms,
             rules: Arc::new(rules),
+            callers: Callers::default(),
             connections_max: plan.connections_max,
             pdu_bytes_max: 1_000_000,
             reject_delay: plan.reject_delay,

@@ -169,6 +169,11 @@ impl Source {
         }
     }
 
+    /// Whether a login begins as soon as another ends.
+    pub fn is_closed_loop(&self) -> bool {
+        matches!(self.pace, Pace::Closed(inflight) if inflight > 0)
+    }
+
     /// Nobody comes any more.
     pub fn is_spent(&self) -> bool {
         let codes = self.keys.as_ref().filter(|_| self.codes_once).map(|_| ROUNDS_MAX * u64::from(self.users));

@@ -66,6 +66,7 @@ fn request(login: &str, about: &str, named: bool) -> AuthRequest {
         appended: None,
         dialogue: Dialogue::default(),
         source: None,
+        exempt: Vec::new(),
         seat: Vec::new(),
         asker: Vec::new(),
     }

@@ -285,7 +285,7 @@ fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
 fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
     let bytes = request().password(b"x").signed(SECRET).unwrap();
     let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
-    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
+    let writer = Writer { asked: Asked::of(&request), manner: Manner::of(&request), client: Arc::new(fixture()) };
     let reply = |outcome: &Outcome| writer.reply(outcome).unwrap();
     let decided = |decision| Outcome::Decided { decision: Arc::new(decision), aside: Arc::default() };
     let denials = [
@@ -318,7 +318,7 @@ fn r_045_a_challenge_is_no_denial_and_a_denial_is_no_challenge() {
 fn a_challenge_tells_how_long_it_is_open_and_hides_what_is_typed_for_a_password_alone() {
     let sent = request().password(b"x").signed(SECRET).unwrap();
     let asked = Request::verify(&sent, SECRET, fixture().integrity).unwrap();
-    let writer = Writer::new(Asked::of(&asked), Manner::of(&asked), &fixture());
+    let writer = Writer { asked: Asked::of(&asked), manner: Manner::of(&asked), client: Arc::new(fixture()) };
     for (shown, prompt) in [(true, 1), (false, 0)] {
         let outcome = Outcome::Challenge { state: Secret::from("state"), prompt: "?".into(), shown, keep: Duration::from_millis(90_500) };
         let Ok(Reply::AtOnce(bytes)) = writer.reply(&outcome) else { panic!("no challenge") };
@@ -374,7 +374,7 @@ fn r_068_r_095_a_relayed_no_takes_as_long_as_any_and_invites_to_no_change() {
     let request = request().with(attr::VENDOR_SPECIFIC, &microsoft(11, &[1; 16])).with(attr::VENDOR_SPECIFIC, &microsoft(25, &value));
     let bytes = request.signed(SECRET).unwrap();
     let request = Request::verify(&bytes, SECRET, fixture().integrity).unwrap();
-    let writer = Writer::new(Asked::of(&request), Manner::of(&request), &fixture());
+    let writer = Writer { asked: Asked::of(&request), manner: Manner::of(&request), client: Arc::new(fixture()) };
     for (said, hears) in [("E=648 R=0 V=3", "E=691"), ("E=0x288", "E=691"), ("E=647 R=0 V=3", "E=647"), ("E=691 R=0 V=3", "E=691")] {
         let mut no = Carried::default();
         no.push_vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR, format!("\u{9}{said}").as_bytes()).unwrap();

@@ -169,7 +169,7 @@ impl Provider for World {
         self.seen.add_permits(1);
         Ok(Progress::Pending(Ticket("t".into())))
     }
-    async fn wait(&self, _: &Asking, _: &Ticket) -> Result<Progress, FactorError> {
+    async fn wait(&self, _: &Ticket) -> Result<Progress, FactorError> {
         self.approvals.acquire().await.unwrap().forget();
         Ok(Progress::Allowed { spend: None })
     }
@@ -201,6 +201,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         disabled: FirstAlone::Reject,
         outage: OnOutage::Closed,
         lock: Lock { failures_max: 0, wait_ms: 0 },
+        remember: Remember::default(),
     };
     Client {
         name: "fortigate".into(),
@@ -216,6 +217,7 @@ pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
         menu: false,
         approval: Approval::Wait,
         late_ms: 0,
+        join_ms: 0,
         code_in_ms_chap2: false,
         one_station: false,
         charset: Charset::Utf8,

@@ -1,0 +1,76 @@
+//! Directories that stand behind one door together: a name must tell in which of them somebody is.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::directory;
+use crate::directory::realms::Clash;
+use crate::directory::realms::clash;
+
+use super::reader::Value;
+
+type Known = BTreeMap<String, Option<directory::Settings>>;
+
+/// `"corp"`, or `["corp", "lab"]`: the first is asked about names without a realm.
+pub(super) fn directories(value: &Value<'_>, known: &Known) -> Option<Vec<String>> {
+    if value.is_text() {
+        return reference(value, known).map(|name| vec![name]);
+    }
+    let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("names no directory", Some("write \"NAME\" of a [directory.NAME]"));
+        return None;
+    }
+    // All are read before any is missed: every error at once.
+    let read: Vec<Option<String>> = entries.iter().map(|entry| reference(entry, known)).collect();
+    let names = read.into_iter().collect::<Option<Vec<String>>>()?;
+    if let Some((entry, name)) = entries.iter().zip(&names).enumerate().find_map(|(at, named)| names.iter().take(at).any(|n| n == named.1).then_some(named)) {
+        entry.error(&format!("{name:?} is there already"), Some("take it away"));
+        return None;
+    }
+    if !can_be_told_apart(value, &names, known) {
+        return None;
+    }
+    Some(names)
+}
+
+/// What may stand behind the `@` of a name.
+pub(super) fn suffixes(value: &Value<'_>) -> Option<Vec<String>> {
+    let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("names no suffix", Some("write [\"corp.example\"], or take it away"));
+        return None;
+    }
+    let read: Vec<Option<String>> = entries.iter().map(suffix).collect();
+    read.into_iter().collect::<Option<BTreeSet<String>>>().map(|suffixes| suffixes.into_iter().collect())
+}
+
+fn suffix(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let is_fit = text.chars().all(|sign| sign.is_alphanumeric() || ".-_".contains(sign)) && !text.starts_with('.') && !text.ends_with('.');
+    if !is_fit {
+        value.error(&format!("{text:?} cannot stand behind the @ of a name"), Some("write \"corp.example\""));
+    }
+    is_fit.then(|| text.to_lowercase())
+}
+
+fn reference(value: &Value<'_>, known: &Known) -> Option<String> {
+    value.reference("directory", known.keys().map(String::as_str)).map(str::to_owned)
+}
+
+fn can_be_told_apart(value: &Value<'_>, names: &[String], known: &Known) -> bool {
+    let settings: Vec<_> = names.iter().filter_map(|name| known.get(name)?.as_ref()).collect();
+    let pairs = settings.iter().enumerate().flat_map(|(at, one)| settings.iter().skip(at.saturating_add(1)).map(move |other| (one, other)));
+    let mut fine = true;
+    for (one, other) in pairs {
+        let Some(clash) = clash(one, other) else { continue };
+        let (what, hint) = match clash {
+            Clash::Base => ("the same base".to_owned(), "give them bases that differ"),
+            Clash::Netbios(name) => (format!("the netbios {name:?}"), "each domain has a NetBIOS name of its own"),
+            Clash::Suffix(suffix) => (format!("names that end in @{suffix}"), "give each its own upn_suffixes"),
+        };
+        value.error(&format!("directory.{} and directory.{} both have {what}: whose a name is could not be told", one.name, other.name), Some(hint));
+        fine = false;
+    }
+    fine
+}

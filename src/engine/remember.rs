@@ -1,0 +1,285 @@
+//! What is remembered of logins that a second factor let in: keyed hashes in memory, bounded, not for long, and gone with a restart (M-40, M-41, M-42).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::random;
+use crate::domain::Appended;
+use crate::domain::AuthRequest;
+use crate::domain::Change;
+use crate::domain::Decision;
+use crate::domain::Denial;
+use crate::domain::Dialogue;
+use crate::domain::Flow;
+use crate::domain::Identity;
+use crate::domain::Memento;
+use crate::domain::Memory;
+use crate::domain::Recognized;
+use crate::domain::Remember;
+use crate::domain::RememberBy;
+use crate::domain::Rules;
+use crate::domain::Secret;
+use crate::domain::Timestamp;
+
+/// Marks of all identities.
+const MARKS_MAX: usize = 100_000;
+/// Marks of one identity; the one that would end first goes for a new one.
+const MARKS_OF_ONE_MAX: usize = 16;
+/// Between two looks for marks whose time is over.
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// As long as all places are taken.
+const SWEEP_EVERY_FULL: Duration = Duration::from_secs(1);
+
+/// By what a login is told to be like another: an HMAC over all that must be the same, the password included. Neither password nor code is in it to be read.
+type Mark = [u8; 32];
+
+/// Logins that are remembered.
+#[derive(Debug)]
+pub(super) struct Memories {
+    /// Made at start and never written down: what is remembered ends with this process.
+    key: Secret,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    marks: HashMap<Identity, Vec<Kept>>,
+    count: usize,
+    swept_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    mark: Mark,
+    at: Instant,
+    until: Instant,
+}
+
+impl Memories {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// When the machine has no randomness to give.
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { key: Secret::new(random::<32>()?.to_vec()), shelf: Mutex::default() })
+    }
+
+    /// What earlier logins say for this one, and by what later ones would be told. `who` passed the first factor just now, with what the request holds.
+    fn recognize(&self, now: Instant, request: &AuthRequest, rules: &Rules, who: &Identity, since: Timestamp) -> Recognized {
+        let memento = self.memento(request, rules, who, since);
+        // By the rules as they are now: a policy that remembers for a shorter time than it did means those too who are remembered already.
+        let (join, keep) = (window(request), lasting(rules));
+        let shelf = self.lock();
+        let known = |mark: Option<Mark>, within: Duration| mark.is_some_and(|mark| shelf.knows(now, who, &mark, within));
+        let memory = if known(memento.joins, join) {
+            Some(Memory::Joined)
+        } else if known(memento.remembers, keep) {
+            Some(Memory::Remembered)
+        } else {
+            None
+        };
+        drop(shelf);
+        Recognized { memory, memento: Some(Box::new(memento)) }
+    }
+
+    fn memento(&self, request: &AuthRequest, rules: &Rules, who: &Identity, since: Timestamp) -> Memento {
+        let Some(password) = request.primary.typed() else { return Memento { joins: None, remembers: None } };
+        let since = since.0.to_be_bytes();
+        let mut whose = vec![who.0.as_bytes(), &since, rules.name.as_bytes(), password.expose()];
+        // A policy that asks otherwise than it did has not been passed yet.
+        for choice in &rules.methods {
+            whose.extend([choice.method.as_str().as_bytes(), choice.provider.as_bytes()]);
+        }
+        let client = [request.door.as_str().as_bytes(), request.client.as_bytes()];
+        let source = request.source.map(|source| source.to_string());
+        let source = source.as_ref().map(String::as_bytes);
+        // Where nobody can tell where the person is, nothing that hangs on it is remembered.
+        let joins = source.filter(|_| !window(request).is_zero()).and_then(|source| {
+            let (sort, came) = match &request.appended {
+                None => (&b"nothing"[..], &[][..]),
+                Some(Appended::Code(code)) => (&b"code"[..], code.expose()),
+                Some(Appended::Method(method)) => (&b"method"[..], method.as_str().as_bytes()),
+            };
+            self.mark(b"join", &whose, &[client[0], client[1], source, sort, came])
+        });
+        let remembers = Some(rules.remember).filter(|remember| remember.for_ms > 0).and_then(|remember| match remember.by {
+            RememberBy::Account => self.mark(b"account", &whose, &[]),
+            RememberBy::Client => self.mark(b"client", &whose, &client),
+            RememberBy::Source => self.mark(b"source", &whose, &[client[0], client[1], source?]),
+        });
+        Memento { joins, remembers }
+    }
+
+    /// Each field with its length before it, so that no two lists of fields read alike.
+    fn mark(&self, sort: &[u8], whose: &[&[u8]], whence: &[&[u8]]) -> Option<Mark> {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.key.expose()).ok()?;
+        let count = u64::try_from(whose.len()).ok()?.to_be_bytes();
+        for field in [sort, &count].into_iter().chain(whose.iter().copied()).chain(whence.iter().copied()) {
+            mac.update(&u64::try_from(field.len()).ok()?.to_be_bytes());
+            mac.update(field);
+        }
+        Some(mac.finalize().into_bytes().into())
+    }
+
+    /// Keeps it for so long. What does not fit is not kept: that person is asked again.
+    fn keep(&self, now: Instant, who: &Identity, memento: &Memento, join: Duration, keep: Duration) {
+        let mut shelf = self.lock();
+        for (mark, within) in [(memento.joins, join), (memento.remembers, keep)] {
+            if let (Some(mark), Some(until)) = (mark, now.checked_add(within).filter(|until| *until > now)) {
+                shelf.put(now, who, Kept { mark, at: now, until });
+            }
+        }
+    }
+
+    /// Ends all that is remembered of somebody. Says how much that was.
+    fn forget(&self, who: &Identity) -> usize {
+        let mut shelf = self.lock();
+        let gone = shelf.marks.remove(who).map_or(0, |marks| marks.len());
+        shelf.count = shelf.count.saturating_sub(gone);
+        gone
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn knows(&self, now: Instant, who: &Identity, mark: &Mark, within: Duration) -> bool {
+        let good = |kept: &Kept| now < kept.until && now.saturating_duration_since(kept.at) < within && kept.mark == *mark;
+        self.marks.get(who).is_some_and(|marks| marks.iter().any(good))
+    }
+
+    fn put(&mut self, now: Instant, who: &Identity, new: Kept) {
+        let pause = if self.count < MARKS_MAX { SWEEP_EVERY } else { SWEEP_EVERY_FULL };
+        if self.swept_at.is_none_or(|swept_at| now.saturating_duration_since(swept_at) >= pause) {
+            self.sweep(now);
+        }
+        if let Some(marks) = self.marks.get_mut(who) {
+            let before = marks.len();
+            marks.retain(|kept| now < kept.until && kept.mark != new.mark);
+            if marks.len() >= MARKS_OF_ONE_MAX
+                && let Some(first) = marks.iter().enumerate().min_by_key(|(_, kept)| kept.until).map(|(at, _)| at)
+            {
+                marks.swap_remove(first);
+            }
+            self.count = self.count.saturating_sub(before.saturating_sub(marks.len()));
+        }
+        if self.count < MARKS_MAX {
+            self.marks.entry(who.clone()).or_default().push(new);
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        self.marks.retain(|_, marks| {
+            marks.retain(|kept| now < kept.until);
+            !marks.is_empty()
+        });
+        self.count = self.marks.values().map(Vec::len).sum();
+        self.swept_at = Some(now);
+        if self.count >= MARKS_MAX {
+            tracing::warn!(count = self.count, "no more logins can be remembered: people are asked for the second factor more often than their policies say");
+        }
+    }
+}
+
+impl Engine {
+    /// Ends all that is remembered of this person; the next login asks for the second factor. Says how many marks that were.
+    pub fn forget(&self, who: &Identity) -> usize {
+        let count = self.memories.forget(who);
+        if count > 0 {
+            tracing::info!(identity = ?who, count, "what was remembered of somebody is forgotten");
+        }
+        count
+    }
+
+    pub(super) fn recognize(&self, flow: &Flow, who: &Identity, since: Timestamp) -> Recognized {
+        self.memories.recognize(Instant::now(), flow.request(), flow.rules(), who, since)
+    }
+
+    /// What the end of a login means for later ones: a second factor that passed is remembered, where it may be; who is kept out by rule is forgotten.
+    pub(super) fn learn(&self, flow: &Flow, who: Option<&Identity>, decision: &Decision) {
+        match decision {
+            Decision::Accept(permit) => {
+                if let Some(memento) = permit.memento() {
+                    self.memories.keep(Instant::now(), permit.identity(), memento, window(flow.request()), lasting(flow.rules()));
+                }
+            }
+            Decision::Reject(Denial::Disabled | Denial::FraudReported | Denial::Locked | Denial::MustChange | Denial::NotPermitted | Denial::Unenrolled) => {
+                if let Some(who) = who {
+                    self.forget(who);
+                }
+            }
+            Decision::Drop(_) | Decision::Reject(_) => {}
+        }
+    }
+
+    /// A failure that locks ends what is remembered, so that it is not there again after the lock.
+    pub(super) fn note_locks(&self, changes: &[Change]) {
+        for change in changes {
+            if let Change::Fail { who, .. } = change
+                && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
+            {
+                self.forget(who);
+            }
+        }
+    }
+}
+
+/// How long a policy remembers.
+fn lasting(rules: &Rules) -> Duration {
+    Duration::from_millis(rules.remember.for_ms.min(Remember::FOR_MS_MAX))
+}
+
+/// How long the very same login is the same.
+fn window(request: &AuthRequest) -> Duration {
+    Duration::from_millis(request.dialogue.join_ms.min(Dialogue::JOIN_MS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Fields = &'static [&'static [u8]];
+
+    fn put(shelf: &mut Shelf, now: Instant, who: usize, within: Duration) {
+        shelf.put(now, &Identity(who.to_string()), Kept { mark: [7; 32], at: now, until: now + within });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_40_a_full_shelf_takes_nobody_in_until_somebodys_time_is_over() {
+        let mut shelf = Shelf::default();
+        let now = Instant::now();
+        for who in 0..=MARKS_MAX {
+            put(&mut shelf, now, who, Duration::from_secs(if who == 0 { 5 } else { 50 }));
+        }
+        assert_eq!((shelf.count, shelf.marks.len()), (MARKS_MAX, MARKS_MAX));
+        let late = Identity(MARKS_MAX.to_string());
+        assert!(!shelf.knows(now, &late, &[7; 32], Duration::MAX), "who finds no place is asked again");
+        let now = now + Duration::from_secs(5);
+        put(&mut shelf, now, MARKS_MAX, Duration::from_secs(50));
+        assert!(shelf.knows(now, &late, &[7; 32], Duration::MAX));
+        assert_eq!((shelf.count, shelf.marks.contains_key(&Identity("0".into()))), (MARKS_MAX, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_40_no_two_lists_of_fields_read_alike() {
+        let memories = Memories::new().unwrap();
+        let lists: [(Fields, Fields); 5] = [(&[b"ab", b"c"], &[]), (&[b"a", b"bc"], &[]), (&[b"ab"], &[b"c"]), (&[b"ab", b"c", b""], &[]), (&[b"abc"], &[])];
+        let marks: Vec<_> = lists.iter().map(|(whose, whence)| memories.mark(b"source", whose, whence).unwrap()).collect();
+        for (at, mark) in marks.iter().enumerate() {
+            assert!(!marks[..at].contains(mark), "list {at}");
+        }
+        assert_ne!(Memories::new().unwrap().mark(b"source", lists[0].0, &[]).unwrap(), marks[0], "another start has another key");
+    }
+}

@@ -1,0 +1,66 @@
+//! Exemptions in the real server: from the configuration to the list that an administrator reads.
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+
+use serde_json::json;
+use vestibule::wire::ldap;
+use vestibule::wire::ldap::Frame;
+
+use crate::lab::House;
+use crate::lab::furnish;
+use crate::lab::people;
+
+/// One bind on a connection of its own, and its result code.
+fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(&ldap::bind_request(1, name, password.as_bytes())).unwrap();
+    let mut buffer = Vec::new();
+    loop {
+        if let Some(frame) = Frame::split(&buffer, 1 << 20).unwrap() {
+            return frame.result().unwrap().code;
+        }
+        let mut chunk = [0; 512];
+        let len = stream.read(&mut chunk).unwrap();
+        assert_ne!(len, 0, "closed without an answer");
+        buffer.extend_from_slice(&chunk[..len]);
+    }
+}
+
+#[test]
+fn l_082_m_46_an_exempt_account_is_let_in_counted_and_listed_until_the_configuration_says_otherwise() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let bob = format!("CN=Bob Baker,CN=Users,{}", vestibule::demo::directory::Lab::BASE);
+    let listen = "[[ldap.listen]]\nname = \"wiki\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\npolicy = \"codes\"\n";
+    let exempt = format!("exempt = [{{ name = \"{bob}\", from = [\"127.0.0.1\"], until = \"2099-12-31\" }}]\n");
+    let house = House::open(furnish(directory.address(), &format!("{listen}{exempt}")));
+    let server: SocketAddr = house.ready["ldap"][0].as_str().unwrap().parse().unwrap();
+
+    assert_eq!(bind(server, "bob", "Builder-Can-2"), 0);
+    house.until("why=\"exempt\"");
+    assert_eq!(bind(server, "bob", "wrong"), 49);
+    assert_eq!(bind(server, "alice", "Wonder-Land-1"), 49, "alice has no account and is not exempt");
+    let listed = house.json(&["exempt", "list"]);
+    let one = listed[0].as_object().unwrap();
+    assert_eq!([&one["listener"], &one["name"], &one["holds"], &one["uses"]], [&json!("wiki"), &json!(bob), &json!(true), &json!(1)]);
+    assert!(one["identity"].as_str().unwrap().starts_with("S-1-5-21-") && one["last_used"].is_string());
+    assert_eq!(one["until"], json!("2100-01-01T00:00:00Z"));
+    let table = String::from_utf8(house.say(&["exempt", "list"]).stdout).unwrap();
+    assert!(table.contains("127.0.0.1") && table.contains("wiki"), "{table}");
+
+    let written = fs::read_to_string(house.config()).unwrap();
+    fs::write(house.config(), written.replace("2099-12-31", "2020-12-31")).unwrap();
+    house.signal(nix::sys::signal::Signal::SIGHUP);
+    house.until("this exemption is over");
+    house.until("reloaded");
+    assert_eq!(bind(server, "bob", "Builder-Can-2"), 49);
+    let listed = house.json(&["exempt", "list"]);
+    assert_eq!([&listed[0]["holds"], &listed[0]["uses"], &listed[0]["days_left"]], [&json!(false), &json!(1), &json!(null)]);
+    fs::write(house.config(), written.replace(&exempt, "")).unwrap();
+    house.signal(nix::sys::signal::Signal::SIGHUP);
+    house.until("reloaded");
+    assert_eq!(house.json(&["exempt", "list"]), json!([]));
+}

@@ -1,0 +1,133 @@
+//! The whole server with two directories behind its doors, each with an alice of its own.
+
+use std::fs;
+use std::io::Read;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use vestibule::demo::directory::Lab;
+use vestibule::demo::directory::Person;
+use vestibule::wire::ldap;
+use vestibule::wire::ldap::Frame;
+use vestibule::wire::radius::Code;
+
+use crate::lab::House;
+use crate::lab::ask;
+use crate::lab::furnish;
+use crate::lab::people;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of alice in the first directory, and in the second.
+const FIRST: &str = "Wonder-Land-1";
+const SECOND: &str = "Annex-Room-2";
+const INVALID_CREDENTIALS: u32 = 49;
+
+fn annex() -> Lab {
+    let alice = Person { mail: Some("alice@annex.test".to_owned()), ..Person::new("alice", "Alice", "Archer", SECOND) };
+    Lab::open("127.0.0.1:0".parse().unwrap(), vec![alice]).unwrap()
+}
+
+fn house(first: &Lab, second: &Lab) -> House {
+    let more = format!(
+        r#"[directory.annex]
+kind = "ldap"
+servers = ["ldap://{}"]
+base = "CN=Users,{}"
+upn_suffixes = ["annex.test"]
+bind_name = "{}"
+bind_password = {{ file = "bind" }}
+[[ldap.listen]]
+name = "wiki"
+address = "[::1]:0"
+transport = "plain"
+directory = ["lab", "annex"]
+policy = "codes"
+"#,
+        second.address(),
+        Lab::BASE,
+        Lab::SERVICE_NAME
+    );
+    let folder = furnish(first.address(), &more);
+    let path = folder.path().join("vestibule.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = text
+        .replace("first = { directory = \"lab\" }", "first = { directory = [\"lab\", \"annex\"] }")
+        .replace("[policy.codes]", "[policy.codes]\nunenrolled = \"accept\"");
+    fs::write(&path, text).unwrap();
+    House::open(folder)
+}
+
+/// Frames up to the one that ends an operation: its result code, and the entries before it.
+fn answered(stream: &mut TcpStream) -> (u32, Vec<ldap::Entry>) {
+    let (mut buffer, mut found) = (Vec::new(), Vec::new());
+    loop {
+        while let Some(frame) = Frame::split(&buffer, 1_000_000).unwrap() {
+            let len = frame.bytes.len();
+            match frame.entry() {
+                Some(entry) => found.push(entry),
+                None => return (frame.result().unwrap().code, found),
+            }
+            buffer.drain(..len);
+        }
+        let mut chunk = [0; 4_096];
+        let count = stream.read(&mut chunk).unwrap();
+        assert_ne!(count, 0, "closed");
+        buffer.extend_from_slice(&chunk[..count]);
+    }
+}
+
+fn client(house: &House) -> TcpStream {
+    let address: SocketAddr = house.ready["ldap"][0].as_str().unwrap().parse().unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+#[test]
+fn at_the_ldap_door_everything_goes_to_the_directory_of_who_is_bound() {
+    let (first, second) = (people("127.0.0.1:0".parse().unwrap()), annex());
+    let house = house(&first, &second);
+    let mut client = client(&house);
+    let dn = second.dn("alice").unwrap();
+    client.write_all(&ldap::bind_request(1, "alice@annex.test", SECOND.as_bytes())).unwrap();
+    assert_eq!(answered(&mut client).0, 0);
+    client.write_all(&ldap::read_request(2, &dn, &["mail"])).unwrap();
+    let (code, found) = answered(&mut client);
+    let mail: Vec<_> = found.iter().flat_map(|entry| entry.values("mail")).collect();
+    assert_eq!((code, mail), (0, vec![&b"alice@annex.test"[..]]));
+    assert_eq!((first.binds_of("alice"), second.binds_of("alice")), (0, 1));
+    // The next to bind on the same connection may be of the other.
+    client.write_all(&ldap::bind_request(3, "EXAMPLE\\alice", FIRST.as_bytes())).unwrap();
+    assert_eq!(answered(&mut client).0, 0);
+    client.write_all(&ldap::read_request(4, &dn, &["mail"])).unwrap();
+    let (_, found) = answered(&mut client);
+    assert!(found.iter().flat_map(|entry| entry.values("mail")).all(|mail| mail != b"alice@annex.test"));
+    assert_eq!((first.binds_of("alice"), second.binds_of("alice")), (1, 1));
+    // A password is tried in one of them alone.
+    client.write_all(&ldap::bind_request(5, "alice", SECOND.as_bytes())).unwrap();
+    assert_eq!(answered(&mut client).0, INVALID_CREDENTIALS);
+    client.write_all(&ldap::bind_request(6, "alice@nowhere.test", SECOND.as_bytes())).unwrap();
+    assert_eq!(answered(&mut client).0, INVALID_CREDENTIALS);
+    assert_eq!((first.binds_of("alice"), second.binds_of("alice")), (2, 1));
+}
+
+#[test]
+fn at_the_radius_door_a_password_is_tried_in_the_directory_of_the_realm_alone() {
+    let (first, second) = (people("127.0.0.1:0".parse().unwrap()), annex());
+    let house = house(&first, &second);
+    let cases = [
+        ("alice@annex.test", SECOND, Code::AccessAccept, (0, 1)),
+        ("alice", FIRST, Code::AccessAccept, (1, 1)),
+        ("alice", SECOND, Code::AccessReject, (2, 1)),
+        ("alice@annex.test", FIRST, Code::AccessReject, (2, 2)),
+        ("alice@nowhere.test", FIRST, Code::AccessReject, (2, 2)),
+        ("NOWHERE\\alice", FIRST, Code::AccessReject, (2, 2)),
+        ("alice@example.test", FIRST, Code::AccessAccept, (3, 2)),
+    ];
+    for (number, (login, password, code, binds)) in (1..).zip(cases) {
+        assert_eq!(ask(house.radius(), number, login, password, b"", PATIENCE).unwrap().code, code, "{login}");
+        assert_eq!((first.binds_of("alice"), second.binds_of("alice")), binds, "{login}");
+    }
+}
