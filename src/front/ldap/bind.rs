@@ -133,19 +133,18 @@ pub(super) struct Granted {
     pub(super) why: Grant,
 }
 
-/// When to say no: `delay` after now, and a little chance.
+/// From when on no may be said: `delay` after now.
 pub(super) fn denial_at(delay: Duration) -> Instant {
+    Instant::now().checked_add(delay).unwrap_or_else(Instant::now)
+}
+
+/// Waits for what is hopeless as for what is wrong (L-011: one text, one time), and a little longer by chance.
+pub(super) async fn deny(at: Instant) -> Verdict {
     let mut byte = [u8::MAX];
     // Without chance the longest wait is as good.
     let _ = getrandom::fill(&mut byte);
     let jitter_ms = byte.first().map_or(JITTER_MAX_MS, |byte| u64::from(*byte).saturating_mul(JITTER_MAX_MS) / 255);
-    let delay = delay.saturating_add(Duration::from_millis(jitter_ms));
-    Instant::now().checked_add(delay).unwrap_or_else(Instant::now)
-}
-
-/// Waits for what is hopeless as for what is wrong (L-011: one text, one time).
-pub(super) async fn deny(at: Instant) -> Verdict {
-    sleep_until(at).await;
+    sleep_until(at.checked_add(Duration::from_millis(jitter_ms)).unwrap_or(at)).await;
     Verdict::Denied
 }
 
