@@ -329,8 +329,6 @@ fn owned(error: PrimaryError, entry: &Entry) -> PrimaryError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::super::side::Side;
     use super::super::tests::Void;
     use super::*;
@@ -382,7 +380,7 @@ mod tests {
     async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
         for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
             let side = Side::new(Box::new(tokio::io::empty()));
-            let upstream = Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: HashSet::new(), owes: false };
+            let upstream = Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false };
             let identity = Identity("S-1-5-18".into());
             let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
             let held = Held { upstream, response: Vec::new(), entry };

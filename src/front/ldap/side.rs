@@ -280,6 +280,10 @@ impl Inbox {
         let outcome = read(self.bytes.get_mut(there..).unwrap_or_default());
         let len = if let Poll::Ready(Ok(len)) = outcome { len } else { 0 };
         self.bytes.truncate(there.saturating_add(len));
+        if self.bytes.is_empty() && outcome.is_pending() && self.bytes.capacity() <= self.chunk_len {
+            // All of it was zeroed just now and nothing was written: it can go unwiped while nothing comes.
+            self.bytes = Vec::new();
+        }
         if len == self.chunk_len {
             self.chunk_len = self.chunk_len.saturating_mul(2).min(CHUNK_LEN_MAX);
         }

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -35,7 +37,7 @@ pub(super) struct Upstream {
     /// Which of the directory's servers it is to.
     pub(super) server: usize,
     /// The controls it knows, dotted.
-    pub(super) controls: HashSet<Vec<u8>>,
+    pub(super) controls: Arc<HashSet<Vec<u8>>>,
     /// Something was abandoned on it: an answer may still come.
     pub(super) owes: bool,
 }
@@ -54,7 +56,7 @@ impl Upstream {
     pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
         let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
-        Ok(Self { side, home, realm, server: connected.server, controls: HashSet::new(), owes: false })
+        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false })
     }
 
     /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else.
@@ -102,9 +104,18 @@ pub(super) fn whole(bytes: &[u8]) -> io::Result<Frame<'_>> {
     Frame::split(bytes, bytes.len()).ok().flatten().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The controls that a root DSE tells of.
-pub(super) fn controls(root: &Entry) -> HashSet<Vec<u8>> {
-    root.values("supportedControl").map(<[u8]>::to_vec).collect()
+/// The controls that a root DSE tells of, each once (RFC 4512 §2.2). Thousands of connections to the same few servers share them.
+pub(super) fn controls(root: &Entry) -> Arc<HashSet<Vec<u8>>> {
+    static LAST: Mutex<Option<Arc<HashSet<Vec<u8>>>>> = Mutex::new(None);
+    let told = || root.values("supportedControl");
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*last {
+        Some(known) if told().count() == known.len() && told().all(|control| known.contains(control)) => Arc::clone(known),
+        _ => {
+            let known = Arc::new(told().map(<[u8]>::to_vec).collect());
+            Arc::clone(last.insert(known))
+        }
+    }
 }
 
 /// The result of a server that is well, whatever it says.
