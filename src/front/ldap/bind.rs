@@ -41,6 +41,7 @@ use crate::wire::ldap::Bind;
 use crate::wire::ldap::Choice;
 use crate::wire::ldap::Code;
 use crate::wire::ldap::Control;
+use crate::wire::ldap::Entry as Found;
 use crate::wire::ldap::bind_request;
 use crate::wire::ldap::sid_text;
 
@@ -132,19 +133,18 @@ pub(super) struct Granted {
     pub(super) why: Grant,
 }
 
-/// When to say no: `delay` after now, and a little chance.
+/// From when on no may be said: `delay` after now.
 pub(super) fn denial_at(delay: Duration) -> Instant {
+    Instant::now().checked_add(delay).unwrap_or_else(Instant::now)
+}
+
+/// Waits for what is hopeless as for what is wrong (L-011: one text, one time), and a little longer by chance.
+pub(super) async fn deny(at: Instant) -> Verdict {
     let mut byte = [u8::MAX];
     // Without chance the longest wait is as good.
     let _ = getrandom::fill(&mut byte);
     let jitter_ms = byte.first().map_or(JITTER_MAX_MS, |byte| u64::from(*byte).saturating_mul(JITTER_MAX_MS) / 255);
-    let delay = delay.saturating_add(Duration::from_millis(jitter_ms));
-    Instant::now().checked_add(delay).unwrap_or_else(Instant::now)
-}
-
-/// Waits for what is hopeless as for what is wrong (L-011: one text, one time).
-pub(super) async fn deny(at: Instant) -> Verdict {
-    sleep_until(at).await;
+    sleep_until(at.checked_add(Duration::from_millis(jitter_ms)).unwrap_or(at)).await;
     Verdict::Denied
 }
 
@@ -180,6 +180,8 @@ pub(super) struct Check {
     /// The client's message id: the answer that is held goes out as it came.
     id: u32,
     pdu_max: usize,
+    /// The client's connection so far, if it may be bound again.
+    kept: Mutex<Option<Upstream>>,
     held: Mutex<Option<Held>>,
 }
 
@@ -211,44 +213,68 @@ impl Held {
 }
 
 impl Check {
-    pub(super) fn new(directory: Arc<dyn Directory>, id: u32, pdu_max: usize) -> Arc<Self> {
-        Arc::new(Self { directory, id, pdu_max, held: Mutex::default() })
+    /// `kept`: what this client was bound on, nothing being under way there.
+    pub(super) fn new(directory: Arc<dyn Directory>, id: u32, pdu_max: usize, kept: Option<Upstream>) -> Arc<Self> {
+        Arc::new(Self { directory, id, pdu_max, kept: Mutex::new(kept), held: Mutex::default() })
     }
 
+    /// Hands out what the directory said, once; a connection that was not bound again is closed.
     fn release(&self) -> Option<Held> {
+        drop(self.kept());
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn kept(&self) -> Option<Upstream> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A connection to bind on, and whether it was used before: then its end tells nothing about the server, which may close who is idle.
+    async fn upstream(&self, directory: &dyn Directory) -> Result<(Upstream, bool), PrimaryError> {
+        if let Some(mut upstream) = self.kept()
+            && upstream.may_bind(&self.directory, directory).await
+        {
+            return Ok((upstream, true));
+        }
+        Ok((Upstream::connect(&self.directory, directory).await?, false))
     }
 
     /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
     async fn prove(&self, directory: &dyn Directory, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
         let (mine, root) = match directory.proof() {
             Proof::TokenGroups(attribute) => {
-                let root = self.read(directory, &mut upstream, "", &[attribute, "supportedControl"]).await?;
+                let [root] = self.read(directory, &mut upstream, [("", &[attribute, "supportedControl"])]).await?;
                 let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
                 (mine, root)
             }
             Proof::OwnEntry(attribute) => {
-                let own = self.read(directory, &mut upstream, &entry.dn, &[attribute]).await?;
-                let mine = own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes()));
-                (mine, self.read(directory, &mut upstream, "", &["supportedControl"]).await?)
+                let own_question: (&str, &[&str]) = (&entry.dn, &[attribute]);
+                let (own, root) = if upstream.controls.is_empty() {
+                    let [own, root] = self.read(directory, &mut upstream, [own_question, ("", &["supportedControl"])]).await?;
+                    (own, root)
+                } else {
+                    let [own] = self.read(directory, &mut upstream, [own_question]).await?;
+                    (own, None)
+                };
+                (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes())), root)
             }
         };
         if !mine {
             tracing::error!(directory = directory.name(), dn = ?entry.dn, identity = ?entry.identity, "the directory took a bind for somebody else than was looked up: refused");
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
-        upstream.controls = root.map(|root| controls(&root)).unwrap_or_default();
+        if let Some(root) = root {
+            upstream.controls = controls(&root);
+        }
         Ok(upstream)
     }
 
-    async fn read(
+    async fn read<const N: usize>(
         &self,
         directory: &dyn Directory,
         upstream: &mut Upstream,
-        dn: &str,
-        attributes: &[&str],
-    ) -> Result<Option<crate::wire::ldap::Entry>, PrimaryError> {
-        read(&mut upstream.side, dn, attributes, self.pdu_max).await.map_err(|error| away(directory, upstream.server, &error))
+        questions: [(&str, &[&str]); N],
+    ) -> Result<[Option<Found>; N], PrimaryError> {
+        read(&mut upstream.side, questions, self.pdu_max).await.map_err(|error| away(directory, upstream.server, &error))
     }
 
     /// Binds. From here on no other server is asked: a second bind would count as a second wrong password.
@@ -278,9 +304,12 @@ impl PrimaryCheck for Check {
             return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
         }
         let directory = self.directory.realm(entry).unwrap_or_else(|| self.directory.as_ref());
-        let mut upstream = Upstream::connect(directory).await?;
+        let (mut upstream, is_used) = self.upstream(directory).await?;
         let bound = self.bind(directory, &mut upstream, entry, password).await;
-        let Bound { refusal, response } = bound.map_err(|error| away(directory, upstream.server, &error))?;
+        let Bound { refusal, response } = bound.map_err(|error| match is_used {
+            true => PrimaryError::Outage(Outage::Directory),
+            false => away(directory, upstream.server, &error),
+        })?;
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
         }
@@ -300,9 +329,8 @@ fn owned(error: PrimaryError, entry: &Entry) -> PrimaryError {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::super::side::Side;
+    use super::super::tests::Void;
     use super::*;
     use crate::domain::Action;
     use crate::domain::Dialogue;
@@ -351,7 +379,8 @@ mod tests {
     #[tokio::test]
     async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
         for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
-            let upstream = Upstream { side: Side::new(Box::new(tokio::io::empty())), server: 0, controls: HashSet::new() };
+            let side = Side::new(Box::new(tokio::io::empty()));
+            let upstream = Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false };
             let identity = Identity("S-1-5-18".into());
             let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
             let held = Held { upstream, response: Vec::new(), entry };

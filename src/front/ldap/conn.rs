@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,14 +130,14 @@ pub(super) enum End {
 }
 
 impl Connection {
-    pub(super) fn new(house: House, client: Side, caller: Caller, number: u64, secure: bool) -> Self {
+    pub(super) fn new(house: House, client: Side, caller: Caller, number: u64, secure: bool) -> Box<Self> {
         let (standing, upstream, waiting) = (Standing::Anonymous, None, HashMap::new());
         let (idle_at, old_at) = (after(IDLE_BEFORE), after(AGE_BEFORE));
-        Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at }
+        Box::new(Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at })
     }
 
     /// Serves the client until one of the two leaves.
-    pub(super) async fn serve(mut self) {
+    pub(super) async fn serve(mut self: Box<Self>) {
         let end = loop {
             if let Err(end) = self.turn().await {
                 break end;
@@ -292,6 +292,7 @@ impl Connection {
         if self.waiting.remove(&target).is_some()
             && let Some(upstream) = &mut self.upstream
         {
+            upstream.owes = true;
             upstream.side.put(&abandon(id, target));
         }
     }
@@ -309,7 +310,7 @@ impl Connection {
                 self.refuse(op, frame.id, Code::UnavailableCriticalExtension, "a critical control is not supported", "control");
                 return Ok(());
             }
-            Gate::StartTls { valued } => return self.start_tls(frame.id, valued).await,
+            Gate::StartTls { valued } => return Box::pin(self.start_tls(frame.id, valued)).await,
             Gate::WhoAmI => {
                 let who = if let Standing::Bound { dn, .. } = &self.standing { format!("dn:{dn}") } else { String::new() };
                 self.client.put(&extended_answer(frame.id, Code::Success, "", None, Some(who.as_bytes())));
@@ -325,7 +326,7 @@ impl Connection {
         }
         if self.upstream.is_none() {
             let settings = self.settings();
-            let Ok(upstream) = Upstream::open(settings.directory.as_ref(), settings.pdu_bytes_max).await else {
+            let Ok(upstream) = Box::pin(Upstream::open(&settings.directory, settings.pdu_bytes_max)).await else {
                 self.refuse(op, frame.id, Code::Unavailable, AWAY, "directory");
                 return Ok(());
             };
@@ -344,7 +345,7 @@ impl Connection {
     /// A bind. The session is nobody's from its arrival on (L-020), and what was under way is never answered (L-025).
     async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>], source: Option<IpAddr>) -> Result<(), End> {
         self.standing = Standing::Anonymous;
-        self.upstream = None;
+        let kept = self.upstream.take().filter(|_| self.waiting.is_empty());
         self.waiting.clear();
         let settings = self.settings();
         let denied_at = denial_at(settings.reject_delay);
@@ -352,7 +353,7 @@ impl Connection {
         let Some(asker) = settings.asker(&self.caller) else {
             tracing::warn!(client = settings.name, caller = %self.caller, "two [[ldap.client]] fit this connection alike: nobody gets in on it");
             self.discard("unclear_client");
-            return self.await_verdict(id, deny(denied_at)).await;
+            return self.await_verdict(id, Box::pin(deny(denied_at))).await;
         };
         match Wish::of(bind, controls, self.heard(), asker.code) {
             Wish::Anonymous => {
@@ -364,16 +365,17 @@ impl Connection {
                 Ok(())
             }
             Wish::Hopeless(why) => {
+                drop(kept);
                 self.discard(why);
-                self.await_verdict(id, deny(denied_at)).await
+                self.await_verdict(id, Box::pin(deny(denied_at))).await
             }
             Wish::Login { name, password, appended } => {
-                let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max);
+                let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max, kept);
                 let exempt = settings.callers.exempt(&self.caller);
                 let dialogue = Dialogue { join_ms: settings.join_ms, ..Dialogue::default() };
                 let request = AuthRequest { dialogue, source, exempt, ..self.login_request(asker.name, name, password, appended) };
                 let login = self.house.engine.login(request, Arc::clone(asker.rules), Arc::clone(&check) as _, settings.login_deadline);
-                self.await_verdict(id, decide(login, check, denied_at)).await
+                self.await_verdict(id, Box::pin(decide(login, check, denied_at))).await
             }
         }
     }
@@ -397,8 +399,7 @@ impl Connection {
 
     /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024). We never stop looking: a
     /// client that could fill our memory until we do could never take its bind back.
-    async fn await_verdict(&mut self, id: u32, verdict: impl Future<Output = Verdict>) -> Result<(), End> {
-        let mut verdict = pin!(verdict);
+    async fn await_verdict(&mut self, id: u32, mut verdict: Pin<Box<dyn Future<Output = Verdict> + Send>>) -> Result<(), End> {
         let mut behind = Behind::of(id);
         loop {
             if behind.look(self.client.unread())? == Meanwhile::GaveUp {
@@ -412,7 +413,7 @@ impl Connection {
             tokio::select! {
                 biased;
                 moved = self.client.moved(true) => moved.map_err(|_| End::Gone)?,
-                verdict = &mut verdict => return self.conclude(id, verdict),
+                verdict = verdict.as_mut() => return self.conclude(id, verdict),
             }
         }
     }

@@ -161,7 +161,11 @@ async fn listen(listener: TcpListener, mut house: House) {
                     full = full && !PLACES.is_eased(settings.connections_max);
                     let house = house.clone();
                     connections.spawn(async move {
-                        welcome(stream, peer, house).await;
+                        // In a box that goes when it is done: most connections wait, and thousands at once.
+                        let connection = Box::pin(welcome(stream, peer, house)).await;
+                        if let Some(connection) = connection {
+                            connection.serve().await;
+                        }
                         drop(place);
                     });
                 }
@@ -183,24 +187,25 @@ async fn listen(listener: TcpListener, mut house: House) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Hears who comes, brings TLS up where it comes first, and serves.
-async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) {
+/// Hears who comes and brings TLS up where it comes first; `None` when that does not come about.
+async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) -> Option<Box<Connection>> {
     // Answers are small; none waits for the next. Where that cannot be set they are slower, not wrong.
     let _ = stream.set_nodelay(true);
     let settings = Arc::clone(&house.settings.borrow_and_update());
     let mut closing = house.closing.clone();
     let met = tokio::select! {
         met = timeout(HANDSHAKE_WITHIN, meet(stream, peer, &settings)) => met,
-        _ = closing.wait_for(|closing| *closing) => return,
+        _ = closing.wait_for(|closing| *closing) => return None,
     };
     match met.unwrap_or_else(|late| Err(("handshake", late.into()))) {
         Ok((stream, caller, secure)) => {
             let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            Connection::new(house, Side::new(stream), caller, number, secure).serve().await;
+            Some(Connection::new(house, Side::new(stream), caller, number, secure))
         }
         Err((why, error)) => {
             metrics::discard("ldap", why);
             tracing::debug!(%peer, %error, why, "the connection did not come about");
+            None
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::wire::ldap::Refusal;
 
 /// Bytes waiting to go out above which nothing more is put behind them.
 const OUT_MAX: usize = 65_536;
-/// Bytes read at once.
-const CHUNK_LEN: usize = 16_384;
+/// Bytes read at once: few at first, for most connections never have more, then as many as keep coming.
+const CHUNK_LEN_MIN: usize = 512;
+const CHUNK_LEN_MAX: usize = 16_384;
 /// Memory a side keeps when it has nothing to do.
 const IDLE_LEN: usize = 65_536;
 /// How long a farewell may take.
@@ -88,6 +89,12 @@ impl Side {
     /// Whether the other end has said that nothing more comes.
     pub(super) fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether nothing is under way in either direction, as far as the network tells now.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        let silent = std::future::poll_fn(|cx| Poll::Ready(self.poll_read(cx).is_pending())).await;
+        silent && !self.ended && !self.unflushed && self.inbox.unread().is_empty() && self.outbox.owed().is_empty()
     }
 
     /// Waits until something has moved: bytes out, and, where `read`, bytes in or the end. Never ready while there is nothing to do.
@@ -243,10 +250,16 @@ impl std::fmt::Debug for Outbox {
 }
 
 /// Bytes that came in, those taken still in front until it pays to move the rest.
-#[derive(Default)]
 struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
+    chunk_len: usize,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), taken: 0, chunk_len: CHUNK_LEN_MIN }
+    }
 }
 
 impl Inbox {
@@ -276,11 +289,18 @@ impl Inbox {
             self.taken = 0;
         }
         let there = self.bytes.len();
-        make_room(&mut self.bytes, CHUNK_LEN);
-        self.bytes.resize(there.saturating_add(CHUNK_LEN), 0);
+        make_room(&mut self.bytes, self.chunk_len);
+        self.bytes.resize(there.saturating_add(self.chunk_len), 0);
         let outcome = read(self.bytes.get_mut(there..).unwrap_or_default());
         let len = if let Poll::Ready(Ok(len)) = outcome { len } else { 0 };
         self.bytes.truncate(there.saturating_add(len));
+        if self.bytes.is_empty() && outcome.is_pending() && self.bytes.capacity() <= self.chunk_len {
+            // All of it was zeroed just now and nothing was written: it can go unwiped while nothing comes.
+            self.bytes = Vec::new();
+        }
+        if len == self.chunk_len {
+            self.chunk_len = self.chunk_len.saturating_mul(2).min(CHUNK_LEN_MAX);
+        }
         outcome
     }
 
@@ -335,16 +355,32 @@ mod tests {
                     *byte = next;
                     next = next.wrapping_add(1);
                 }
-                Poll::Ready(Ok(9_000))
+                Poll::Ready(Ok(space.len().min(9_000)))
             });
-            assert!(matches!(filled, Poll::Ready(Ok(9_000))));
-            for byte in inbox.unread().iter().take(8_500) {
+            assert!(matches!(filled, Poll::Ready(Ok(512..))));
+            let taken = inbox.unread().len().saturating_sub(250);
+            for byte in inbox.unread().iter().take(taken) {
                 assert_eq!(*byte, expected);
                 expected = expected.wrapping_add(1);
             }
-            inbox.take(8_500, true);
+            inbox.take(taken, true);
             assert!(inbox.bytes[..inbox.taken].iter().all(|byte| *byte == 0), "what was taken is wiped");
         }
-        assert_eq!(inbox.unread().len(), 200 * 500);
+        assert_eq!(inbox.unread().len(), 250);
+    }
+
+    #[test]
+    fn l_044_who_says_little_is_given_little_room() {
+        let mut inbox = Inbox::default();
+        for _ in 0..100 {
+            let _ = inbox.fill(|space| Poll::Ready(Ok(space.len().min(300))));
+            inbox.take(300, true);
+        }
+        assert!(inbox.bytes.capacity() <= 1_024, "{}", inbox.bytes.capacity());
+        for _ in 0..10 {
+            let _ = inbox.fill(|space| Poll::Ready(Ok(space.len())));
+            inbox.take(usize::MAX, true);
+        }
+        assert!((CHUNK_LEN_MAX..=IDLE_LEN).contains(&inbox.bytes.capacity()), "{}", inbox.bytes.capacity());
     }
 }

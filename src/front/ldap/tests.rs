@@ -57,7 +57,7 @@ use crate::wire::ldap::read_request;
 
 /// A world where nobody is known and no directory answers.
 #[derive(Debug)]
-struct Void;
+pub(super) struct Void;
 
 #[async_trait]
 impl Directory for Void {

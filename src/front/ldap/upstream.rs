@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -23,35 +26,46 @@ const AWAY: [u32; 2] = [51, 52];
 pub(super) const OWN_ANSWER_MAX: usize = 262_144;
 /// Controls of a directory that we remember.
 const CONTROLS_MAX: usize = 1_000;
-/// References that may come with the one entry of a base search.
-const REFERENCES_MAX: usize = 16;
-/// The id of our own questions. Each is answered before the next is asked, and before any request of the client's.
-const OWN_ID: u32 = 1;
+/// Frames that may answer one base search: an entry, references, the result.
+const FRAMES_MAX: usize = 16;
 
 /// An open connection to a directory server.
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// The connection.
     pub(super) side: Side,
+    /// Through which directory of the configuration ..
+    pub(super) home: Arc<dyn Directory>,
+    /// .. and which one behind it, by name.
+    pub(super) realm: String,
     /// Which of the directory's servers it is to.
     pub(super) server: usize,
     /// The controls it knows, dotted.
-    pub(super) controls: HashSet<Vec<u8>>,
+    pub(super) controls: Arc<HashSet<Vec<u8>>>,
+    /// Something was abandoned on it: an answer may still come.
+    pub(super) owes: bool,
 }
 
 impl Upstream {
     /// A connection nobody is bound on.
-    pub(super) async fn open(directory: &dyn Directory, pdu_max: usize) -> Result<Self, PrimaryError> {
-        let mut upstream = Self::connect(directory).await?;
-        let read = read(&mut upstream.side, "", &["supportedControl"], pdu_max).await.map_err(|error| away(directory, upstream.server, &error))?;
-        upstream.controls = read.map(|entry| controls(&entry)).unwrap_or_default();
+    pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Self, PrimaryError> {
+        let mut upstream = Self::connect(directory, directory.as_ref()).await?;
+        let [root] =
+            read(&mut upstream.side, [("", &["supportedControl"])], pdu_max).await.map_err(|error| away(directory.as_ref(), upstream.server, &error))?;
+        upstream.controls = root.map(|root| controls(&root)).unwrap_or_default();
         Ok(upstream)
     }
 
     /// The same, nothing asked yet.
-    pub(super) async fn connect(directory: &dyn Directory) -> Result<Self, PrimaryError> {
+    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
-        Ok(Self { side: Side::new(connected.stream), server: connected.server, controls: HashSet::new() })
+        let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
+        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false })
+    }
+
+    /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else.
+    pub(super) async fn may_bind(&mut self, home: &Arc<dyn Directory>, directory: &dyn Directory) -> bool {
+        Arc::ptr_eq(&self.home, home) && self.realm == directory.name() && !self.owes && self.side.is_quiet().await
     }
 }
 
@@ -61,18 +75,29 @@ pub(super) async fn ask(side: &mut Side, question: &[u8], pdu_max: usize) -> io:
     next(side, pdu_max).await
 }
 
-/// Reads attributes of one object; `None` where it is not there or not ours to see.
-pub(super) async fn read(side: &mut Side, dn: &str, attributes: &[&str], pdu_max: usize) -> io::Result<Option<Entry>> {
-    side.put(&read_request(OWN_ID, dn, attributes));
-    let mut found = None;
-    for _ in 0..REFERENCES_MAX {
+/// Reads attributes of objects, all asked for at once, nothing else being under way; `None` where one is not there or not ours to see.
+pub(super) async fn read<const N: usize>(side: &mut Side, questions: [(&str, &[&str]); N], pdu_max: usize) -> io::Result<[Option<Entry>; N]> {
+    for (id, (dn, attributes)) in (1..).zip(questions) {
+        side.put(&read_request(id, dn, attributes));
+    }
+    let mut found = [const { None }; N];
+    let mut open = [true; N];
+    for _ in 0..FRAMES_MAX.saturating_mul(N) {
         let bytes = next(side, pdu_max).await?;
         let frame = whole(&bytes)?;
-        match (frame.id, frame.op) {
-            (OWN_ID, 0x64) if found.is_none() => found = Some(frame.entry().ok_or(io::ErrorKind::InvalidData)?),
-            (OWN_ID, 0x65) => return well(&frame).map(|_| found),
-            (OWN_ID, 0x73) => {}
+        let at = usize::try_from(frame.id).ok().and_then(|id| id.checked_sub(1)).ok_or(io::ErrorKind::InvalidData)?;
+        let (Some(found_one), Some(open_one)) = (found.get_mut(at), open.get_mut(at)) else { break };
+        match frame.op {
+            0x64 if *open_one && found_one.is_none() => *found_one = Some(frame.entry().ok_or(io::ErrorKind::InvalidData)?),
+            0x65 if *open_one => {
+                well(&frame)?;
+                *open_one = false;
+            }
+            0x73 if *open_one => {}
             _ => break,
+        }
+        if open == [false; N] {
+            return Ok(found);
         }
     }
     Err(io::ErrorKind::InvalidData.into())
@@ -83,9 +108,18 @@ pub(super) fn whole(bytes: &[u8]) -> io::Result<Frame<'_>> {
     Frame::split(bytes, bytes.len()).ok().flatten().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The controls that a root DSE tells of.
-pub(super) fn controls(root: &Entry) -> HashSet<Vec<u8>> {
-    root.values("supportedControl").take(CONTROLS_MAX).map(<[u8]>::to_vec).collect()
+/// The controls that a root DSE tells of, each once (RFC 4512 §2.2). Thousands of connections to the same few servers share them.
+pub(super) fn controls(root: &Entry) -> Arc<HashSet<Vec<u8>>> {
+    static LAST: Mutex<Option<Arc<HashSet<Vec<u8>>>>> = Mutex::new(None);
+    let told = || root.values("supportedControl").take(CONTROLS_MAX);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*last {
+        Some(known) if told().count() == known.len() && told().all(|control| known.contains(control)) => Arc::clone(known),
+        _ => {
+            let known = Arc::new(told().map(<[u8]>::to_vec).collect());
+            Arc::clone(last.insert(known))
+        }
+    }
 }
 
 /// The result of a server that is well, whatever it says.

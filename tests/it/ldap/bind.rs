@@ -326,6 +326,34 @@ async fn l_080_the_connection_of_a_denied_bind_is_closed_at_once() {
 }
 
 #[tokio::test]
+async fn l_080_a_client_binds_again_on_the_connection_it_has_while_nothing_else_can_come_on_it() {
+    let rig = Rig::pushing().await;
+    let times = |line: &str| rig.diary.lines().iter().filter(|it| *it == line).count();
+    let mut client = rig.bound().await;
+    client.send(&bind(2, "alice", "pass")).await;
+    assert_eq!(client.result().await, (2, 0x61, 0));
+    assert_eq!((times("connect"), times("disconnect")), (1, 0));
+    client.send(&[read(3, "DC=never"), ldap::abandon(4, 3), bind(5, "alice", "pass")].concat()).await;
+    assert_eq!(client.result().await, (5, 0x61, 0));
+    assert_eq!(times("connect"), 2, "an answer to what was abandoned might still have come");
+    client.send(&bind(6, "alice", "wrong")).await;
+    assert_eq!(client.result().await, (6, 0x61, DENIED));
+    client.send(&bind(7, "alice", "pass")).await;
+    assert_eq!(client.result().await, (7, 0x61, 0));
+    assert_eq!(times("connect"), 3, "after a refusal some servers keep it bound as whoever came before");
+}
+
+#[tokio::test]
+async fn l_080_a_bind_that_never_reaches_the_directory_closes_what_was_bound_before_at_once() {
+    for name in ["nobody", ""] {
+        let rig = Rig::open(Plan { reject_delay: Duration::from_secs(600), ..Plan::default() }).await;
+        let mut client = rig.bound().await;
+        client.send(&bind(2, name, "pass")).await;
+        rig.diary.wait_for("disconnect").await;
+    }
+}
+
+#[tokio::test]
 async fn a_directory_that_is_away_is_unavailable_and_the_client_turns_elsewhere() {
     let rig = Rig::open(Plan { away: true, ..Plan::default() }).await;
     let mut client = rig.client().await;

@@ -1,11 +1,14 @@
-//! Load for RADIUS servers: logins by the hundred thousand, each answer checked, and what the server spent on it.
+//! Load for RADIUS and LDAP servers: logins by the hundred thousand, each answer checked, and what the server spent on it.
 //!
-//! `vestibule-load radius --help` tells the flags. It talks to loopback addresses alone.
+//! `vestibule-load --help` tells the flags. It talks to loopback addresses alone.
 
 mod batch;
 mod duo;
 mod flags;
 mod garbage;
+mod ldap;
+mod ldap_link;
+mod ldap_message;
 mod line;
 mod null;
 mod packet;
@@ -26,11 +29,12 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let rest: Vec<String> = words.collect();
-    if rest.iter().any(|word| word == "--help") || !["radius", "null", "duo"].contains(&command.as_str()) {
+    if rest.iter().any(|word| word == "--help") || !["radius", "ldap", "null", "duo"].contains(&command.as_str()) {
         eprint!("{HELP}");
         return ExitCode::from(2);
     }
     let done = Flags::read(&rest).and_then(|flags| match command.as_str() {
+        "ldap" => ldap::run(flags),
         "null" => null::serve(flags),
         "duo" => duo::serve(flags),
         _ => run::run(flags),
@@ -69,6 +73,14 @@ vestibule-load radius --server 127.0.0.1:1812 --secret TEXT ..   loads a RADIUS 
   --garbage RATE        datagrams a second that are no requests beside: --garbage-from ADDRESS
   --pid PID[,PID]       whose CPU time and memory count
   --name TEXT           goes into the report
+vestibule-load ldap --server 127.0.0.1:389 ..   loads an LDAP server and prints one JSON line
+  --work rebind|connect|search|hold   one bind after another on kept connections; connect, bind, unbind; one search after another on kept connections;
+                        --total binds, --rate a second, each on a connection that stays open (rebind)
+  --connections N       at once (32)
+  --base DN             where uid=u000000 .. are, and what is searched (ou=people,dc=example,dc=com)
+  --entries N           so many each search must find; any number by default
+  --ca FILE             LDAPS, a full handshake each time, with a certificate for localhost from this authority (PEM)
+  --warmup, --duration, --total, --timeout, --users, --first-user, --pid, --name   as above
 vestibule-load null --listen 127.0.0.1:1812 --secret TEXT       checks each request's signature and accepts: the least a server can do
   --hold S              answers so late
 vestibule-load duo --listen 127.0.0.1:8443 --approve-after S     answers as Duo's Auth API does; everybody approves so late
