@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the decisions on purpose, twelve times, and demands that the domain's own tests notice each.
+"""Breaks the decisions on purpose, fourteen times, and demands that the domain's own tests notice each.
 
 The domain alone is copied into a small crate, so that a mutant is built and tested in seconds. Exits 1 when a mutant lives.
 """
@@ -42,6 +42,12 @@ MUTANTS = [
     ("somebody else's change", "renewal.rs",
      "Ok(who) if who == renewal.who =>",
      "Ok(who) if !who.0.is_empty() =>"),
+    ("anybody is exempt", "exempt.rs",
+     "self.who == *proven && now < self.until",
+     "!proven.0.is_empty() && now < self.until"),
+    ("exempt for ever", "exempt.rs",
+     "self.who == *proven && now < self.until",
+     "self.who == *proven && now.0 > 0"),
     ("remembered, wrong code", "memory.rs",
      "self.rules.remember.for_ms > 0 && self.request.appended.is_none() =>",
      "self.rules.remember.for_ms > 0 =>"),

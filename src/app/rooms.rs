@@ -235,7 +235,8 @@ impl Rooms {
 
 /// What tells the callers of a listener apart; the accounts that it names stand in `roll`.
 fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ldap::Callers, RoomError> {
-    let named = |dn: &str| roll.entry(&listen.name, &listen.directory.join(" "), dn);
+    let directory = listen.directory.join(", ");
+    let named = |dn: &str| roll.entry(&listen.name, &directory, dn);
     let application = |client: &LdapClient| {
         Ok(ldap::Application {
             name: client.name.clone(),

@@ -62,9 +62,16 @@ fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryErr
     }
 }
 
-/// Whether a name can be spelled in one way alone: no domain or realm about it, no sign that a directory takes for another one.
+/// Whether a name can be spelled in one way alone: no domain or realm about it, no sign that a directory takes for another one, no name as it is displayed, no
+/// objectGUID. Active Directory takes either for its account (MS-ADTS §5.1.1.1.1).
 pub(super) fn is_plain(name: &str) -> bool {
-    !name.is_empty() && !name.ends_with('.') && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-' ".contains(sign))
+    let signs = || name.chars().all(|sign| sign.is_ascii_alphanumeric() || "._-'".contains(sign));
+    !name.is_empty() && !name.ends_with('.') && signs() && !is_guid(name)
+}
+
+fn is_guid(name: &str) -> bool {
+    let digits = name.chars().filter(|sign| *sign != '-');
+    digits.clone().count() == 32 && digits.into_iter().all(|sign| sign.is_ascii_hexdigit())
 }
 
 /// Somebody let in elsewhere whom nobody here knows: without an account, whatever the policy makes of that. The name is set apart from every identity that an
@@ -149,7 +156,7 @@ mod tests {
 
     #[test]
     fn m_20_only_a_plain_name_can_be_nobody_s() {
-        for plain in ["bob", "bob.brown", "o'neil", "Bob Brown", "svc_mfa-1"] {
+        for plain in ["bob", "bob.brown", "o'neil", "svc_mfa-1"] {
             assert!(is_plain(plain), "{plain}");
         }
         for spelling in [
@@ -163,6 +170,8 @@ mod tests {
             "alic\u{e9}",
             "alice.",
             "alice$",
+            "Alice Archer",
+            "f7d2a5b0-1111-2222-3333-000000000000",
             "alice%corp",
             "alice\u{ff20}corp",
         ] {

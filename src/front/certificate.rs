@@ -93,6 +93,8 @@ impl Names {
         let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return names };
         names.common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect();
         let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return names };
+        // Where names are told apart by kind, the common one is a text that may say anything (RFC 6125 §6.4.4).
+        names.common.clear();
         for name in &alternative.value.general_names {
             match name {
                 GeneralName::DNSName(name) => names.dns.push((*name).to_owned()),

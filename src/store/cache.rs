@@ -151,6 +151,14 @@ impl Cache {
         }
     }
 
+    /// Forgets of whom nobody asked since the last time but one: seeds are here as they are used, and lie open no longer than somebody uses them (M-25).
+    pub(super) fn age(&self) {
+        for shard in std::iter::once(&self.people.first).chain(&self.people.rest) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.old = std::mem::take(&mut shard.young);
+        }
+    }
+
     /// Forgets everything, after a write that failed: while one goes on, only who writes it may say so.
     pub(super) fn clear(&self) {
         self.people.clear();
@@ -340,9 +348,22 @@ mod tests {
         let cache = Cache::new(PEOPLE_MAX);
         cache.begin(&writes("a", 2));
         assert_eq!(cache.standing(&who("a"), || Ok(failed(1))), Ok(failed(1)));
+        assert_eq!(cache.standing(&who("a"), || Ok(failed(3))), Ok(failed(3)), "it was not put down");
         cache.settle(&writes("a", 2), &seal());
         assert_eq!(cache.standing(&who("a"), || Ok(failed(2))), Ok(failed(2)));
         assert_eq!(cache.standing(&who("a"), unread), Ok(failed(2)));
+    }
+
+    #[test]
+    fn m_25_of_whom_nobody_asks_nothing_is_left() {
+        let cache = Cache::new(PEOPLE_MAX);
+        let _ = cache.standing(&who("a"), || Ok(failed(1)));
+        let _ = cache.standing(&who("b"), || Ok(failed(1)));
+        cache.age();
+        assert_eq!(cache.standing(&who("a"), unread), Ok(failed(1)));
+        cache.age();
+        assert_eq!(cache.standing(&who("a"), unread), Ok(failed(1)));
+        assert_eq!(cache.standing(&who("b"), || Ok(failed(2))), Ok(failed(2)));
     }
 
     #[test]

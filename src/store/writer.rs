@@ -45,6 +45,8 @@ pub(super) struct Writer {
     well: bool,
     /// Whether many are coming.
     rush: bool,
+    /// When what was read lately was last sorted by age.
+    aged_at: Instant,
     /// When the oldest note in the mark that is not synced has to be.
     mark_due: Option<Instant>,
     /// After a failure the disk is left alone until then: reading everything anew for each login would take it down for good.
@@ -62,7 +64,7 @@ enum Trouble {
 
 impl Writer {
     pub(super) fn new(shelf: Arc<Shelf>, orders: Receiver<Order>) -> Self {
-        Self { shelf, orders, well: true, rush: false, mark_due: None, rest_until: None }
+        Self { shelf, orders, well: true, rush: false, aged_at: Instant::now(), mark_due: None, rest_until: None }
     }
 
     /// Runs until all who could order are gone, then closes the database.
@@ -73,6 +75,10 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if self.aged_at.elapsed() >= AGE_EVERY {
+                self.aged_at = Instant::now();
+                self.shelf.cache().age();
+            }
         }
         self.sync_mark();
         self.shelf.close();
@@ -82,7 +88,7 @@ impl Writer {
         match (self.well, self.mark_due) {
             (false, _) => self.orders.recv_timeout(RECOVERY_EVERY),
             (true, Some(_)) => self.orders.recv_timeout(mark::SYNC_WITHIN),
-            (true, None) => self.orders.recv().map_err(RecvTimeoutError::from),
+            (true, None) => self.orders.recv_timeout(AGE_EVERY),
         }
     }
 
@@ -251,5 +257,7 @@ const COMPANY_WITHIN: Duration = Duration::from_millis(8);
 const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.
 const RECOVERY_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks for people of whom nobody asks any more.
+const AGE_EVERY: Duration = Duration::from_secs(60);
 const ROOM: &str = "store";
 const NAME: &str = "disk";

@@ -22,7 +22,7 @@ class Tree:
 
     ADDRESS, SIX = "127.0.2.1", "::1"
     BASE = "dc=tree,dc=test"
-    MANAGER = f"cn=manager,{BASE}"
+    MANAGER, SERVICE = f"cn=manager,{BASE}", f"uid=web,ou=services,{BASE}"
     PEOPLE = ("ida", "jakob", "karla", "leo", "maria")
     MANY, LARGE, LARGE_LEN = 3_000, 1_600, 65_536
 
@@ -53,11 +53,12 @@ class Tree:
         file = self.folder / "tree.ldif"
         with file.open("w") as out:
             out.write(f"dn: {self.BASE}\nobjectClass: domain\ndc: tree\n\n")
-            for unit in ("people", "many", "large", "scratch"):
+            for unit in ("people", "services", "many", "large", "scratch"):
                 out.write(f"dn: ou={unit},{self.BASE}\nobjectClass: organizationalUnit\nou: {unit}\n\n")
             for name in self.PEOPLE:
                 out.write(f"dn: {self.dn(name)}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name.title()} Tree\nsn: Tree\n"
                           f"mail: {name}@tree.test\ntelephoneNumber: 100\nuserPassword: {PASSWORD}\n\n")
+            out.write(f"dn: {self.SERVICE}\nobjectClass: inetOrgPerson\nuid: web\ncn: Web server\nsn: Web\nuserPassword: {PASSWORD}\n\n")
             out.write(f"dn: ou=elsewhere,{self.BASE}\nobjectClass: referral\nobjectClass: extensibleObject\nou: elsewhere\n"
                       f"ref: ldap://elsewhere.example.test/ou=elsewhere,{self.BASE}\n\n")
             for count in range(self.MANY):

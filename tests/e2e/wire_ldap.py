@@ -122,10 +122,10 @@ def parsed(raw):
 class Line:
     """One connection, whose bytes a case writes itself."""
 
-    def __init__(self, address, authority=None):
+    def __init__(self, address, authority=None, source="127.0.0.1"):
         host, port = address.rsplit(":", 1)
         self.host, self.authority, self.data = host.strip("[]"), authority, b""
-        self.socket = socket.create_connection((self.host, int(port)), timeout=20)
+        self.socket = socket.create_connection((self.host, int(port)), timeout=20, source_address=None if ":" in self.host else (source, 0))
 
     def __enter__(self):
         return self

@@ -4,11 +4,12 @@ from functools import cached_property
 
 import clients
 import peers_ldap
+from peers import PASSWORD
 from worlds import World
 
 
 class LdapWorld(World):
-    """Three directories, seven listeners, and applications that are there once a case needs them."""
+    """Three directories, eight listeners, and applications that are there once a case needs them."""
 
     NAME, CONFIG = "ldap", "ldap.toml"
     PEOPLE = ("alice", "bob", "carol", "dora")
@@ -37,8 +38,9 @@ class LdapWorld(World):
                 "DS": ds.url, "DS_BASE": ds.BASE, "DS_MANAGER": ds.MANAGER}
 
     def find_doors(self):
-        self.doors = dict(zip(("tree", "tls", "starttls", "six", "ds", "ad", "ad_tls"), self.server.ready["ldap"], strict=True))
-        self.plain, self.six, self.behind_ds, self.ad = (clients.Ldap(f"ldap://{self.doors[name]}") for name in ("tree", "six", "ds", "ad"))
+        self.doors = dict(zip(("tree", "tls", "starttls", "six", "ds", "ad", "ad_tls", "service"), self.server.ready["ldap"], strict=True))
+        plain = ("tree", "six", "ds", "ad", "service")
+        self.plain, self.six, self.behind_ds, self.ad, self.service = (clients.Ldap(f"ldap://{self.doors[name]}") for name in plain)
         self.ldaps, self.ad_ldaps = (clients.Ldap(f"ldaps://{self.doors[name]}", self.authority) for name in ("tls", "ad_tls"))
         self.starttls = clients.Ldap(f"ldap://{self.doors['starttls']}", self.authority, starttls=True)
 
@@ -49,11 +51,18 @@ class LdapWorld(World):
 
     @cached_property
     def apache(self):
-        return self.application(peers_ldap.Apache(self.folder / "apache", BASE=self.tree.BASE, AS_USER=self.doors["tree"]))
+        doors = {"AS_USER": self.doors["tree"], "BY_SERVICE": self.doors["service"]}
+        return self.application(peers_ldap.Apache(self.folder / "apache", BASE=self.tree.BASE, SERVICE=self.tree.SERVICE, PASSWORD=PASSWORD, **doors))
 
     @cached_property
     def dovecot(self):
-        return self.application(peers_ldap.Dovecot(self.folder / "dovecot", BASE=self.tree.BASE, DOOR=self.doors["tree"]))
+        way = f"auth_bind_userdn = uid=%u,ou=people,{self.tree.BASE}"
+        return self.application(peers_ldap.Dovecot(self.folder / "dovecot", BASE=self.tree.BASE, DOOR=self.doors["tree"], WAY=way))
+
+    @cached_property
+    def searching_dovecot(self):
+        way = f"dn = {self.tree.SERVICE}\ndnpass = {PASSWORD}\npass_filter = (uid=%u)"
+        return self.application(peers_ldap.Dovecot(self.folder / "searching", BASE=self.tree.BASE, DOOR=self.doors["service"], WAY=way))
 
     @cached_property
     def postgres(self):

@@ -1,10 +1,12 @@
 //! Tests of the configuration: what an administrator is told, and that what we ship loads.
 
+mod directories;
 mod keys;
 mod ldap;
 mod radius;
 mod realms;
 mod secrets;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;

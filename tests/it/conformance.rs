@@ -1,4 +1,4 @@
-//! The table of RADIUS rules in docs/radius-conformance.md stays true: it has every rule, and its tests are there.
+//! The tables of rules in docs stay true: each has every rule, and its tests are there.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -8,15 +8,32 @@ use crate::tidy::report;
 use crate::tidy::root;
 use crate::tidy::texts;
 
-const TABLE: &str = "docs/radius-conformance.md";
+/// A table, and the rules that stand in it.
+struct Book {
+    table: &'static str,
+    /// What its rules begin with.
+    letter: char,
+    /// The first and the last rule of each chapter.
+    chapters: &'static [(u16, u16)],
+    /// Those that came between two others.
+    between: &'static [&'static str],
+}
 
-/// The first and the last rule of each chapter.
-const CHAPTERS: [(u16, u16); 12] =
-    [(1, 18), (20, 27), (30, 39), (40, 45), (50, 57), (60, 69), (70, 74), (80, 87), (90, 98), (100, 105), (110, 118), (120, 122)];
-/// Those that came between two others.
-const BETWEEN: [&str; 3] = ["R-03A", "R-03B", "R-03C"];
+const RADIUS: Book = Book {
+    table: "docs/radius-conformance.md",
+    letter: 'R',
+    chapters: &[(1, 18), (20, 27), (30, 39), (40, 45), (50, 57), (60, 69), (70, 74), (80, 87), (90, 98), (100, 105), (110, 118), (120, 122)],
+    between: &["R-03A", "R-03B", "R-03C"],
+};
+const LDAP: Book = Book {
+    table: "docs/ldap-conformance.md",
+    letter: 'L',
+    chapters: &[(1, 3), (10, 13), (20, 26), (30, 34), (40, 46), (50, 52), (60, 68), (70, 77), (80, 89)],
+    between: &[],
+};
+const BOOKS: [Book; 2] = [RADIUS, LDAP];
 
-/// One line of the table.
+/// One line of a table.
 struct Row {
     line: usize,
     /// File and name of each test.
@@ -26,44 +43,52 @@ struct Row {
 }
 
 #[test]
-fn every_rule_of_radius_has_a_line_with_a_test_or_a_reason() {
-    let rows = rows();
-    let mut wrong: Vec<String> = rules().filter(|rule| !rows.contains_key(rule)).map(|rule| format!("{TABLE}: no line for {rule}")).collect();
-    let known: BTreeSet<String> = rules().collect();
-    for (rule, row) in &rows {
-        if !known.contains(rule) {
-            wrong.push(format!("{TABLE}:{}: {rule} is no rule", row.line));
-        }
-        if row.tests.is_empty() != row.excused {
-            wrong.push(format!("{TABLE}:{}: {rule} has either tests or a reason, `none: ..`", row.line));
+fn every_rule_has_a_line_with_a_test_or_a_reason() {
+    let mut wrong = Vec::new();
+    for book in BOOKS {
+        let (table, rows) = (book.table, book.rows());
+        let known: BTreeSet<String> = book.rules().collect();
+        wrong.extend(known.iter().filter(|rule| !rows.contains_key(*rule)).map(|rule| format!("{table}: no line for {rule}")));
+        for (rule, row) in &rows {
+            if !known.contains(rule) {
+                wrong.push(format!("{table}:{}: {rule} is no rule", row.line));
+            }
+            if row.tests.is_empty() != row.excused {
+                wrong.push(format!("{table}:{}: {rule} has either tests or a reason, `none: ..`", row.line));
+            }
         }
     }
     report(wrong);
 }
 
 #[test]
-fn every_test_of_the_table_is_there_and_every_test_of_a_rule_is_in_the_table() {
-    let rows = rows();
+fn every_test_of_a_table_is_there_and_every_test_of_a_rule_is_in_its_table() {
     let there = tests();
-    let named: BTreeSet<_> = rows.values().flat_map(|row| &row.tests).collect();
-    let mut wrong: Vec<String> =
-        named.into_iter().filter(|test| !there.contains(test)).map(|(file, name)| format!("{TABLE}: no test {name} in {file}")).collect();
-    for test in &there {
-        let lacks = rules_of(&test.1).into_iter().filter(|rule| !rows.get(rule).is_some_and(|row| row.tests.contains(test)));
-        wrong.extend(lacks.map(|rule| format!("{TABLE}: {rule} does not name `{}`: `{}`", test.0, test.1)));
+    let mut wrong = Vec::new();
+    for book in BOOKS {
+        let (table, rows) = (book.table, book.rows());
+        let named: BTreeSet<_> = rows.values().flat_map(|row| &row.tests).collect();
+        wrong.extend(named.into_iter().filter(|test| !there.contains(test)).map(|(file, name)| format!("{table}: no test {name} in {file}")));
+        for test in &there {
+            let lacks =
+                rules_of(&test.1).into_iter().filter(|rule| rule.starts_with(book.letter) && !rows.get(rule).is_some_and(|row| row.tests.contains(test)));
+            wrong.extend(lacks.map(|rule| format!("{table}: {rule} does not name `{}`: `{}`", test.0, test.1)));
+        }
     }
     report(wrong);
 }
 
 #[test]
-fn the_reader_of_the_table_sees_what_it_is_for() {
+fn the_reader_of_the_tables_sees_what_it_is_for() {
     assert_eq!(rules_of("r_003_r_03b_what_is_cut_r_005"), ["R-003", "R-03B"]);
+    assert_eq!(rules_of("r_068_l_001_what_both_doors_do"), ["R-068", "L-001"]);
     assert!(rules_of("rules_of").is_empty() && rules_of("r_2865_7_1").is_empty() && rules_of("m_01_r_001").is_empty());
-    let (rule, read) = row(7, "| R-001 | short | `src/a.rs`: `r_001_x`, `y`; `tests/e2e/b.py`: `r_001_z` |").unwrap();
+    let (rule, read) = RADIUS.row(7, "| R-001 | short | `src/a.rs`: `r_001_x`, `y`; `tests/e2e/b.py`: `r_001_z` |").unwrap();
     let expected = [("src/a.rs", "r_001_x"), ("src/a.rs", "y"), ("tests/e2e/b.py", "r_001_z")].map(|(file, name)| (file.to_owned(), name.to_owned()));
     assert_eq!((rule.as_str(), read.tests, read.excused), ("R-001", BTreeSet::from(expected), false));
-    assert!(row(1, "| R-03A | may | none: because |").unwrap().1.excused);
-    assert!(row(1, "| rule | what | shown by |").is_none());
+    assert!(RADIUS.row(1, "| R-03A | may | none: because |").unwrap().1.excused);
+    assert!(RADIUS.row(1, "| rule | what | shown by |").is_none() && LDAP.row(1, "| R-001 | another book's | none: because |").is_none());
+    assert_eq!((RADIUS.rules().count(), LDAP.rules().count()), (103, 56));
 }
 
 #[test]
@@ -74,38 +99,40 @@ fn r_122_chance_comes_from_the_system_alone() {
     assert_eq!(names.collect::<Vec<_>>(), ["getrandom"]);
 }
 
-fn rules() -> impl Iterator<Item = String> {
-    let numbered = CHAPTERS.iter().flat_map(|(first, last)| *first..=*last).map(|rule| format!("R-{rule:03}"));
-    numbered.chain(BETWEEN.map(str::to_owned))
-}
-
-fn rows() -> BTreeMap<String, Row> {
-    let text = fs::read_to_string(root().join(TABLE)).unwrap();
-    let mut rows = BTreeMap::new();
-    for (rule, found) in text.lines().enumerate().filter_map(|(at, line)| row(at + 1, line)) {
-        let line = found.line;
-        assert!(rows.insert(rule.clone(), found).is_none(), "{TABLE}:{line}: {rule} is there twice");
+impl Book {
+    fn rules(&self) -> impl Iterator<Item = String> {
+        let numbered = self.chapters.iter().flat_map(|(first, last)| *first..=*last).map(|rule| format!("{}-{rule:03}", self.letter));
+        numbered.chain(self.between.iter().map(|rule| (*rule).to_owned()))
     }
-    rows
-}
 
-/// `| R-001 | in our own words | ``FILE``: ``test``, ``test``; ``FILE``: .. |`, or `none: why` in the last column.
-fn row(line: usize, text: &str) -> Option<(String, Row)> {
-    let cells: Vec<&str> = text.trim().trim_matches('|').split('|').map(str::trim).collect();
-    let [rule, _, shown] = cells.as_slice() else { return None };
-    if !rule.starts_with("R-") {
-        return None;
-    }
-    let mut tests = BTreeSet::new();
-    let mut file = String::new();
-    for word in shown.split('`').skip(1).step_by(2) {
-        if word.contains('/') {
-            word.clone_into(&mut file);
-        } else {
-            tests.insert((file.clone(), word.to_owned()));
+    fn rows(&self) -> BTreeMap<String, Row> {
+        let text = fs::read_to_string(root().join(self.table)).unwrap();
+        let mut rows = BTreeMap::new();
+        for (rule, found) in text.lines().enumerate().filter_map(|(at, line)| self.row(at + 1, line)) {
+            let line = found.line;
+            assert!(rows.insert(rule.clone(), found).is_none(), "{}:{line}: {rule} is there twice", self.table);
         }
+        rows
     }
-    Some(((*rule).to_owned(), Row { line, tests, excused: shown.starts_with("none: ") }))
+
+    /// `| R-001 | in our own words | ``FILE``: ``test``, ``test``; ``FILE``: .. |`, or `none: why` in the last column.
+    fn row(&self, line: usize, text: &str) -> Option<(String, Row)> {
+        let cells: Vec<&str> = text.trim().trim_matches('|').split('|').map(str::trim).collect();
+        let [rule, _, shown] = cells.as_slice() else { return None };
+        if !rule.strip_prefix(self.letter).is_some_and(|rest| rest.starts_with('-')) {
+            return None;
+        }
+        let mut tests = BTreeSet::new();
+        let mut file = String::new();
+        for word in shown.split('`').skip(1).step_by(2) {
+            if word.contains('/') {
+                word.clone_into(&mut file);
+            } else {
+                tests.insert((file.clone(), word.to_owned()));
+            }
+        }
+        Some(((*rule).to_owned(), Row { line, tests, excused: shown.starts_with("none: ") }))
+    }
 }
 
 /// The rules that a test's name begins with: `r_003_r_005_what_it_shows`.
@@ -113,7 +140,7 @@ fn rules_of(name: &str) -> Vec<String> {
     let words: Vec<&str> = name.split('_').collect();
     let is_rule = |number: &str| number.len() == 3 && number.starts_with(['0', '1']) && number.chars().all(|letter| letter.is_ascii_hexdigit());
     let pairs = words.chunks(2).map_while(|pair| match pair {
-        ["r", number] if is_rule(number) => Some(format!("R-{}", number.to_uppercase())),
+        [letter @ ("r" | "l"), number] if is_rule(number) => Some(format!("{letter}-{number}").to_uppercase()),
         _ => None,
     });
     pairs.collect()

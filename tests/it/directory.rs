@@ -168,7 +168,7 @@ async fn l_072_the_other_forms_are_refused_without_asking() {
         ("nobody@example.test", UNKNOWN),
         // A controller takes this for alice.
         ("alice@EXAMPLE", UNCLEAR),
-        ("Alice Archer", UNKNOWN),
+        ("Alice Archer", UNCLEAR),
         ("CN=nobody,DC=example,DC=test", UNCLEAR),
         ("CN=Box Machine,CN=Users,DC=example,DC=test", UNCLEAR),
         // Others may cut the name at such a sign, or fold it to a plain one.

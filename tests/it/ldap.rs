@@ -2,8 +2,10 @@
 
 mod again;
 mod apps;
+mod attacks;
 mod bind;
 mod client;
+mod places;
 mod rig;
 mod session;
 mod stream;

@@ -9,12 +9,12 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Takes lines. None is ever left out: where more than [`WAITING_BYTES_MAX`] wait, whoever speaks waits too.
+/// Takes lines. Where more than [`WAITING_BYTES_MAX`] wait, whoever speaks waits too, but no longer than [`STUCK_AFTER`]: then lines are counted and not kept
+/// until there is room again, and that is said. A log that nobody takes must not close the doors.
 #[derive(Clone, Debug)]
 pub(super) struct Scribe(Arc<Slate>);
 
@@ -23,7 +23,6 @@ pub(super) struct Scribe(Arc<Slate>);
 #[must_use]
 pub struct Log {
     slate: Arc<Slate>,
-    writing: Option<JoinHandle<()>>,
 }
 
 /// What is said and not yet written.
@@ -42,6 +41,10 @@ struct Lines {
     /// The scribe has nothing to do and must be woken.
     is_idle: bool,
     is_closed: bool,
+    /// The scribe has written all there was, and comes no more.
+    is_done: bool,
+    /// Lines left out since the log is stuck.
+    left_out: u64,
 }
 
 impl Scribe {
@@ -49,9 +52,12 @@ impl Scribe {
     pub(super) fn start(out: impl Write + Send + 'static) -> (Self, Log) {
         let slate = Arc::new(Slate { lines: Mutex::default(), come: Condvar::new(), room: Condvar::new(), out: Mutex::new(Box::new(out)) });
         let theirs = Arc::clone(&slate);
-        let writing = thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write_all()).ok();
-        slate.lines().is_closed = writing.is_none();
-        (Self(Arc::clone(&slate)), Log { slate, writing })
+        let writing = thread::Builder::new().name("log".to_owned()).spawn(move || theirs.write_all());
+        if writing.is_err() {
+            let mut lines = slate.lines();
+            (lines.is_closed, lines.is_done) = (true, true);
+        }
+        (Self(Arc::clone(&slate)), Log { slate })
     }
 }
 
@@ -67,13 +73,18 @@ impl Slate {
     }
 
     fn say(&self, line: &[u8]) -> io::Result<()> {
+        let is_full = |lines: &mut Lines| lines.waiting.len() > WAITING_BYTES_MAX && !lines.is_closed;
         let mut lines = self.lines();
-        while lines.waiting.len() > WAITING_BYTES_MAX && !lines.is_closed {
-            lines = self.room.wait(lines).unwrap_or_else(PoisonError::into_inner);
+        if lines.left_out == 0 {
+            lines = self.room.wait_timeout_while(lines, STUCK_AFTER, is_full).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if lines.is_closed {
+        if lines.is_done {
             drop(lines);
             return self.write_now(line);
+        }
+        if lines.waiting.len() > WAITING_BYTES_MAX {
+            lines.left_out = lines.left_out.saturating_add(1);
+            return Ok(());
         }
         lines.waiting.extend_from_slice(line);
         if lines.is_idle {
@@ -94,11 +105,18 @@ impl Slate {
             }
             lines.is_idle = false;
             if lines.waiting.is_empty() {
+                lines.is_done = true;
+                drop(lines);
+                self.room.notify_all();
                 return;
             }
             std::mem::swap(&mut page, &mut lines.waiting);
+            let left_out = std::mem::take(&mut lines.left_out);
             drop(lines);
             self.room.notify_all();
+            if left_out > 0 {
+                tracing::error!(left_out, "lines of the log were left out: for too long nobody took them");
+            }
             // There is nobody to tell that nothing can be told.
             let _ = self.write_now(&page);
             page.clear();
@@ -119,10 +137,9 @@ impl Drop for Log {
         self.slate.lines().is_closed = true;
         self.slate.come.notify_all();
         self.slate.room.notify_all();
-        if let Some(writing) = self.writing.take() {
-            // It has written all it had, or it has panicked and writes nothing any more.
-            let _ = writing.join();
-        }
+        // One that is stuck is left behind: the end of this process ends it.
+        let waited = self.slate.room.wait_timeout_while(self.slate.lines(), LAST_WITHIN, |lines| !lines.is_done);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -150,6 +167,10 @@ impl Write for Line<'_> {
 
 /// Bytes that may wait to be written: some twenty thousand lines.
 const WAITING_BYTES_MAX: usize = 4 << 20;
+/// How long somebody who speaks waits for room.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
+/// How long the last lines may take.
+const LAST_WITHIN: Duration = Duration::from_secs(5);
 /// For how long lines gather.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -197,15 +218,38 @@ mod tests {
     }
 
     #[test]
-    fn more_than_may_wait_is_said_and_no_line_is_lost() {
+    fn more_than_may_wait_waits_and_no_line_is_lost_while_somebody_writes() {
         let (written, read) = mpsc::channel();
         let (let_in, allowed) = mpsc::channel();
         let (scribe, log) = Scribe::start(Page { written, let_in: Some(allowed) });
+        let (said, hear) = mpsc::channel();
         let line = vec![b'x'; 1 << 20];
-        let speaking = thread::spawn(move || (0..20).for_each(|_| scribe.make_writer().write_all(&line).unwrap()));
+        let speaking = thread::spawn(move || {
+            for number in 0..20 {
+                scribe.make_writer().write_all(&line).unwrap();
+                said.send(number).unwrap();
+            }
+        });
+        // The first page is with the writer, and no more than may wait waits behind it.
+        let last = std::iter::from_fn(|| hear.recv_timeout(Duration::from_millis(200)).ok()).last().unwrap();
+        assert!(last < 12, "{last}");
         drop(let_in);
         speaking.join().unwrap();
         drop(log);
         assert_eq!(read.try_iter().map(|bytes| bytes.len()).sum::<usize>(), 20 << 20);
+    }
+
+    #[test]
+    fn a_log_that_nobody_takes_holds_nobody_up_for_long() {
+        let (written, _read) = mpsc::channel();
+        let (let_in, allowed) = mpsc::channel::<()>();
+        let (scribe, log) = Scribe::start(Page { written, let_in: Some(allowed) });
+        let line = vec![b'x'; 1 << 20];
+        for _ in 0..100 {
+            scribe.make_writer().write_all(&line).unwrap();
+        }
+        assert!(scribe.0.lines().left_out > 80 && scribe.0.lines().waiting.len() < 6 << 20);
+        drop(log);
+        drop(let_in);
     }
 }

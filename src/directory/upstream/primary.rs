@@ -85,7 +85,7 @@ impl PrimaryCheck for ByUpstream {
         // It is the typed name that was looked up, so it is the typed name that must be asked about.
         let asked_about = forward.attributes().first(attr::USER_NAME).and_then(|name| name.text());
         if entry.is_some() && asked_about.map(str::trim) != Some(request.login.trim()) {
-            return Err(fault);
+            return Err(PrimaryError::Refused { who: None, why: Refused::UnclearName });
         }
         let stay = conversation.map(|conversation| conversation.server);
         let answer = self.upstream.ask(&forward, Code::AccessRequest, stay).await.map_err(|why| PrimaryError::Outage(outage(why)))?;

@@ -138,6 +138,11 @@ impl Caller {
         }
     }
 
+    /// Whose places it takes: its own address, or that of the balancer which does not tell it.
+    pub(super) fn source(&self) -> IpAddr {
+        self.from().unwrap_or_else(|| self.peer.ip())
+    }
+
     /// Whether all of the way that we know of is inside this machine.
     pub(super) fn is_here(&self) -> bool {
         self.peer.ip().to_canonical().is_loopback() && self.from().is_some_and(|from| from.is_loopback())

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 use super::HANDSHAKE_WITHIN;
 use super::Settings;
 use super::Transport;
+use super::behind::Behind;
+use super::behind::Meanwhile;
 use super::bind::Check;
 use super::bind::Verdict;
 use super::bind::Wish;
@@ -26,7 +28,9 @@ use super::gate::Gate;
 use super::gate::May;
 use super::gate::START_TLS;
 use super::gate::controls_pass;
-use super::root;
+use super::places::PLACES;
+use super::relay;
+use super::relay::Relay;
 use super::root::Offer;
 use super::shake;
 use super::side::Side;
@@ -50,20 +54,21 @@ use crate::wire::ldap::Reply;
 use crate::wire::ldap::Request;
 use crate::wire::ldap::abandon;
 use crate::wire::ldap::answer;
-use crate::wire::ldap::entry;
 use crate::wire::ldap::extended_answer;
 use crate::wire::ldap::notice;
 
 /// Bytes of one PDU before a bind, and of all that waits behind one (L-041).
-const PDU_BEFORE_MAX: usize = 262_144;
+pub(super) const PDU_BEFORE_MAX: usize = 262_144;
 /// Requests that wait behind a bind, and operations under way before one (L-041).
-const WAITING_BEFORE_MAX: usize = 100;
+pub(super) const WAITING_BEFORE_MAX: usize = 100;
 /// Operations under way after a bind (L-041).
 const WAITING_AFTER_MAX: usize = 1_000;
 /// How long a client that has not bound may say nothing whole (L-044).
-const IDLE_BEFORE: Duration = Duration::from_secs(60);
+const IDLE_BEFORE: Duration = Duration::from_secs(30);
 /// How long nothing may move for one that has.
 const IDLE_AFTER: Duration = Duration::from_secs(3_600);
+/// How long either side may take nothing of what it is owed (L-044): what it does not read is in our memory, and another's place.
+const STUCK: Duration = Duration::from_secs(120);
 /// How long a connection may be open without ever being somebody's (L-026); a denied bind and an anonymous one buy no time.
 const AGE_BEFORE: Duration = Duration::from_secs(300);
 /// How long after the bind that was granted a connection ends, whatever moves on it (L-026).
@@ -115,22 +120,13 @@ struct Waiting {
 
 /// Why a connection ends.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// With what was put last, or nothing.
     Goodbye,
     /// The stream is gone.
     Gone,
     /// With a Notice of Disconnection; the word is for the metric.
     Notice(Code, &'static str, &'static str),
-}
-
-/// What a client does while its bind is undecided.
-#[derive(Debug, PartialEq, Eq)]
-enum Meanwhile {
-    /// It gives the bind up: by Abandon, or by another Bind that waits now.
-    GaveUp,
-    /// Nothing that matters.
-    Nothing,
 }
 
 impl Connection {
@@ -164,7 +160,7 @@ impl Connection {
         self.pass_answers()?;
         while self.client.has_room() && self.upstream.as_ref().is_none_or(|upstream| upstream.side.has_room()) {
             if self.old_at <= Instant::now() {
-                return Err(self.over());
+                return Err(self.over().1);
             }
             let Some(frame) = self.client.frame(self.pdu_max()).map_err(unreadable)? else { break };
             let bytes = Zeroizing::new(frame.bytes.to_vec());
@@ -187,7 +183,7 @@ impl Connection {
             return Err(End::Gone);
         }
         let pdu_max = self.settings().pdu_bytes_max;
-        let (over_at, over) = (self.idle_at.min(self.old_at), self.over());
+        let (over_at, over) = self.over();
         let upstream_moved = async {
             match &mut self.upstream {
                 None => std::future::pending().await,
@@ -221,6 +217,13 @@ impl Connection {
                 }
             };
             let len = frame.bytes.len();
+            if frame.id == 0 && !frame.is_notice() {
+                if matches!(self.standing, Standing::Bound { .. }) {
+                    self.client.put(frame.bytes);
+                }
+                upstream.side.take(len);
+                continue;
+            }
             if frame.id == 0 {
                 return if matches!(self.standing, Standing::Anonymous) {
                     self.upstream_left()
@@ -230,15 +233,14 @@ impl Connection {
                 };
             }
             let Some(reply) = frame.reply() else { return Err(End::Notice(Code::Other, "the directory sent what is no answer", "upstream")) };
-            match self.waiting.get(&frame.id).copied() {
-                // Answers to what was abandoned are of no use to anybody.
-                None => {}
-                Some(Waiting { root: Some(offer), .. }) if frame.op == 0x64 => {
-                    let Some(mut found) = frame.entry() else { return Err(End::Notice(Code::Other, "the root entry cannot be read", "upstream")) };
-                    root::filter(&mut found, offer);
-                    self.client.put(&entry(frame.id, &found));
+            // Answers to what was abandoned are of no use to anybody.
+            if let Some(Waiting { op, root }) = self.waiting.get(&frame.id).copied() {
+                match relay::answer(op, root, &frame, reply) {
+                    Relay::AsItCame => self.client.put(frame.bytes),
+                    Relay::Instead(bytes) => self.client.put(&bytes),
+                    Relay::Nothing => {}
+                    Relay::Unreadable => return Err(End::Notice(Code::Other, "an answer of the directory cannot be read", "upstream")),
                 }
-                Some(_) => self.client.put(frame.bytes),
             }
             if reply == Reply::Last {
                 self.waiting.remove(&frame.id);
@@ -398,8 +400,9 @@ impl Connection {
     /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024). We never stop looking: a
     /// client that could fill our memory until we do could never take its bind back.
     async fn await_verdict(&mut self, id: u32, mut verdict: Pin<Box<dyn Future<Output = Verdict> + Send>>) -> Result<(), End> {
+        let mut behind = Behind::of(id);
         loop {
-            if meanwhile(self.client.unread(), id)? == Meanwhile::GaveUp {
+            if behind.look(self.client.unread())? == Meanwhile::GaveUp {
                 self.discard("bind_given_up");
                 return Ok(());
             }
@@ -453,6 +456,9 @@ impl Connection {
             self.refuse_tls(id, Code::OperationsError, "StartTLS must be the last request before TLS")?;
             return Err(End::Goodbye);
         }
+        let Ok(_shaking) = PLACES.handshake(self.caller.source(), settings.connections_max) else {
+            return self.refuse_tls(id, Code::Busy, "too many are shaking hands");
+        };
         self.client.put(&extended_answer(id, Code::Success, "", Some(START_TLS), None));
         timeout(HANDSHAKE_WITHIN, self.client.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
         let clear = std::mem::replace(&mut self.client, Side::new(Box::new(tokio::io::empty())));
@@ -521,13 +527,16 @@ impl Connection {
         self.idle_at = after(if self.bound().is_some() { IDLE_AFTER } else { IDLE_BEFORE });
     }
 
-    /// Its time is over.
-    fn over(&self) -> End {
-        if self.old_at <= self.idle_at {
-            End::Notice(Code::Unavailable, "this connection was open for too long", "old")
-        } else {
-            End::Notice(Code::Unavailable, "nothing was asked for too long", "idle")
-        }
+    /// When its time is over, as things are, and why then.
+    fn over(&self) -> (Instant, End) {
+        let stuck_at = |side: &Side| side.stuck_since().and_then(|since| since.checked_add(STUCK));
+        let ends = [
+            Some((self.old_at, End::Notice(Code::Unavailable, "this connection was open for too long", "old"))),
+            Some((self.idle_at, End::Notice(Code::Unavailable, "nothing was asked for too long", "idle"))),
+            stuck_at(&self.client).map(|at| (at, End::Notice(Code::Unavailable, "nothing was read for too long", "stuck"))),
+            self.upstream.as_ref().and_then(|upstream| stuck_at(&upstream.side)).map(|at| (at, End::Notice(Code::Unavailable, AWAY, "upstream"))),
+        ];
+        ends.into_iter().flatten().min_by_key(|(at, _)| *at).unwrap_or((self.old_at, End::Gone))
     }
 }
 
@@ -536,61 +545,6 @@ fn after(wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or(now)
 }
 
-fn unreadable(refusal: Refusal) -> End {
+pub(super) fn unreadable(refusal: Refusal) -> End {
     End::Notice(Code::ProtocolError, "this is not an LDAP message we read", refusal.as_str())
-}
-
-/// Looks through what waits behind the bind `id`, and takes nothing.
-fn meanwhile(unread: &[u8], id: u32) -> Result<Meanwhile, End> {
-    let mut rest = unread;
-    let mut count = 0_usize;
-    while let Some(frame) = Frame::split(rest, PDU_BEFORE_MAX).map_err(unreadable)? {
-        match frame.request().map_err(unreadable)? {
-            Request::Unbind => return Err(End::Goodbye),
-            Request::Abandon(target) if target == id => return Ok(Meanwhile::GaveUp),
-            _ if frame.id == id => return Err(End::Notice(Code::ProtocolError, "this message id is in use", "id_in_use")),
-            Request::Bind(_) => return Ok(Meanwhile::GaveUp),
-            _ => {}
-        }
-        rest = rest.get(frame.bytes.len()..).unwrap_or_default();
-        count = count.saturating_add(1);
-    }
-    if count > WAITING_BEFORE_MAX || unread.len() > PDU_BEFORE_MAX {
-        return Err(End::Notice(Code::Busy, "too much waits behind a bind", "waiting"));
-    }
-    Ok(Meanwhile::Nothing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::ldap::bind_request;
-    use crate::wire::ldap::read_request;
-    use crate::wire::ldap::unbind_request;
-
-    fn reads(count: u32, dn: &str) -> Vec<u8> {
-        (2..2 + count).flat_map(|id| read_request(id, dn, &[])).collect()
-    }
-
-    #[test]
-    fn l_021_l_041_what_waits_behind_a_bind_is_bounded_in_number_and_bytes() {
-        assert_eq!(meanwhile(&[], 1).unwrap(), Meanwhile::Nothing);
-        assert_eq!(meanwhile(&reads(100, ""), 1).unwrap(), Meanwhile::Nothing);
-        assert!(matches!(meanwhile(&reads(101, ""), 1), Err(End::Notice(Code::Busy, ..))));
-        let long = "x".repeat(4_000);
-        assert_eq!(meanwhile(&reads(60, &long), 1).unwrap(), Meanwhile::Nothing);
-        assert!(matches!(meanwhile(&reads(70, &long), 1), Err(End::Notice(Code::Busy, ..))));
-    }
-
-    #[test]
-    fn l_022_l_024_what_gives_a_bind_up_is_seen_behind_other_requests() {
-        let behind = |last: &[u8]| meanwhile(&[reads(3, ""), last.to_vec()].concat(), 9);
-        assert_eq!(behind(&abandon(20, 9)).unwrap(), Meanwhile::GaveUp);
-        assert_eq!(behind(&abandon(20, 8)).unwrap(), Meanwhile::Nothing);
-        assert_eq!(behind(&bind_request(20, "alice", b"pass")).unwrap(), Meanwhile::GaveUp);
-        assert_eq!(meanwhile(&[reads(200, ""), abandon(500, 1)].concat(), 1).unwrap(), Meanwhile::GaveUp, "even behind what is too much");
-        assert!(matches!(behind(&unbind_request(20)), Err(End::Goodbye)));
-        assert!(matches!(behind(&read_request(9, "", &[])), Err(End::Notice(Code::ProtocolError, ..))));
-        assert!(matches!(behind(&[0x31]), Err(End::Notice(Code::ProtocolError, ..))));
-    }
 }

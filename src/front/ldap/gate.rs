@@ -14,8 +14,9 @@ pub(super) const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
 /// Password Modify (RFC 3062).
 const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
 /// Extended operations that would check passwords, change parts or pack operations past us: fast bind (L-063), batch (L-067), turn (RFC 4531),
-/// refresh of dynamic entries.
-pub(super) const EXTENSIONS_REFUSED: &[&str] = &["1.2.840.113556.1.4.1781", "1.2.840.113556.1.4.2212", "1.3.6.1.1.19", "1.3.6.1.4.1.1466.101.119.1"];
+/// refresh of dynamic entries, OpenLDAP's verify credentials.
+pub(super) const EXTENSIONS_REFUSED: &[&str] =
+    &["1.2.840.113556.1.4.1781", "1.2.840.113556.1.4.2212", "1.3.6.1.1.19", "1.3.6.1.4.1.1466.101.119.1", "1.3.6.1.4.1.4203.666.6.5"];
 /// Controls that make an operation somebody else's (L-064), critical or not: proxied authorization, its draft and OpenLDAP's own, authorization identity,
 /// session tracking; and batch (L-067).
 pub(super) const CONTROLS_REFUSED: &[&str] = &[
@@ -28,6 +29,13 @@ pub(super) const CONTROLS_REFUSED: &[&str] = &[
 ];
 /// Attributes that are passwords, by name and by OID (L-066); `clearTextPassword` is Samba's own.
 const PASSWORDS: &[&str] = &["unicodePwd", "userPassword", "dBCSPwd", "clearTextPassword", "1.2.840.113556.1.4.90", "2.5.4.35", "1.2.840.113556.1.4.55"];
+
+/// Attributes that one search may ask for, and elements that its filter may have (L-043): more than any application needs, less than makes a directory sweat.
+const ATTRIBUTES_MAX: usize = 2_000;
+const FILTER_ELEMENTS_MAX: usize = 20_000;
+/// The highest scope and the highest alias policy there are: `subordinateSubtree`, `derefAlways` (L-046).
+const SCOPE_MAX: u32 = 3;
+const ALIASES_MAX: u32 = 3;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +79,12 @@ impl May {
                 name if name == PASSWORD_MODIFY.as_bytes() => self.password(),
                 _ => self.bound(),
             },
+            Request::Search(search) if search.scope > SCOPE_MAX || search.aliases > ALIASES_MAX => {
+                Gate::Answer(Code::ProtocolError, "the scope or the alias policy is out of range")
+            }
+            Request::Search(search) if !search.asks_at_most(ATTRIBUTES_MAX, FILTER_ELEMENTS_MAX) => {
+                Gate::Answer(Code::AdminLimitExceeded, "this search asks for too much at once")
+            }
             Request::Search(search) if search.reads_root() => Gate::ReadRoot { extensions: search.wants("supportedExtension") },
             Request::Write(write) => match write.any_attribute(is_password) {
                 Ok(true) => self.password(),
@@ -90,13 +104,14 @@ impl May {
         }
     }
 
-    /// L-066: passwords are changed by people whose second factor passed, and unheard.
+    /// L-066: passwords are changed, and compared, by people whose second factor passed, and unheard. A comparison tells whether a password is right: for
+    /// whoever may compare without a second factor it would be a bind without one.
     fn password(self) -> Gate {
         match (self.bound, self.unheard) {
             (None, _) => Gate::Answer(Code::InsufficientAccessRights, "bind first"),
-            (Some(_), false) => Gate::Answer(Code::ConfidentialityRequired, "passwords are changed over TLS alone"),
+            (Some(_), false) => Gate::Answer(Code::ConfidentialityRequired, "passwords are changed and compared over TLS alone"),
             (Some(Grant::Factor), true) => Gate::Pass,
-            (Some(_), true) => Gate::Answer(Code::InsufficientAccessRights, "passwords are changed after a second factor alone"),
+            (Some(_), true) => Gate::Answer(Code::InsufficientAccessRights, "passwords are changed and compared after a second factor alone"),
         }
     }
 }
@@ -137,7 +152,7 @@ mod tests {
 
     #[test]
     fn l_012_l_013_whoever_has_not_bound_may_only_read_the_root() {
-        for op in [crate::wire::ldap::Op::Delete, crate::wire::ldap::Op::Compare, crate::wire::ldap::Op::Rename] {
+        for op in [crate::wire::ldap::Op::Delete, crate::wire::ldap::Op::Rename] {
             assert!(matches!(ANONYMOUS.judge(&Request::Other(op)), Gate::Answer(Code::InsufficientAccessRights, _)));
             assert_eq!(FACTORED.judge(&Request::Other(op)), Gate::Pass);
         }

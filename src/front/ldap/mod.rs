@@ -1,11 +1,14 @@
 //! The LDAP door: simple binds decided with a second factor, everything else between client and directory as it is (RFC 4511).
 
 mod application;
+mod behind;
 mod bind;
 mod caller;
 mod conn;
 mod gate;
 mod named;
+mod places;
+mod relay;
 mod root;
 mod side;
 mod upstream;
@@ -14,7 +17,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use tokio_rustls::server::TlsStream;
 use self::caller::Caller;
 use self::conn::Connection;
 use self::conn::House;
+use self::places::PLACES;
 use self::side::Side;
 use crate::domain::CodeEntry;
 use crate::domain::Rules;
@@ -63,7 +66,7 @@ pub struct Settings {
     pub rules: Arc<Rules>,
     /// What tells its callers apart, and who of them is exempt.
     pub callers: Callers,
-    /// Connections at once, over all listeners of the process.
+    /// Connections at once, over all listeners of the process; one source leaves a twentieth of them to others, and a quarter may be shaking hands.
     pub connections_max: usize,
     /// Bytes of one PDU once bound; before that 256 KiB at most.
     pub pdu_bytes_max: usize,
@@ -101,8 +104,6 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long the accounts that the configuration names are waited for before the first connection is taken.
 const FIND_WITHIN: Duration = Duration::from_secs(5);
-/// Connections of all listeners of this process.
-static OPEN: Places = Places(AtomicUsize::new(0));
 /// Connections there have been.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -155,9 +156,9 @@ async fn listen(listener: TcpListener, mut house: House) {
         };
         let settings = Arc::clone(&house.settings.borrow_and_update());
         match accepted {
-            Ok((stream, peer)) => match OPEN.take(settings.connections_max) {
-                Some(place) => {
-                    full = full && !OPEN.is_eased(settings.connections_max);
+            Ok((stream, peer)) => match PLACES.connection(peer.ip(), settings.connections_max) {
+                Ok(place) => {
+                    full = full && !PLACES.is_eased(settings.connections_max);
                     let house = house.clone();
                     connections.spawn(async move {
                         // In a box that goes when it is done: most connections wait, and thousands at once.
@@ -168,10 +169,11 @@ async fn listen(listener: TcpListener, mut house: House) {
                         drop(place);
                     });
                 }
-                None => {
-                    metrics::discard("ldap", "connections_max");
+                Err(none) => {
+                    metrics::discard("ldap", none.as_str());
                     if !std::mem::replace(&mut full, true) {
-                        tracing::warn!(client = settings.name, %peer, "all places for connections are taken: raise limits.ldap_connections_max or look for a flood");
+                        let why = none.as_str();
+                        tracing::warn!(client = settings.name, %peer, why, "all places for connections are taken, or all but a few by one source: raise limits.ldap_connections_max or look for a flood");
                     }
                 }
             },
@@ -214,6 +216,9 @@ async fn meet(mut stream: TcpStream, peer: SocketAddr, settings: &Settings) -> R
     match &settings.transport {
         Transport::Plain { .. } | Transport::StartTls(_) => Ok((Box::new(stream), caller, false)),
         Transport::Tls(config) => {
+            let Ok(_shaking) = PLACES.handshake(caller.source(), settings.connections_max) else {
+                return Err(("handshakes_max", io::Error::other("all places for handshakes are taken")));
+            };
             let stream = shake(Arc::clone(config), stream).await.map_err(|error| ("handshake", error))?;
             caller.certify(&stream);
             Ok((Box::new(stream), caller, true))
@@ -224,36 +229,6 @@ async fn meet(mut stream: TcpStream, peer: SocketAddr, settings: &Settings) -> R
 /// Brings TLS up.
 async fn shake<S: Stream>(config: Arc<rustls::ServerConfig>, stream: S) -> io::Result<TlsStream<S>> {
     timeout(HANDSHAKE_WITHIN, TlsAcceptor::from(config).accept(stream)).await?
-}
-
-/// Connections that are open now.
-#[derive(Debug)]
-struct Places(AtomicUsize);
-
-/// One of them; given back when dropped.
-#[derive(Debug)]
-struct Place(&'static Places);
-
-impl Places {
-    fn take(&'static self, connections_max: usize) -> Option<Place> {
-        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < connections_max).then(|| open.saturating_add(1)));
-        // Made where one was taken alone: a place that is dropped gives one back.
-        match taken {
-            Ok(_) => Some(Place(self)),
-            Err(_) => None,
-        }
-    }
-
-    /// Whether a tenth of all places is free: what was full before is not full any more, and may be told of again.
-    fn is_eased(&self, connections_max: usize) -> bool {
-        self.0.load(Ordering::Relaxed) <= connections_max.saturating_sub(connections_max.div_ceil(10))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
+use tokio::time::Instant;
 use tokio::time::timeout;
 use zeroize::Zeroize;
 
@@ -34,12 +35,14 @@ pub(super) struct Side {
     inbox: Inbox,
     outbox: Outbox,
     unflushed: bool,
+    /// Since when nothing that is owed went out; `None` while nothing is owed.
+    stuck_since: Option<Instant>,
     ended: bool,
 }
 
 impl Side {
     pub(super) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, inbox: Inbox::default(), outbox: Outbox::default(), unflushed: false, ended: false }
+        Self { stream, inbox: Inbox::default(), outbox: Outbox::default(), unflushed: false, stuck_since: None, ended: false }
     }
 
     /// Gives the stream back, to be wrapped into TLS; `None` when bytes are still owed either way.
@@ -70,6 +73,12 @@ impl Side {
     /// Puts bytes behind those that wait to go out. The caller asks [`Side::has_room`] before it reads what it will put here.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.outbox.put(bytes);
+        self.stuck_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Since when the other end has taken nothing of what it is owed; `None` while it is owed nothing.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        self.stuck_since
     }
 
     /// Whether more may be put.
@@ -165,7 +174,12 @@ impl Side {
             self.unflushed = false;
             moved = true;
         }
-        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if !moved {
+            return Poll::Pending;
+        }
+        let owes = self.unflushed || !self.outbox.owed().is_empty();
+        self.stuck_since = owes.then(Instant::now);
+        Poll::Ready(Ok(()))
     }
 
     /// Ready when anything came in, the end among it.

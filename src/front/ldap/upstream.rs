@@ -22,6 +22,10 @@ use crate::wire::ldap::read_request;
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// busy, unavailable.
 const AWAY: [u32; 2] = [51, 52];
+/// Bytes of an answer that is for us: the root DSE, a person's own entry, the result of a bind. Read into pieces they are several times as many.
+pub(super) const OWN_ANSWER_MAX: usize = 262_144;
+/// Controls of a directory that we remember.
+const CONTROLS_MAX: usize = 1_000;
 /// Frames that may answer one base search: an entry, references, the result.
 const FRAMES_MAX: usize = 16;
 
@@ -107,7 +111,7 @@ pub(super) fn whole(bytes: &[u8]) -> io::Result<Frame<'_>> {
 /// The controls that a root DSE tells of, each once (RFC 4512 §2.2). Thousands of connections to the same few servers share them.
 pub(super) fn controls(root: &Entry) -> Arc<HashSet<Vec<u8>>> {
     static LAST: Mutex<Option<Arc<HashSet<Vec<u8>>>>> = Mutex::new(None);
-    let told = || root.values("supportedControl");
+    let told = || root.values("supportedControl").take(CONTROLS_MAX);
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     match &*last {
         Some(known) if told().count() == known.len() && told().all(|control| known.contains(control)) => Arc::clone(known),
@@ -131,5 +135,5 @@ pub(super) fn away(directory: &dyn Directory, server: usize, error: &io::Error) 
 }
 
 async fn next(side: &mut Side, pdu_max: usize) -> io::Result<Vec<u8>> {
-    timeout(ANSWER_WITHIN, side.next_frame(pdu_max)).await?
+    timeout(ANSWER_WITHIN, side.next_frame(pdu_max.min(OWN_ANSWER_MAX))).await?
 }

@@ -43,6 +43,8 @@ pub(super) enum Unfit {
     BadName,
     /// The password has an impossible length or a control character in it.
     BadPassword,
+    /// The identity that is said by EAP is another than User-Name (RFC 3579 §2.1): a server behind us might take either for the outer one.
+    EapIdentity,
     /// The password is empty.
     EmptyPassword,
     /// NAS-IP-Address is not where the packet came from, and the client's `nas_address` demands it.
@@ -53,6 +55,8 @@ pub(super) enum Unfit {
     OtherCredential,
     /// A server behind us would change the password before the second factor passed.
     PasswordChange,
+    /// Neither a code nor a word nor nothing, in an unsigned request of a client that checks passwords itself: whoever knows no secret can make such a one.
+    Unproven,
 }
 
 impl Unfit {
@@ -63,11 +67,13 @@ impl Unfit {
             Self::BadEap => "bad_eap",
             Self::BadName => "bad_name",
             Self::BadPassword => "bad_password",
+            Self::EapIdentity => "eap_identity",
             Self::EmptyPassword => "empty_password",
             Self::NasAddress => "nas_address",
             Self::NoCredential => "no_credential",
             Self::OtherCredential => "other_credential",
             Self::PasswordChange => "password_change",
+            Self::Unproven => "unproven",
         }
     }
 }
@@ -201,6 +207,9 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
     if eap.as_ref().is_some_and(|packet| packet.first() == Some(&EAP_REQUEST)) {
         return Err(Unfit::BadEap);
     }
+    if eap.as_deref().and_then(eap_identity).is_some_and(|identity| request.first(attr::USER_NAME).is_none_or(|name| name.value != identity)) {
+        return Err(Unfit::EapIdentity);
+    }
     // Done there before anybody was asked for a second factor.
     if changes_password(request, eap.as_deref()) {
         return Err(Unfit::PasswordChange);
@@ -232,6 +241,12 @@ fn by_upstream(request: &Request<'_>, client: &Client, without_credential: bool)
     Ok(Given { primary: Primary::Relayed(Relayed { packet, proof, typed, named: eap.is_none() }), appended, can_answer, types })
 }
 
+/// The identity in an EAP-Response/Identity (RFC 3748 §5.1).
+fn eap_identity(packet: &[u8]) -> Option<&[u8]> {
+    let (header, identity) = packet.split_at_checked(5)?;
+    matches!(header, [EAP_RESPONSE, .., EAP_IDENTITY]).then_some(identity)
+}
+
 /// Whether a password is to be changed, by MS-CHAP in any version (RFC 2548 §2.1.3, §2.1.4, §2.3.4) or by EAP-MSCHAPv2. What goes on in a tunnel nobody sees.
 fn changes_password(request: &Request<'_>, eap: Option<&[u8]>) -> bool {
     let by_eap = eap.is_some_and(|packet| (packet.get(4), packet.get(5)) == (Some(&EAP_MSCHAPV2), Some(&EAP_MSCHAPV2_CHANGE)));
@@ -247,7 +262,11 @@ fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     if request.state().is_some() {
         return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), appended: None, can_answer: true, types: true });
     }
-    let appended = typed.and_then(|typed| Appended::alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
+    let appended = typed.as_ref().and_then(|typed| Appended::alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
+    // Unsigned and encrypted with a wrong secret, one in ten is a text.
+    if !request.signed() && appended.is_none() && typed.is_some_and(|typed| !typed.is_empty()) {
+        return Err(Unfit::Unproven);
+    }
     Ok(Given { primary: Primary::Waived, appended, can_answer: true, types: true })
 }
 
@@ -348,7 +367,9 @@ const ONCE: [u8; 7] =
 /// Where credentials stand.
 const CREDENTIALS: [u8; 6] = [attr::USER_PASSWORD, attr::CHAP_PASSWORD, attr::CHAP_CHALLENGE, attr::ARAP_PASSWORD, attr::EAP_MESSAGE, attr::VENDOR_SPECIFIC];
 /// The code of an EAP packet that asks (RFC 3748 §4).
+const EAP_IDENTITY: u8 = 1;
 const EAP_REQUEST: u8 = 1;
+const EAP_RESPONSE: u8 = 2;
 /// EAP-MSCHAPv2, and its operation that changes a password.
 const EAP_MSCHAPV2: u8 = 26;
 const EAP_MSCHAPV2_CHANGE: u8 = 7;

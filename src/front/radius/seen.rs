@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::wire::radius::Code;
 use crate::wire::radius::Request;
+use crate::wire::radius::attr;
 
 /// What was asked at one door, and what was answered. A question in the works may hold a `G`; it is dropped when nobody wants the answer any more.
 ///
@@ -31,18 +32,24 @@ pub(super) struct Window<G> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) slot: Slot,
+    /// All zero in RADIUS/1.1, which has none.
     pub(super) authenticator: [u8; 16],
+    /// What stands for all that is asked: a copy is the same, and nothing else is.
+    pub(super) content: [u8; 16],
 }
 
 impl Key {
-    /// Of a verified request. A RADIUS/1.1 client that uses a token again for something else has asked something else: what it asks stands in for the
-    /// authenticator, so that nobody ever gets another's answer (RFC 9765 §4.2.1).
+    /// Of a verified request. A client that uses an authenticator or a token again for something else has asked something else, so that nobody ever gets
+    /// another's answer (RFC 9765 §4.2.1). What a Message-Authenticator signs is the whole packet.
     pub(super) fn of(request: &Request<'_>, peer: SocketAddr) -> Self {
         let code = request.code();
-        match request.token() {
-            Some(token) => Self { slot: Slot { peer, code, number: token }, authenticator: digest(request) },
-            None => Self { slot: Slot { peer, code, number: request.identifier().into() }, authenticator: *request.authenticator() },
-        }
+        let Some(token) = request.token() else {
+            // One that is there was checked.
+            let signature = request.first(attr::MESSAGE_AUTHENTICATOR).and_then(|signature| signature.value.try_into().ok());
+            let content = signature.unwrap_or_else(|| digest(request));
+            return Self { slot: Slot { peer, code, number: request.identifier().into() }, authenticator: *request.authenticator(), content };
+        };
+        Self { slot: Slot { peer, code, number: token }, authenticator: [0; 16], content: digest(request) }
     }
 }
 
@@ -104,6 +111,7 @@ pub(super) enum Kept {
 struct Entry<G> {
     number: u64,
     authenticator: [u8; 16],
+    content: [u8; 16],
     stage: Stage<G>,
 }
 
@@ -125,7 +133,7 @@ impl<G> Window<G> {
     pub(super) fn admit(&mut self, now: Instant, key: Key, bounds: &Bounds) -> Seen {
         self.expire(now);
         match self.entries.get(&key.slot) {
-            Some(Entry { authenticator, stage, .. }) if *authenticator == key.authenticator => match stage {
+            Some(Entry { authenticator, content, stage, .. }) if (*authenticator, *content) == (key.authenticator, key.content) => match stage {
                 Stage::Answered(bytes) => return Seen::Answered(Arc::clone(bytes)),
                 Stage::Running { .. } => return Seen::Running,
             },
@@ -136,7 +144,8 @@ impl<G> Window<G> {
         }
         self.number = self.number.wrapping_add(1);
         self.running = self.running.saturating_add(1);
-        self.entries.insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, stage: Stage::Running { _guard: None } });
+        self.entries
+            .insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, content: key.content, stage: Stage::Running { _guard: None } });
         Seen::New(Turn { slot: key.slot, number: self.number })
     }
 
@@ -229,7 +238,11 @@ mod tests {
     const BOUNDS: Bounds = Bounds { running_max: 3, answers_max: 4, bytes_max: 100, keep: Duration::from_secs(30) };
 
     fn key(identifier: u8, authenticator: u8) -> Key {
-        Key { slot: Slot { peer: "192.0.2.1:1000".parse().unwrap(), code: Code::AccessRequest, number: identifier.into() }, authenticator: [authenticator; 16] }
+        Key {
+            slot: Slot { peer: "192.0.2.1:1000".parse().unwrap(), code: Code::AccessRequest, number: identifier.into() },
+            authenticator: [authenticator; 16],
+            content: [0; 16],
+        }
     }
 
     fn turn(seen: Seen) -> Turn {
@@ -272,6 +285,15 @@ mod tests {
         turn(window.admit(now, elsewhere(|slot| slot.code = Code::StatusServer), &bounds));
         turn(window.admit(now, elsewhere(|slot| slot.number = 2), &bounds));
         assert_eq!(window.admit(now, key(1, 1), &bounds), Seen::Running);
+    }
+
+    #[test]
+    fn r_050_the_same_authenticator_over_another_content_is_another_request() {
+        let now = Instant::now();
+        let mut window = Window::<()>::new();
+        let first = turn(window.admit(now, key(1, 1), &BOUNDS));
+        window.answer(now, first, bytes(20), &BOUNDS);
+        turn(window.admit(now, Key { content: [9; 16], ..key(1, 1) }, &BOUNDS));
     }
 
     #[test]

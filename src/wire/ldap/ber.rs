@@ -128,6 +128,18 @@ pub fn bounded(bytes: &[u8]) -> Result<(), Refusal> {
     }
 }
 
+/// Whether no more than `most` elements lie in these bytes, side by side and inside each other. Of bytes that are [`bounded`]; what cannot be read counts as too many.
+pub(super) fn counted(bytes: &[u8], most: usize) -> bool {
+    let mut rest = bytes;
+    for _ in 0..=most {
+        let Ok(Some(head)) = Head::read(rest) else { return rest.is_empty() };
+        let skipped = if head.tag & 0x20 == 0 { head.head_len.saturating_add(head.value_len) } else { head.head_len };
+        let Some(behind) = rest.get(skipped..) else { return false };
+        rest = behind;
+    }
+    false
+}
+
 /// An INTEGER or ENUMERATED of 0 to 2^31-1.
 pub(super) fn number(value: &[u8]) -> Result<u32, Refusal> {
     match value {
@@ -196,6 +208,14 @@ mod tests {
         let mut bytes = vec![0x30, 0x82, 0x0f, 0xa0];
         bytes.extend(inside);
         assert_eq!(bounded(&bytes), Ok(()));
+    }
+
+    #[test]
+    fn l_043_elements_are_counted_however_they_lie() {
+        assert!(counted(&[], 0) && counted(&nested(5), 6) && !counted(&nested(5), 5));
+        let flat = [0x04, 0x01, 0x41].repeat(100);
+        assert!(counted(&flat, 100) && !counted(&flat, 99));
+        assert!(!counted(&[0x04, 0x05, 0x41], 10), "what is cut off");
     }
 
     #[test]

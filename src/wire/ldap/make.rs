@@ -23,12 +23,14 @@ use rasn_ldap::SearchResultEntry;
 use rasn_ldap::UnbindRequest;
 use zeroize::Zeroizing;
 
+use super::ber::Cursor;
 use super::ber::octets;
+use super::frame::Frame;
 use super::message::Entry;
 use super::message::Op;
 
 /// The name of the last message before a server closes (RFC 4511 §4.4.1).
-const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
+pub(super) const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 
 /// The answer that ends `op`, of the type that belongs to it. Abandon and Unbind have none: no bytes.
 #[must_use]
@@ -46,6 +48,29 @@ pub fn answer(op: Op, id: u32, code: Code, text: &str) -> Vec<u8> {
         Op::Search => ProtocolOp::SearchResDone(SearchResultDone(result)),
     };
     encode(id, response)
+}
+
+/// The result in `frame` as the answer that ends `op`, where a directory has sent one of another kind: Samba may end a search with an extended response.
+/// Controls stay. `None` where there is no result in it, or no answer to `op`.
+#[must_use]
+pub fn retyped(op: Op, frame: &Frame<'_>) -> Option<Vec<u8>> {
+    let mut cursor = Cursor::new(frame.body);
+    cursor.expect(0x0a).ok()?;
+    cursor.expect(0x04).ok()?;
+    cursor.expect(0x04).ok()?;
+    cursor.optional(0xa3).ok()?;
+    let result = frame.body.get(..frame.body.len().checked_sub(cursor.rest().len())?)?;
+    let id = frame.id.to_be_bytes();
+    let id = octets(&id);
+    let message_len = 2_usize.saturating_add(id.len()).saturating_add(element_len(result.len())).saturating_add(frame.rest.len());
+    let mut bytes = Vec::with_capacity(element_len(message_len));
+    head(&mut bytes, 0x30, message_len);
+    bytes.extend([0x02, u8::try_from(id.len()).unwrap_or(4)]);
+    bytes.extend(id);
+    head(&mut bytes, op.ended_by()?, result.len());
+    bytes.extend(result);
+    bytes.extend(frame.rest);
+    Some(bytes)
 }
 
 /// The answer to an extended request, with its name and value where it has any.
@@ -161,6 +186,20 @@ mod tests {
         for (id, octets) in [(1, &[1_u8][..]), (127, &[127]), (128, &[0, 128]), (256, &[1, 0]), (0x7fff_ffff, &[0x7f, 0xff, 0xff, 0xff])] {
             assert_eq!(bind_request(id, "", b"x")[8..8 + octets.len()], *octets);
         }
+    }
+
+    #[test]
+    fn l_050_a_result_of_the_wrong_kind_becomes_one_of_the_right_kind() {
+        let told = extended_answer(300, Code::UnavailableCriticalExtension, "no", Some("1.2.3"), Some(b"value"));
+        let told = Frame::split(&told, 1_000).unwrap().unwrap();
+        let made = retyped(Op::Search, &told).unwrap();
+        let made = Frame::split(&made, 1_000).unwrap().unwrap();
+        assert_eq!((made.id, made.op, made.result()), (300, 0x65, told.result()));
+        let expected = answer(Op::Search, 300, Code::UnavailableCriticalExtension, "no");
+        assert_eq!(made.body, Frame::split(&expected, 1_000).unwrap().unwrap().body, "nothing of an extended response is left");
+        let entry = entry(5, &Entry { dn: "CN=x".into(), attributes: Vec::new() });
+        assert_eq!(retyped(Op::Search, &Frame::split(&entry, 1_000).unwrap().unwrap()), None);
+        assert_eq!(retyped(Op::Unbind, &told), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use super::ber::number;
 use super::ber::truth;
 use super::frame::Frame;
 use super::frame::Refusal;
+use super::make::NOTICE_OF_DISCONNECTION;
+use super::search::Search;
 
 /// Controls on one message (L-043).
 const CONTROLS_MAX: usize = 64;
@@ -52,6 +54,22 @@ impl Op {
             _ => return None,
         })
     }
+
+    /// The tag byte of the answer that ends it; `None` for what has no answer.
+    #[must_use]
+    pub fn ended_by(self) -> Option<u8> {
+        Some(match self {
+            Self::Abandon | Self::Unbind => return None,
+            Self::Bind => 0x61,
+            Self::Search => 0x65,
+            Self::Modify => 0x67,
+            Self::Add => 0x69,
+            Self::Delete => 0x6b,
+            Self::Rename => 0x6d,
+            Self::Compare => 0x6f,
+            Self::Extended => 0x78,
+        })
+    }
 }
 
 /// A request, as far as we look into it.
@@ -68,13 +86,13 @@ pub enum Request<'a> {
         /// Whether it came with a value.
         valued: bool,
     },
-    /// Compare, Delete or Modify DN.
+    /// Delete or Modify DN.
     Other(Op),
     /// Search.
     Search(Search<'a>),
     /// Goodbye.
     Unbind,
-    /// Add or Modify.
+    /// Add, Modify or Compare: it names attributes with their values.
     Write(Write<'a>),
 }
 
@@ -118,41 +136,10 @@ impl std::fmt::Debug for Choice<'_> {
     }
 }
 
-/// A search, without its filter.
-#[derive(Clone, Copy, Debug)]
-pub struct Search<'a> {
-    /// The name of the entry it begins at.
-    pub base: &'a [u8],
-    /// 0 that entry alone, 1 those one below it, 2 all below and itself.
-    pub scope: u32,
-    types_only: bool,
-    attributes: &'a [u8],
-}
-
-impl Search<'_> {
-    /// Whether it reads the root DSE and nothing else: scope base, the empty DN (RFC 4512 §5.1).
-    #[must_use]
-    pub fn reads_root(&self) -> bool {
-        self.base.is_empty() && self.scope == 0
-    }
-
-    /// Whether values of this operational attribute are asked for, by its name or by `+` (RFC 3673).
-    #[must_use]
-    pub fn wants(&self, attribute: &str) -> bool {
-        let mut cursor = Cursor::new(self.attributes);
-        while let Ok(Some(element)) = cursor.next() {
-            if element.value == b"+" || element.value.eq_ignore_ascii_case(attribute.as_bytes()) {
-                return !self.types_only;
-            }
-        }
-        false
-    }
-}
-
-/// An Add or a Modify, without its values.
+/// An Add, a Modify or a Compare, without its values.
 #[derive(Clone, Copy, Debug)]
 pub struct Write<'a> {
-    /// Which of the two.
+    /// Which of them.
     pub op: Op,
     content: &'a [u8],
 }
@@ -163,15 +150,18 @@ impl Write<'_> {
     /// # Errors
     /// `Form` when the list is not one.
     pub fn any_attribute(&self, test: impl Fn(&[u8]) -> bool) -> Result<bool, Refusal> {
+        let described = |description: &[u8]| description.split(|octet| *octet == b';').next().is_some_and(&test);
         let mut list = Cursor::new(self.content);
+        if self.op == Op::Compare {
+            return list.expect(0x04).map(described);
+        }
         while let Some(element) = list.next()? {
             let mut item = Cursor::new(element.value);
             if self.op == Op::Modify {
                 item.expect(0x0a)?;
                 item = Cursor::new(item.expect(0x30)?);
             }
-            let description = item.expect(0x04)?;
-            if description.split(|octet| *octet == b';').next().is_some_and(&test) {
+            if described(item.expect(0x04)?) {
                 return Ok(true);
             }
         }
@@ -233,14 +223,14 @@ impl<'a> Frame<'a> {
             Op::Abandon => Ok(Request::Abandon(number(self.body)?)),
             Op::Bind => Ok(Request::Bind(bind(self.body)?)),
             Op::Extended => extended(self.body),
-            Op::Search => Ok(Request::Search(search(self.body)?)),
+            Op::Search => Ok(Request::Search(Search::read(self.body)?)),
             Op::Unbind => Ok(Request::Unbind),
-            op @ (Op::Add | Op::Modify) => {
+            op @ (Op::Add | Op::Compare | Op::Modify) => {
                 let mut cursor = Cursor::new(self.body);
                 cursor.expect(0x04)?;
                 Ok(Request::Write(Write { op, content: cursor.expect(0x30)? }))
             }
-            op @ (Op::Compare | Op::Delete | Op::Rename) => Ok(Request::Other(op)),
+            op @ (Op::Delete | Op::Rename) => Ok(Request::Other(op)),
         }
     }
 
@@ -297,6 +287,12 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Whether it is the Notice of Disconnection, or a message of id 0 that cannot be told from one. Other notifications say their name (RFC 4511 §4.4).
+    #[must_use]
+    pub fn is_notice(&self) -> bool {
+        self.id == 0 && !matches!(unsolicited(self.body), Ok(Some(name)) if name != NOTICE_OF_DISCONNECTION.as_bytes())
+    }
+
     /// The entry in it; `None` where it is something else, or not of RFC 4511's form.
     #[must_use]
     pub fn entry(&self) -> Option<Entry> {
@@ -305,6 +301,16 @@ impl<'a> Frame<'a> {
         }
         entry(self.body).ok()
     }
+}
+
+/// The name in an extended response.
+fn unsolicited(body: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    let mut cursor = Cursor::new(body);
+    cursor.expect(0x0a)?;
+    cursor.expect(0x04)?;
+    cursor.expect(0x04)?;
+    cursor.optional(0xa3)?;
+    cursor.optional(0x8a)
 }
 
 fn entry(body: &[u8]) -> Result<Entry, Refusal> {
@@ -348,18 +354,6 @@ fn extended(body: &[u8]) -> Result<Request<'_>, Refusal> {
     Ok(Request::Extended { name, valued: cursor.optional(0x81)?.is_some() })
 }
 
-fn search(body: &[u8]) -> Result<Search<'_>, Refusal> {
-    let mut cursor = Cursor::new(body);
-    let base = cursor.expect(0x04)?;
-    let scope = number(cursor.expect(0x0a)?)?;
-    cursor.expect(0x0a)?;
-    cursor.expect(0x02)?;
-    cursor.expect(0x02)?;
-    let types_only = truth(cursor.expect(0x01)?)?;
-    cursor.next()?.ok_or(Refusal::Form)?;
-    Ok(Search { base, scope, types_only, attributes: cursor.expect(0x30)? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::make;
@@ -379,6 +373,10 @@ mod tests {
     fn message(op: u8, body: &[u8], rest: &[u8]) -> Vec<u8> {
         let inside = [element(0x02, &[1]), element(op, body), rest.to_vec()].concat();
         element(0x30, &inside)
+    }
+
+    fn message_of(id: u8, op: u8, body: &[u8]) -> Vec<u8> {
+        element(0x30, &[element(0x02, &[id]), element(op, body)].concat())
     }
 
     fn bind_with(choice: &[u8]) -> Vec<u8> {
@@ -426,28 +424,6 @@ mod tests {
     }
 
     #[test]
-    fn l_012_only_a_base_search_of_the_empty_name_reads_the_root() {
-        let reads = |base: &str, scope: u8| {
-            let parts = [
-                element(0x04, base.as_bytes()),
-                element(0x0a, &[scope]),
-                element(0x0a, &[0]),
-                element(0x02, &[0]),
-                element(0x02, &[0]),
-                element(0x01, &[0]),
-                element(0x87, b"objectClass"),
-                element(0x30, &element(0x04, b"SupportedExtension")),
-            ];
-            let bytes = message(0x63, &parts.concat(), &[]);
-            let Ok(Request::Search(search)) = frame(&bytes).request() else { panic!() };
-            assert!(search.wants("supportedExtension") && !search.wants("supportedControl"));
-            search.reads_root()
-        };
-        assert!(reads("", 0));
-        assert!(!reads("", 1) && !reads("", 2) && !reads(" ", 0) && !reads("DC=corp", 0));
-    }
-
-    #[test]
     fn l_066_the_attributes_of_a_change_are_seen_without_their_options() {
         let change = |name: &[u8]| element(0x30, &[element(0x0a, &[2]), element(0x30, &[element(0x04, name), element(0x31, &[])].concat())].concat());
         let list = [change(b"mail"), change(b"UnicodePwd;binary")].concat();
@@ -455,6 +431,26 @@ mod tests {
         let Ok(Request::Write(write)) = frame(&bytes).request() else { panic!() };
         assert_eq!(write.any_attribute(|name| name.eq_ignore_ascii_case(b"unicodepwd")), Ok(true));
         assert_eq!(write.any_attribute(|name| name == b"cn"), Ok(false));
+    }
+
+    #[test]
+    fn l_066_a_compare_tells_its_attribute() {
+        let bytes =
+            message(0x6e, &[element(0x04, b"CN=alice"), element(0x30, &[element(0x04, b"userPassword;x"), element(0x04, b"pass")].concat())].concat(), &[]);
+        let Ok(Request::Write(write)) = frame(&bytes).request() else { panic!() };
+        assert_eq!((write.op, write.any_attribute(|name| name == b"userPassword")), (Op::Compare, Ok(true)));
+        let bytes = message(0x6e, &[element(0x04, b"CN=alice"), element(0x30, &[])].concat(), &[]);
+        let Ok(Request::Write(write)) = frame(&bytes).request() else { panic!() };
+        assert_eq!(write.any_attribute(|_| true), Err(Refusal::Form));
+    }
+
+    #[test]
+    fn l_026_the_notice_of_disconnection_is_told_from_other_notifications() {
+        let notification = |name: Option<&str>| make::extended_answer(0, Code::Success, "", name, None);
+        assert!(frame(&make::notice(Code::Unavailable, "")).is_notice());
+        assert!(frame(&notification(None)).is_notice() && frame(&message_of(0, 0x78, &[])).is_notice(), "what does not say what it is");
+        assert!(!frame(&notification(Some("1.3.6.1.1.21.4"))).is_notice());
+        assert!(!frame(&make::extended_answer(1, Code::Success, "", None, None)).is_notice());
     }
 
     #[test]
@@ -496,7 +492,7 @@ mod tests {
         for (op, tag) in answers.into_iter().chain([(Op::Extended, 0x78)]) {
             let bytes = make::answer(op, 77, Code::InsufficientAccessRights, "no");
             let read = frame(&bytes);
-            assert_eq!((read.id, read.op), (77, tag));
+            assert_eq!((read.id, read.op, op.ended_by()), (77, tag, Some(tag)));
             assert_eq!(read.result(), Ok(LdapResult { code: 50, diagnostic: b"no" }));
         }
         let found = Entry { dn: String::new(), attributes: vec![("tokenGroups".into(), vec![vec![], vec![1, 0xff]]), ("x".into(), vec![])] };

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn element(tag: u8, value: &[u8]) -> Vec<u8> {
-        [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat()
+        [&[tag, 0x81, u8::try_from(value.len()).unwrap()][..], value].concat()
     }
 
     fn value(address: &[u8]) -> Vec<u8> {

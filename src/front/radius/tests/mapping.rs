@@ -32,6 +32,7 @@ use crate::front::radius::map::Errand;
 use crate::front::radius::map::Manner;
 use crate::front::radius::map::Unfit;
 use crate::ports::Aside;
+use crate::wire::radius::Integrity;
 use crate::wire::radius::Request;
 use crate::wire::radius::attr;
 use crate::wire::radius::carry::Carried;
@@ -174,10 +175,27 @@ fn r_080_r_086_eap_from_the_wrong_side_or_in_scattered_pieces_is_rejected_and_a_
     assert!(matches!(asked(&identity), Errand::Begin(_)));
     let start = Request::verify(&signed_with_empty_eap(), SECRET, upstream.integrity).map(|request| map::read(&request, &upstream, PEER.parse().unwrap()));
     assert!(matches!(start, Ok(Errand::Begin(_))));
+    let somebody_else = [(attr::EAP_MESSAGE, &b"\x02\x01\x00\x0a\x01aliCe"[..])];
+    assert!(matches!(asked(&somebody_else), Errand::Refuse(Unfit::EapIdentity)), "R-087: both are outer names");
     let from_the_nas = [(attr::EAP_MESSAGE, &b"\x01\x01\x00\x05\x01"[..])];
     assert!(matches!(asked(&from_the_nas), Errand::Refuse(Unfit::BadEap)));
     let scattered = [(attr::EAP_MESSAGE, &b"\x02\x01\x00\x0a\x01"[..]), (attr::NAS_PORT, &[0; 4]), (attr::EAP_MESSAGE, b"alice")];
     assert!(matches!(asked(&scattered), Errand::Refuse(Unfit::BadEap)));
+}
+
+#[test]
+fn r_064_where_nothing_proves_the_secret_a_client_that_checks_passwords_itself_sends_a_code_or_nothing() {
+    let world = World::new();
+    let waived = Client { first: First::Waived(world.clone()), integrity: Integrity::Optional, ..client(&world, Method::Push) };
+    let unsigned = |typed: &[u8]| {
+        let signed = request().password(typed).signed(SECRET).unwrap();
+        let mut bytes = [&signed[..20], &signed[38..]].concat();
+        bytes[3] -= 18;
+        map::read(&Request::verify(&bytes, SECRET, waived.integrity).unwrap(), &waived, PEER.parse().unwrap())
+    };
+    assert!(matches!(unsigned(b"rubbish that is a text"), Errand::Refuse(Unfit::Unproven)));
+    assert!(matches!(unsigned(b"123456"), Errand::Begin(_)));
+    assert!(matches!(errand(&request().password(b"whatever the NAS has checked"), &waived), Errand::Begin(_)), "signed it is as good as nothing");
 }
 
 #[test]
@@ -343,7 +361,7 @@ fn r_055_without_a_calling_station_or_a_credential_only_the_very_same_request_is
     assert_eq!(of(&fixture(), &stationed(1).password(b"x")), of(&fixture(), &stationed(2).password(b"x")));
     let gateway = |number: u8| stationed(number).with(attr::VENDOR_SPECIFIC, &microsoft(9, &[0, 0, 1, 55]));
     assert_ne!(of(&upstream(true), &gateway(1)), of(&upstream(true), &gateway(2)), "nothing was proven");
-    let eap = |number: u8| stationed(number).with(attr::EAP_MESSAGE, b"\x02\x01\x00\x0a\x01anon");
+    let eap = |number: u8| stationed(number).with(attr::EAP_MESSAGE, b"\x02\x01\x00\x0a\x01alice");
     assert_ne!(of(&upstream(false), &eap(1)), of(&upstream(false), &eap(2)), "R-083");
     let late = Client { late_ms: 30_000, ..fixture() };
     assert_eq!(begin(&password(1), &late).dialogue.late_ms, 0, "nobody could tell whose question it is");
