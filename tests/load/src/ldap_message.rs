@@ -38,8 +38,11 @@ impl Answer {
     }
 }
 
-/// Tag, content and whole length of the first element.
-fn element(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Unreadable> {
+/// Tag, content and whole length.
+type Element<'a> = (u8, &'a [u8], usize);
+
+/// The first element.
+fn element(bytes: &[u8]) -> Result<Option<Element<'_>>, Unreadable> {
     let [tag, first, rest @ ..] = bytes else { return Ok(None) };
     let more = if *first < 0x80 { 0 } else { usize::from(*first & 0x7f) };
     if more > 4 || *first == 0x80 {
