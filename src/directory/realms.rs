@@ -100,9 +100,9 @@ impl Realm {
 }
 
 impl Realms {
-    /// Where a typed name leads, and whether its realm says so; `None`: nowhere.
-    fn route(&self, login: &str) -> Option<(&Member, bool)> {
-        let find = |fits: &dyn Fn(&Realm) -> bool| self.members.iter().find(|member| fits(&member.realm)).map(|member| (member, true));
+    /// Where a typed name leads; `None`: nowhere.
+    fn route(&self, login: &str) -> Option<&Member> {
+        let find = |fits: &dyn Fn(&Realm) -> bool| self.members.iter().find(|member| fits(&member.realm));
         match Name::for_ldap(login)? {
             Name::Principal { domain, .. } => {
                 let domain = domain.to_lowercase();
@@ -110,12 +110,12 @@ impl Realms {
             }
             Name::Bare(name) => match name.split_once('\\') {
                 Some((before, _)) => find(&|realm| realm.netbios.as_ref().is_some_and(|netbios| netbios.eq_ignore_ascii_case(before))),
-                None => self.members.first().map(|member| (member, false)),
+                None => self.members.first(),
             },
             Name::Dn(dn) => {
                 let over = |member: &&Member| member.realm.base.as_ref().is_some_and(|base| dn.is_under(base));
                 let depth = |member: &&Member| member.realm.base.as_ref().map_or(0, Dn::depth);
-                self.members.iter().filter(over).max_by_key(depth).map(|member| (member, true))
+                self.members.iter().filter(over).max_by_key(depth)
             }
         }
     }
@@ -141,10 +141,10 @@ impl Directory for Realms {
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
-        let Some((member, is_told)) = self.route(login) else { return Err(UNCLEAR) };
+        let Some(member) = self.route(login) else { return Err(UNCLEAR) };
         match member.directory.resolve(login).await {
-            // Without a realm it may be somebody's in another of them.
-            Err(PrimaryError::Refused { why: Refused::UnknownName, .. }) if !is_told => Err(UNCLEAR),
+            // It may be somebody's in another of them: who lets people in elsewhere knows no such realms.
+            Err(PrimaryError::Refused { why: Refused::UnknownName, .. }) => Err(UNCLEAR),
             resolved => resolved,
         }
     }
@@ -336,11 +336,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m_20_only_a_name_with_a_realm_can_be_nobody_s_where_there_are_several() {
+    async fn m_20_no_name_is_nobody_s_where_there_are_several() {
         let (both, _) = both();
-        assert_eq!(both.resolve("bob@lab.example").await, Err(NOBODY));
-        assert_eq!(both.resolve(r"CORP\bob").await, Err(NOBODY));
-        assert_eq!(both.resolve("bob").await, Err(UNCLEAR), "another of them may have a bob, and whoever has checked the password may mean that one");
+        for login in ["bob", "bob@lab.example", r"CORP\bob"] {
+            assert_eq!(
+                both.resolve(login).await,
+                Err(UNCLEAR),
+                "another of them may have a bob, and whoever has checked the password may mean that one: {login}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use super::account::Timestamp;
 pub struct Exempt {
     /// Whose.
     pub who: Identity,
+    /// Of which directory: another may have the same id in it.
+    pub directory: String,
     /// Good before this moment.
     pub until: Timestamp,
 }

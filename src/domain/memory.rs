@@ -26,6 +26,8 @@ pub struct Memento {
     pub joins: Option<[u8; 32]>,
     /// For the policy's time.
     pub remembers: Option<[u8; 32]>,
+    /// How often the person was forgotten before: what is forgotten meanwhile is not kept.
+    pub age: u32,
 }
 
 impl std::fmt::Debug for Memento {

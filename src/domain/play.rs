@@ -154,7 +154,7 @@ pub(super) fn bypassed(until: Timestamp) -> Standing {
 
 /// What holds for alice, and has ended for mallory.
 fn exempted() -> Vec<Exempt> {
-    vec![Exempt { who: alice(), until: Timestamp(NOW.0 + 1) }, Exempt { who: mallory(), until: NOW }]
+    vec![Exempt { who: alice(), directory: "corp".into(), until: Timestamp(NOW.0 + 1) }, Exempt { who: mallory(), directory: "corp".into(), until: NOW }]
 }
 
 pub(super) fn burnt() -> Change {
@@ -334,7 +334,7 @@ pub(super) fn choose(ticket: &str, number: &str) -> Progress {
 
 /// What is known of a login, with by what it would be remembered.
 pub(super) fn known(memory: Option<Memory>) -> Event {
-    let memento = Memento { joins: Some([1; 32]), remembers: Some([2; 32]) };
+    let memento = Memento { joins: Some([1; 32]), remembers: Some([2; 32]), age: 0 };
     Event::Recognized(Recognized { memory, memento: Some(Box::new(memento)) })
 }
 

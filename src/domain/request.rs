@@ -116,6 +116,12 @@ impl AuthRequest {
     pub fn is_named(&self) -> bool {
         !matches!(&self.primary, Primary::Relayed(Relayed { named: false, .. }))
     }
+
+    /// Whether it may be one of many that an application sends at once, all of one service account.
+    #[must_use]
+    pub fn may_crowd(&self) -> bool {
+        !self.exempt.is_empty()
+    }
 }
 
 /// The first factor, as given.

@@ -276,7 +276,7 @@ fn r_095_blanks_are_part_of_a_new_password() {
 
 /// The last action of a login in which alice is exempt until the moment after this one.
 fn exempt(until: u64, events: Vec<Event>) -> Action {
-    let exempt = vec![Exempt { who: alice(), until: Timestamp(until) }];
+    let exempt = vec![Exempt { who: alice(), directory: "corp".into(), until: Timestamp(until) }];
     let mut flow = Flow::new(AuthRequest { exempt, ..request(Shape::Bare) }, strict());
     events.into_iter().fold(Action::Hint, |_, event| flow.next(NOW, event))
 }

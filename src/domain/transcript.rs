@@ -155,8 +155,8 @@ fn scene_request(words: &[&str]) -> AuthRequest {
             ("renews", "") => request.dialogue.change = true,
             ("mschap", "") => request.primary = Primary::MsChap2 { challenge: [7; 16], response: Box::new([7; 50]) },
             ("mschap_change", "") => request.primary = Primary::MsChap2Change { key: Vec::new(), change: Secret::from("new") },
-            ("exempt", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: Timestamp(NOW.0.saturating_add(1)) }),
-            ("exempt_over", who) => request.exempt.push(Exempt { who: Identity(who.into()), until: NOW }),
+            ("exempt", who) => request.exempt.push(Exempt { who: Identity(who.into()), directory: "corp".into(), until: Timestamp(NOW.0.saturating_add(1)) }),
+            ("exempt_over", who) => request.exempt.push(Exempt { who: Identity(who.into()), directory: "corp".into(), until: NOW }),
             ("from", address) => request.source = Some(address.parse().unwrap()),
             other => panic!("no part of a request: {other:?}"),
         }

@@ -38,6 +38,7 @@ use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
@@ -49,6 +50,8 @@ use crate::ports::StoreError;
 
 /// Between two questions about the same push, for providers that answer at once.
 pub(super) const PACE: Duration = Duration::from_millis(250);
+/// How long after a login's time its first factor is listened to. Directories and servers behind us have times of their own, which end before.
+const CHECK_GRACE: Duration = Duration::from_secs(60);
 /// How long a leave to change a password is good.
 const LEAVE_KEEP: Duration = Duration::from_secs(300);
 
@@ -141,10 +144,10 @@ impl Journey {
             let action = self.flow.next(self.engine.clock.now(), event);
             event = match action {
                 Action::Finish(decision) => return Ended::Decided(decision),
+                // Nothing new is begun for nobody.
+                Action::Park(_) | Action::Relay | Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
                 Action::Park(prompt) => return Ended::Parked(prompt),
                 Action::Relay => return Ended::Relayed,
-                // Nothing new is begun for nobody.
-                Action::Wait(..) if seat.is_alone() => return Ended::GivenUp,
                 Action::Wait(asking, ticket) => match self.listen(asking.choice, ticket) {
                     Ok(()) => return Ended::Waits,
                     Err(error) => Event::Progress(Err(error)),
@@ -154,7 +157,15 @@ impl Journey {
                     if !committed && seat.is_alone() {
                         return Ended::GivenUp;
                     }
-                    let deadline = self.deadline;
+                    // A password that the directory may have heard is not begun too late, and its answer is waited for: a server that says no slowly is no way
+                    // to guess uncounted.
+                    let tries = matches!(action, Action::Check | Action::ChangePassword { .. });
+                    if tries && self.deadline <= Instant::now() {
+                        event = Event::Expired;
+                        continue;
+                    }
+                    let grace = if tries { CHECK_GRACE } else { Duration::ZERO };
+                    let deadline = self.deadline.checked_add(grace).unwrap_or(self.deadline);
                     // What is done is large: it is made here and stays here.
                     let acting = pin!(self.act(action));
                     let acted = by(deadline, acting);
@@ -206,6 +217,13 @@ impl Journey {
             return Event::OutOfTurn;
         }
         let standing = self.engine.standing(&entry.identity);
+        // An id may stand in two directories, as copies have them: the account is of one.
+        let home = standing.as_ref().ok().and_then(|standing| standing.account.as_ref()).and_then(|account| account.directory.as_deref());
+        if home.is_some_and(|home| home != entry.directory) {
+            tracing::warn!(identity = ?entry.identity.0, home, directory = entry.directory, "two directories have this id, and the account is of another one: refused");
+            let refused = PrimaryError::Refused { who: None, why: Refused::UnclearName };
+            return Event::Hinted(Err(self.refused(refused)));
+        }
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -367,7 +385,7 @@ impl Journey {
         }
         self.turn = None;
         // A line that does not move is no outage: whoever waits in it too long is out of turn.
-        self.turn = by(self.deadline, pin!(self.engine.turns.take(who))).await.flatten();
+        self.turn = by(self.deadline, pin!(self.engine.turns.take(who, self.flow.request().may_crowd()))).await.flatten();
         if self.turn.is_none() {
             return false;
         }
@@ -504,7 +522,7 @@ impl Engine {
 
 /// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
 pub(super) fn is_committed(action: &Action) -> bool {
-    matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_))
+    matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_) | Action::Verify(..))
 }
 
 /// Whose turn a name takes before it is known whom it means; none where many share it.

@@ -23,6 +23,7 @@ use crate::domain::Flow;
 use crate::domain::Identity;
 use crate::domain::Memento;
 use crate::domain::Memory;
+use crate::domain::Primary;
 use crate::domain::Recognized;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
@@ -34,6 +35,8 @@ use crate::domain::Timestamp;
 const MARKS_MAX: usize = 100_000;
 /// Marks of one identity; the one that would end first goes for a new one.
 const MARKS_OF_ONE_MAX: usize = 16;
+/// Slots in which it is counted who was forgotten.
+const SLOTS: usize = 1_024;
 /// Between two looks for marks whose time is over.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 /// As long as all places are taken.
@@ -50,9 +53,11 @@ pub(super) struct Memories {
     shelf: Mutex<Shelf>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shelf {
     marks: HashMap<Identity, Vec<Kept>>,
+    /// How often somebody was forgotten, by [`slot`]: of two who share one, the other is asked once more than is needed.
+    forgotten: [u32; SLOTS],
     count: usize,
     swept_at: Option<Instant>,
 }
@@ -62,6 +67,12 @@ struct Kept {
     mark: Mark,
     at: Instant,
     until: Instant,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { marks: HashMap::new(), forgotten: [0; SLOTS], count: 0, swept_at: None }
+    }
 }
 
 impl Memories {
@@ -75,10 +86,11 @@ impl Memories {
 
     /// What earlier logins say for this one, and by what later ones would be told. `who` passed the first factor just now, with what the request holds.
     fn recognize(&self, now: Instant, request: &AuthRequest, rules: &Rules, who: &Identity, since: Timestamp) -> Recognized {
-        let memento = self.memento(request, rules, who, since);
+        let mut memento = self.memento(request, rules, who, since);
         // By the rules as they are now: a policy that remembers for a shorter time than it did means those too who are remembered already.
         let (join, keep) = (window(request), lasting(rules));
         let shelf = self.lock();
+        memento.age = shelf.age(who);
         let known = |mark: Option<Mark>, within: Duration| mark.is_some_and(|mark| shelf.knows(now, who, &mark, within));
         let memory = if known(memento.joins, join) {
             Some(Memory::Joined)
@@ -92,7 +104,7 @@ impl Memories {
     }
 
     fn memento(&self, request: &AuthRequest, rules: &Rules, who: &Identity, since: Timestamp) -> Memento {
-        let Some(password) = request.primary.typed() else { return Memento { joins: None, remembers: None } };
+        let Some(password) = request.primary.typed() else { return Memento { joins: None, remembers: None, age: 0 } };
         let since = since.0.to_be_bytes();
         let mut whose = vec![who.0.as_bytes(), &since, rules.name.as_bytes(), password.expose()];
         // A policy that asks otherwise than it did has not been passed yet.
@@ -111,12 +123,14 @@ impl Memories {
             };
             self.mark(b"join", &whose, &[client[0], client[1], source, sort, came])
         });
-        let remembers = Some(rules.remember).filter(|remember| remember.for_ms > 0).and_then(|remember| match remember.by {
+        // What is relayed holds the code as it was typed, behind the password: no hash of it is kept for long (M-42).
+        let has_code = matches!(request.primary, Primary::Relayed(_)) && request.appended.is_some();
+        let remembers = Some(rules.remember).filter(|remember| remember.for_ms > 0 && !has_code).and_then(|remember| match remember.by {
             RememberBy::Account => self.mark(b"account", &whose, &[]),
             RememberBy::Client => self.mark(b"client", &whose, &client),
             RememberBy::Source => self.mark(b"source", &whose, &[client[0], client[1], source?]),
         });
-        Memento { joins, remembers }
+        Memento { joins, remembers, age: 0 }
     }
 
     /// Each field with its length before it, so that no two lists of fields read alike.
@@ -133,6 +147,9 @@ impl Memories {
     /// Keeps it for so long. What does not fit is not kept: that person is asked again.
     fn keep(&self, now: Instant, who: &Identity, memento: &Memento, join: Duration, keep: Duration) {
         let mut shelf = self.lock();
+        if shelf.age(who) != memento.age {
+            return;
+        }
         for (mark, within) in [(memento.joins, join), (memento.remembers, keep)] {
             if let (Some(mark), Some(until)) = (mark, now.checked_add(within).filter(|until| *until > now)) {
                 shelf.put(now, who, Kept { mark, at: now, until });
@@ -140,9 +157,12 @@ impl Memories {
         }
     }
 
-    /// Ends all that is remembered of somebody. Says how much that was.
+    /// Ends all that is remembered of somebody, and what logins under way would be remembered by. Says how much that was.
     fn forget(&self, who: &Identity) -> usize {
         let mut shelf = self.lock();
+        if let Some(count) = shelf.forgotten.get_mut(slot(who)) {
+            *count = count.wrapping_add(1);
+        }
         let gone = shelf.marks.remove(who).map_or(0, |marks| marks.len());
         shelf.count = shelf.count.saturating_sub(gone);
         gone
@@ -154,6 +174,10 @@ impl Memories {
 }
 
 impl Shelf {
+    fn age(&self, who: &Identity) -> u32 {
+        self.forgotten.get(slot(who)).copied().unwrap_or_default()
+    }
+
     fn knows(&self, now: Instant, who: &Identity, mark: &Mark, within: Duration) -> bool {
         let good = |kept: &Kept| now < kept.until && now.saturating_duration_since(kept.at) < within && kept.mark == *mark;
         self.marks.get(who).is_some_and(|marks| marks.iter().any(good))
@@ -234,6 +258,11 @@ impl Engine {
             }
         }
     }
+}
+
+fn slot(who: &Identity) -> usize {
+    let sum = |sum: usize, octet: u8| sum.wrapping_mul(31).wrapping_add(usize::from(octet));
+    who.0.bytes().fold(0, sum) % SLOTS
 }
 
 /// How long a policy remembers.

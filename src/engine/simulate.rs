@@ -334,7 +334,7 @@ impl Rehearsal {
             return true;
         }
         self.turn = None;
-        self.turn = self.engine.turns.take(who).await;
+        self.turn = self.engine.turns.take(who, false).await;
         if self.turn.is_none() {
             self.say(Part::Account, "too many logins of this identity wait for their turn".to_owned());
         }

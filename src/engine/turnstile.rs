@@ -1,6 +1,8 @@
 //! The turnstile: one login per identity at a time, and the same question asked twice is one login.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -17,6 +19,8 @@ use crate::domain::Identity;
 
 /// How many logins of one identity may wait behind the one that runs.
 const WAITING_MAX: u32 = 8;
+/// The same where service accounts are let in: applications open their connections all at once.
+const WAITING_MAX_CROWD: u32 = 256;
 
 /// Turns by identity.
 #[derive(Debug, Default)]
@@ -70,20 +74,20 @@ impl Waiting {
 
 impl Turns {
     /// Waits for one's turn; `None` when too many wait already.
-    pub(super) async fn take(self: &Arc<Self>, identity: &Identity) -> Option<Turn> {
-        match self.line_up(identity) {
+    pub(super) async fn take(self: &Arc<Self>, identity: &Identity, crowd: bool) -> Option<Turn> {
+        match self.line_up(identity, crowd) {
             Line::Behind(waiting) => waiting.come().await,
             Line::Full => None,
             Line::Ours(turn) => Some(turn),
         }
     }
 
-    fn line_up(self: &Arc<Self>, identity: &Identity) -> Line {
+    fn line_up(self: &Arc<Self>, identity: &Identity, crowd: bool) -> Line {
         let mut queues = self.lock();
         let known = queues.get_key_value(identity.0.as_str()).map(|(known, _)| Arc::clone(known));
         let identity = known.unwrap_or_else(|| identity.0.as_str().into());
         let queue = queues.entry(Arc::clone(&identity)).or_default();
-        if queue.inside > WAITING_MAX {
+        if queue.inside > if crowd { WAITING_MAX_CROWD } else { WAITING_MAX } {
             return Line::Full;
         }
         queue.inside = queue.inside.saturating_add(1);
@@ -148,10 +152,10 @@ struct Shared(Mutex<Meeting>);
 #[derive(Debug)]
 struct Meeting {
     said: Said,
-    /// Places that are taken. It grows under the list's lock alone.
-    listeners: u32,
-    /// The number of the last who asked.
-    latest: u32,
+    /// The numbers of those who listen, the last who asked at the end. It grows under the list's lock alone.
+    listeners: Vec<u32>,
+    /// How many have asked.
+    asked: u32,
     /// Whom to call when something is said, by the number of their place.
     ears: Vec<(u32, Box<dyn Ear>)>,
     /// Whom to wake when nobody listens any more.
@@ -173,7 +177,7 @@ impl Shared {
     }
 
     fn is_deserted(&self) -> bool {
-        self.lock().listeners == 0
+        self.lock().listeners.is_empty()
     }
 
     /// Says it once, and calls all who have left word where.
@@ -186,7 +190,11 @@ impl Shared {
         let told: Vec<_> = std::mem::take(&mut meeting.ears).into_iter().map(|(number, ear)| (meeting.heard(number), ear)).collect();
         drop(meeting);
         for (heard, ear) in told {
-            ear.hear(heard.flatten().unwrap_or_else(Outcome::broken_off));
+            // One that breaks must not keep the others from hearing.
+            let hearing = AssertUnwindSafe(|| ear.hear(heard.flatten().unwrap_or_else(Outcome::broken_off)));
+            if catch_unwind(hearing).is_err() {
+                tracing::error!("an outcome could not be handed over by a fault of ours");
+            }
         }
     }
 }
@@ -197,7 +205,7 @@ impl Meeting {
         match &self.said {
             Said::Never => Some(None),
             Said::Nothing => None,
-            Said::Outcome(_) if number < self.latest => Some(Some(Outcome::Superseded)),
+            Said::Outcome(_) if self.listeners.last().is_some_and(|last| number < *last) => Some(Some(Outcome::Superseded)),
             Said::Outcome(outcome) => Some(Some((**outcome).clone())),
         }
     }
@@ -239,7 +247,7 @@ impl Seat {
     pub(super) fn poll_alone(&mut self, context: &Context<'_>) -> Poll<()> {
         loop {
             let mut meeting = self.shared.lock();
-            if meeting.listeners > 0 {
+            if !meeting.listeners.is_empty() {
                 meeting.waiting = Some(context.waker().clone());
                 return Poll::Pending;
             }
@@ -299,14 +307,15 @@ impl Running {
         let mut logins = self.lock();
         if let Some(shared) = logins.get(&same) {
             let mut meeting = shared.lock();
-            meeting.latest = meeting.latest.saturating_add(1);
-            meeting.listeners = meeting.listeners.saturating_add(1);
-            return Entered::Joined(Place { shared: Arc::clone(shared), number: meeting.latest });
+            let number = meeting.asked;
+            meeting.asked = number.saturating_add(1);
+            meeting.listeners.push(number);
+            return Entered::Joined(Place { shared: Arc::clone(shared), number });
         }
         if logins.len() >= self.logins_max {
             return Entered::Full;
         }
-        let shared = Arc::new(Shared(Mutex::new(Meeting { said: Said::Nothing, listeners: 1, latest: 0, ears: Vec::new(), waiting: None })));
+        let shared = Arc::new(Shared(Mutex::new(Meeting { said: Said::Nothing, listeners: vec![0], asked: 1, ears: Vec::new(), waiting: None })));
         logins.insert(same, Arc::clone(&shared));
         let place = Place { shared: Arc::clone(&shared), number: 0 };
         Entered::First(Seat { running: Arc::clone(self), same, shared, is_listed: true }, place)
@@ -339,10 +348,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut meeting = self.shared.lock();
-        meeting.listeners = meeting.listeners.saturating_sub(1);
+        meeting.listeners.retain(|number| *number != self.number);
         let at = meeting.ears.iter().position(|(number, _)| *number == self.number);
         let ear = at.map(|at| meeting.ears.swap_remove(at));
-        let waiting = if meeting.listeners == 0 { meeting.waiting.take() } else { None };
+        let waiting = if meeting.listeners.is_empty() { meeting.waiting.take() } else { None };
         drop(meeting);
         drop(ear);
         if let Some(waiting) = waiting {

@@ -92,7 +92,11 @@ impl Names {
         let mut names = Self::default();
         let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return names };
         names.common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect();
-        let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return names };
+        let alternative = match certificate.subject_alternative_name() {
+            Ok(None) => return names,
+            Ok(Some(alternative)) => alternative,
+            Err(_) => return Self::default(),
+        };
         // Where names are told apart by kind, the common one is a text that may say anything (RFC 6125 §6.4.4).
         names.common.clear();
         for name in &alternative.value.general_names {

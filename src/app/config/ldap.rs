@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -56,7 +55,7 @@ fn listen(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Option<Listen
     let directories = builder.behind.directories;
     let directory = section.need("directory", "\"NAME\"").and_then(|value| realms::directories(&value, directories));
     let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| CodeEntry::Append(SEPARATOR.to_owned()));
-    let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(JOIN);
+    let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(seconds(0));
     let policy = builder.policy(section, &code);
     let exempt: Vec<_> = section.each("exempt").iter().map(|value| value.table(|section| exempt(builder, section, certificates.is_some()))).collect();
     let proxy_from = section.find("proxy_from").map_or(Some(Vec::new()), |value| networks(&value, "speak as a balancer for any other"));
@@ -310,8 +309,6 @@ enum Way {
 }
 
 const TRANSPORTS: &[(&str, Way)] = &[("tls", Way::Tls), ("starttls", Way::StartTls), ("plain", Way::Plain)];
-/// Of LDAP applications that say nothing.
-const JOIN: Duration = seconds(10);
 const SEPARATOR: &str = ",";
 const DAY_MS: u64 = 86_400_000;
 

@@ -296,7 +296,14 @@ fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Opt
 /// Who checks the first factor.
 fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Option<FirstFactor> {
     if value.is_text() {
-        return value.word(&[("waived", ())]).map(|()| FirstFactor::Waived);
+        let text = value.text()?;
+        if text != "waived" {
+            value.error(
+                &format!("{text:?} is unknown here"),
+                Some("write { directory = \"NAME\" }, { upstream = \"NAME\" }, { winbind = \"NAME\" } or \"waived\""),
+            );
+        }
+        return (text == "waived").then_some(FirstFactor::Waived);
     }
     let behind = &builder.behind;
     value.table(|section| {

@@ -107,7 +107,7 @@ impl Callers {
     /// Who is exempt where this caller is.
     pub(super) fn exempt(&self, caller: &Caller) -> Vec<Exempt> {
         let here = |exemption: &&Exemption| is_in(&exemption.from, caller.from()) && caller.has(exemption.certificate.as_deref());
-        let whose = |exemption: &Exemption| exemption.named.identity().map(|who| Exempt { who, until: exemption.until });
+        let whose = |exemption: &Exemption| exemption.named.found_in().map(|(who, directory)| Exempt { who, directory, until: exemption.until });
         self.exemptions.iter().filter(here).filter_map(whose).collect()
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let here = caller("10.0.0.7", &["wiki.example"]);
         assert_eq!(exemption(None).exempt(&here), [], "nobody knows whose it is");
         named.found(Identity("S-1-5-7".into()));
-        let exempt = [Exempt { who: Identity("S-1-5-7".into()), until: Timestamp(9) }];
+        let exempt = [Exempt { who: Identity("S-1-5-7".into()), directory: "corp".into(), until: Timestamp(9) }];
         assert_eq!(exemption(None).exempt(&here), exempt);
         assert_eq!(exemption(None).exempt(&caller("11.0.0.7", &["wiki.example"])), []);
         assert_eq!(exemption(Some("wiki.example")).exempt(&here), exempt);

@@ -45,6 +45,8 @@ use crate::wire::ldap::Entry as Found;
 use crate::wire::ldap::bind_request;
 use crate::wire::ldap::sid_text;
 
+/// How a server ends a connection that was idle for too long.
+const CLOSED: [io::ErrorKind; 3] = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
 /// Bytes of a name.
 const NAME_LEN_MAX: usize = 4_096;
 /// The most that chance adds to the time of a refusal.
@@ -233,6 +235,7 @@ impl Check {
         if let Some(mut upstream) = self.kept()
             && upstream.may_bind(&self.directory, directory).await
         {
+            upstream.bound_at = Instant::now();
             return Ok((upstream, true));
         }
         Ok((Upstream::connect(&self.directory, directory).await?, false))
@@ -293,7 +296,12 @@ impl Check {
 #[async_trait]
 impl PrimaryCheck for Check {
     async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
-        self.directory.resolve(&request.login).await.map(Some)
+        let entry = self.directory.resolve(&request.login).await?;
+        // An id may stand in two directories, as copies have them: the exemption is of one.
+        if request.exempt.iter().any(|exempt| exempt.who == entry.identity && exempt.directory != entry.directory) {
+            return Err(PrimaryError::Refused { who: None, why: Refused::UnclearName });
+        }
+        Ok(Some(entry))
     }
 
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _aside: &mut Aside) -> Result<Checked, PrimaryError> {
@@ -307,8 +315,8 @@ impl PrimaryCheck for Check {
         let (mut upstream, is_used) = self.upstream(directory).await?;
         let bound = self.bind(directory, &mut upstream, entry, password).await;
         let Bound { refusal, response } = bound.map_err(|error| match is_used {
-            true => PrimaryError::Outage(Outage::Directory),
-            false => away(directory, upstream.server, &error),
+            true if CLOSED.contains(&error.kind()) => PrimaryError::Outage(Outage::Directory),
+            _ => away(directory, upstream.server, &error),
         })?;
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
@@ -380,7 +388,8 @@ mod tests {
     async fn l_073_a_held_bind_is_let_go_for_a_permit_of_that_very_identity() {
         for (who, lets_go) in [("S-1-5-18", true), ("S-1-5-19", false), ("s-1-5-18", false), ("", false)] {
             let side = Side::new(Box::new(tokio::io::empty()));
-            let upstream = Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false };
+            let upstream =
+                Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false, bound_at: Instant::now() };
             let identity = Identity("S-1-5-18".into());
             let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
             let held = Held { upstream, response: Vec::new(), entry };

@@ -164,8 +164,8 @@ impl Caller {
             return Ok((controls, self.from()));
         }
         let person = match frame.tracked()? {
-            Tracked::No => self.from(),
-            Tracked::Nowhere => None,
+            // The application knows where people are and does not say it of this one: its own address is nobody's.
+            Tracked::No | Tracked::Nowhere => None,
             Tracked::At(address) => Some(address),
         };
         controls.retain(|control| control.oid != SESSION_TRACKING.as_bytes());

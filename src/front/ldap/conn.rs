@@ -337,6 +337,8 @@ impl Connection {
             self.refuse(op, frame.id, Code::UnavailableCriticalExtension, "a critical control is not supported", "control");
             return Ok(());
         }
+        // What a directory keeps of it for the connection (cookies, transactions) must not meet the next bind (L-045).
+        upstream.owes |= !controls.is_empty() || op == Op::Extended;
         upstream.side.put(frame.bytes);
         self.waiting.insert(frame.id, Waiting { op, root });
         Ok(())

@@ -11,8 +11,11 @@ use crate::wire::ldap::Request;
 pub(super) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 /// Who am I? (RFC 4532).
 pub(super) const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
-/// Password Modify (RFC 3062).
+/// Extended operations that set a password or a key: Password Modify (RFC 3062), and FreeIPA's for keytabs.
+const SETS_PASSWORDS: &[&str] = &[PASSWORD_MODIFY, "2.16.840.1.113730.3.8.10.1", "2.16.840.1.113730.3.8.10.5"];
 const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+/// What eDirectory's extended operations for passwords begin with.
+const NMAS: &str = "2.16.840.1.113719.1.39.42.100.";
 /// Extended operations that would check passwords, change parts or pack operations past us: fast bind (L-063), batch (L-067), turn (RFC 4531),
 /// refresh of dynamic entries, OpenLDAP's verify credentials.
 pub(super) const EXTENSIONS_REFUSED: &[&str] =
@@ -27,8 +30,30 @@ pub(super) const CONTROLS_REFUSED: &[&str] = &[
     "2.16.840.1.113730.3.4.16",
     "2.16.840.1.113730.3.4.18",
 ];
-/// Attributes that are passwords, by name and by OID (L-066); `clearTextPassword` is Samba's own.
-const PASSWORDS: &[&str] = &["unicodePwd", "userPassword", "dBCSPwd", "clearTextPassword", "1.2.840.113556.1.4.90", "2.5.4.35", "1.2.840.113556.1.4.55"];
+/// Attributes that are passwords or stand in for one, by name and by OID (L-066): hashes, keys, and what lets a certificate or a device log in.
+const PASSWORDS: &[&str] = &[
+    "1.2.840.113556.1.4.55",
+    "1.2.840.113556.1.4.90",
+    "1.2.840.113556.1.4.867",
+    "1.2.840.113556.1.4.2328",
+    "1.3.6.1.4.1.4203.1.3.4",
+    "1.3.6.1.4.1.7165.2.1.24",
+    "1.3.6.1.4.1.7165.2.1.25",
+    "2.16.840.1.113719.1.301.4.39.1",
+    "2.16.840.1.113730.3.8.11.3",
+    "2.5.4.35",
+    "altSecurityIdentities",
+    "authPassword",
+    "clearTextPassword",
+    "dBCSPwd",
+    "ipaNTHash",
+    "krbPrincipalKey",
+    "msDS-KeyCredentialLink",
+    "sambaLMPassword",
+    "sambaNTPassword",
+    "unicodePwd",
+    "userPassword",
+];
 
 /// Attributes that one search may ask for, and elements that its filter may have (L-043): more than any application needs, less than makes a directory sweat.
 const ATTRIBUTES_MAX: usize = 2_000;
@@ -76,7 +101,7 @@ impl May {
                 name if name == START_TLS.as_bytes() => Gate::StartTls { valued: *valued },
                 name if name == WHO_AM_I.as_bytes() => Gate::WhoAmI,
                 name if listed(EXTENSIONS_REFUSED, name) => Gate::Answer(Code::ProtocolError, "this extended operation is not supported"),
-                name if name == PASSWORD_MODIFY.as_bytes() => self.password(),
+                name if listed(SETS_PASSWORDS, name) || name.starts_with(NMAS.as_bytes()) => self.password(),
                 _ => self.bound(),
             },
             Request::Search(search) if search.scope > SCOPE_MAX || search.aliases > ALIASES_MAX => {
@@ -174,6 +199,10 @@ mod tests {
     fn l_066_passwords_change_after_a_second_factor_and_unheard() {
         assert_eq!(FACTORED.judge(&extended(PASSWORD_MODIFY)), Gate::Pass);
         assert!(matches!(ANONYMOUS.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)));
+        for key in ["2.16.840.1.113730.3.8.10.1", "2.16.840.1.113719.1.39.42.100.11"] {
+            let may = May { bound: Some(Grant::Remembered), unheard: true };
+            assert!(matches!(may.judge(&extended(key)), Gate::Answer(Code::InsufficientAccessRights, _)), "{key}");
+        }
         let heard = May { unheard: false, ..FACTORED };
         assert!(matches!(heard.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::ConfidentialityRequired, _)));
         let others = [

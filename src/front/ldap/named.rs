@@ -36,6 +36,10 @@ struct Known {
     identity: Option<Identity>,
     /// Whose it was when this configuration was first looked at. A DN that changes hands takes nothing with it until an administrator reloads.
     pinned: Option<Identity>,
+    /// Whose it was when it was found last, whatever was read since.
+    last: Option<Identity>,
+    /// Where it was found last.
+    directory: String,
     told: Told,
     uses: u64,
     last_used: Option<Timestamp>,
@@ -64,6 +68,12 @@ impl Named {
         self.known().identity.clone()
     }
 
+    /// Whose it is, and in which directory it was found.
+    pub(super) fn found_in(&self) -> Option<(Identity, String)> {
+        let known = self.known();
+        known.identity.clone().map(|who| (who, known.directory.clone()))
+    }
+
     /// How often it came in by an exemption since the server started, and when last.
     #[must_use]
     pub fn uses(&self) -> (u64, Option<Timestamp>) {
@@ -87,12 +97,13 @@ impl Named {
     }
 
     /// Takes what the directory said. Says whether it must be asked again soon.
-    fn learn(&self, listener: &str, found: Result<Identity, PrimaryError>) -> bool {
+    fn learn(&self, listener: &str, found: Result<(Identity, String), PrimaryError>) -> bool {
         let mut known = self.known();
         let (identity, told) = match found {
-            Ok(who) if known.pinned.as_ref().is_some_and(|pinned| *pinned != who) => (None, Told::Another),
-            Ok(who) => {
+            Ok((who, _)) if known.pinned.as_ref().is_some_and(|pinned| *pinned != who) => (None, Told::Another),
+            Ok((who, directory)) => {
                 known.pinned = Some(who.clone());
+                known.directory = directory;
                 (Some(who), Told::Found)
             }
             // Its identity does not change while nobody answers.
@@ -100,7 +111,18 @@ impl Named {
             Err(PrimaryError::Refused { why: Refused::UnclearName, .. }) => (None, Told::Unclear),
             Err(PrimaryError::Refused { .. }) => (None, Told::Absent),
         };
-        let is_news = std::mem::replace(&mut known.told, told) != told;
+        let is_another = identity.is_some() && known.last.is_some() && known.last != identity;
+        if is_another {
+            tracing::warn!(
+                client = listener,
+                name = self.dn,
+                "since the configuration was read again, another account than before is meant by this name: see that it is the right one"
+            );
+        }
+        if identity.is_some() {
+            known.last.clone_from(&identity);
+        }
+        let is_news = std::mem::replace(&mut known.told, told) != told || is_another;
         known.identity = identity;
         let (name, identity) = (&self.dn, known.identity.as_ref().map(|identity| identity.0.as_str()));
         match told {
@@ -110,8 +132,16 @@ impl Named {
             Told::Away | Told::Nothing => {
                 tracing::warn!(client = listener, name, "whose this name is cannot be told now: nobody is meant by it until the directory answers")
             }
-            Told::Absent => tracing::warn!(client = listener, name, "the directory has no such account: nobody is meant by it"),
-            Told::Unclear => tracing::warn!(client = listener, name, "whose this name is is unclear: nobody is meant by it"),
+            Told::Absent => tracing::warn!(
+                client = listener,
+                name,
+                "the directory has no such account: look at `exempt` and `service` of this listener; nobody is meant by this name"
+            ),
+            Told::Unclear => tracing::warn!(
+                client = listener,
+                name,
+                "the directory has no such account, or more than one: look at `exempt` and `service` of this listener; nobody is meant by this name"
+            ),
             Told::Another => tracing::error!(
                 client = listener,
                 name,
@@ -124,7 +154,7 @@ impl Named {
 
     #[cfg(test)]
     pub(super) fn found(&self, who: Identity) {
-        self.learn("test", Ok(who));
+        self.learn("test", Ok((who, "corp".to_owned())));
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -190,9 +220,9 @@ async fn refresh(settings: &Settings) -> bool {
     is_away
 }
 
-async fn whose(directory: &dyn Directory, dn: &str) -> Result<Identity, PrimaryError> {
+async fn whose(directory: &dyn Directory, dn: &str) -> Result<(Identity, String), PrimaryError> {
     let found = timeout(ANSWER_WITHIN, directory.resolve(dn)).await.unwrap_or(Err(PrimaryError::Outage(Outage::Directory)))?;
-    Ok(found.identity)
+    Ok((found.identity, found.directory))
 }
 
 /// Warns of what ends within a month, and of what has ended.
@@ -225,7 +255,7 @@ mod tests {
         Identity(format!("S-1-5-21-1-2-3-{last}"))
     }
 
-    fn refused(why: Refused) -> Result<Identity, PrimaryError> {
+    fn refused(why: Refused) -> Result<(Identity, String), PrimaryError> {
         Err(PrimaryError::Refused { who: None, why })
     }
 
@@ -235,7 +265,7 @@ mod tests {
         assert_eq!(named.identity(), None, "nobody, before anybody has looked");
         assert!(named.learn("wiki", Err(PrimaryError::Outage(Outage::Directory))));
         assert_eq!(named.identity(), None);
-        assert!(!named.learn("wiki", Ok(sid(7))));
+        assert!(!named.learn("wiki", Ok((sid(7), "corp".to_owned()))));
         assert!(named.is(&sid(7)) && !named.is(&sid(8)));
         assert!(named.learn("wiki", Err(PrimaryError::Outage(Outage::Directory))));
         assert!(named.is(&sid(7)), "a directory that is away changes nobody's identity");
@@ -244,16 +274,16 @@ mod tests {
     #[test]
     fn m_46_a_name_that_changes_hands_takes_no_exemption_along() {
         let named = Named::new("CN=svc");
-        named.learn("wiki", Ok(sid(7)));
-        named.learn("wiki", Ok(sid(8)));
+        named.learn("wiki", Ok((sid(7), "corp".to_owned())));
+        named.learn("wiki", Ok((sid(8), "corp".to_owned())));
         assert_eq!(named.identity(), None, "neither the new one");
         named.learn("wiki", refused(Refused::UnknownName));
-        named.learn("wiki", Ok(sid(8)));
+        named.learn("wiki", Ok((sid(8), "corp".to_owned())));
         assert_eq!(named.identity(), None, "nor after a while without anybody");
-        named.learn("wiki", Ok(sid(7)));
+        named.learn("wiki", Ok((sid(7), "corp".to_owned())));
         assert!(named.is(&sid(7)), "until the old one is back");
         named.unpin();
-        named.learn("wiki", Ok(sid(8)));
+        named.learn("wiki", Ok((sid(8), "corp".to_owned())));
         assert!(named.is(&sid(8)), "or an administrator says so");
     }
 
@@ -261,7 +291,7 @@ mod tests {
     fn m_46_a_name_that_is_nobodys_or_unclear_is_nobodys() {
         for why in [Refused::UnknownName, Refused::UnclearName, Refused::Disabled] {
             let named = Named::new("CN=svc");
-            named.learn("wiki", Ok(sid(7)));
+            named.learn("wiki", Ok((sid(7), "corp".to_owned())));
             named.learn("wiki", refused(why));
             assert_eq!(named.identity(), None, "{why:?}");
         }
@@ -271,7 +301,7 @@ mod tests {
     fn what_is_known_outlives_a_reload_and_not_its_configuration() {
         let roll = Roll::default();
         let named = roll.entry("wiki", "corp", "CN=svc");
-        named.learn("wiki", Ok(sid(7)));
+        named.learn("wiki", Ok((sid(7), "corp".to_owned())));
         named.used(Timestamp(5));
         roll.sweep();
         assert_eq!(roll.entry("wiki", "corp", "CN=svc").uses(), (1, Some(Timestamp(5))));

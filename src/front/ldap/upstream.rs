@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio::time::timeout;
 
 use super::side::Side;
@@ -26,6 +27,8 @@ const AWAY: [u32; 2] = [51, 52];
 pub(super) const OWN_ANSWER_MAX: usize = 262_144;
 /// Controls of a directory that we remember.
 const CONTROLS_MAX: usize = 1_000;
+/// How long after a bind the next one may go out on the same connection.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Frames that may answer one base search: an entry, references, the result.
 const FRAMES_MAX: usize = 16;
 
@@ -42,8 +45,10 @@ pub(super) struct Upstream {
     pub(super) server: usize,
     /// The controls it knows, dotted.
     pub(super) controls: Arc<HashSet<Vec<u8>>>,
-    /// Something was abandoned on it: an answer may still come.
+    /// Something was abandoned on it, so that an answer may still come, or done that the directory may keep something of.
     pub(super) owes: bool,
+    /// When it was opened, or bound last.
+    pub(super) bound_at: Instant,
 }
 
 impl Upstream {
@@ -60,12 +65,14 @@ impl Upstream {
     pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
         let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
-        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false })
+        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false, bound_at: Instant::now() })
     }
 
-    /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else.
+    /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else. One that nobody used for long may
+    /// be dead without our knowing, and a password that goes there is lost.
     pub(super) async fn may_bind(&mut self, home: &Arc<dyn Directory>, directory: &dyn Directory) -> bool {
-        Arc::ptr_eq(&self.home, home) && self.realm == directory.name() && !self.owes && self.side.is_quiet().await
+        let is_ours = Arc::ptr_eq(&self.home, home) && self.realm == directory.name();
+        is_ours && !self.owes && self.bound_at.elapsed() < KEPT_FOR && self.side.is_quiet().await
     }
 }
 

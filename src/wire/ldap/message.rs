@@ -141,6 +141,8 @@ impl std::fmt::Debug for Choice<'_> {
 pub struct Write<'a> {
     /// Which of them.
     pub op: Op,
+    /// Whose it is; of a rename the new name.
+    name: &'a [u8],
     content: &'a [u8],
 }
 
@@ -151,6 +153,10 @@ impl Write<'_> {
     /// `Form` when the list is not one.
     pub fn any_attribute(&self, test: impl Fn(&[u8]) -> bool) -> Result<bool, Refusal> {
         let described = |description: &[u8]| description.split(|octet| *octet == b';').next().is_some_and(&test);
+        // The name of an entry is attributes of it too (RFC 4511 §4.7, §4.9).
+        if matches!(self.op, Op::Add | Op::Rename) && types_in(self.name).any(&test) {
+            return Ok(true);
+        }
         let mut list = Cursor::new(self.content);
         if self.op == Op::Compare {
             return list.expect(0x04).map(described);
@@ -167,6 +173,12 @@ impl Write<'_> {
         }
         Ok(false)
     }
+}
+
+/// What stands before each `=` in a name (RFC 4514 §2). What is escaped or quoted is cut too: rather an attribute too many than one too few.
+fn types_in(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let pieces = name.split(|octet| b",;+".contains(octet)).filter(|piece| piece.contains(&b'='));
+    pieces.filter_map(|piece| piece.split(|octet| *octet == b'=').next()).map(<[u8]>::trim_ascii)
 }
 
 /// A control, without its value.
@@ -227,10 +239,15 @@ impl<'a> Frame<'a> {
             Op::Unbind => Ok(Request::Unbind),
             op @ (Op::Add | Op::Compare | Op::Modify) => {
                 let mut cursor = Cursor::new(self.body);
-                cursor.expect(0x04)?;
-                Ok(Request::Write(Write { op, content: cursor.expect(0x30)? }))
+                let name = cursor.expect(0x04)?;
+                Ok(Request::Write(Write { op, name, content: cursor.expect(0x30)? }))
             }
-            op @ (Op::Delete | Op::Rename) => Ok(Request::Other(op)),
+            op @ Op::Rename => {
+                let mut cursor = Cursor::new(self.body);
+                cursor.expect(0x04)?;
+                Ok(Request::Write(Write { op, name: cursor.expect(0x04)?, content: &[] }))
+            }
+            op @ Op::Delete => Ok(Request::Other(op)),
         }
     }
 
@@ -431,6 +448,24 @@ mod tests {
         let Ok(Request::Write(write)) = frame(&bytes).request() else { panic!() };
         assert_eq!(write.any_attribute(|name| name.eq_ignore_ascii_case(b"unicodepwd")), Ok(true));
         assert_eq!(write.any_attribute(|name| name == b"cn"), Ok(false));
+    }
+
+    #[test]
+    fn l_066_the_attributes_in_a_name_are_seen_where_the_name_is_new() {
+        let is_password = |name: &[u8]| name.eq_ignore_ascii_case(b"userPassword");
+        let rename = |rdn: &[u8]| message(0x6c, &[element(0x04, b"uid=bob,dc=x"), element(0x04, rdn), element(0x01, &[0])].concat(), &[]);
+        let add = |dn: &[u8]| message(0x68, &[element(0x04, dn), element(0x30, &[])].concat(), &[]);
+        for (bytes, is_one) in [
+            (rename(b"uid=bob+userPassword=x"), true),
+            (rename(b"uid=bob + USERPASSWORD =x"), true),
+            (rename(b"uid=userPassword"), false),
+            (add(b"userPassword=x,dc=x"), true),
+            (add(b"uid=bob,dc=x"), false),
+        ] {
+            let frame = frame(&bytes);
+            let Ok(Request::Write(write)) = frame.request() else { panic!() };
+            assert_eq!(write.any_attribute(is_password), Ok(is_one));
+        }
     }
 
     #[test]

@@ -135,11 +135,11 @@ fn m_40_a_client_whose_people_nobody_can_place_is_warned_of_where_places_count()
 }
 
 #[test]
-fn m_42_binds_of_one_login_join_unless_told_otherwise_and_requests_of_a_nas_do_not() {
+fn m_42_nothing_joins_unless_told_and_for_a_minute_at_most() {
     let etc = Etc::new();
     let config = etc.load(SMALL).unwrap();
-    assert_eq!((config.ldap_listen[0].join, config.radius_clients[0].join), (Duration::from_secs(10), Duration::ZERO));
+    assert_eq!((config.ldap_listen[0].join, config.radius_clients[0].join), (Duration::ZERO, Duration::ZERO));
     let with_join = |join: &str| with("[[ldap.listen]]", &format!("[[ldap.listen]]\njoin = \"{join}\""));
-    assert_eq!(etc.load(&with_join("0s")).unwrap().ldap_listen[0].join, Duration::ZERO);
+    assert_eq!(etc.load(&with_join("10s")).unwrap().ldap_listen[0].join, Duration::from_secs(10));
     assert!(only(&etc.told(&with_join("61s"))).contains("ldap.listen[0].join: "));
 }

@@ -168,7 +168,7 @@ fn a_first_factor_is_one_thing_and_what_stands_beside_it_fits() {
     all_wrong(&[
         (first("{}", ""), "radius.client[0].first", nothing),
         (first("{ directory = \"corp\", upstream = \"nps\" }", ""), "radius.client[0].first", nothing),
-        (first("\"waved\"", ""), "radius.client[0].first", "did you mean `waived`?"),
+        (first("\"waved\"", ""), "radius.client[0].first", "or \"waived\""),
         (
             first("{ upstraem = \"nps\" }", "").replace("{ upstraem = \"nps\" }", "{ upstream = \"nps\", upstraem = \"nps\" }"),
             "radius.client[0].first.upstraem",

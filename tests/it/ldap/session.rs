@@ -47,7 +47,7 @@ async fn l_013_before_a_bind_every_other_operation_is_refused_in_its_own_kind() 
         (modify(1, "mail"), 0x67),
         (message(1, 0x68, &[element(0x04, b"CN=x"), element(0x30, &[])].concat(), &[]), 0x69),
         (message(1, 0x4a, b"CN=x", &[]), 0x6b),
-        (message(1, 0x6c, &element(0x04, b"CN=x"), &[]), 0x6d),
+        (message(1, 0x6c, &[element(0x04, b"CN=x"), element(0x04, b"CN=y"), element(0x01, &[0])].concat(), &[]), 0x6d),
         (message(1, 0x6e, &[element(0x04, b"CN=x"), element(0x30, &element(0x04, b"cn"))].concat(), &[]), 0x6f),
         (extended(1, "1.2.3.4", None), 0x78),
         (extended(1, PASSWORD_MODIFY, Some(b"x")), 0x78),

@@ -91,7 +91,7 @@ async fn l_066_passwords_are_neither_changed_nor_tried_in_clear_text_or_without_
 }
 
 #[tokio::test(start_paused = true)]
-async fn l_080_every_client_has_a_connection_of_its_own_and_every_bind_a_new_one() {
+async fn l_080_every_client_has_a_connection_of_its_own_and_binds_again_on_it() {
     let (stage, mut actors) = Stage::new();
     let mut one = Caller::of(Arc::clone(&stage) as _, HERE, Duration::ZERO);
     let mut two = Caller::of(stage, HERE, Duration::ZERO);
@@ -101,10 +101,13 @@ async fn l_080_every_client_has_a_connection_of_its_own_and_every_bind_a_new_one
     one.says(&ones).await;
     two.says(&twos).await;
     assert_eq!((of_one.hears().await, of_two.hears().await), (Some(ones.clone()), Some(twos.clone())));
-    let again = one.binds(3, &mut actors).await;
+    // Something of the first bind is under way: it is never answered, and the next bind has a connection of its own.
+    let mut again = one.binds(3, &mut actors).await;
     of_one.is_left().await;
     of_two.says(&result(2, 0x65, 0, b"", &[], &[])).await;
     assert_eq!(two.hears().await, (2, 0), "the other's is as it was");
+    one.binds_again(4, &mut again).await;
+    assert!(actors.try_recv().is_err(), "where nothing is under way it is the same one");
     drop(again);
     one.is_dismissed(52).await;
 }
@@ -113,31 +116,39 @@ async fn l_080_every_client_has_a_connection_of_its_own_and_every_bind_a_new_one
 async fn l_083_every_bind_asks_the_directory_for_the_password() {
     let (stage, mut actors) = Stage::new();
     let mut caller = Caller::of(stage, HERE, Duration::ZERO);
-    let mut bound_on = Vec::new();
-    for id in 1..4 {
+    let mut actor = caller.binds(1, &mut actors).await;
+    for id in 2..4 {
         // The right password three times, and each time it is asked.
-        bound_on.push(caller.binds(id, &mut actors).await);
+        caller.binds_again(id, &mut actor).await;
     }
     caller.says(&bind_request(9, "one", b"pass")).await;
-    let mut actor = actors.recv().await.unwrap();
     actor.hears_bind(9).await;
     actor.says(&wire_answer(Op::Bind, 9, Code::InvalidCredentials, "changed a moment ago")).await;
     assert_eq!(caller.hears().await, (9, 49));
+    actor.is_left().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn l_020_l_080_after_a_bind_that_failed_nobody_is_bound_and_both_connections_are_gone() {
+async fn l_020_l_080_after_a_bind_that_failed_nobody_is_bound_and_the_connection_is_gone() {
+    let (stage, mut actors) = Stage::new();
+    let mut caller = Caller::of(stage, HERE, Duration::ZERO);
+    let mut actor = caller.binds(1, &mut actors).await;
+    caller.says(&[bind_request(2, "one", b"pass").to_vec(), search(3, "DC=corp", 2, &present(), &[])].concat()).await;
+    actor.hears_bind(2).await;
+    actor.says(&wire_answer(Op::Bind, 2, Code::InvalidCredentials, "")).await;
+    assert_eq!((caller.hears().await, caller.hears().await), ((2, 49), (3, 50)));
+    actor.is_left().await;
+    assert!(actors.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn l_080_a_connection_that_nobody_used_for_long_is_not_bound_again() {
     let (stage, mut actors) = Stage::new();
     let mut caller = Caller::of(stage, HERE, Duration::ZERO);
     let mut first = caller.binds(1, &mut actors).await;
-    caller.says(&[bind_request(2, "one", b"pass").to_vec(), search(3, "DC=corp", 2, &present(), &[])].concat()).await;
-    let mut second = actors.recv().await.unwrap();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let _second = caller.binds(2, &mut actors).await;
     first.is_left().await;
-    second.hears_bind(2).await;
-    second.says(&wire_answer(Op::Bind, 2, Code::InvalidCredentials, "")).await;
-    assert_eq!((caller.hears().await, caller.hears().await), ((2, 49), (3, 50)));
-    second.is_left().await;
-    assert!(actors.try_recv().is_err());
 }
 
 fn offering_tls() -> Transport {

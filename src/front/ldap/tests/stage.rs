@@ -43,6 +43,13 @@ impl Caller {
         assert_eq!(self.hears().await, (id, 0));
         actor
     }
+
+    /// Binds on the connection that it has, and the server lets it in.
+    pub(super) async fn binds_again(&mut self, id: u32, actor: &mut Actor) {
+        self.says(&bind_request(id, "one", b"pass")).await;
+        actor.lets_in(id).await;
+        assert_eq!(self.hears().await, (id, 0));
+    }
 }
 
 #[async_trait]
