@@ -68,7 +68,16 @@ fn alike(frame: &Frame<'_>, theirs: &LdapMessage, marks: &strict::Marks) {
             );
         }
         (Ok(Request::Write(write)), op) => {
+            // A new name is attributes too.
+            let new_name = match op {
+                ProtocolOp::AddRequest(told) => told.entry.0.as_str(),
+                ProtocolOp::ModDnRequest(told) => told.new_rdn.0.as_str(),
+                _ => "",
+            };
+            let pieces = new_name.split([',', ';', '+']).filter_map(|piece| piece.split_once('='));
+            let in_name = pieces.map(|(before, _)| before.as_bytes().trim_ascii().to_vec());
             let names: Vec<&str> = match op {
+                ProtocolOp::ModDnRequest(_) => Vec::new(),
                 ProtocolOp::AddRequest(told) => told.attributes.iter().map(|told| told.r#type.0.as_str()).collect(),
                 ProtocolOp::CompareRequest(told) => vec![told.ava.attribute_desc.0.as_str()],
                 ProtocolOp::ModifyRequest(told) => told.changes.iter().map(|told| told.modification.r#type.0.as_str()).collect(),
@@ -79,10 +88,10 @@ fn alike(frame: &Frame<'_>, theirs: &LdapMessage, marks: &strict::Marks) {
                 seen.borrow_mut().push(name.to_vec());
                 false
             });
-            let cut: Vec<Vec<u8>> = names.iter().map(|name| name.split(';').next().unwrap_or_default().as_bytes().to_vec()).collect();
+            let cut: Vec<Vec<u8>> = in_name.chain(names.iter().map(|name| name.split(';').next().unwrap_or_default().as_bytes().to_vec())).collect();
             assert_eq!((looked, seen.into_inner()), (Ok(false), cut));
         }
-        (Ok(Request::Other(_)), ProtocolOp::DelRequest(_) | ProtocolOp::ModDnRequest(_)) => {}
+        (Ok(Request::Other(_)), ProtocolOp::DelRequest(_)) => {}
         (Err(Refusal::Op), _) => answered(frame, &theirs.protocol_op, marks),
         (Err(refusal), _) => strict::explain(*refusal, frame.bytes, marks),
         other => panic!("{other:?}"),

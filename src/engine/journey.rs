@@ -38,7 +38,6 @@ use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
-use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
@@ -217,13 +216,6 @@ impl Journey {
             return Event::OutOfTurn;
         }
         let standing = self.engine.standing(&entry.identity);
-        // An id may stand in two directories, as copies have them: the account is of one.
-        let home = standing.as_ref().ok().and_then(|standing| standing.account.as_ref()).and_then(|account| account.directory.as_deref());
-        if home.is_some_and(|home| home != entry.directory) {
-            tracing::warn!(identity = ?entry.identity.0, home, directory = entry.directory, "two directories have this id, and the account is of another one: refused");
-            let refused = PrimaryError::Refused { who: None, why: Refused::UnclearName };
-            return Event::Hinted(Err(self.refused(refused)));
-        }
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
