@@ -302,6 +302,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn m_41_what_is_forgotten_while_somebody_waits_for_a_phone_is_not_kept_afterwards() {
+        let memories = Memories::new().unwrap();
+        let (now, minute, who) = (Instant::now(), Duration::from_secs(60), Identity("S-1".into()));
+        let begun = |mark: u8| Memento { joins: None, remembers: Some([mark; 32]), age: memories.lock().age(&who) };
+        let before = begun(1);
+        memories.forget(&who);
+        memories.keep(now, &who, &before, Duration::ZERO, minute);
+        assert!(!memories.lock().knows(now, &who, &[1; 32], minute));
+        memories.keep(now, &who, &begun(2), Duration::ZERO, minute);
+        assert!(memories.lock().knows(now, &who, &[2; 32], minute));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn m_40_no_two_lists_of_fields_read_alike() {
         let memories = Memories::new().unwrap();
         let lists: [(Fields, Fields); 5] = [(&[b"ab", b"c"], &[]), (&[b"a", b"bc"], &[]), (&[b"ab"], &[b"c"]), (&[b"ab", b"c", b""], &[]), (&[b"abc"], &[])];

@@ -3,6 +3,7 @@
 mod dialogue;
 mod rehearsals;
 mod remember;
+mod turns;
 
 use std::collections::HashMap;
 use std::collections::HashSet;

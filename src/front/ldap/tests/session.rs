@@ -10,6 +10,16 @@ use super::stage::present;
 use super::stage::result;
 use super::stage::search;
 use super::*;
+use crate::domain::AuthRequest;
+use crate::domain::Dialogue;
+use crate::domain::Door;
+use crate::domain::Exempt;
+use crate::domain::Identity;
+use crate::domain::Primary;
+use crate::domain::Secret;
+use crate::domain::Timestamp;
+use crate::front::ldap::bind::Check;
+use crate::ports::PrimaryCheck;
 
 const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
@@ -149,6 +159,28 @@ async fn l_080_a_connection_that_nobody_used_for_long_is_not_bound_again() {
     tokio::time::advance(Duration::from_secs(61)).await;
     let _second = caller.binds(2, &mut actors).await;
     first.is_left().await;
+}
+
+#[tokio::test]
+async fn l_082_an_exemption_is_of_one_directory_whatever_ids_another_has() {
+    let (stage, _actors) = Stage::new();
+    let check = Check::new(stage, 1, 1_000, None);
+    for (directory, resolves) in [("stage", true), ("copy", false)] {
+        let exempt = Exempt { who: Identity("S-1-5-18".into()), directory: directory.into(), until: Timestamp(u64::MAX) };
+        let request = AuthRequest {
+            door: Door::Ldap,
+            client: "wiki".into(),
+            login: "one".into(),
+            primary: Primary::Password(Secret::from("pass")),
+            appended: None,
+            dialogue: Dialogue::default(),
+            source: None,
+            exempt: vec![exempt],
+            seat: Vec::new(),
+            asker: Vec::new(),
+        };
+        assert_eq!(check.resolve(&request).await.is_ok(), resolves, "{directory}");
+    }
 }
 
 fn offering_tls() -> Transport {
