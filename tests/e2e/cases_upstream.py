@@ -90,7 +90,7 @@ def upstream_somebody_not_enrolled_is_refused(world):
     same(world.push.pap("erik").kind, "Access-Reject")
 
 
-def r_073_attributes_are_the_same_with_push_with_code_and_with_a_bypass(world):
+def r_073_attributes_are_the_same_with_push_with_code_with_a_bypass_and_remembered(world):
     wanted = world.straight.pap("alice")
     assert len(wanted.lasting()) >= 15, wanted
     world.phone.will("alice", APPROVE)
@@ -103,6 +103,11 @@ def r_073_attributes_are_the_same_with_push_with_code_and_with_a_bypass(world):
     world.server.command("bypass", "grant", "alice", "--for", "5m")
     passed = world.code.pap("alice")
     same((passed.kind, passed.lasting()), (wanted.kind, wanted.lasting()), "bypass:")
+    remembering, before = world.radius(6), world.phone.pushes("alice")
+    for told in ("asked:", "remembered:"):
+        heard = remembering.pap("alice")
+        same((heard.kind, heard.lasting()), (wanted.kind, wanted.lasting()), told)
+    same(world.phone.pushes("alice") - before, 1)
 
 
 def r_073_the_order_of_attributes_of_one_type_is_kept(world):
