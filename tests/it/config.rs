@@ -4,7 +4,6 @@ mod directories;
 mod keys;
 mod ldap;
 mod radius;
-mod realms;
 mod secrets;
 mod tls;
 
