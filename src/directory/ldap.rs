@@ -38,6 +38,7 @@ use super::binds::Binds;
 use super::binds::Lent;
 use super::dn::Dn;
 use super::groups::Groups;
+use super::homes::Homes;
 use super::identify::is_plain;
 use super::line::Line;
 use super::password;
@@ -71,10 +72,12 @@ pub(super) struct LdapDirectory {
     binds: Binds,
     /// We have told that objects come without their ids.
     told_of_ids: AtomicBool,
+    /// Who is told apart from people of other directories; `None`: there are none.
+    homes: Option<Homes>,
 }
 
 impl LdapDirectory {
-    pub(super) fn new(settings: Settings) -> Result<Self, OpenError> {
+    pub(super) fn new(settings: Settings, homes: Option<Homes>) -> Result<Self, OpenError> {
         let Settings { name, kind, servers, srv, base, netbios, upn_suffixes, identity_attribute, login_attributes, .. } = settings;
         let Settings { bind_name, bind_password, ca_file, pool_max, timeout: within, .. } = settings;
         if servers.is_empty() && srv.is_none() {
@@ -113,6 +116,7 @@ impl LdapDirectory {
             groups,
             binds,
             told_of_ids,
+            homes,
         })
     }
 
@@ -221,7 +225,10 @@ impl LdapDirectory {
         self.told_of_ids.store(false, Ordering::Relaxed);
         Ok(Entry {
             directory: self.name.clone(),
-            identity: Identity(identity),
+            identity: match &self.homes {
+                Some(homes) => homes.whose(&self.name, identity)?,
+                None => Identity(identity),
+            },
             dn: found.dn.clone(),
             name: name.to_owned(),
             mail: found.text("mail").map(str::to_owned),

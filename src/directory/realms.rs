@@ -55,6 +55,7 @@ pub enum Clash {
 /// What a name could not tell these two apart by.
 #[must_use]
 pub fn clash(one: &Settings, other: &Settings) -> Option<Clash> {
+    let share_base = share_base(one, other);
     let (one, other) = (Realm::of(one), Realm::of(other));
     if let Some(suffix) = one.suffixes.iter().find(|suffix| other.suffixes.contains(suffix)) {
         return Some(Clash::Suffix(suffix.clone()));
@@ -62,8 +63,14 @@ pub fn clash(one: &Settings, other: &Settings) -> Option<Clash> {
     if let Some(netbios) = one.netbios.filter(|netbios| other.netbios.as_ref().is_some_and(|also| also.eq_ignore_ascii_case(netbios))) {
         return Some(Clash::Netbios(netbios));
     }
-    let (one, other) = one.base.zip(other.base)?;
-    (one.is_under(&other) && other.is_under(&one)).then_some(Clash::Base)
+    share_base.then_some(Clash::Base)
+}
+
+/// Whether everybody is under the same base in both.
+#[must_use]
+pub fn share_base(one: &Settings, other: &Settings) -> bool {
+    let bases = Dn::parse(&one.base).zip(Dn::parse(&other.base));
+    bases.is_some_and(|(one, other)| one.is_under(&other) && other.is_under(&one))
 }
 
 /// Directories that stand behind one door.
@@ -255,6 +262,7 @@ mod tests {
     fn settings(name: &str, base: &str, netbios: Option<&str>, suffixes: &[&str]) -> Settings {
         Settings {
             name: name.to_owned(),
+            same_as: None,
             kind: Kind::Ad,
             servers: Vec::new(),
             srv: None,

@@ -1,6 +1,7 @@
 //! The directory room against the lab directory, and against servers that lie, die or never answer.
 
 mod groups;
+mod homes;
 mod lines;
 mod realms;
 mod servers;
@@ -68,6 +69,7 @@ fn lab() -> Lab {
 fn settings(servers: &[String]) -> Settings {
     Settings {
         name: "corp".to_owned(),
+        same_as: None,
         kind: Kind::Ad,
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
         srv: None,

@@ -119,8 +119,18 @@ fn socket(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
 
 /// Each `[directory.NAME]`; `None` where something is wrong with it, so that nobody calls its name unknown.
 pub(super) fn directories(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, Option<directory::Settings>> {
-    let one = |(name, value): (&str, Value<'_>)| (name.to_owned(), value.table(|section| directory(name, section, sources)));
-    file.named("directory").into_iter().map(one).collect()
+    let places = file.named("directory");
+    let mut joined = Vec::new();
+    let mut directories = BTreeMap::new();
+    for (name, value) in &places {
+        let read = value.table(|section| {
+            joined.extend(section.find("same_as").map(|value| (*name, value)));
+            directory(name, section, sources)
+        });
+        directories.insert((*name).to_owned(), read);
+    }
+    realms::joined(&joined, &places, &directories);
+    directories
 }
 
 fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<directory::Settings> {
@@ -137,6 +147,7 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
     if kind == Some(Kind::Ad) && netbios.is_none() {
         section.warn("has no `netbios`: nobody can log in as CORP\\alice", Some("write netbios = \"CORP\""));
     }
+    let same_as = section.find("same_as").and_then(|value| value.name()).map(str::to_owned);
     let upn_suffixes = section.find("upn_suffixes").and_then(|value| realms::suffixes(&value)).unwrap_or_default();
     let (identity_attribute, login_attributes) = people(kind, section);
     if kind == Some(Kind::Ad) && servers.as_ref().is_some_and(|(servers, _)| servers.iter().any(|server| GLOBAL_CATALOG.contains(&server.port))) {
@@ -153,6 +164,7 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
     let (servers, srv) = servers?;
     Some(directory::Settings {
         name: name.to_owned(),
+        same_as,
         kind: kind?,
         servers,
         srv,
