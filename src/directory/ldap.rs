@@ -299,7 +299,7 @@ impl LdapDirectory {
             }
         };
         changing.await.unwrap_or_else(|why| {
-            self.broke_under_bind(watched, is_used, &why);
+            self.broke_under_bind(&watched, is_used, &why);
             Err(PasswordError::Outage(Outage::Directory))
         })
     }
@@ -349,15 +349,15 @@ impl Directory for LdapDirectory {
         self.servers.ready().await;
         let _slot = self.binds.enter().await.map_err(PrimaryError::Outage)?;
         let mut lent = self.binds.lend().await.map_err(PrimaryError::Outage)?;
-        let watched = lent.watched;
+        let watched = Arc::clone(&lent.watched);
         let proven = match self.prove(&mut lent.line, entry, &password).await {
             Ok(proven) => proven,
             Err(why) => {
-                self.broke_under_bind(watched, lent.is_used, &why);
+                self.broke_under_bind(&watched, lent.is_used, &why);
                 return Err(PrimaryError::Outage(Outage::Directory));
             }
         };
-        self.servers.worked(watched);
+        self.servers.worked(&watched);
         match proven {
             Proven::Same => {
                 self.binds.keep(lent);
@@ -416,12 +416,12 @@ impl Directory for LdapDirectory {
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         self.servers.ready().await;
         for watched in self.servers.in_order() {
-            match self.servers.connect(watched).await {
+            match self.servers.connect(&watched).await {
                 Ok(stream) => {
-                    self.servers.worked(watched);
+                    self.servers.worked(&watched);
                     return Ok(Connected { stream, server: watched.rank });
                 }
-                Err(why) => self.servers.failed(watched, &why),
+                Err(why) => self.servers.failed(&watched, &why),
             }
         }
         Err(PrimaryError::Outage(Outage::Directory))
@@ -429,7 +429,7 @@ impl Directory for LdapDirectory {
 
     fn broke(&self, server: usize, why: &dyn Display) {
         if let Some(watched) = self.servers.of_rank(server) {
-            self.servers.failed(watched, why);
+            self.servers.failed(&watched, why);
         }
     }
 

@@ -212,6 +212,11 @@ fn servers_of(section: &Section<'_>) -> Option<(Vec<directory::Server>, Option<S
     let words = [("ldaps", Security::Tls), ("ldap+starttls", Security::StartTls)];
     let security = section.find("srv_transport").map_or(Some(Security::Tls), |value| value.word(&words));
     let text = value.text()?;
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if !text.contains('.') {
+        value.error(&format!("{text:?} is a single label: every host under it would count as a domain controller"), Some("write srv = \"corp.example\""));
+        return None;
+    }
     let is_domain = text.chars().any(|sign| sign.is_ascii_alphabetic()) && ServerName::try_from(text).is_ok();
     if !is_domain {
         value.error(&format!("{text:?} is no domain"), Some("write srv = \"corp.example\""));

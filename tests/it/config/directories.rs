@@ -69,6 +69,8 @@ fn servers_are_listed_or_found_by_dns_and_never_both() {
         (format!("{servers}\nsrv_transport = \"ldaps\""), "is for srv alone"),
         ("srv = \"_ldap._tcp corp\"".to_owned(), "is no domain"),
         ("srv = \"10.0.0.5\"".to_owned(), "is no domain"),
+        ("srv = \"com\"".to_owned(), "is a single label"),
+        ("srv = \"com.\"".to_owned(), "is a single label"),
         ("srv = \"corp.example\"\nsrv_transport = \"ldap\"".to_owned(), "did you mean `ldaps`?"),
     ] {
         let told = etc.told(&with(servers, &lines));
