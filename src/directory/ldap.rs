@@ -18,6 +18,7 @@ use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::ports::Claim;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
@@ -43,6 +44,7 @@ use super::identify::is_plain;
 use super::line::Line;
 use super::password;
 use super::pool::Pool;
+use super::realms::Realm;
 use super::search::Found;
 use super::server::AWAY;
 use super::server::Servers;
@@ -74,10 +76,12 @@ pub(super) struct LdapDirectory {
     told_of_ids: AtomicBool,
     /// Who is told apart from people of other directories; `None`: there are none.
     homes: Option<Homes>,
+    realm: Realm,
 }
 
 impl LdapDirectory {
     pub(super) fn new(settings: Settings, homes: Option<Homes>) -> Result<Self, OpenError> {
+        let realm = Realm::of(&settings);
         let Settings { name, kind, servers, srv, base, netbios, upn_suffixes, identity_attribute, login_attributes, .. } = settings;
         let Settings { bind_name, bind_password, ca_file, pool_max, timeout: within, .. } = settings;
         if servers.is_empty() && srv.is_none() {
@@ -117,6 +121,7 @@ impl LdapDirectory {
             binds,
             told_of_ids,
             homes,
+            realm,
         })
     }
 
@@ -319,6 +324,10 @@ enum Proven {
 impl Directory for LdapDirectory {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn claim(&self, login: &str) -> Claim {
+        self.realm.claim(login)
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {

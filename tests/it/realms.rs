@@ -188,3 +188,17 @@ fn m_20_an_id_written_into_another_directory_makes_nobody_somebody_else() {
     rewrite(&house, &both("same_as = \"lab\""));
     assert_eq!(log_in("ANNEX\\alice", SECOND), Code::AccessChallenge);
 }
+
+#[test]
+fn an_account_is_added_from_the_directory_of_the_realm_as_in_a_login() {
+    let (first, second) = (people("127.0.0.1:0".parse().unwrap()), annex());
+    let house = House::open(furnish(first.address(), &forged(&second, "")));
+    for (name, directory) in [(r"ANNEX\alice", "annex"), (r"EXAMPLE\alice", "lab"), ("bob@example.test", "lab")] {
+        assert_eq!(house.json(&["user", "add", name])["directory"].as_str(), Some(directory), "{name}");
+    }
+    let dn = second.dn("alice").unwrap();
+    for (name, told) in [("alice", "--directory"), ("alice@nowhere.test", "--directory"), (r"NOWHERE\alice", "--directory"), (&*dn, "has an account already")] {
+        let output = house.say(&["user", "add", name]);
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(told), "{name}: {output:?}");
+    }
+}
