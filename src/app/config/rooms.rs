@@ -27,6 +27,7 @@ use super::ProviderSettings;
 use super::reader::Section;
 use super::reader::Value;
 use super::realms;
+use super::secret::Origin;
 use super::secret::Sources;
 use super::tls;
 
@@ -38,18 +39,32 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, sto
     };
     value.table(|node| {
         let name = node.need("name", "\"mfa1\"").and_then(|value| value.name());
-        let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| sources.path(&value));
-        let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources));
+        let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| data_dir(&value, sources));
+        let has_store = data_dir.as_ref().is_some_and(|data_dir| data_dir.join("store").exists());
+        let origin = if has_store { Origin::Lost } else { Origin::Made };
+        let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources, origin));
         Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
     })
 }
 
+/// The last step of the path is made when it is not there; more than that would hide a slip of the keyboard.
+fn data_dir(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
+    let path = sources.path(value)?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above.filter(|above| !above.is_dir()) {
+        value.error(&format!("there is no folder {} to make it in", above.display()), Some("look whether the path is right, and make that folder if it is"));
+        return None;
+    }
+    Some(path)
+}
+
 /// 64 hexadecimal digits, 32 bytes.
-fn master_key(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let text = sources.secret(value)?;
+fn master_key(value: &Value<'_>, sources: &Sources, origin: Origin) -> Option<Secret> {
+    let text = sources.secret(value, origin)?;
     let bytes = text.expose().chunks(2).map(hex_byte).collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == MASTER_KEY_BYTES).map(Secret::new);
     if bytes.is_none() {
-        value.error("the master key is not 64 hexadecimal digits", Some("type: openssl rand -hex 32 > FILE"));
+        let hint = if origin == Origin::Made { "type: openssl rand -hex 32 > FILE".to_owned() } else { origin.hint("FILE") };
+        value.error("the master key is not 64 hexadecimal digits", Some(&hint));
     }
     bytes
 }
@@ -157,7 +172,9 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
         );
     }
     let bind_name = section.need("bind_name", "\"svc-mfa@corp.example\"").and_then(|value| value.text());
-    let bind_password = section.need("bind_password", &format!("{{ credential = \"{name}-bind\" }}")).and_then(|value| sources.secret(&value));
+    let bind_password = section
+        .need("bind_password", &format!("{{ credential = \"{name}-bind\" }}"))
+        .and_then(|value| sources.secret(&value, Origin::Given("the password of bind_name")));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let pool_max = section.find("pool_max").and_then(|value| value.number(1..=1000)).unwrap_or(POOL_MAX);
     let timeout = timeout(section);
@@ -285,7 +302,9 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<S
 fn duo(name: &str, section: &Section<'_>, sources: &Sources) -> Option<duo::Settings> {
     let host = section.need("host", "\"api-xxxxxxxx.duosecurity.com\"").and_then(|value| host(&value));
     let key_id = section.need("key_id", "\"DIXXXXXXXXXXXXXXXXXX\"").and_then(|value| value.text());
-    let key = section.need("key", &format!("{{ credential = \"{name}-key\" }}")).and_then(|value| sources.secret(&value));
+    let key = section
+        .need("key", &format!("{{ credential = \"{name}-key\" }}"))
+        .and_then(|value| sources.secret(&value, Origin::Given("the secret key that Duo's panel shows")));
     let url = section.find("url").and_then(|value| url(&value));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);

@@ -131,7 +131,7 @@ pub struct Exemption {
     pub networks: Vec<String>,
     /// A name that the caller's certificate must have.
     pub certificate: Option<String>,
-    /// The first moment at which it is over.
+    /// The last day on which it holds, as configured; UTC.
     pub until: String,
     /// Whole days until then; none when it is over.
     pub days_left: Option<u64>,
