@@ -39,7 +39,7 @@ impl Homes {
         let bare = Identity(id);
         let account = |who: &Identity| self.store.standing(who).map(|standing| standing.account).map_err(|_| PrimaryError::Outage(Outage::Store));
         let is_alone = self.names.values().all(|name| name == home);
-        let is_ours = account(&bare)?.map(|account| is_alone || account.directory.is_some_and(|other| self.home(&other) == home));
+        let is_ours = account(&bare)?.map(|account| is_alone || account.directory.as_ref().is_some_and(|other| self.home(other) == home));
         if is_ours == Some(true) {
             return Ok(bare);
         }

@@ -7,6 +7,7 @@ mod ldap;
 mod policy;
 mod problem;
 mod profile;
+mod providers;
 mod radius;
 mod reader;
 mod realms;
@@ -376,7 +377,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let directories = rooms::directories(file, sources);
-    let providers = rooms::providers(file, sources);
+    let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
@@ -442,7 +443,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::new("vestibule.toml", &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources { folder: PathBuf::new(), credentials: None };
+        let sources = Sources { folder: PathBuf::new(), credentials: None, now: WallClock.now() };
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

@@ -164,6 +164,7 @@ mod tests {
             line: Some(12),
             message: "is empty".into(),
             hint: Some("write one".into()),
+            grave: false,
         };
         assert_eq!(problem.to_string(), "vestibule.toml:12: radius.client[1].secret: is empty (write one)");
         assert_eq!(Problem::of_file("a.toml", "is away".into()).to_string(), "a.toml: is away");

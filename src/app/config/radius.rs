@@ -475,7 +475,7 @@ fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&F
 }
 
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let secret = sources.secret(value, Origin::Made)?;
+    let secret = sources.secret_from(value, Origin::Made)?;
     if secret.len() <= SHORT_SECRET_BYTES {
         let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
         value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));

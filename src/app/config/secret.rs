@@ -54,8 +54,13 @@ impl Sources {
         value.text().map(|text| self.folder.join(text))
     }
 
-    /// A secret: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none.
-    pub(super) fn secret(&self, value: &Value<'_>, origin: Origin) -> Option<Secret> {
+    /// A secret that whoever it is for has given: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none.
+    pub(super) fn secret(&self, value: &Value<'_>) -> Option<Secret> {
+        self.secret_from(value, Origin::Given("the secret that you were given"))
+    }
+
+    /// The same, of a secret that comes from there.
+    pub(super) fn secret_from(&self, value: &Value<'_>, origin: Origin) -> Option<Secret> {
         if value.is_text() {
             value.error("a secret is never written here", Some(TWO_FORMS));
             return None;

@@ -41,7 +41,7 @@ pub(super) fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(
     // Both are looked at before either may be the reason to give up.
     let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| certificates(value, path));
     let private = key.as_ref().and_then(|value| {
-        private_key(value, &sources.secret(value, Origin::Given("the private key of cert_file, in PEM as it was made with the certificate"))?)
+        private_key(value, &sources.secret_from(value, Origin::Given("the private key of cert_file, in PEM as it was made with the certificate"))?)
     });
     if let (Some(value), Some(path), Some(chain)) = (&cert_file, &path, &chain) {
         warn_of_age(value, path, chain, sources.now);

@@ -199,7 +199,7 @@ fn what_to_do_for_a_secret_fits_the_secret() {
         ("fortigate", "openssl rand -hex 32 > "),
         ("master-key", "openssl rand -hex 32 > "),
         ("corp-bind", "write the password of bind_name there"),
-        ("duo-key", "write the secret key that Duo's panel shows there"),
+        ("duo-key", "write the secret that you were given there"),
         ("tls-key", "write the private key of cert_file"),
     ] {
         let etc = Etc::new();

@@ -20,17 +20,8 @@ fn homes(sections: &[(&str, Option<&str>)], store: &Arc<dyn Store>) -> Homes {
 
 async fn with_account(identity: &str, directory: &str) -> Arc<dyn Store> {
     let store: Arc<dyn Store> = Arc::new(Memory::default());
-    let account = Account {
-        identity: Identity(identity.to_owned()),
-        name: "alice".to_owned(),
-        directory: Some(directory.to_owned()),
-        enabled: true,
-        method: None,
-        mail: None,
-        phone: None,
-        created_at: Timestamp(1),
-    };
-    store.commit(vec![Change::PutAccount(account)]).await.unwrap();
+    let account = Account::new(Identity(identity.to_owned()), "alice", Some(directory.to_owned()), Timestamp(1));
+    store.commit(vec![Change::PutAccount(Box::new(account))]).await.unwrap();
     store
 }
 
