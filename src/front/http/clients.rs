@@ -110,7 +110,7 @@ fn ldap_client(rooms: &Rooms, name: &str) -> Option<LdapClient> {
 async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<ShownClient>, Refusal> {
     let rooms = desk.rooms();
     if let Some(client) = ldap_client(&rooms, &name) {
-        return Ok(Json(ShownClient::Ldap(client)));
+        return Ok(Json(ShownClient::Ldap(Box::new(client))));
     }
     let client = find(&rooms, &name)?;
     let now = rooms.clock.now();

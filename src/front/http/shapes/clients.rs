@@ -123,5 +123,5 @@ pub enum ShownClient {
     /// Of RADIUS.
     Radius(Box<ClientDetail>),
     /// Of LDAP.
-    Ldap(LdapClient),
+    Ldap(Box<LdapClient>),
 }
