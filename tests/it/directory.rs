@@ -155,7 +155,7 @@ async fn l_072_the_other_forms_are_refused_without_asking() {
         "host/lab.example.test",
         r#"CN="Alice Archer",CN=Users,DC=example,DC=test"#,
         "CN=Alice Archer;CN=Users;DC=example;DC=test",
-        "2.5.4.3=Alice Archer,CN=Users,DC=example,DC=test",
+        "2.5.4.03=Alice Archer,CN=Users,DC=example,DC=test",
         "CN=Alice Archer,CN=Users,DC=other,DC=test",
         "BOX$",
         r"EXAMPLE\BOX$",
