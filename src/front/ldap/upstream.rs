@@ -19,7 +19,7 @@ use crate::wire::ldap::Frame;
 use crate::wire::ldap::LdapResult;
 use crate::wire::ldap::read_request;
 
-/// How long a directory may take for one step of ours.
+/// How long a directory may take for one step of ours: a connection, a bind, what we ask at once.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// busy, unavailable.
 const AWAY: [u32; 2] = [51, 52];
@@ -79,11 +79,16 @@ impl Upstream {
 /// Sends a question of ours and waits for the next frame.
 pub(super) async fn ask(side: &mut Side, question: &[u8], pdu_max: usize) -> io::Result<Vec<u8>> {
     side.put(question);
-    next(side, pdu_max).await
+    timeout(ANSWER_WITHIN, next(side, pdu_max)).await?
 }
 
-/// Reads attributes of objects, all asked for at once, nothing else being under way; `None` where one is not there or not ours to see.
+/// Reads attributes of objects, all asked for at once, nothing else being under way; `None` where one is not there or not ours to see. However many frames the
+/// answers have, together they have the time of one.
 pub(super) async fn read<const N: usize>(side: &mut Side, questions: [(&str, &[&str]); N], pdu_max: usize) -> io::Result<[Option<Entry>; N]> {
+    timeout(ANSWER_WITHIN, read_all(side, questions, pdu_max)).await?
+}
+
+async fn read_all<const N: usize>(side: &mut Side, questions: [(&str, &[&str]); N], pdu_max: usize) -> io::Result<[Option<Entry>; N]> {
     for (id, (dn, attributes)) in (1..).zip(questions) {
         side.put(&read_request(id, dn, attributes));
     }
@@ -142,5 +147,5 @@ pub(super) fn away(directory: &dyn Directory, server: usize, error: &io::Error) 
 }
 
 async fn next(side: &mut Side, pdu_max: usize) -> io::Result<Vec<u8>> {
-    timeout(ANSWER_WITHIN, side.next_frame(pdu_max.min(OWN_ANSWER_MAX))).await?
+    side.next_frame(pdu_max.min(OWN_ANSWER_MAX)).await
 }
