@@ -129,8 +129,10 @@ pub(super) struct Granted {
     pub(super) response: Vec<u8>,
     /// Whom the directory took the client for.
     pub(super) dn: String,
-    /// Whose it is.
+    /// Whose it is ..
     pub(super) who: Identity,
+    /// .. and in which directory.
+    pub(super) directory: String,
     /// Why the client is let in.
     pub(super) why: Grant,
 }
@@ -210,7 +212,8 @@ impl Held {
             tracing::error!(proven = ?self.entry.identity, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
             return Verdict::Unavailable;
         }
-        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, who: self.entry.identity, why: permit.why() }))
+        let Entry { dn, identity: who, directory, .. } = self.entry;
+        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn, who, directory, why: permit.why() }))
     }
 }
 
@@ -321,7 +324,8 @@ impl PrimaryCheck for Check {
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
         }
-        let upstream = self.prove(directory, upstream, entry).await?;
+        let mut upstream = self.prove(directory, upstream, entry).await?;
+        upstream.side.rest();
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
         Ok(Checked::Passed(entry.identity.clone()))
     }

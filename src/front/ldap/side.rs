@@ -76,6 +76,12 @@ impl Side {
         self.stuck_since.get_or_insert_with(Instant::now);
     }
 
+    /// Gives back what memory it has no use for now: thousands of sides wait for a telephone at once.
+    pub(super) fn rest(&mut self) {
+        self.inbox.rest();
+        self.outbox.rest();
+    }
+
     /// Since when the other end has taken nothing of what it is owed; `None` while it is owed nothing.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since
@@ -217,6 +223,13 @@ impl Outbox {
         self.bytes.get(self.gone..).unwrap_or_default()
     }
 
+    /// All of it was wiped when it went out.
+    fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         make_room(&mut self.bytes, bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -277,6 +290,12 @@ impl Inbox {
             self.bytes.clear();
             self.bytes.shrink_to(IDLE_LEN);
             self.taken = 0;
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.unread().is_empty() {
+            *self = Self::default();
         }
     }
 
