@@ -97,7 +97,7 @@ pub(super) struct Connection {
     binds: u64,
     secure: bool,
     standing: Standing,
-    upstream: Option<Upstream>,
+    upstream: Option<Box<Upstream>>,
     waiting: HashMap<u32, Waiting>,
     /// Abandoned, the oldest first: an answer may still be due, which must not be taken for that to another operation.
     abandoned: VecDeque<u32>,

@@ -32,7 +32,7 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Frames that may answer one base search: an entry, references, the result.
 const FRAMES_MAX: usize = 16;
 
-/// An open connection to a directory server.
+/// An open connection to a directory server. It lives in a box: it goes from hand to hand, and most of the hands are empty.
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// The connection.
@@ -53,7 +53,7 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// A connection nobody is bound on.
-    pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Self, PrimaryError> {
+    pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Box<Self>, PrimaryError> {
         let mut upstream = Self::connect(directory, directory.as_ref()).await?;
         let [root] =
             read(&mut upstream.side, [("", &["supportedControl"])], pdu_max).await.map_err(|error| away(directory.as_ref(), upstream.server, &error))?;
@@ -62,10 +62,10 @@ impl Upstream {
     }
 
     /// The same, nothing asked yet.
-    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
+    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Box<Self>, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
         let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
-        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false, bound_at: Instant::now() })
+        Ok(Box::new(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false, bound_at: Instant::now() }))
     }
 
     /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else. One that nobody used for long may
