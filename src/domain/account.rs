@@ -1,5 +1,7 @@
 //! Who logs in: accounts, their tokens, and what is held for or against them.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,10 +37,69 @@ pub struct Account {
     pub method: Option<Method>,
     /// Where to write.
     pub mail: Option<String>,
-    /// Where to call.
+    /// Where to call, and where texts go: E.164, and behind it what is dialled once somebody has answered (`x`, `,`, `*`, `#`, digits).
     pub phone: Option<String>,
+    /// The number tried where the first does not answer, in the same form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_phone: Option<String>,
+    /// Given name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    /// Family name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
+    /// The language of what this person reads and hears, as in RFC 5646: `de`, `en`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The group it is listed under; it decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What administrators want to remember of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+    /// Devices that are asked, at most [`Account::DEVICES_MAX`]; none: the provider chooses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
     /// When it was added.
     pub created_at: Timestamp,
+}
+
+/// A device of a person's, as its provider knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// What the provider calls it.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+}
+
+impl Account {
+    /// As many devices as the old server knew for one person.
+    pub const DEVICES_MAX: usize = 10;
+
+    /// An account that is enabled and of which nothing but this is known.
+    #[must_use]
+    pub fn new(identity: Identity, name: impl Into<String>, directory: Option<String>, created_at: Timestamp) -> Self {
+        Self {
+            identity,
+            name: name.into(),
+            directory,
+            enabled: true,
+            method: None,
+            mail: None,
+            phone: None,
+            backup_phone: None,
+            given_name: None,
+            family_name: None,
+            language: None,
+            group: None,
+            notes: None,
+            devices: Vec::new(),
+            created_at,
+        }
+    }
 }
 
 /// What a one-time code generator is, without its seed.
@@ -127,7 +188,7 @@ pub struct Bypass {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The account, if the identity is enrolled.
-    pub account: Option<Account>,
+    pub account: Option<Arc<Account>>,
     /// Failures and lock.
     pub tries: Tries,
     /// A bypass not yet spent.

@@ -34,7 +34,7 @@ pub enum Change {
         bypass: Bypass,
     },
     /// An account, in place of one there may be.
-    PutAccount(Account),
+    PutAccount(Box<Account>),
     /// A token, in place of one with its id.
     PutToken(Token),
     /// An account with its tokens, tries and bypass.

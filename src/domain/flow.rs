@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
@@ -27,6 +28,7 @@ use super::renewal::Renewal;
 use super::renewal::Typed;
 use super::request::AuthRequest;
 use super::request::Primary;
+use super::request::Trace;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Rules;
@@ -117,14 +119,16 @@ pub enum Action {
 pub struct Asking {
     /// Whose factor.
     pub identity: Identity,
-    /// The account's name, for providers that know people by name.
-    pub name: String,
+    /// Their account: the name by which providers know people, and where they are reached.
+    pub account: Arc<Account>,
     /// How and through whom.
     pub choice: Choice,
     /// Which client wants to know: shown to the person.
     pub client: String,
     /// Where the person is.
     pub source: Option<std::net::IpAddr>,
+    /// The login it belongs to: unlike that of any other, so that providers can tell a question that is asked twice from two (M-12).
+    pub trace: Trace,
 }
 
 /// One login.
@@ -132,6 +136,7 @@ pub struct Asking {
 pub struct Flow {
     pub(super) request: AuthRequest,
     pub(super) rules: Arc<Rules>,
+    pub(super) trace: Trace,
     /// The first factor's own question was answered: what was typed last is no password.
     pub(super) answered: bool,
     stage: Stage,
@@ -184,8 +189,8 @@ pub(super) type Next = (Stage, Action);
 impl Flow {
     /// A login not yet begun.
     #[must_use]
-    pub fn new(request: AuthRequest, rules: Arc<Rules>) -> Self {
-        Self { request, rules, answered: false, stage: Stage::New }
+    pub fn new(request: AuthRequest, rules: Arc<Rules>, trace: Trace) -> Self {
+        Self { request, rules, trace, answered: false, stage: Stage::New }
     }
 
     /// The login as asked.
@@ -198,6 +203,12 @@ impl Flow {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// What this login is called in log, audit and at providers.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.trace
     }
 
     /// Whose login it is, once the first factor was right and until the decision is spoken.

@@ -38,6 +38,7 @@ use super::request::AuthRequest;
 use super::request::Dialogue;
 use super::request::Door;
 use super::request::Primary;
+use super::request::Trace;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Lock;
@@ -100,7 +101,7 @@ pub(super) struct Tally {
 
 impl Scene {
     fn flow(&self) -> Flow {
-        Flow::new(self.request.clone(), Arc::clone(&self.rules))
+        Flow::new(self.request.clone(), Arc::clone(&self.rules), Trace::default())
     }
 
     pub(super) fn is_trusted(&self) -> bool {
@@ -121,21 +122,12 @@ fn mallory() -> Identity {
 }
 
 pub(super) fn enrolled() -> Standing {
-    let account = Account {
-        identity: alice(),
-        name: "alice".into(),
-        directory: Some("corp".into()),
-        enabled: true,
-        method: None,
-        mail: None,
-        phone: None,
-        created_at: Timestamp(0),
-    };
-    Standing { account: Some(account), ..Standing::default() }
+    let account = Account::new(alice(), "alice", Some("corp".into()), Timestamp(0));
+    Standing { account: Some(account.into()), ..Standing::default() }
 }
 
 pub(super) fn disabled() -> Standing {
-    let account = enrolled().account.map(|account| Account { enabled: false, ..account });
+    let account = enrolled().account.map(|account| Arc::new(Account { enabled: false, ..(*account).clone() }));
     Standing { account, ..Standing::default() }
 }
 
@@ -270,14 +262,12 @@ fn letter(event: &Event) -> char {
 pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOutage, failures_max: u32) -> Arc<Rules> {
     let choice = |method, provider: &str| Choice { method, provider: provider.into() };
     Arc::new(Rules {
-        name: "vpn".into(),
-        methods: vec![choice(Method::Push, "duo"), choice(Method::Oath, "tokens")],
         trusted: vec!["10.20.0.0/16".parse().unwrap()],
         unenrolled,
         disabled,
         outage,
         lock: Lock { failures_max, wait_ms: 900_000 },
-        remember: Remember::default(),
+        ..Rules::bare("vpn", vec![choice(Method::Push, "duo"), choice(Method::Oath, "tokens")])
     })
 }
 

@@ -32,6 +32,16 @@ pub struct AuthRequest {
     pub asker: Vec<u8>,
 }
 
+/// What one login is called, from its first packet to its end: in the log, in the audit and at providers. Unlike any other; no secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Trace(pub u128);
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// What came behind a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {

@@ -26,6 +26,42 @@ pub struct Rules {
     pub lock: Lock,
     /// For how long both factors are good, and for which logins.
     pub remember: Remember,
+    /// How often a person may be rung: pushes, calls and texts (M-10, M-28).
+    pub pushes: Pushes,
+    /// Milliseconds for which somebody who reports a fraud is blocked; 0: not at all.
+    pub block_ms: u64,
+}
+
+impl Rules {
+    /// A policy that lets nobody in by the first factor alone, remembers nothing, and has no limits but five failures and a quarter of an hour.
+    #[must_use]
+    pub fn bare(name: &str, methods: Vec<Choice>) -> Self {
+        Self {
+            name: name.to_owned(),
+            methods,
+            trusted: Vec::new(),
+            unenrolled: FirstAlone::Reject,
+            disabled: FirstAlone::Reject,
+            outage: OnOutage::Closed,
+            lock: Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 },
+            remember: Remember::default(),
+            pushes: Pushes::default(),
+            block_ms: 0,
+        }
+    }
+}
+
+/// How often one person may be rung. By default without bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pushes {
+    /// So many within `per_ms`; 0: no such bound.
+    pub count_max: u32,
+    /// Milliseconds.
+    pub per_ms: u64,
+    /// So many in a day since the last that was approved; 0: no such bound.
+    pub day_max: u32,
+    /// Milliseconds of rest after one that was denied or ignored, doubled each further time; 0: none.
+    pub backoff_ms: u64,
 }
 
 /// A way to ask, and who carries it.
@@ -43,17 +79,29 @@ pub struct Choice {
 pub enum Method {
     /// A telephone call to answer.
     Call,
+    /// A code that comes by mail, typed.
+    Email,
     /// A code from a generator, typed.
     Oath,
     /// A question on the phone's screen.
     Push,
+    /// A code that comes by text message, typed.
+    Text,
 }
 
 impl Method {
     /// The method that a person means by this word, case ignored; a code has none.
     #[must_use]
     pub fn of_word(word: &[u8]) -> Option<Self> {
-        let words = [("call", Self::Call), ("phone", Self::Call), ("push", Self::Push)];
+        let words = [
+            ("call", Self::Call),
+            ("email", Self::Email),
+            ("mail", Self::Email),
+            ("phone", Self::Call),
+            ("push", Self::Push),
+            ("sms", Self::Text),
+            ("text", Self::Text),
+        ];
         words.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes())).map(|(_, method)| method)
     }
 
@@ -62,8 +110,10 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Call => "call",
+            Self::Email => "email",
             Self::Oath => "oath",
             Self::Push => "push",
+            Self::Text => "text",
         }
     }
 }

@@ -41,6 +41,7 @@ use super::play::said;
 use super::request::AuthRequest;
 use super::request::Primary;
 use super::request::Relayed;
+use super::request::Trace;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Method;
@@ -58,7 +59,7 @@ fn strict() -> Arc<Rules> {
 
 /// One login by these events; the last action.
 fn last(rules: Arc<Rules>, shape: Shape, events: Vec<Event>) -> Action {
-    let mut flow = Flow::new(request(shape), rules);
+    let mut flow = Flow::new(request(shape), rules, Trace::default());
     events.into_iter().fold(Action::Hint, |_, event| flow.next(NOW, event))
 }
 
@@ -277,7 +278,7 @@ fn r_095_blanks_are_part_of_a_new_password() {
 /// The last action of a login in which alice is exempt until the moment after this one.
 fn exempt(until: u64, events: Vec<Event>) -> Action {
     let exempt = vec![Exempt { who: alice(), directory: "corp".into(), until: Timestamp(until) }];
-    let mut flow = Flow::new(AuthRequest { exempt, ..request(Shape::Bare) }, strict());
+    let mut flow = Flow::new(AuthRequest { exempt, ..request(Shape::Bare) }, strict(), Trace::default());
     events.into_iter().fold(Action::Hint, |_, event| flow.next(NOW, event))
 }
 

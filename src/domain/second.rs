@@ -1,5 +1,7 @@
 //! The second factor's part of a login: which method, what is asked, and what an answer means.
 
+use std::sync::Arc;
+
 use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
@@ -60,9 +62,7 @@ impl First {
 #[derive(Debug)]
 pub(super) struct Second {
     pub(super) first: First,
-    /// The account's name and telephone number.
-    name: String,
-    phone: Option<String>,
+    account: Arc<Account>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -102,20 +102,8 @@ pub(super) enum Question {
 }
 
 impl Second {
-    fn new(first: First, account: Account, choices: Vec<Choice>, owes: bool) -> Self {
-        Self {
-            first,
-            name: account.name,
-            phone: account.phone,
-            choices,
-            at: 0,
-            heard: Heard::default(),
-            owes,
-            memento: None,
-            code: None,
-            rounds: 0,
-            shown: None,
-        }
+    fn new(first: First, account: Arc<Account>, choices: Vec<Choice>, owes: bool) -> Self {
+        Self { first, account, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -135,7 +123,7 @@ impl Second {
 
 impl Flow {
     /// The account may be asked for its second factor.
-    pub(super) fn second(&self, first: First, account: Account, owes: bool) -> Next {
+    pub(super) fn second(&self, first: First, account: Arc<Account>, owes: bool) -> Next {
         let (choices, since) = (self.choices(&account), account.created_at);
         let mut second = Second::new(first, account, choices, owes);
         match &self.request.appended {
@@ -176,7 +164,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -208,10 +196,11 @@ impl Flow {
         let choice = second.choices.get(second.at)?.clone();
         Some(Asking {
             identity: second.first.identity().clone(),
-            name: second.name.clone(),
+            account: Arc::clone(&second.account),
             choice,
             client: self.request.client.clone(),
             source: self.request.source,
+            trace: self.trace,
         })
     }
 

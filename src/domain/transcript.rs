@@ -41,12 +41,12 @@ use super::request::AuthRequest;
 use super::request::Dialogue;
 use super::request::Door;
 use super::request::Primary;
+use super::request::Trace;
 use super::rules::Choice;
 use super::rules::FirstAlone;
 use super::rules::Lock;
 use super::rules::Method;
 use super::rules::OnOutage;
-use super::rules::Remember;
 use super::rules::Rules;
 use super::secret::Secret;
 
@@ -79,7 +79,7 @@ fn play(lines: &[&str]) -> Vec<String> {
             ["rules", rest @ ..] => rules = scene_rules(rest),
             ["request", rest @ ..] => request = scene_request(rest),
             [">", rest @ ..] => {
-                let flow = flow.get_or_insert_with(|| Flow::new(request.clone(), Arc::new(rules.clone())));
+                let flow = flow.get_or_insert_with(|| Flow::new(request.clone(), Arc::new(rules.clone()), Trace::default()));
                 played.push((*line).to_owned());
                 played.push(format!("< {}", said(&flow.next(NOW, event(rest)))));
                 continue;
@@ -102,16 +102,7 @@ fn difference(written: &[&str], played: &[String]) -> String {
 }
 
 fn scene_rules(words: &[&str]) -> Rules {
-    let mut rules = Rules {
-        name: "vpn".into(),
-        methods: Vec::new(),
-        trusted: Vec::new(),
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
-        lock: Lock { failures_max: 3, wait_ms: 900_000 },
-        remember: Remember::default(),
-    };
+    let mut rules = Rules { lock: Lock { failures_max: 3, wait_ms: 900_000 }, ..Rules::bare("vpn", Vec::new()) };
     for word in words {
         match word.split_once('=').unwrap() {
             ("push", provider) => rules.methods.push(Choice { method: Method::Push, provider: provider.into() }),
@@ -210,7 +201,7 @@ fn standing(words: &[&str]) -> Option<Standing> {
         ["enrolled"] => Some(enrolled()),
         ["enrolled", "failures", count] => Some(Standing { tries: Tries { failures: count.parse().unwrap(), lock_until: None }, ..enrolled() }),
         ["enrolled", "phone", phone] => {
-            let account = enrolled().account.map(|account| Account { phone: Some((*phone).into()), ..account });
+            let account = enrolled().account.map(|account| Arc::new(Account { phone: Some((*phone).into()), ..(*account).clone() }));
             Some(Standing { account, ..Standing::default() })
         }
         ["enrolled", "bypass"] => Some(bypassed(Timestamp(NOW.0.saturating_add(1)))),

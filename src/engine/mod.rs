@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -46,6 +48,7 @@ use crate::domain::Primary;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
+use crate::domain::Trace;
 use crate::metrics::Counts;
 use crate::ports::Aside;
 use crate::ports::Clock;
@@ -106,6 +109,14 @@ pub struct Engine {
     counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
+    traces: Traces,
+}
+
+/// What logins are called: a random start for each run of the program, and a count.
+#[derive(Debug)]
+struct Traces {
+    run: u64,
+    next: AtomicU64,
 }
 
 type Providers = HashMap<String, Arc<dyn Provider>>;
@@ -202,6 +213,7 @@ impl Engine {
             uncounted: Mutex::default(),
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
+            traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },
         }))
     }
 
@@ -249,7 +261,7 @@ impl Engine {
             request.asker = Vec::new();
         }
         self.enter(same, |seat| {
-            let journey = Journey::new(Arc::clone(self), Flow::new(request, rules), self.providers(), Some(check), within);
+            let journey = Journey::new(Arc::clone(self), Flow::new(request, rules, self.next_trace()), self.providers(), Some(check), within);
             self.set_out(seat, journey, Event::Begin);
         })
     }
@@ -268,6 +280,11 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn next_trace(&self) -> Trace {
+        let count = self.traces.next.fetch_add(1, Ordering::Relaxed);
+        Trace(u128::from(self.traces.run) << 64 | u128::from(count))
     }
 
     /// Logins running now.

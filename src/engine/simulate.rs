@@ -144,7 +144,7 @@ impl Engine {
         request.dialogue.change = check.can_change();
         let mut rehearsal = Rehearsal {
             engine: Arc::clone(self),
-            flow: Flow::new(request, rules),
+            flow: Flow::new(request, rules, self.next_trace()),
             providers: self.providers(),
             check,
             asks,
@@ -390,7 +390,7 @@ impl Rehearsal {
         }
         self.assume(Part::Second, format!("{told}: would be asked"));
         match method {
-            Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
+            Method::Email | Method::Oath | Method::Text => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push => {
                 self.pending = true;
                 Ok(Progress::Pending(Ticket("".into())))

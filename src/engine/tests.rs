@@ -150,7 +150,7 @@ impl Provider for World {
         self.starts.fetch_add(1, Ordering::SeqCst);
         self.asked.notify_one();
         match asking.choice.method {
-            Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
+            Method::Email | Method::Oath | Method::Text => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push if self.numbered.load(Ordering::SeqCst) => {
                 Ok(Progress::Choose { ticket: Ticket("t".into()), number: Number::new("42").unwrap() })
             }
@@ -186,33 +186,15 @@ fn world() -> (Arc<World>, Arc<Engine>) {
 
 fn world_with(limits: Limits) -> (Arc<World>, Arc<Engine>) {
     let world = Arc::new(World::default());
-    let account = Account {
-        identity: alice(),
-        name: "alice".into(),
-        directory: Some("corp".into()),
-        enabled: true,
-        method: None,
-        mail: None,
-        phone: None,
-        created_at: Timestamp(0),
-    };
-    world.standings.lock().unwrap().insert(alice(), Standing { account: Some(account), ..Standing::default() });
+    let account = Account::new(alice(), "alice", Some("corp".into()), Timestamp(0));
+    world.standings.lock().unwrap().insert(alice(), Standing { account: Some(account.into()), ..Standing::default() });
     let engine = Engine::new(Arc::<World>::clone(&world), Arc::<World>::clone(&world), limits).unwrap();
     engine.equip(HashMap::from([("lab".to_owned(), Arc::<World>::clone(&world) as Arc<dyn Provider>)]));
     (world, engine)
 }
 
 fn rules(method: Method) -> Arc<Rules> {
-    Arc::new(Rules {
-        name: "vpn".into(),
-        methods: vec![Choice { method, provider: "lab".into() }],
-        trusted: Vec::new(),
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
-        lock: Lock { failures_max: 5, wait_ms: 60_000 },
-        remember: Remember::default(),
-    })
+    Arc::new(Rules { lock: Lock { failures_max: 5, wait_ms: 60_000 }, ..Rules::bare("vpn", vec![Choice { method, provider: "lab".into() }]) })
 }
 
 fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {
@@ -523,7 +505,7 @@ async fn m_19_an_account_disabled_while_the_phone_asks_stays_out() {
     let login = begin(&world, &engine, Method::Push, asked("alice", "right", 1));
     world.asked.notified().await;
     for standing in world.standings.lock().unwrap().values_mut() {
-        standing.account.as_mut().unwrap().enabled = false;
+        Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false;
     }
     *world.verdict.lock().unwrap() = Some(Ok(Progress::Allowed { spend: None }));
     world.released.notify_one();
@@ -553,7 +535,7 @@ async fn r_043_a_question_of_the_first_factor_is_answered_from_its_own_seat_alon
 #[test]
 fn a_login_that_waits_for_a_phone_holds_little() {
     let (world, engine) = world();
-    let flow = Flow::new(asked("alice", "right", 1), rules(Method::Push));
+    let flow = Flow::new(asked("alice", "right", 1), rules(Method::Push), Trace(1));
     let journey = Journey::new(Arc::clone(&engine), flow, engine.providers(), Some(world), MINUTE);
     let Entered::First(seat, _place) = engine.running.enter([0; 32]) else { panic!("nobody has asked before") };
     let held = (size_of::<Journey>(), size_of_val(&Arc::clone(&engine).follow(going(Box::new(journey), seat, Event::Begin))));
@@ -562,7 +544,7 @@ fn a_login_that_waits_for_a_phone_holds_little() {
 
 #[tokio::test(start_paused = true)]
 async fn r_067_whoever_waits_for_a_phone_keeps_no_password() {
-    let mut flow = Flow::new(AuthRequest { appended: Some(Appended::Method(Method::Push)), ..asked("alice", "right", 1) }, rules(Method::Push));
+    let mut flow = Flow::new(AuthRequest { appended: Some(Appended::Method(Method::Push)), ..asked("alice", "right", 1) }, rules(Method::Push), Trace(1));
     let standing = world().0.standing(&alice()).unwrap();
     let events = [
         Event::Begin,

@@ -115,7 +115,7 @@ impl Duo {
     }
 
     async fn preauth(&self, asking: &Asking, address: Option<&str>) -> Result<Preauth, FactorError> {
-        let mut params = Params::from([("username", asking.name.as_str())]);
+        let mut params = Params::from([("username", asking.account.name.as_str())]);
         params.extend(address.map(|address| ("ipaddr", address)));
         self.ask(Verb::POST, "/auth/v2/preauth", &params, None).await.map_err(|trouble| self.blame(&trouble))
     }
@@ -123,7 +123,7 @@ impl Duo {
     /// Sends the question to the person's phone. Once: it is never repeated, whatever becomes of it.
     async fn question(&self, asking: &Asking, address: Option<&str>, factor: &str, device: &str) -> Result<Progress, FactorError> {
         let words = asking.client.replace(['-', '_'], " ");
-        let mut params = Params::from([("async", "1"), ("device", device), ("factor", factor), ("username", &asking.name)]);
+        let mut params = Params::from([("async", "1"), ("device", device), ("factor", factor), ("username", &asking.account.name)]);
         params.extend(address.map(|address| ("ipaddr", address)));
         // The phone shows `type` before the word "request"; calls know no such thing.
         params.extend((factor == PUSH).then_some(("type", words.as_str())));
@@ -255,6 +255,7 @@ impl Provider for Duo {
             Method::Call => "phone",
             Method::Oath => return Ok(Progress::CodeNeeded { ticket: None }),
             Method::Push => PUSH,
+            Method::Email | Method::Text => return Err(FactorError::Misconfigured),
         };
         let device = preauth.device(factor).ok_or(FactorError::NotEnrolled)?;
         self.question(asking, address.as_deref(), factor, device).await
@@ -279,7 +280,7 @@ impl Provider for Duo {
         let typed = code.expose_text().filter(|text| (1..=CODE_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let typed = typed.ok_or(FactorError::BadCode)?;
         let address = asking.source.map(|source| source.to_canonical().to_string());
-        let mut params = Params::from([("factor", "passcode"), ("passcode", typed), ("username", asking.name.as_str())]);
+        let mut params = Params::from([("factor", "passcode"), ("passcode", typed), ("username", asking.account.name.as_str())]);
         params.extend(address.as_deref().map(|address| ("ipaddr", address)));
         let status: Status = self.ask(Verb::POST, "/auth/v2/auth", &params, None).await.map_err(|trouble| self.blame(&trouble))?;
         status.of_code()

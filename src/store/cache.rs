@@ -242,7 +242,7 @@ impl Shard<Identity, Known> {
 impl Known {
     fn amend(&mut self, seal: &Seal, chance: &RandomState, row: &Row<'_>) -> Result<(), StoreError> {
         match (row.tree, &mut self.standing, &mut self.tokens) {
-            (Tree::Accounts, Some(standing), _) => standing.account = row.decoded()?,
+            (Tree::Accounts, Some(standing), _) => standing.account = row.decoded()?.map(Arc::new),
             (Tree::Bypasses, Some(standing), _) => standing.bypass = row.decoded()?,
             (Tree::Tries, Some(standing), _) => standing.tries = row.decoded()?.unwrap_or_default(),
             (Tree::Tokens, _, Some(tokens)) => {

@@ -1,6 +1,7 @@
 //! A store that forgets: the same rules in a map, written apart from the other one so that each can be held against the other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -50,7 +51,7 @@ impl Person {
             Change::EnableAccount { enabled, .. } => self.account.iter_mut().for_each(|account| account.enabled = enabled),
             Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
             Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
-            Change::PutAccount(account) => self.account = Some(account),
+            Change::PutAccount(account) => self.account = Some(*account),
             Change::PutToken(mut token) => {
                 let burnt = self.tokens.get(&token.info.id).map_or(0, |old| old.info.next_step);
                 token.info.next_step = token.info.next_step.max(burnt);
@@ -89,7 +90,7 @@ impl Memory {
 impl Store for Memory {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
         let person = self.state().people.get(who).cloned().unwrap_or_default();
-        Ok(Standing { account: person.account, tries: person.tries, bypass: person.bypass })
+        Ok(Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass })
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {

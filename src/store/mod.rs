@@ -128,7 +128,7 @@ impl Store for Vault {
             let disk = self.shelf.disk()?;
             let key = keys::identity(who);
             Ok(Standing {
-                account: disk.read(Tree::Accounts, key)?,
+                account: disk.read(Tree::Accounts, key)?.map(Arc::new),
                 tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
                 bypass: disk.read(Tree::Bypasses, key)?,
             })
@@ -164,7 +164,7 @@ impl Store for Vault {
             rows.map(|row| identity_named(&row?.0)).collect()
         })?;
         let account = |who: &Identity| self.standing(who)?.account.ok_or_else(|| damaged_name(&keys::name(&name, who)));
-        named.iter().map(account).collect()
+        named.iter().map(|who| account(who).map(Arc::unwrap_or_clone)).collect()
     }
 
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {

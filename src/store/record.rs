@@ -99,7 +99,7 @@ enum What {
     EnableAccount { who: Identity, enabled: bool },
     Fail { who: Identity, at: Timestamp, lock: Lock },
     GrantBypass { who: Identity, bypass: Bypass },
-    PutAccount { account: Account },
+    PutAccount { account: Box<Account> },
     PutToken { info: TokenInfo, seed: String },
     RemoveAccount { who: Identity },
     RemoveToken { who: Identity, token: String },

@@ -31,16 +31,7 @@ fn who(id: &str) -> Identity {
 }
 
 fn account(id: &str, name: &str) -> Account {
-    Account {
-        identity: who(id),
-        name: name.into(),
-        directory: Some("corp".into()),
-        enabled: true,
-        method: Some(Method::Oath),
-        mail: Some(format!("{name}@corp.example")),
-        phone: None,
-        created_at: Timestamp(1),
-    }
+    Account { method: Some(Method::Oath), mail: Some(format!("{name}@corp.example")), ..Account::new(who(id), name, Some("corp".into()), Timestamp(1)) }
 }
 
 fn token(owner: &str, id: &str, next_step: u64) -> Token {
@@ -88,13 +79,13 @@ fn damaged(error: &StoreError) -> bool {
 #[tokio::test]
 async fn what_is_acknowledged_is_there_after_reopening() {
     let (dir, vault) = fresh();
-    let changes = vec![Change::PutAccount(account("S-1", "Ann")), Change::PutToken(token("S-1", "t", 4)), fail("S-1")];
+    let changes = vec![Change::PutAccount(account("S-1", "Ann").into()), Change::PutToken(token("S-1", "t", 4)), fail("S-1")];
     assert_eq!(vault.commit(changes).await, Ok(Lsn(3)));
     assert_eq!(vault.commit(vec![Change::GrantBypass { who: who("S-1"), bypass: bypass(9) }]).await, Ok(Lsn(4)));
     drop(vault);
     let vault = open(&settings(&dir)).unwrap();
     let standing = vault.standing(&who("S-1")).unwrap();
-    assert_eq!(standing.account, Some(account("S-1", "Ann")));
+    assert_eq!(standing.account, Some(account("S-1", "Ann").into()));
     assert_eq!(standing.tries.failures, 1);
     assert_eq!(standing.bypass, Some(bypass(9)));
     assert_eq!(vault.tokens(&who("S-1")).unwrap(), [token("S-1", "t", 4)]);
@@ -108,7 +99,7 @@ async fn m_01_a_used_code_is_spent_and_takes_its_whole_list_with_it() {
     assert_eq!(vault.commit(vec![use_otp("S-1", "t", 4)]).await, Err(CommitError::Spent));
     assert_eq!(vault.commit(vec![use_otp("S-1", "t", 7)]).await, Ok(Lsn(2)));
     for step in [5, 6, 7] {
-        let list = vec![Change::PutAccount(account("S-1", "ann")), use_otp("S-1", "t", step), fail("S-1")];
+        let list = vec![Change::PutAccount(account("S-1", "ann").into()), use_otp("S-1", "t", step), fail("S-1")];
         assert_eq!(vault.commit(list).await, Err(CommitError::Spent));
     }
     assert_eq!(vault.standing(&who("S-1")).unwrap(), Standing::default());
@@ -237,7 +228,7 @@ async fn removing_an_account_leaves_nothing_of_it_and_all_of_its_neighbours() {
     let (_dir, vault) = fresh();
     for id in ["S-1", "S-11"] {
         let grant = Change::GrantBypass { who: who(id), bypass: bypass(9) };
-        vault.commit(vec![Change::PutAccount(account(id, "ann")), Change::PutToken(token(id, "t", 0)), fail(id), grant]).await.unwrap();
+        vault.commit(vec![Change::PutAccount(account(id, "ann").into()), Change::PutToken(token(id, "t", 0)), fail(id), grant]).await.unwrap();
     }
     // The second token is in the same list: it must go too.
     vault.commit(vec![Change::PutToken(token("S-1", "u", 0)), Change::RemoveAccount(who("S-1"))]).await.unwrap();
@@ -251,8 +242,8 @@ async fn removing_an_account_leaves_nothing_of_it_and_all_of_its_neighbours() {
 #[tokio::test]
 async fn a_renamed_account_is_found_by_its_new_name_alone() {
     let (_dir, vault) = fresh();
-    vault.commit(vec![Change::PutAccount(account("S-1", "Ann"))]).await.unwrap();
-    vault.commit(vec![Change::PutAccount(account("S-1", "Bea"))]).await.unwrap();
+    vault.commit(vec![Change::PutAccount(account("S-1", "Ann").into())]).await.unwrap();
+    vault.commit(vec![Change::PutAccount(account("S-1", "Bea").into())]).await.unwrap();
     assert!(vault.accounts_named("ann").unwrap().is_empty());
     assert_eq!(vault.accounts_named("bEA").unwrap().len(), 1);
     vault.commit(vec![Change::EnableAccount { who: who("S-1"), enabled: false }]).await.unwrap();
@@ -264,7 +255,7 @@ async fn a_renamed_account_is_found_by_its_new_name_alone() {
 async fn pages_lose_nobody_even_where_names_are_the_same() {
     let (_dir, vault) = fresh();
     for number in 0..25 {
-        vault.commit(vec![Change::PutAccount(account(&format!("S-{number:02}"), ["ann", "Bob"][number / 20]))]).await.unwrap();
+        vault.commit(vec![Change::PutAccount(account(&format!("S-{number:02}"), ["ann", "Bob"][number / 20]).into())]).await.unwrap();
     }
     let mut seen = Vec::new();
     let mut after: Option<String> = None;
@@ -345,7 +336,7 @@ async fn o_02_a_seed_moved_to_another_token_does_not_open() {
 async fn a_flipped_byte_is_an_error_and_never_a_clean_slate() {
     let (_dir, vault) = fresh();
     let grant = Change::GrantBypass { who: who("S-1"), bypass: bypass(9) };
-    vault.commit(vec![Change::PutAccount(account("S-1", "ann")), Change::PutToken(token("S-1", "t", 0)), fail("S-1"), grant]).await.unwrap();
+    vault.commit(vec![Change::PutAccount(account("S-1", "ann").into()), Change::PutToken(token("S-1", "t", 0)), fail("S-1"), grant]).await.unwrap();
     for (tree, change) in
         [(Tree::Tries, fail("S-1")), (Tree::Tries, Change::Succeed(who("S-1"))), (Tree::Bypasses, Change::SpendBypass { who: who("S-1"), at: Timestamp(1) })]
     {
@@ -369,7 +360,7 @@ async fn a_flipped_byte_is_an_error_and_never_a_clean_slate() {
 #[tokio::test]
 async fn o_06_no_seed_comes_out_of_a_dump_or_a_debug_line_or_lies_in_the_files() {
     let (dir, vault) = fresh();
-    vault.commit(vec![Change::PutAccount(account("S-1", "ann")), Change::PutToken(token("S-1", "t", 0))]).await.unwrap();
+    vault.commit(vec![Change::PutAccount(account("S-1", "ann").into()), Change::PutToken(token("S-1", "t", 0))]).await.unwrap();
     let mut dump = Vec::new();
     assert_eq!(vault.dump(&mut dump).unwrap(), 0);
     let dump = String::from_utf8(dump).unwrap();
@@ -466,7 +457,7 @@ async fn what_no_tree_can_hold_is_refused() {
 async fn damage_to_the_files_is_told_and_never_a_panic_or_a_loss_in_silence() {
     let (dir, vault) = fresh();
     for number in 0..300 {
-        vault.commit(vec![Change::PutAccount(account(&format!("S-{number}"), "ann")), Change::PutToken(token("S-1", "t", number))]).await.unwrap();
+        vault.commit(vec![Change::PutAccount(account(&format!("S-{number}"), "ann").into()), Change::PutToken(token("S-1", "t", number))]).await.unwrap();
     }
     drop(vault);
     let store = dir.path().join("data/store");

@@ -214,7 +214,7 @@ fn every_mistake_of_a_file_is_told_at_once_with_path_line_and_hint() {
         "vestibule.toml:10: directory.corp.servers[1]: ",
         "vestibule.toml:11: directory.corp.base: \"corp.example\" is no distinguished name (write \"DC=corp,DC=example\")",
         "vestibule.toml:14: directory.corp.bind_password.file: secrets/corp-bind can be read or changed by others than its owner (mode 0640) (type: chmod 600 secrets/corp-bind)",
-        "vestibule.toml:19: policy.vpn.methods[0].push: `tokens` is of kind \"oath\": it checks codes, it cannot push (write { oath = \"tokens\" })",
+        "vestibule.toml:19: policy.vpn.methods[0].push: `tokens` is of kind \"oath\": it cannot do push (write { oath = \"tokens\" })",
         "vestibule.toml:20: policy.vpn.methods[1].oath: there is no provider \"tokns\" (did you mean `tokens`?)",
         "vestibule.toml:22: policy.vpn.outage: \"opne\" is unknown here (did you mean `open`?)",
         "vestibule.toml:24: radius.listen[0].address: \"0.0.0.0\" is not an address with a port (write \"0.0.0.0:1812\", \"[::]:1812\" or \"127.0.0.1:1812\")",
@@ -447,7 +447,7 @@ fn a_policy_that_lets_nobody_in_is_refused() {
     }
     assert_eq!(etc.told(&policy("trusted = [\"10.0.0.0/8\"]")), Vec::<String>::new());
     assert!(only(&etc.told(&policy("methods = [{ push = \"duo\" }, { push = \"duo\" }]"))).contains("methods[1]: is listed twice"));
-    assert!(only(&etc.told(&policy("methods = [{ call = \"tokens\" }, { oath = \"tokens\" }]"))).contains("it cannot call"));
+    assert!(only(&etc.told(&policy("methods = [{ call = \"tokens\" }, { oath = \"tokens\" }]"))).contains("it cannot do call"));
 }
 
 #[test]

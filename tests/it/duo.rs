@@ -11,6 +11,7 @@ use vestibule::demo::cloud::Cloud;
 use vestibule::demo::cloud::Manner;
 use vestibule::demo::cloud::Person;
 use vestibule::demo::cloud::Weather;
+use vestibule::domain::Account;
 use vestibule::domain::Asking;
 use vestibule::domain::Choice;
 use vestibule::domain::FactorError;
@@ -20,6 +21,7 @@ use vestibule::domain::Progress;
 use vestibule::domain::Secret;
 use vestibule::domain::Ticket;
 use vestibule::domain::Timestamp;
+use vestibule::domain::Trace;
 use vestibule::ports::Clock;
 use vestibule::ports::Provider;
 use vestibule::provider::duo::Duo;
@@ -111,7 +113,9 @@ fn duo_at(cloud: &Cloud, now_ms: u64, change: impl FnOnce(&mut Settings)) -> Duo
 
 fn asking(name: &str, method: Method) -> Asking {
     let choice = Choice { method, provider: "duo".into() };
-    Asking { identity: Identity("S-1".into()), name: name.into(), choice, client: "vpn-gate_1".into(), source: Some("::ffff:192.0.2.7".parse().unwrap()) }
+    let identity = Identity("S-1".into());
+    let account = Account::new(identity.clone(), name, None, Timestamp(0)).into();
+    Asking { identity, account, choice, client: "vpn-gate_1".into(), source: Some("::ffff:192.0.2.7".parse().unwrap()), trace: Trace(1) }
 }
 
 async fn settle(duo: &Duo, asking: &Asking) -> Result<Progress, FactorError> {
@@ -198,7 +202,7 @@ async fn m_12_in_a_crowd_everybody_hears_of_his_own_approval_and_only_then() {
         let duo = Arc::clone(&duo);
         let asking = asking(if number % 2 == 0 { "alice" } else { "bob" }, Method::Push);
         let Ok(Progress::Pending(ticket)) = duo.start(&asking).await else { panic!("no question went out") };
-        alices.spawn(async move { (duo.wait(&ticket).await, asking.name) });
+        alices.spawn(async move { (duo.wait(&ticket).await, asking.account.name.clone()) });
     }
     assert!(tokio::time::timeout(Duration::from_millis(500), alices.join_next()).await.is_err(), "nobody has approved yet");
     assert_eq!(cloud.approve("alice"), 300);

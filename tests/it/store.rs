@@ -51,16 +51,7 @@ fn who(id: &str) -> Identity {
 }
 
 fn account(id: &str, name: &str, version: u64) -> Account {
-    Account {
-        identity: who(id),
-        name: name.to_owned(),
-        directory: None,
-        enabled: true,
-        method: None,
-        mail: Some(format!("{name}@corp.example")),
-        phone: None,
-        created_at: Timestamp(version),
-    }
+    Account { mail: Some(format!("{name}@corp.example")), ..Account::new(who(id), name, None, Timestamp(version)) }
 }
 
 fn token(owner: &str, id: &str, next_step: u64) -> Token {
@@ -121,7 +112,7 @@ async fn write_for_ever(vault: Arc<Vault>, writer: u64) {
         version += 1;
         let id = format!("{name}-{}", version % RING);
         let pair = [account(&id, &id, version), account(&format!("{id}-twin"), &id, version)];
-        vault.commit(pair.map(Change::PutAccount).to_vec()).await.unwrap();
+        vault.commit(pair.map(|account| Change::PutAccount(account.into())).to_vec()).await.unwrap();
         say(&format!("ack account {id} {version}"));
         vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER }]).await.unwrap();
         failures += 1;
@@ -246,7 +237,7 @@ fn full_disk_writer() {
         let mut done = 0;
         loop {
             let text = Some("x".repeat(2_000));
-            match vault.commit(vec![Change::PutAccount(Account { phone: text, ..account(&format!("a{done}"), "a", done) }), use_otp(done)]).await {
+            match vault.commit(vec![Change::PutAccount(Box::new(Account { phone: text, ..account(&format!("a{done}"), "a", done) })), use_otp(done)]).await {
                 Ok(_) => {
                     done += 1;
                     assert_eq!(vault.tokens(&who("w")).unwrap()[0].info.next_step, done);
@@ -348,7 +339,7 @@ fn changes() -> impl Strategy<Value = Change> {
             let bypass = Bypass { until: Timestamp(until), reason: "r".into(), granted_by: "g".into(), granted_at: Timestamp(0) };
             Change::GrantBypass { who, bypass }
         }),
-        (identities(), name(), 0..9_u64).prop_map(|(who, name, version)| Change::PutAccount(account(&who.0, name, version))),
+        (identities(), name(), 0..9_u64).prop_map(|(who, name, version)| Change::PutAccount(account(&who.0, name, version).into())),
         (identities(), id(), 0..6_u64).prop_map(|(who, id, step)| Change::PutToken(token(&who.0, &id, step))),
         identities().prop_map(Change::RemoveAccount),
         (identities(), id()).prop_map(|(who, token)| Change::RemoveToken { who, token }),

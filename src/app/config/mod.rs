@@ -7,6 +7,7 @@ mod ldap;
 mod policy;
 mod problem;
 mod profile;
+mod providers;
 mod radius;
 mod reader;
 mod realms;
@@ -376,7 +377,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let directories = rooms::directories(file, sources);
-    let providers = rooms::providers(file, sources);
+    let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);

@@ -17,10 +17,9 @@ use crate::domain::Rules;
 use crate::front::radius::Addition;
 use crate::wire::radius::dictionary::Dictionary;
 
+use super::providers::Provider;
 use super::reader::Section;
 use super::reader::Value;
-use super::rooms::Carrier;
-use super::rooms::Provider;
 use super::rooms::seconds;
 
 /// A policy as far as it could be read.
@@ -105,7 +104,7 @@ fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provide
     if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
         section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
     }
-    Some(Rules { name: name.to_owned(), methods, trusted, unenrolled, disabled, outage, lock, remember: remember(section) })
+    Some(Rules { trusted, unenrolled, disabled, outage, lock, remember: remember(section), ..Rules::bare(name, methods) })
 }
 
 fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
@@ -121,16 +120,19 @@ fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> 
 }
 
 fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Choice> {
-    let (word, place) = value.one_of(&["push", "call", "oath"])?;
+    let (word, place) = value.one_of(&["push", "call", "text", "email", "oath"])?;
     let method = match word {
         "push" => Method::Push,
         "call" => Method::Call,
+        "text" => Method::Text,
+        "email" => Method::Email,
         _ => Method::Oath,
     };
     let provider = place.reference("provider", providers.keys().map(String::as_str))?;
     let kind = providers.get(provider).and_then(|provider| provider.kind);
-    if kind == Some(Carrier::Oath) && method != Method::Oath {
-        place.error(&format!("`{provider}` is of kind \"oath\": it checks codes, it cannot {word}"), Some(&format!("write {{ oath = {provider:?} }}")));
+    if let Some(kind) = kind.filter(|kind| !kind.methods().contains(&method)) {
+        let ways: Vec<String> = kind.methods().iter().map(|way| format!("{{ {} = {provider:?} }}", way.as_str())).collect();
+        place.error(&format!("`{provider}` is of kind {:?}: it cannot do {word}", kind.as_str()), Some(&format!("write {}", ways.join(" or "))));
         return None;
     }
     Some(Choice { method, provider: provider.into() })

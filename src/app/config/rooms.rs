@@ -1,7 +1,6 @@
 //! The sections that stand for themselves: node, log, limits, admin, directories, providers.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,15 +14,13 @@ use crate::directory::LOGIN_ATTRIBUTES;
 use crate::directory::Security;
 use crate::directory::srv::Srv;
 use crate::domain::Secret;
-use crate::provider::duo;
-use crate::provider::oath;
 use crate::store;
 
 use super::Admin;
 use super::Limits;
 use super::Log;
 use super::LogFormat;
-use super::ProviderSettings;
+use super::providers;
 use super::reader::Section;
 use super::reader::Value;
 use super::realms;
@@ -149,7 +146,7 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
     let bind_password = section.need("bind_password", &format!("{{ credential = \"{name}-bind\" }}")).and_then(|value| sources.secret(&value));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let pool_max = section.find("pool_max").and_then(|value| value.number(1..=1000)).unwrap_or(POOL_MAX);
-    let timeout = timeout(section);
+    let timeout = providers::timeout(section);
     let (servers, srv) = servers?;
     Some(directory::Settings {
         name: name.to_owned(),
@@ -230,103 +227,11 @@ fn base<'a>(value: &Value<'a>) -> Option<&'a str> {
     None
 }
 
-/// A provider as far as it could be read: policies ask for its kind even when a key of it is wrong.
-#[derive(Debug)]
-pub(super) struct Provider<'a> {
-    pub(super) kind: Option<Carrier>,
-    pub(super) settings: Option<ProviderSettings>,
-    pub(super) place: Value<'a>,
-}
-
-/// What carries the question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carrier {
-    Duo,
-    Oath,
-}
-
-/// Each `[provider.NAME]`.
-pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<String, Provider<'a>> {
-    let one = |(name, value): (&str, Value<'a>)| {
-        let mut kind = None;
-        let settings = value.table(|section| {
-            kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&[("duo", Carrier::Duo), ("oath", Carrier::Oath)]));
-            match kind {
-                Some(Carrier::Duo) => duo(name, section, sources).map(ProviderSettings::Duo),
-                Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath(name, section))),
-                None => {
-                    section.forgive();
-                    None
-                }
-            }
-        });
-        (name.to_owned(), Provider { kind, settings, place: value })
-    };
-    file.named("provider").into_iter().map(one).collect()
-}
-
-fn duo(name: &str, section: &Section<'_>, sources: &Sources) -> Option<duo::Settings> {
-    let host = section.need("host", "\"api-xxxxxxxx.duosecurity.com\"").and_then(|value| host(&value));
-    let key_id = section.need("key_id", "\"DIXXXXXXXXXXXXXXXXXX\"").and_then(|value| value.text());
-    let key = section.need("key", &format!("{{ credential = \"{name}-key\" }}")).and_then(|value| sources.secret(&value));
-    let url = section.find("url").and_then(|value| url(&value));
-    let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
-    let timeout = timeout(section);
-    Some(duo::Settings { name: name.to_owned(), host: host?.to_owned(), key_id: key_id?.to_owned(), key: key?, url, ca_file, timeout })
-}
-
-/// The host alone: it is signed, letter by letter.
-fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
-    let text = value.text()?;
-    let fine = text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
-    if !fine {
-        value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
-    }
-    fine.then_some(text)
-}
-
-/// Where to connect instead of the host. Questions about people do not travel in clear text.
-fn url(value: &Value<'_>) -> Option<String> {
-    let text = value.text()?;
-    let Ok(parsed) = reqwest::Url::parse(text) else {
-        value.error(&format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT\""));
-        return None;
-    };
-    let loopback = parsed.host_str().is_some_and(is_loopback);
-    let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.fragment().is_none() && parsed.username().is_empty() && parsed.password().is_none();
-    match (parsed.scheme(), loopback, bare) {
-        ("https", _, true) | ("http", true, true) => Some(text.trim_end_matches('/').to_owned()),
-        ("http", false, _) => {
-            value.error("http:// is for loopback addresses alone", Some("write https://"));
-            None
-        }
-        _ => {
-            value.error("is not the root of an HTTPS server", Some("write \"https://HOST:PORT\", nothing behind it"));
-            None
-        }
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn oath(name: &str, section: &Section<'_>) -> oath::Settings {
-    let steps_around = section.find("steps_around").and_then(|value| value.number(0..=1)).unwrap_or(1);
-    let look_ahead = section.find("look_ahead").and_then(|value| value.number(0..=10)).unwrap_or(10);
-    oath::Settings { name: name.to_owned(), steps_around, look_ahead }
-}
-
 /// Certificate authorities, looked at now: a wrong path is told here and not at the first login.
 pub(super) fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
     let path = sources.path(value)?;
     tls::authorities(value, &path);
     Some(path)
-}
-
-fn timeout(section: &Section<'_>) -> Duration {
-    section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
 }
 
 pub(super) const fn seconds(count: u64) -> Duration {
@@ -340,7 +245,6 @@ const POOL_MAX: usize = 16;
 const SOCKET: &str = "/run/vestibule/admin.sock";
 /// What fits into `sun_path` with its final zero (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
-const TIMEOUT: Duration = seconds(5);
 
 #[cfg(test)]
 mod tests {
@@ -352,11 +256,5 @@ mod tests {
         assert_eq!(hex_byte(b"FF"), Some(255));
         assert_eq!(hex_byte(b"+1"), None);
         assert_eq!(hex_byte(b"f"), None);
-    }
-
-    #[test]
-    fn loopback_is_this_machine_alone() {
-        assert!(["localhost", "127.0.0.1", "127.8.8.8", "[::1]"].into_iter().all(is_loopback));
-        assert!(!["192.0.2.1", "localhost.example", "[::]", "0.0.0.0"].into_iter().any(is_loopback));
     }
 }

@@ -233,7 +233,7 @@ async fn m_12_a_wrong_password_or_a_disabled_account_comes_to_no_late_approval()
     let wrong = AuthRequest { primary: Primary::Password("wrong".into()), ..late(1) };
     assert!(decided(&begin(&world, &engine, Method::Push, wrong).outcome().await, &Decision::Reject(Denial::BadCredential)));
     for standing in world.standings.lock().unwrap().values_mut() {
-        standing.account.as_mut().unwrap().enabled = false;
+        Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false;
     }
     assert!(decided(&begin(&world, &engine, Method::Push, late(1)).outcome().await, &Decision::Reject(Denial::Disabled)));
     assert_eq!(counted(&world), [1, 0]);

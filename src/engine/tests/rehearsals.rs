@@ -56,12 +56,12 @@ const SITUATIONS: [(&str, Method, Staging, Verdict); 16] = [
     ("push", Method::Push, as_they_are, Verdict::Accept(Grant::Factor)),
     ("push after failures", Method::Push, |standing, _, _| standing.tries.failures = 2, Verdict::Accept(Grant::Factor)),
     ("locked", Method::Push, |standing, _, _| standing.tries.lock_until = Some(Timestamp(9_000)), Verdict::Reject(Denial::Locked)),
-    ("disabled", Method::Push, |standing, _, _| standing.account.as_mut().unwrap().enabled = false, Verdict::Reject(Denial::Disabled)),
+    ("disabled", Method::Push, |standing, _, _| Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false, Verdict::Reject(Denial::Disabled)),
     (
         "disabled, let in",
         Method::Push,
         |standing, rules, _| {
-            standing.account.as_mut().unwrap().enabled = false;
+            Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false;
             rules.disabled = FirstAlone::Accept;
         },
         Verdict::Accept(Grant::Disabled),

@@ -39,7 +39,7 @@ struct Stage {
 impl Stage {
     fn new(by: RememberBy) -> Self {
         let (world, engine) = world();
-        let bob = enrolled(&world, &alice()).account.map(|account| Account { identity: who("bob"), name: "bob".into(), ..account });
+        let bob = enrolled(&world, &alice()).account.map(|account| Arc::new(Account { identity: who("bob"), name: "bob".into(), ..(*account).clone() }));
         world.standings.lock().unwrap().insert(who("bob"), Standing { account: bob, ..Standing::default() });
         let rules = Rules { remember: Remember { for_ms: HOUR_MS, by }, ..(*rules(Method::Push)).clone() };
         let request = AuthRequest { dialogue: Dialogue::default(), source: Some(at(7)), ..asked("alice", "right", 1) };
@@ -198,7 +198,7 @@ async fn m_40_a_policy_that_remembers_for_a_shorter_time_or_not_at_all_means_tho
 async fn m_41_who_was_kept_out_meanwhile_is_asked_again() {
     type End = fn(&mut Standing);
     let ends: [(End, Denial); 3] = [
-        (|standing| standing.account.as_mut().unwrap().enabled = false, Denial::Disabled),
+        (|standing| Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false, Denial::Disabled),
         (|standing| standing.tries = Tries { failures: 5, lock_until: Some(Timestamp(2_000)) }, Denial::Locked),
         (|standing| standing.account = None, Denial::Unenrolled),
     ];
@@ -217,7 +217,7 @@ async fn m_41_who_was_kept_out_meanwhile_is_asked_again() {
 async fn m_41_an_account_removed_and_added_again_is_another_even_if_nobody_saw_it_go() {
     let stage = Stage::new(RememberBy::Source);
     stage.pass().await;
-    stage.stand(|standing| standing.account.as_mut().unwrap().created_at = Timestamp(1));
+    stage.stand(|standing| Arc::make_mut(standing.account.as_mut().unwrap()).created_at = Timestamp(1));
     assert_eq!(stage.again().await, ASKED);
 }
 

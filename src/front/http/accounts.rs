@@ -83,14 +83,10 @@ async fn add(
         Some(directory) => {
             let entry = lookup::entry(directory, &asked.name).await?;
             Account {
-                identity: entry.identity,
-                name: entry.name,
-                directory: Some(entry.directory),
-                enabled: true,
                 method: asked.method,
                 mail: asked.mail.or(entry.mail),
                 phone: asked.phone.or(entry.phone),
-                created_at: rooms.clock.now(),
+                ..Account::new(entry.identity, entry.name, Some(entry.directory), rooms.clock.now())
             }
         }
         None => local(&rooms, asked)?,
@@ -103,7 +99,7 @@ async fn add(
     if taken {
         return Err(Refusal::conflict(format!("{:?} has an account already", account.name), "`vestibule user show` shows it"));
     }
-    turn.commit(&operator, "account added", &account, Change::PutAccount(account.clone())).await?;
+    turn.commit(&operator, "account added", &account, Change::PutAccount(Box::new(account.clone()))).await?;
     Ok((StatusCode::CREATED, Json(shapes::Account::from(&account))))
 }
 
@@ -171,22 +167,13 @@ async fn change(
     let turn = desk.turn_for(&account).await?;
     turn.commit(operator, what, &account, change(account.identity.clone())).await?;
     let now = desk.rooms().store.standing(&account.identity)?.account;
-    Ok(Json(shapes::Account::from(now.as_ref().unwrap_or(&account))))
+    Ok(Json(shapes::Account::from(now.as_deref().unwrap_or(&account))))
 }
 
 /// An account of our own, with an id of ours: 128 bits, so that no removed one ever comes back under another name.
 fn local(rooms: &Rooms, asked: NewAccount) -> Result<Account, Refusal> {
     check_local_name(&asked.name)?;
-    Ok(Account {
-        identity: local_identity()?,
-        name: asked.name,
-        directory: None,
-        enabled: true,
-        method: asked.method,
-        mail: asked.mail,
-        phone: asked.phone,
-        created_at: rooms.clock.now(),
-    })
+    Ok(Account { method: asked.method, mail: asked.mail, phone: asked.phone, ..Account::new(local_identity()?, asked.name, None, rooms.clock.now()) })
 }
 
 fn local_identity() -> Result<Identity, Refusal> {

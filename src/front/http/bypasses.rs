@@ -43,7 +43,7 @@ async fn list(State(desk): State<Desk>) -> Result<Json<BypassList>, Refusal> {
     let mut bypasses = Vec::new();
     for (who, bypass) in found.iter().take(LIST_MAX).filter(|(_, bypass)| now < bypass.until) {
         let account = rooms.store.standing(who)?.account;
-        bypasses.push(shapes::Bypass::new(who, account.map(|account| account.name), bypass));
+        bypasses.push(shapes::Bypass::new(who, account.map(|account| account.name.clone()), bypass));
     }
     Ok(Json(BypassList { bypasses, more: found.len() > LIST_MAX }))
 }

@@ -1,5 +1,7 @@
 //! Whom an administrator means: an account by name, by identity, or by anything a directory understands.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::admin::Rooms;
@@ -28,7 +30,7 @@ pub(super) async fn account(rooms: &Rooms, name: &str, directory: Option<&str>) 
     check_length(name)?;
     let mut known = rooms.store.accounts_named(name)?;
     if let Some(exact) = rooms.store.standing(&Identity(name.to_owned()))?.account.filter(|exact| known.iter().all(|other| other.identity != exact.identity)) {
-        known.push(exact);
+        known.push(Arc::unwrap_or_clone(exact));
     }
     known.retain(|account| directory.is_none_or(|wanted| account.directory.as_deref() == Some(wanted)));
     if known.is_empty() {
@@ -95,7 +97,7 @@ async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) ->
     let mut away = None;
     for directory in asked {
         match directory.resolve(name).await {
-            Ok(entry) => found.extend(rooms.store.standing(&entry.identity)?.account),
+            Ok(entry) => found.extend(rooms.store.standing(&entry.identity)?.account.map(Arc::unwrap_or_clone)),
             Err(error @ PrimaryError::Outage(_)) => away = Some(Refusal::of_directory(directory.name(), name, &error)),
             Err(PrimaryError::Refused { .. }) => {}
         }

@@ -94,7 +94,7 @@ mod tests {
 
     fn account(name: &str) -> Account {
         let identity = Identity("local:1".into());
-        Account { identity, name: name.into(), directory: None, enabled: true, method: None, mail: None, phone: None, created_at: Timestamp(0) }
+        Account::new(identity, name, None, Timestamp(0))
     }
 
     fn info(kind: TokenKind) -> TokenInfo {

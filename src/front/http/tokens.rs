@@ -49,7 +49,7 @@ async fn list(State(desk): State<Desk>) -> Result<Json<TokenList>, Refusal> {
     let mut tokens = Vec::with_capacity(found.len().min(LIST_MAX));
     for info in found.iter().take(LIST_MAX) {
         let owner = store.standing(&info.owner)?.account;
-        tokens.push(shapes::Token::new(info, owner.map(|account| account.name)));
+        tokens.push(shapes::Token::new(info, owner.map(|owner| owner.name.clone())));
     }
     Ok(Json(TokenList { tokens, more: found.len() > LIST_MAX }))
 }
@@ -90,7 +90,7 @@ async fn remove(State(desk): State<Desk>, Extension(operator): Extension<Operato
     let account = turn.store().standing(&info.owner)?.account;
     let Some(account) = account else { return Err(Refusal::absent(format!("the token {id:?} belongs to no account"), "`vestibule token list` shows all")) };
     turn.commit(&operator, "token removed", &account, Change::RemoveToken { who: info.owner.clone(), token: id }).await?;
-    Ok(Json(shapes::Token::new(&info, Some(account.name))))
+    Ok(Json(shapes::Token::new(&info, Some(account.name.clone()))))
 }
 
 /// # Errors

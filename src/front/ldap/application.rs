@@ -156,21 +156,10 @@ mod tests {
     use super::*;
     use crate::domain::FirstAlone;
     use crate::domain::Lock;
-    use crate::domain::OnOutage;
-    use crate::domain::Remember;
     use crate::front::certificate::Names;
 
     fn rules() -> Arc<Rules> {
-        Arc::new(Rules {
-            name: "staff".into(),
-            methods: Vec::new(),
-            trusted: Vec::new(),
-            unenrolled: FirstAlone::Accept,
-            disabled: FirstAlone::Reject,
-            outage: OnOutage::Closed,
-            lock: Lock { failures_max: 5, wait_ms: 1_000 },
-            remember: Remember::default(),
-        })
+        Arc::new(Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) })
     }
 
     fn application(name: &str, networks: &[&str], certificate: Option<&str>, service: Option<&Arc<Named>>) -> Application {

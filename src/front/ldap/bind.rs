@@ -358,11 +358,10 @@ mod tests {
     use crate::domain::FirstAlone;
     use crate::domain::Flow;
     use crate::domain::Lock;
-    use crate::domain::OnOutage;
-    use crate::domain::Remember;
     use crate::domain::Rules;
     use crate::domain::Standing;
     use crate::domain::Timestamp;
+    use crate::domain::Trace;
 
     /// A permit as the domain gives it to whoever passed the first factor under a policy that asks for no more.
     fn permit(who: &str) -> Arc<Decision> {
@@ -378,17 +377,8 @@ mod tests {
             seat: Vec::new(),
             asker: Vec::new(),
         };
-        let rules = Rules {
-            name: "staff".into(),
-            methods: Vec::new(),
-            trusted: Vec::new(),
-            unenrolled: FirstAlone::Accept,
-            disabled: FirstAlone::Reject,
-            outage: OnOutage::Closed,
-            lock: Lock { failures_max: 5, wait_ms: 1_000 },
-            remember: Remember::default(),
-        };
-        let mut flow = Flow::new(request, Arc::new(rules));
+        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) };
+        let mut flow = Flow::new(request, Arc::new(rules), Trace::default());
         let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];
         let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
         let Some(Action::Finish(decision)) = last else { panic!("{last:?}") };

@@ -27,11 +27,9 @@ use crate::domain::FirstAlone;
 use crate::domain::Identity;
 use crate::domain::Lock;
 use crate::domain::Lsn;
-use crate::domain::OnOutage;
 use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
-use crate::domain::Remember;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Timestamp;
@@ -216,16 +214,7 @@ impl Caller {
     }
 
     fn with(directory: Arc<dyn Directory>, peer: &str, change: impl FnOnce(&mut Settings)) -> Self {
-        let rules = Rules {
-            name: "staff".into(),
-            methods: Vec::new(),
-            trusted: Vec::new(),
-            unenrolled: FirstAlone::Accept,
-            disabled: FirstAlone::Reject,
-            outage: OnOutage::Closed,
-            lock: Lock { failures_max: 5, wait_ms: 1_000 },
-            remember: Remember::default(),
-        };
+        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) };
         let mut settings = Settings {
             name: "wiki".into(),
             transport: Transport::Plain { allow_plain: false },

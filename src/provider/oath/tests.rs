@@ -11,6 +11,7 @@ use crate::domain::Standing;
 use crate::domain::Timestamp;
 use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
+use crate::domain::Trace;
 use crate::domain::otp::Algorithm;
 use crate::ports::StoreError;
 
@@ -111,7 +112,9 @@ impl Bench {
 
 fn asking(method: Method) -> Asking {
     let choice = Choice { method, provider: "tokens".into() };
-    Asking { identity: Identity("S-1".into()), name: "alice".into(), choice, client: "vpn".into(), source: None }
+    let identity = Identity("S-1".into());
+    let account = Account::new(identity.clone(), "alice", None, Timestamp(0)).into();
+    Asking { identity, account, choice, client: "vpn".into(), source: None, trace: Trace(1) }
 }
 
 fn token(id: &str, owner: &str, kind: TokenKind) -> Token {

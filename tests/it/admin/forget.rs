@@ -12,10 +12,8 @@ use vestibule::domain::Choice;
 use vestibule::domain::Decision;
 use vestibule::domain::Dialogue;
 use vestibule::domain::Door;
-use vestibule::domain::FirstAlone;
 use vestibule::domain::Grant;
 use vestibule::domain::Lock;
-use vestibule::domain::OnOutage;
 use vestibule::domain::Primary;
 use vestibule::domain::Remember;
 use vestibule::domain::RememberBy;
@@ -29,14 +27,9 @@ use super::world::World;
 /// Logs alice in, where the phone says yes to everybody, and tells why she was let in.
 async fn login(world: &World) -> Grant {
     let rules = Rules {
-        name: "vpn".into(),
-        methods: vec![Choice { method: vestibule::domain::Method::Push, provider: "phone".into() }],
-        trusted: Vec::new(),
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
         remember: Remember { for_ms: 3_600_000, by: RememberBy::Client },
+        ..Rules::bare("vpn", vec![Choice { method: vestibule::domain::Method::Push, provider: "phone".into() }])
     };
     let request = AuthRequest {
         door: Door::Ldap,

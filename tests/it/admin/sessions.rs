@@ -15,12 +15,9 @@ use vestibule::domain::Approval;
 use vestibule::domain::AuthRequest;
 use vestibule::domain::Checked;
 use vestibule::domain::CodeEntry;
-use vestibule::domain::FirstAlone;
 use vestibule::domain::Lock;
-use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
 use vestibule::domain::PrimaryError;
-use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::engine::Engine;
@@ -64,16 +61,7 @@ impl PrimaryCheck for Nobody {
 }
 
 fn settings() -> Settings {
-    let rules = Rules {
-        name: "vpn".into(),
-        methods: Vec::new(),
-        trusted: Vec::new(),
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
-        lock: Lock { failures_max: 0, wait_ms: 0 },
-        remember: Remember::default(),
-    };
+    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0 }, ..Rules::bare("vpn", Vec::new()) };
     let client = Client {
         name: "vpn".into(),
         networks: vec!["127.0.0.1".parse().unwrap()],

@@ -31,18 +31,15 @@ use vestibule::domain::Choice;
 use vestibule::domain::CodeEntry;
 use vestibule::domain::CommitError;
 use vestibule::domain::FactorError;
-use vestibule::domain::FirstAlone;
 use vestibule::domain::Identity;
 use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
 use vestibule::domain::Method;
-use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
 use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
-use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -276,14 +273,9 @@ fn clients(directory: Option<&Arc<dyn Directory>>) -> radius::Settings {
 
 fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, host: u8) -> radius::Client {
     let rules = Rules {
-        name: "vpn".into(),
-        methods: vec![Choice { method: Method::Push, provider: "phone".into() }],
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
-        remember: Remember::default(),
+        ..Rules::bare("vpn", vec![Choice { method: Method::Push, provider: "phone".into() }])
     };
     let addition = |group: Option<&str>, value: &[u8]| radius::Addition {
         group: group.map(str::to_owned),
@@ -367,7 +359,7 @@ impl Memory {
         for number in 0..count {
             let identity = Identity(format!("local:{number:032}"));
             let name = if (100..200).contains(&number) { "user-100".to_owned() } else { format!("user-{number:03}") };
-            let account = Account { identity: identity.clone(), name, directory: None, enabled: true, method: None, mail: None, phone: None, created_at: NOW };
+            let account = Account::new(identity.clone(), name, None, NOW);
             state.accounts.insert(identity, account);
         }
     }
@@ -382,7 +374,7 @@ impl Store for Memory {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
         let state = self.0.lock().unwrap();
         Ok(Standing {
-            account: state.accounts.get(who).cloned(),
+            account: state.accounts.get(who).cloned().map(Into::into),
             tries: state.tries.get(who).copied().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
         })
@@ -422,7 +414,7 @@ impl Store for Memory {
         for change in changes {
             state.changes += 1;
             match change {
-                Change::PutAccount(account) => drop(state.accounts.insert(account.identity.clone(), account)),
+                Change::PutAccount(account) => drop(state.accounts.insert(account.identity.clone(), *account)),
                 Change::EnableAccount { who, enabled } => state.accounts.get_mut(&who).into_iter().for_each(|account| account.enabled = enabled),
                 Change::RemoveAccount(who) => drop(state.accounts.remove(&who)),
                 Change::PutToken(token) => state.tokens.push(token),

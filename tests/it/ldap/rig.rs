@@ -27,7 +27,6 @@ use vestibule::domain::Identity;
 use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
 use vestibule::domain::Method;
-use vestibule::domain::OnOutage;
 use vestibule::domain::Outage;
 use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
@@ -285,7 +284,7 @@ impl Provider for Phone {
         match asking.choice.method {
             Method::Oath => Ok(Progress::CodeNeeded { ticket: None }),
             _ => {
-                self.diary.note(format!("push to {} for {} from {}", asking.name, asking.client, asking.source.unwrap()));
+                self.diary.note(format!("push to {} for {} from {}", asking.account.name, asking.client, asking.source.unwrap()));
                 Ok(Progress::Pending(Ticket("t1".into())))
             }
         }
@@ -318,17 +317,8 @@ struct LabStore {
 #[async_trait]
 impl Store for LabStore {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        let account = Account {
-            identity: who.clone(),
-            name: "alice".into(),
-            directory: Some("corp".into()),
-            enabled: true,
-            method: None,
-            mail: None,
-            phone: None,
-            created_at: Timestamp(0),
-        };
-        Ok(Standing { account: self.enrolled.then_some(account), ..Standing::default() })
+        let account = Account::new(who.clone(), "alice", Some("corp".into()), Timestamp(0));
+        Ok(Standing { account: self.enrolled.then(|| account.into()), ..Standing::default() })
     }
 
     fn tokens(&self, _who: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -436,14 +426,10 @@ impl Rig {
         let provider: Arc<dyn Provider> = Arc::new(Phone { diary: diary.clone(), answer });
         engine.equip(HashMap::from([("phone".to_owned(), provider)]));
         let rules = Rules {
-            name: "staff".into(),
-            methods: vec![Way { method: plan.method, provider: "phone".into() }],
-            trusted: Vec::new(),
             unenrolled: FirstAlone::Accept,
-            disabled: FirstAlone::Reject,
-            outage: OnOutage::Closed,
             lock: Lock { failures_max: 5, wait_ms: 60_000 },
             remember: plan.remember,
+            ..Rules::bare("staff", vec![Way { method: plan.method, provider: "phone".into() }])
         };
         let (config, certificate) = server_config(plan.tls.is_some());
         let transport = match (plan.tls, config) {

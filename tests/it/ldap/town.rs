@@ -39,12 +39,10 @@ use vestibule::domain::Identity;
 use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
 use vestibule::domain::Method;
-use vestibule::domain::OnOutage;
 use vestibule::domain::PasswordError;
 use vestibule::domain::PrimaryError;
 use vestibule::domain::Progress;
 use vestibule::domain::Refused;
-use vestibule::domain::Remember;
 use vestibule::domain::Rules;
 use vestibule::domain::Secret;
 use vestibule::domain::Standing;
@@ -241,17 +239,8 @@ impl Provider for Phone {
 #[async_trait]
 impl Store for World {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        let account = Account {
-            identity: who.clone(),
-            name: who.0.clone(),
-            directory: Some("corp".into()),
-            enabled: true,
-            method: None,
-            mail: None,
-            phone: None,
-            created_at: Timestamp(0),
-        };
-        let mut standing = Standing { account: Some(account), ..Standing::default() };
+        let account = Account::new(who.clone(), who.0.clone(), Some("corp".into()), Timestamp(0));
+        let mut standing = Standing { account: Some(account.into()), ..Standing::default() };
         if self.locked.lock().unwrap().as_ref() == Some(who) {
             standing.tries.lock_until = Some(Timestamp(u64::MAX));
         }
@@ -448,14 +437,10 @@ fn callers(plan: &Plan, roll: &Roll) -> Callers {
 /// Everybody is asked, but in 10.20.0.0/16.
 fn rules() -> Arc<Rules> {
     Arc::new(Rules {
-        name: "staff".into(),
-        methods: vec![Way { method: Method::Push, provider: "phone".into() }],
         trusted: vec!["10.20.0.0/16".parse().unwrap()],
         unenrolled: FirstAlone::Accept,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
         lock: Lock { failures_max: 5, wait_ms: 60_000 },
-        remember: Remember::default(),
+        ..Rules::bare("staff", vec![Way { method: Method::Push, provider: "phone".into() }])
     })
 }
 

@@ -103,17 +103,8 @@ fn alice() -> Identity {
 #[async_trait]
 impl Store for World {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        let account = Account {
-            identity: who.clone(),
-            name: "alice".into(),
-            directory: Some("corp".into()),
-            enabled: true,
-            method: None,
-            mail: None,
-            phone: None,
-            created_at: Timestamp(0),
-        };
-        Ok(Standing { account: Some(account), ..Standing::default() })
+        let account = Account::new(who.clone(), "alice", Some("corp".into()), Timestamp(0));
+        Ok(Standing { account: Some(account.into()), ..Standing::default() })
     }
     fn tokens(&self, _: &Identity) -> Result<Vec<Token>, StoreError> {
         Ok(Vec::new())
@@ -193,16 +184,7 @@ impl Clock for World {
 
 /// A client on the IPv4 and IPv6 loopback, asked for its second factor by this method.
 pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
-    let rules = Rules {
-        name: "vpn".into(),
-        methods: vec![Choice { method, provider: "world".into() }],
-        trusted: Vec::new(),
-        unenrolled: FirstAlone::Reject,
-        disabled: FirstAlone::Reject,
-        outage: OnOutage::Closed,
-        lock: Lock { failures_max: 0, wait_ms: 0 },
-        remember: Remember::default(),
-    };
+    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "world".into() }]) };
     Client {
         name: "fortigate".into(),
         networks: vec!["127.0.0.0/24".parse().unwrap(), "::1".parse().unwrap()],

@@ -1,0 +1,125 @@
+//! Each `[provider.NAME]`: what all have in common, and a file for the keys of each kind.
+
+mod duo;
+mod oath;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::domain::Method;
+
+use super::ProviderSettings;
+use super::reader::Section;
+use super::reader::Value;
+use super::rooms::seconds;
+use super::secret::Sources;
+
+/// A provider as far as it could be read: policies ask for its kind even when a key of it is wrong.
+#[derive(Debug)]
+pub(super) struct Provider<'a> {
+    pub(super) kind: Option<Carrier>,
+    pub(super) settings: Option<ProviderSettings>,
+    pub(super) place: Value<'a>,
+}
+
+/// What carries the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    Duo,
+    Oath,
+}
+
+impl Carrier {
+    const ALL: [Self; 2] = [Self::Duo, Self::Oath];
+
+    /// The word behind `kind`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Duo => "duo",
+            Self::Oath => "oath",
+        }
+    }
+
+    /// What it can do.
+    pub(super) fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Duo => &[Method::Push, Method::Call, Method::Oath],
+            Self::Oath => &[Method::Oath],
+        }
+    }
+}
+
+/// Each `[provider.NAME]`.
+pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<String, Provider<'a>> {
+    let one = |(name, value): (&str, Value<'a>)| {
+        let mut kind = None;
+        let settings = value.table(|section| {
+            kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
+            match kind {
+                Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
+                None => {
+                    section.forgive();
+                    None
+                }
+            }
+        });
+        (name.to_owned(), Provider { kind, settings, place: value })
+    };
+    file.named("provider").into_iter().map(one).collect()
+}
+
+/// The host alone: it is signed, letter by letter.
+pub(super) fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
+    let text = value.text()?;
+    let fine = text.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    if !fine {
+        value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
+    }
+    fine.then_some(text)
+}
+
+/// Where to connect instead of the host. Questions about people do not travel in clear text.
+pub(super) fn url(value: &Value<'_>) -> Option<String> {
+    let text = value.text()?;
+    let Ok(parsed) = reqwest::Url::parse(text) else {
+        value.error(&format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT\""));
+        return None;
+    };
+    let loopback = parsed.host_str().is_some_and(is_loopback);
+    let bare = parsed.path() == "/" && parsed.query().is_none() && parsed.fragment().is_none() && parsed.username().is_empty() && parsed.password().is_none();
+    match (parsed.scheme(), loopback, bare) {
+        ("https", _, true) | ("http", true, true) => Some(text.trim_end_matches('/').to_owned()),
+        ("http", false, _) => {
+            value.error("http:// is for loopback addresses alone", Some("write https://"));
+            None
+        }
+        _ => {
+            value.error("is not the root of an HTTPS server", Some("write \"https://HOST:PORT\", nothing behind it"));
+            None
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+pub(super) fn timeout(section: &Section<'_>) -> Duration {
+    section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
+}
+
+const TIMEOUT: Duration = seconds(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_alone() {
+        assert!(["localhost", "127.0.0.1", "127.8.8.8", "[::1]"].into_iter().all(is_loopback));
+        assert!(!["192.0.2.1", "localhost.example", "[::]", "0.0.0.0"].into_iter().any(is_loopback));
+    }
+}
