@@ -293,9 +293,12 @@ impl Inbox {
         }
     }
 
+    /// How much came at once last is remembered: as much may come again.
     fn rest(&mut self) {
         if self.unread().is_empty() {
-            *self = Self::default();
+            self.bytes.zeroize();
+            self.bytes = Vec::new();
+            self.taken = 0;
         }
     }
 
@@ -386,6 +389,25 @@ mod tests {
             assert!(inbox.bytes[..inbox.taken].iter().all(|byte| *byte == 0), "what was taken is wiped");
         }
         assert_eq!(inbox.unread().len(), 250);
+    }
+
+    #[test]
+    fn l_044_a_side_at_rest_holds_no_memory_and_one_that_is_owed_or_owes_all_of_it() {
+        let mut inbox = Inbox::default();
+        let mut outbox = Outbox::default();
+        let _ = inbox.fill(|space| Poll::Ready(Ok(space.len())));
+        outbox.put(b"question");
+        inbox.take(500, false);
+        inbox.rest();
+        outbox.rest();
+        assert_eq!((inbox.unread().len(), outbox.owed()), (12, &b"question"[..]));
+        inbox.take(12, false);
+        outbox.sent(8);
+        inbox.rest();
+        outbox.rest();
+        assert_eq!((inbox.bytes.capacity(), inbox.taken, outbox.bytes.capacity()), (0, 0, 0));
+        let _ = inbox.fill(|space| Poll::Ready(Ok(space.len())));
+        assert_eq!(inbox.unread().len(), 1_024, "but knows how much came at once");
     }
 
     #[test]
