@@ -131,6 +131,10 @@ pub enum Denial {
     NotPermitted,
     /// Too many logins of this identity wait for their turn, or this one's answer came out of turn.
     OutOfTurn,
+    /// The PIN in front of the code is too old and must be changed first.
+    PinExpired,
+    /// This person was rung as often as the policy allows for now, and has no other method (M-10).
+    PushesSpent,
     /// No account, and the policy wants one.
     Unenrolled,
 }
@@ -153,6 +157,8 @@ impl Denial {
             Self::NoMethod => "no_method",
             Self::NotPermitted => "not_permitted",
             Self::OutOfTurn => "out_of_turn",
+            Self::PinExpired => "pin_expired",
+            Self::PushesSpent => "pushes_spent",
             Self::Unenrolled => "unenrolled",
         }
     }
@@ -354,6 +360,10 @@ pub enum FactorError {
     Misconfigured,
     /// The provider does not know this person, or the person has no device for this method.
     NotEnrolled,
+    /// The PIN in front of the code was right and is too old: nobody is let in before it is changed.
+    PinExpired,
+    /// This person may not be rung by this method now (M-10): somebody with the password may be causing it, so never a reason to let anybody in.
+    PushesSpent,
     /// Too many requests: somebody may be causing it, so never a reason to let anybody in.
     Throttled,
     /// Nothing answers there, after several requests.
@@ -371,6 +381,8 @@ impl FactorError {
             Self::Locked => "locked",
             Self::Misconfigured => "misconfigured",
             Self::NotEnrolled => "not_enrolled",
+            Self::PinExpired => "pin_expired",
+            Self::PushesSpent => "pushes_spent",
             Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
         }

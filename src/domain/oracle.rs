@@ -316,7 +316,7 @@ fn says_no(event: &Event, action: &Action) -> bool {
         Event::Changed(Err(_)) | Event::Checked(Err(_)) | Event::Expired => !goes_on,
         Event::Committed(Err(_)) | Event::Found(Err(_)) | Event::Hinted(Err(_)) | Event::Leave(None) | Event::OutOfTurn => true,
         Event::Progress(Ok(Progress::Denied { .. })) => true,
-        Event::Progress(Err(error)) => matches!(error, FactorError::BadCode | FactorError::Expired | FactorError::Locked),
+        Event::Progress(Err(error)) => matches!(error, FactorError::BadCode | FactorError::Expired | FactorError::Locked | FactorError::PinExpired),
         _ => false,
     }
 }
@@ -342,6 +342,6 @@ fn all_away(scene: &Scene, story: &Story) -> bool {
     let unsaid = |event: &Event| matches!(event, Event::Progress(Ok(Progress::Choose { .. } | Progress::CodeNeeded { .. })));
     heard(FactorError::Unreachable) > 0
         && heard(FactorError::Unreachable) + heard(FactorError::NotEnrolled) == scene.rules.methods.len()
-        && heard(FactorError::Faltering) + heard(FactorError::Misconfigured) + heard(FactorError::Throttled) == 0
+        && heard(FactorError::Faltering) + heard(FactorError::Misconfigured) + heard(FactorError::PushesSpent) + heard(FactorError::Throttled) == 0
         && !(mute && story.iter().any(|(event, _)| unsaid(event)))
 }

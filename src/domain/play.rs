@@ -208,6 +208,8 @@ fn alphabet() -> Vec<Event> {
         FactorError::Locked,
         FactorError::Misconfigured,
         FactorError::NotEnrolled,
+        FactorError::PinExpired,
+        FactorError::PushesSpent,
         FactorError::Throttled,
         FactorError::Unreachable,
     ];
@@ -251,6 +253,8 @@ fn letter(event: &Event) -> char {
         Event::Progress(Err(FactorError::Locked)) => 'u',
         Event::Progress(Err(FactorError::Misconfigured)) => 'v',
         Event::Progress(Err(FactorError::NotEnrolled)) => 'w',
+        Event::Progress(Err(FactorError::PinExpired)) => 'I',
+        Event::Progress(Err(FactorError::PushesSpent)) => 'J',
         Event::Progress(Err(FactorError::Throttled)) => 'x',
         Event::Progress(Err(FactorError::Unreachable)) => 'y',
         Event::Recalled(Some(_)) => 'F',
@@ -388,7 +392,7 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
 /// Every order of events from nothing, seven deep. Says how many plays there were.
 fn play_all<const N: usize>(failures_max: u32, shapes: [Shape; N]) -> usize {
     let alphabet = alphabet();
-    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='H').chain('a'..='~').collect());
+    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='J').chain('a'..='~').collect());
     let mut plays = 0;
     for rules in rule_sets(failures_max) {
         for shape in shapes {

@@ -87,6 +87,8 @@ struct Heard {
     doubtful: bool,
     /// A method of the policy was left out, so nobody knows how its provider is.
     narrowed: bool,
+    /// The person was rung too often.
+    spent: bool,
     unreachable: bool,
 }
 
@@ -324,6 +326,8 @@ impl Flow {
             FactorError::Locked => return reject(Denial::Locked),
             FactorError::Misconfigured => second.heard.misconfigured = true,
             FactorError::NotEnrolled => {}
+            FactorError::PinExpired => return reject(Denial::PinExpired),
+            FactorError::PushesSpent => second.heard.spent = true,
             FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
             FactorError::Unreachable => second.heard.unreachable = true,
         }
@@ -339,6 +343,9 @@ impl Flow {
     /// No method is left. Open in an outage means: unreachable was all we heard, of all there are (M-14).
     fn exhausted(&self, second: Second) -> Next {
         let heard = &second.heard;
+        if heard.spent {
+            return reject(Denial::PushesSpent);
+        }
         if heard.misconfigured || heard.doubtful {
             return reject(Denial::FactorUnavailable);
         }

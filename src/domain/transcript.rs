@@ -231,6 +231,8 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
         ["not_enrolled"] => Err(FactorError::NotEnrolled),
         ["waived"] => Ok(Progress::Waived),
         ["faltering"] => Err(FactorError::Faltering),
+        ["pin_expired"] => Err(FactorError::PinExpired),
+        ["pushes_spent"] => Err(FactorError::PushesSpent),
         ["throttled"] => Err(FactorError::Throttled),
         ["unreachable"] => Err(FactorError::Unreachable),
         other => panic!("no progress: {other:?}"),

@@ -11,6 +11,7 @@ use crate::domain::Lock;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::OnOutage;
+use crate::domain::Pushes;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
 use crate::domain::Rules;
@@ -101,10 +102,13 @@ fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provide
     let outages = [("closed", OnOutage::Closed), ("open", OnOutage::Open)];
     let outage = section.find("outage").and_then(|value| value.word(&outages)).unwrap_or(OnOutage::Closed);
     let lock = section.find("lock").and_then(|value| value.table(|lock| Some(read_lock(lock)))).unwrap_or(LOCK);
+    let pushes = section.find("pushes").and_then(|value| value.table(|pushes| Some(read_pushes(pushes)))).unwrap_or(PUSHES);
+    let block = section.find("block").and_then(|value| value.duration(seconds(0)..=WAIT_MAX));
+    let block_ms = block.map_or(BLOCK_MS, millis);
     if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
         section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
     }
-    Some(Rules { trusted, unenrolled, disabled, outage, lock, remember: remember(section), ..Rules::bare(name, methods) })
+    Some(Rules { trusted, unenrolled, disabled, outage, lock, remember: remember(section), pushes, block_ms, ..Rules::bare(name, methods) })
 }
 
 fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
@@ -154,7 +158,7 @@ fn remember(section: &Section<'_>) -> Remember {
     if let (Some((_, value)), true) = (&by, keep.is_zero()) {
         value.warn("does nothing: nothing is remembered", Some("write remember = \"8h\", or take it away"));
     }
-    Remember { for_ms: u64::try_from(keep.as_millis()).unwrap_or(0), by: by.map(|(by, _)| by).unwrap_or_default() }
+    Remember { for_ms: millis(keep), by: by.map(|(by, _)| by).unwrap_or_default() }
 }
 
 fn read_lock(section: &Section<'_>) -> Lock {
@@ -164,8 +168,33 @@ fn read_lock(section: &Section<'_>) -> Lock {
         value.warn("never locks: codes and passwords can be guessed without end", Some("write 1 to 100"));
     }
     let wait = section.find("wait").and_then(|value| value.duration(seconds(1)..=WAIT_MAX));
-    Lock { failures_max, wait_ms: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()).unwrap_or(LOCK.wait_ms) }
+    Lock { failures_max, wait_ms: wait.map_or(LOCK.wait_ms, millis) }
 }
+
+/// How often one person is rung (M-10).
+fn read_pushes(section: &Section<'_>) -> Pushes {
+    let count = |key, usual| section.find(key).and_then(|value| value.number(0..=RINGS_MAX)).unwrap_or(usual);
+    let (count_max, day_max) = (count("count_max", PUSHES.count_max), count("day_max", PUSHES.day_max));
+    let per = section.find("per").and_then(|value| value.duration(seconds(1)..=DAY)).map_or(PUSHES.per_ms, millis);
+    let backoff = section.find("backoff").and_then(|value| value.duration(seconds(0)..=HOUR)).map_or(PUSHES.backoff_ms, millis);
+    if let (0, 0, 0, Some(value)) = (count_max, day_max, backoff, section.find("count_max")) {
+        value.warn("whoever has a password can ring its owner's phone without end until it is approved", Some("write count_max = 3"));
+    }
+    Pushes { count_max, per_ms: per, day_max, backoff_ms: backoff }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Three in five minutes, ten in a day, and half a minute of rest after one that was not approved.
+const PUSHES: Pushes = Pushes { count_max: 3, per_ms: 5 * 60 * 1000, day_max: 10, backoff_ms: 30 * 1000 };
+/// Ninety days.
+const BLOCK_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// No phone rings more often in a day.
+const RINGS_MAX: u32 = 1000;
+const HOUR: Duration = seconds(60 * 60);
+const DAY: Duration = seconds(24 * 60 * 60);
 
 /// Five failures, a quarter of an hour.
 const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
