@@ -9,6 +9,7 @@ use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
 use super::account::Tries;
+use super::block::Block;
 use super::change::Change;
 use super::change::CommitError;
 use super::decision::Checked;
@@ -26,6 +27,9 @@ use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
+use super::groups::Groups;
+use super::hours::Hours;
+use super::hours::WeekMinute;
 use super::memory::Memento;
 use super::memory::Memory;
 use super::memory::Recognized;
@@ -53,6 +57,11 @@ pub(super) const PROMPT: &str = "Enter your code:";
 pub(super) const TYPED: &str = "654321";
 const APPENDED: &str = "123456";
 pub(super) const PASSWORD: &str = "correct horse";
+/// An outage of so many milliseconds is borne, where any length is not.
+const OUTAGE_MAX_MS: u64 = 3_600_000;
+/// Monday at 12, when people may log in, and at 3, when they may not.
+const OPEN: (u8, u8) = (0, 12);
+const SHUT: (u8, u8) = (0, 3);
 
 /// A rule set and a request.
 pub(super) struct Scene {
@@ -135,6 +144,17 @@ pub(super) fn locked() -> Standing {
     Standing { tries: Tries { failures: 3, lock_until: Some(Timestamp(NOW.0 + 1)) }, ..enrolled() }
 }
 
+pub(super) fn blocked() -> Standing {
+    let block = Block { until: Timestamp(NOW.0 + 1), reason: "stolen laptop".into(), by: "root".into(), at: Timestamp(0) };
+    Standing { block: Some(block), ..enrolled() }
+}
+
+/// Blocked once.
+fn unblocked() -> Standing {
+    let block = blocked().block.map(|block| Block { until: NOW, ..block });
+    Standing { block, ..enrolled() }
+}
+
 pub(super) fn owing() -> Standing {
     Standing { tries: Tries { failures: 2, lock_until: Some(NOW) }, ..enrolled() }
 }
@@ -165,12 +185,18 @@ fn alphabet() -> Vec<Event> {
     events.extend([None, Some(alice()), Some(mallory())].map(Event::Leave));
     let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice { method: Method::Call, provider: "other".into() }, Ticket("q0".into())))];
     events.extend(recalled.map(Event::Recalled));
+    events.extend([None, Some(OUTAGE_MAX_MS), Some(OUTAGE_MAX_MS + 1)].map(Event::Away));
+    let groups: [&[&str]; 5] = [&[], &["staff"], &["robots"], &["staff", "robots"], &["staff", "robots", "guests"]];
+    events.extend(groups.map(|groups| Event::Groups(Ok(Some(groups.iter().map(|group| (*group).to_owned()).collect())))));
+    events.extend([Ok(None), Err(Outage::Directory)].map(Event::Groups));
+    events.extend([OPEN, SHUT].map(|(day, hour)| Event::Hour(WeekMinute::new(day, hour, 0).unwrap())));
     events.extend([None, Some(Memory::Joined), Some(Memory::Remembered)].map(known));
     events.extend([Ok(()), Err(CommitError::Spent), Err(CommitError::Outage)].map(Event::Committed));
     events.extend([
         Event::Hinted(Ok(None)),
         Event::Hinted(Ok(Some(enrolled()))),
         Event::Hinted(Ok(Some(locked()))),
+        Event::Hinted(Ok(Some(blocked()))),
         Event::Hinted(Ok(Some(disabled()))),
         Event::Hinted(Err(refusal(None, Refused::UnknownName))),
         Event::Hinted(Err(PrimaryError::Outage(Outage::Directory))),
@@ -185,7 +211,7 @@ fn alphabet() -> Vec<Event> {
         Event::Checked(Err(refusal(Some(alice()), Refused::PasswordExpired))),
         Event::Checked(Err(PrimaryError::Outage(Outage::Directory))),
     ]);
-    let found = [Standing::default(), enrolled(), locked(), disabled(), owing(), bypassed(Timestamp(NOW.0 + 1)), bypassed(NOW)];
+    let found = [Standing::default(), enrolled(), locked(), blocked(), unblocked(), disabled(), owing(), bypassed(Timestamp(NOW.0 + 1)), bypassed(NOW)];
     events.extend(found.map(|standing| Event::Found(Ok(standing))));
     events.push(Event::Found(Err(Outage::Store)));
     let progress = [
@@ -222,6 +248,8 @@ fn letter(event: &Event) -> char {
     match event {
         Event::Answer(Primary::Password(_)) => 'a',
         Event::Answer(_) => '}',
+        Event::Away(Some(_)) => 'K',
+        Event::Away(None) => 'L',
         Event::Begin => 'b',
         Event::Changed(Ok(_)) => 'A',
         Event::Changed(Err(_)) => 'B',
@@ -235,9 +263,13 @@ fn letter(event: &Event) -> char {
         Event::Expired => 'i',
         Event::Found(Ok(_)) => 'j',
         Event::Found(Err(_)) => 'k',
+        Event::Groups(Ok(Some(_))) => 'M',
+        Event::Groups(Ok(None)) => 'N',
+        Event::Groups(Err(_)) => 'O',
         Event::Hinted(Ok(_)) => 'l',
         Event::Hinted(Err(PrimaryError::Outage(_))) => 'm',
         Event::Hinted(Err(PrimaryError::Refused { .. })) => 'n',
+        Event::Hour(_) => 'P',
         Event::Leave(Some(_)) => 'C',
         Event::Leave(None) => 'D',
         Event::OutOfTurn => 'z',
@@ -271,6 +303,7 @@ pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOuta
         disabled,
         outage,
         lock: Lock { failures_max, wait_ms: 900_000 },
+        block_ms: 7_776_000_000,
         ..Rules::bare("vpn", vec![choice(Method::Push, "duo"), choice(Method::Oath, "tokens")])
     })
 }
@@ -392,7 +425,7 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
 /// Every order of events from nothing, seven deep. Says how many plays there were.
 fn play_all<const N: usize>(failures_max: u32, shapes: [Shape; N]) -> usize {
     let alphabet = alphabet();
-    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='J').chain('a'..='~').collect());
+    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='P').chain('a'..='~').collect());
     let mut plays = 0;
     for rules in rule_sets(failures_max) {
         for shape in shapes {
@@ -530,4 +563,55 @@ fn m_42_nothing_is_remembered_of_a_login_in_which_the_first_factor_asked() {
     let mut tally = Tally::default();
     explore_from(&scene, opening, 4, &mut tally);
     assert!(tally.grants.contains("factor") && !tally.actions.contains("recognize"));
+}
+
+fn grouped(exempt: &[&str], required: &[&str], denied: &[&str]) -> Groups {
+    let owned = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect();
+    Groups { exempt: owned(exempt), required: owned(required), denied: owned(denied) }
+}
+
+/// A group lets nobody in who is not in it, and what nobody can tell is to nobody's good.
+#[test]
+fn m_47_no_order_of_events_lets_anybody_in_whom_the_groups_keep_out() {
+    let plain = rules(FirstAlone::Accept, FirstAlone::Accept, OnOutage::Open, 3);
+    let lines = [
+        (grouped(&["robots"], &[], &[]), true),
+        (grouped(&[], &["staff"], &[]), false),
+        (grouped(&[], &[], &["guests"]), false),
+        (grouped(&["robots"], &["staff"], &["guests"]), true),
+    ];
+    let mut plays = 0;
+    for (groups, exempts) in lines {
+        for shape in [Shape::Asks, Shape::Exempt, Shape::Trusted, Shape::Renews, Shape::Hashed] {
+            let scene = Scene { rules: Arc::new(Rules { groups: groups.clone(), ..(*plain).clone() }), request: request(shape) };
+            let mut tally = Tally::default();
+            explore_from(&scene, vec![Event::Begin, Event::Hinted(Ok(None))], 5, &mut tally);
+            assert_eq!(tally.grants.contains("exempt_group"), exempts, "{groups:?}");
+            assert!(tally.actions.contains("groups") && tally.grants.contains("disabled"));
+            plays += tally.plays;
+        }
+    }
+    eprintln!("{plays} plays of groups");
+    assert!(plays > 50_000, "only {plays} plays");
+}
+
+/// At an hour at which nobody logs in the password is not even asked about.
+#[test]
+fn no_order_of_events_lets_anybody_in_outside_the_hours() {
+    let plain = rules(FirstAlone::Accept, FirstAlone::Accept, OnOutage::Open, 3);
+    let hours = Hours(vec!["mon-fri 07:00-19:00".parse().unwrap()]);
+    let scene = Scene { rules: Arc::new(Rules { hours, ..(*plain).clone() }), request: request(Shape::Trusted) };
+    let mut tally = Tally::default();
+    explore(&scene, &alphabet(), &mut Story::new(), 7, &mut tally);
+    assert!(tally.grants.contains("trusted_network") && tally.actions.contains("hour"));
+}
+
+/// Open in an outage, but not in one that lasts.
+#[test]
+fn m_14_no_order_of_events_lets_anybody_in_by_an_outage_that_lasts() {
+    let plain = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
+    let scene = Scene { rules: Arc::new(Rules { outage_max_ms: OUTAGE_MAX_MS, ..(*plain).clone() }), request: request(Shape::Bare) };
+    let mut tally = Tally::default();
+    explore_from(&scene, passed(), 5, &mut tally);
+    assert!(tally.grants.contains("fail_open") && tally.actions.contains("away"));
 }
