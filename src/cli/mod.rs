@@ -1,5 +1,6 @@
 //! The command line: one file a noun, and what all of them share.
 
+mod block;
 mod bypass;
 mod check;
 mod client;
@@ -44,6 +45,9 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
+    /// People and telephone numbers that nobody comes in with
+    #[command(subcommand)]
+    Block(block::Verb),
     /// RADIUS clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
@@ -68,6 +72,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
+        Command::Block(verb) => block::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
     };
@@ -107,6 +112,11 @@ mod tests {
             "vestibule bypass grant alice --for 10m --reason phone",
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
+            "vestibule block add alice --directory corp --for 90d --reason fraud",
+            "vestibule block add --phone +491705550142 --json",
+            "vestibule block list --json",
+            "vestibule block remove alice",
+            "vestibule block remove --phone +491705550142",
             "vestibule client list --json",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
@@ -130,6 +140,9 @@ mod tests {
             "vestibule bypass grant alice --for ever",
             "vestibule bypass grant alice --for 25h",
             "vestibule bypass grant alice --for 0s",
+            "vestibule block add",
+            "vestibule block add alice --phone +491705550142",
+            "vestibule block add alice --for 366d",
             "vestibule check --config f.toml",
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::domain::Choice;
 use crate::domain::FirstAlone;
+use crate::domain::Groups;
+use crate::domain::Hours;
 use crate::domain::Lock;
 use crate::domain::Method;
 use crate::domain::Network;
@@ -48,6 +50,13 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
         policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
+    }
+}
+
+/// Hours without a clock of their own count by UTC, which nobody has on the wall.
+pub(super) fn warn_of_utc(policies: &BTreeMap<String, Policy<'_>>) {
+    for policy in policies.values().filter(|policy| policy.settings.as_ref().is_some_and(|settings| !settings.rules.hours.is_empty())) {
+        policy.place.warn("counts its `hours` by UTC", Some("write time_zone = \"Europe/Berlin\" in [node], or time_zone = \"UTC\" where that is meant"));
     }
 }
 
@@ -105,10 +114,25 @@ fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provide
     let pushes = section.find("pushes").and_then(|value| value.table(|pushes| Some(read_pushes(pushes)))).unwrap_or(PUSHES);
     let block = section.find("block").and_then(|value| value.duration(seconds(0)..=WAIT_MAX));
     let block_ms = block.map_or(BLOCK_MS, millis);
-    if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
+    let groups = groups(section);
+    let hours = Hours(section.find("hours").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(|value| value.parsed()).collect());
+    if !some_listed && trusted.is_empty() && groups.exempt.is_empty() && unenrolled == FirstAlone::Reject {
         section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
     }
-    Some(Rules { trusted, unenrolled, disabled, outage, lock, remember: remember(section), pushes, block_ms, ..Rules::bare(name, methods) })
+    Some(Rules {
+        trusted,
+        unenrolled,
+        disabled,
+        outage,
+        lock,
+        outage_max_ms: outage_max(section, outage),
+        groups,
+        hours,
+        remember: remember(section),
+        pushes,
+        block_ms,
+        ..Rules::bare(name, methods)
+    })
 }
 
 fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
@@ -148,6 +172,49 @@ fn trusted(value: &Value<'_>) -> Option<Network> {
         value.warn("trusts every address: there the password is enough", None);
     }
     Some(network)
+}
+
+/// Groups that decide (M-47).
+fn groups(section: &Section<'_>) -> Groups {
+    let read = |key| section.find(key).and_then(|value| value.list()).unwrap_or_default();
+    let (exempt, required, denied) = (read("exempt_groups"), read("required_groups"), read("denied_groups"));
+    let groups = Groups { exempt: named(&exempt), required: named(&required), denied: named(&denied) };
+    for value in exempt.iter().chain(&required).filter(|value| value.text().is_some_and(|name| groups.denied.iter().any(|denied| denied == name))) {
+        value.error("is in `denied_groups` too: nobody of it is let in", Some("take it out of one of them"));
+    }
+    groups
+}
+
+fn named(listed: &[Value<'_>]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for value in listed {
+        let Some(name) = value.text() else { continue };
+        if name.trim().is_empty() || name.len() > GROUP_BYTES_MAX {
+            value.error("is no name of a group", Some("write its name, or its DN"));
+        } else if names.iter().any(|other| other == name) {
+            value.error("is listed twice", Some("take one away"));
+        } else if names.len() == GROUPS_MAX {
+            value.error("is one group too many", Some("make a group of groups in the directory, and name that"));
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// How long an outage may last that opens doors (M-14).
+fn outage_max(section: &Section<'_>, outage: OnOutage) -> u64 {
+    let value = section.find("outage_max");
+    let max = value.as_ref().and_then(|value| value.duration(seconds(0)..=OUTAGE_MAX_MAX)).unwrap_or(HOUR);
+    match (value, outage) {
+        (Some(value), OnOutage::Closed) => value.warn("does nothing: `outage` is \"closed\"", Some("take it away, or write outage = \"open\"")),
+        (Some(value), OnOutage::Open) if max.is_zero() => value.warn(
+            "has no end: for as long as no provider can be reached the password is enough, and whoever has one may be the reason for that",
+            Some("write outage_max = \"1h\""),
+        ),
+        _ => {}
+    }
+    millis(max)
 }
 
 /// For how long both factors are good, and for which logins (M-40).
@@ -201,6 +268,12 @@ const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
 
 /// Half a day: somebody comes to work and goes home.
 const REMEMBER_MAX: Duration = Duration::from_millis(Remember::FOR_MS_MAX);
+/// Bytes of a group's name or DN.
+const GROUP_BYTES_MAX: usize = 512;
+/// Groups in a list: each is looked up in the directory.
+const GROUPS_MAX: usize = 64;
+/// A month.
+const OUTAGE_MAX_MAX: Duration = seconds(31 * 24 * 60 * 60);
 /// Beside it a Reply-Message has room for a sentence.
 const URL_BYTES_MAX: usize = 180;
 /// A year; who is to stay out for longer is disabled.

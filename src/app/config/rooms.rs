@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::pki_types::ServerName;
 
 use crate::directory;
@@ -27,8 +28,16 @@ use super::realms;
 use super::secret::Sources;
 use super::tls;
 
-/// `[node]`: the name, and what the store needs.
-pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings)> {
+/// `[node]` as read.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) store: store::Settings,
+    /// `None` where none is written.
+    pub(super) time_zone: Option<TimeZone>,
+}
+
+/// `[node]`: the name, what the store needs, and by which clock hours count.
+pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
     let Some(value) = file.find("node") else {
         file.missing("node", "write [node] with name, data_dir and master_key");
         return None;
@@ -37,8 +46,19 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, sto
         let name = node.need("name", "\"mfa1\"").and_then(|value| value.name());
         let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| sources.path(&value));
         let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources));
-        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
+        let time_zone = node.find("time_zone").map_or(Some(None), |value| time_zone(&value).map(Some));
+        Some(Node { name: name?.to_owned(), store: store::Settings { data_dir: data_dir?, master_key: master_key? }, time_zone: time_zone? })
     })
+}
+
+/// A name of the tz database: of the machine's own, else of the one that is built in.
+fn time_zone(value: &Value<'_>) -> Option<TimeZone> {
+    let name = value.text()?;
+    let found = TimeZone::get(name).ok().filter(|_| name != "Etc/Unknown");
+    if found.is_none() {
+        value.error(&format!("{name:?} is no time zone"), Some("write \"Europe/Berlin\" or \"UTC\""));
+    }
+    found
 }
 
 /// 64 hexadecimal digits, 32 bytes.

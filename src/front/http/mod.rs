@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod blocks;
 mod bypasses;
 mod clients;
 mod exemptions;

@@ -1,5 +1,7 @@
 //! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed.
 
+mod blocks;
+
 use std::fmt::Debug;
 
 use serde::Deserialize;
@@ -17,6 +19,10 @@ use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
 use crate::domain::otp::Algorithm;
 use crate::front::radius;
+
+pub use blocks::Block;
+pub use blocks::BlockList;
+pub use blocks::NewBlock;
 
 /// An enrolled person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +70,8 @@ pub struct AccountDetail {
     pub tokens: Vec<Token>,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// A block of the person or of a telephone number of theirs.
+    pub blocked_until: Option<String>,
 }
 
 /// Asks for an account.
@@ -476,6 +484,7 @@ impl AccountDetail {
             lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
             tokens: tokens.iter().map(|info| Token::new(info, Some(account.name.clone()))).collect(),
             bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account.name.clone()), bypass)),
+            blocked_until: standing.block.as_ref().filter(|block| block.holds(now)).map(|block| moment(block.until)),
         }
     }
 }
