@@ -93,8 +93,8 @@ struct Heard {
     narrowed: bool,
     /// The person was rung too often.
     spent: bool,
-    /// Those that nothing answers for.
-    unreachable: Vec<Arc<str>>,
+    /// Those behind which nothing answers: a bit for each place in the choices, as they stand while none was left out.
+    unreachable: u64,
 }
 
 /// What a person was asked.
@@ -348,7 +348,7 @@ impl Flow {
             FactorError::PinExpired => return reject(Denial::PinExpired),
             FactorError::PushesSpent => second.heard.spent = true,
             FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
-            FactorError::Unreachable => second.heard.unreachable.extend(second.choices.get(second.at).map(|choice| Arc::clone(&choice.provider))),
+            FactorError::Unreachable => second.heard.unreachable |= bit(second.at),
         }
         self.start_next(second)
     }
@@ -372,11 +372,12 @@ impl Flow {
             return reject(Denial::CodeNeeded);
         }
         match self.rules.outage {
-            _ if heard.unreachable.is_empty() => reject(Denial::NoMethod),
+            _ if heard.unreachable == 0 => reject(Denial::NoMethod),
             OnOutage::Open if heard.narrowed => reject(Denial::FactorUnavailable),
             OnOutage::Open if self.rules.outage_max_ms == 0 => look_again(second, Grant::FailOpen, None),
             OnOutage::Open => {
-                let away = heard.unreachable.clone();
+                let away = (0..).zip(&second.choices).filter(|(at, _)| heard.unreachable & bit(*at) != 0);
+                let away = away.map(|(_, choice)| Arc::clone(&choice.provider)).collect();
                 (Stage::Away(second), Action::Away(away))
             }
             OnOutage::Closed => reject(Denial::FactorUnavailable),
@@ -390,6 +391,11 @@ impl Flow {
             _ => reject(Denial::FactorUnavailable),
         }
     }
+}
+
+/// Of a place; none of one that nobody fills.
+fn bit(at: usize) -> u64 {
+    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
 }
 
 /// The person took their time: what has become of the account meanwhile?
