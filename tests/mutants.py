@@ -68,7 +68,7 @@ MUTANTS = [
      "Some(lasted_ms) if lasted_ms < u64::MAX =>"),
     ("fail open on a bad key", "second.rs",
      "FactorError::Misconfigured => second.heard.misconfigured = true,",
-     "FactorError::Misconfigured => second.heard.unreachable = true,"),
+     "FactorError::Misconfigured => second.heard.unreachable |= bit(second.at),"),
     ("deny = allow", "second.rs",
      "Progress::Denied { fraud: false } => reject(Denial::FactorDenied),",
      "Progress::Denied { fraud: false } => pass(second, Grant::Factor, None),"),

@@ -2,6 +2,8 @@
 
 mod account;
 mod block;
+#[cfg(test)]
+mod bounds;
 mod change;
 mod decision;
 mod dialogue;

@@ -27,8 +27,6 @@ use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
-use super::groups::Groups;
-use super::hours::Hours;
 use super::hours::WeekMinute;
 use super::memory::Memento;
 use super::memory::Memory;
@@ -58,7 +56,7 @@ pub(super) const TYPED: &str = "654321";
 const APPENDED: &str = "123456";
 pub(super) const PASSWORD: &str = "correct horse";
 /// An outage of so many milliseconds is borne, where any length is not.
-const OUTAGE_MAX_MS: u64 = 3_600_000;
+pub(super) const OUTAGE_MAX_MS: u64 = 3_600_000;
 /// Monday at 12, when people may log in, and at 3, when they may not.
 const OPEN: (u8, u8) = (0, 12);
 const SHUT: (u8, u8) = (0, 3);
@@ -102,7 +100,7 @@ pub(super) enum Shape {
 
 #[derive(Default)]
 pub(super) struct Tally {
-    plays: usize,
+    pub(super) plays: usize,
     pub(super) grants: BTreeSet<&'static str>,
     /// Kinds of actions that were asked for.
     pub(super) actions: BTreeSet<&'static str>,
@@ -178,7 +176,7 @@ pub(super) fn refusal(who: Option<Identity>, why: Refused) -> PrimaryError {
 }
 
 /// Every event with every payload that means something of its own. A variant new in the domain belongs in here.
-fn alphabet() -> Vec<Event> {
+pub(super) fn alphabet() -> Vec<Event> {
     let mut events = vec![said(TYPED), said("1"), Event::Answer(Primary::Waived), Event::Begin, Event::Expired, Event::OutOfTurn];
     let unchanged = [PasswordError::Outage(Outage::Directory), PasswordError::Refused, PasswordError::Unsupported, PasswordError::WrongOld];
     events.extend([Ok(alice()), Ok(mallory())].into_iter().chain(unchanged.map(Err)).map(Event::Changed));
@@ -371,7 +369,7 @@ pub(super) fn remembering(rules: &Rules) -> Arc<Rules> {
 }
 
 /// Plays on from `story` by every event of the alphabet, `depth` events deep. A login that is finished is not played on but probed once.
-fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, tally: &mut Tally) {
+pub(super) fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, tally: &mut Tally) {
     for event in alphabet {
         let mut flow = scene.flow();
         for (past, _) in story.iter() {
@@ -394,7 +392,7 @@ fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, t
 }
 
 /// Plays `opening` first, judging each step.
-fn explore_from(scene: &Scene, opening: Vec<Event>, depth: usize, tally: &mut Tally) {
+pub(super) fn explore_from(scene: &Scene, opening: Vec<Event>, depth: usize, tally: &mut Tally) {
     let mut flow = scene.flow();
     let mut story = Story::new();
     for event in opening {
@@ -455,7 +453,7 @@ fn no_order_of_events_lets_anybody_in_who_may_not_without_a_lock() {
 }
 
 /// The first factor passed, and nothing is against this person.
-fn passed() -> Vec<Event> {
+pub(super) fn passed() -> Vec<Event> {
     vec![Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Ok(enrolled()))]
 }
 
@@ -563,55 +561,4 @@ fn m_42_nothing_is_remembered_of_a_login_in_which_the_first_factor_asked() {
     let mut tally = Tally::default();
     explore_from(&scene, opening, 4, &mut tally);
     assert!(tally.grants.contains("factor") && !tally.actions.contains("recognize"));
-}
-
-fn grouped(exempt: &[&str], required: &[&str], denied: &[&str]) -> Groups {
-    let owned = |groups: &[&str]| groups.iter().map(|group| (*group).to_owned()).collect();
-    Groups { exempt: owned(exempt), required: owned(required), denied: owned(denied) }
-}
-
-/// A group lets nobody in who is not in it, and what nobody can tell is to nobody's good.
-#[test]
-fn m_47_no_order_of_events_lets_anybody_in_whom_the_groups_keep_out() {
-    let plain = rules(FirstAlone::Accept, FirstAlone::Accept, OnOutage::Open, 3);
-    let lines = [
-        (grouped(&["robots"], &[], &[]), true),
-        (grouped(&[], &["staff"], &[]), false),
-        (grouped(&[], &[], &["guests"]), false),
-        (grouped(&["robots"], &["staff"], &["guests"]), true),
-    ];
-    let mut plays = 0;
-    for (groups, exempts) in lines {
-        for shape in [Shape::Asks, Shape::Exempt, Shape::Trusted, Shape::Renews, Shape::Hashed] {
-            let scene = Scene { rules: Arc::new(Rules { groups: groups.clone(), ..(*plain).clone() }), request: request(shape) };
-            let mut tally = Tally::default();
-            explore_from(&scene, vec![Event::Begin, Event::Hinted(Ok(None))], 5, &mut tally);
-            assert_eq!(tally.grants.contains("exempt_group"), exempts, "{groups:?}");
-            assert!(tally.actions.contains("groups") && tally.grants.contains("disabled"));
-            plays += tally.plays;
-        }
-    }
-    eprintln!("{plays} plays of groups");
-    assert!(plays > 50_000, "only {plays} plays");
-}
-
-/// At an hour at which nobody logs in the password is not even asked about.
-#[test]
-fn no_order_of_events_lets_anybody_in_outside_the_hours() {
-    let plain = rules(FirstAlone::Accept, FirstAlone::Accept, OnOutage::Open, 3);
-    let hours = Hours(vec!["mon-fri 07:00-19:00".parse().unwrap()]);
-    let scene = Scene { rules: Arc::new(Rules { hours, ..(*plain).clone() }), request: request(Shape::Trusted) };
-    let mut tally = Tally::default();
-    explore(&scene, &alphabet(), &mut Story::new(), 7, &mut tally);
-    assert!(tally.grants.contains("trusted_network") && tally.actions.contains("hour"));
-}
-
-/// Open in an outage, but not in one that lasts.
-#[test]
-fn m_14_no_order_of_events_lets_anybody_in_by_an_outage_that_lasts() {
-    let plain = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
-    let scene = Scene { rules: Arc::new(Rules { outage_max_ms: OUTAGE_MAX_MS, ..(*plain).clone() }), request: request(Shape::Bare) };
-    let mut tally = Tally::default();
-    explore_from(&scene, passed(), 5, &mut tally);
-    assert!(tally.grants.contains("fail_open") && tally.actions.contains("away"));
 }

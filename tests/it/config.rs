@@ -420,7 +420,6 @@ fn what_is_allowed_but_dangerous_or_idle_is_warned_of() {
     let etc = Etc::new();
     let cases = [
         (with("[[radius.listen]]", "lock = { failures_max = 0 }\n[[radius.listen]]"), "policy.vpn.lock.failures_max: never locks"),
-        (with("[[radius.listen]]", "trusted = [\"0.0.0.0/0\"]\n[[radius.listen]]"), "policy.vpn.trusted[0]: trusts every address"),
         (with("networks = [\"192.0.2.10\"]", "networks = [\"::/0\"]"), "radius.client[0].networks[0]: lets every address speak"),
         (with("netbios = \"CORP\"\n", ""), "directory.corp: has no `netbios`"),
         (with("[policy.vpn]", "[policy.old]\nmethods = [{ call = \"duo\" }]\n[policy.vpn]"), "policy.old: no client and no listener uses this policy"),

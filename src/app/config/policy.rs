@@ -176,23 +176,22 @@ fn trusted(value: &Value<'_>) -> Option<Network> {
 
 /// Groups that decide (M-47).
 fn groups(section: &Section<'_>) -> Groups {
-    let read = |key| section.find(key).and_then(|value| value.list()).unwrap_or_default();
-    let (exempt, required, denied) = (read("exempt_groups"), read("required_groups"), read("denied_groups"));
-    let groups = Groups { exempt: named(&exempt), required: named(&required), denied: named(&denied) };
-    for value in exempt.iter().chain(&required).filter(|value| value.text().is_some_and(|name| groups.denied.iter().any(|denied| denied == name))) {
-        value.error("is in `denied_groups` too: nobody of it is let in", Some("take it out of one of them"));
-    }
-    groups
+    let denied = named(section.find("denied_groups"), &[]);
+    let exempt = named(section.find("exempt_groups"), &denied);
+    let required = named(section.find("required_groups"), &denied);
+    Groups { exempt, required, denied }
 }
 
-fn named(listed: &[Value<'_>]) -> Vec<String> {
+fn named(listed: Option<Value<'_>>, denied: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for value in listed {
+    for value in listed.and_then(|value| value.list()).unwrap_or_default() {
         let Some(name) = value.text() else { continue };
         if name.trim().is_empty() || name.len() > GROUP_BYTES_MAX {
             value.error("is no name of a group", Some("write its name, or its DN"));
         } else if names.iter().any(|other| other == name) {
             value.error("is listed twice", Some("take one away"));
+        } else if denied.iter().any(|other| other == name) {
+            value.error("is in `denied_groups` too: nobody of it is let in", Some("take it out of one of them"));
         } else if names.len() == GROUPS_MAX {
             value.error("is one group too many", Some("make a group of groups in the directory, and name that"));
         } else {

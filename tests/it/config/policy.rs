@@ -44,7 +44,8 @@ fn m_47_groups_are_names_each_once_and_none_is_let_in_and_kept_out() {
     assert_eq!(rules(written).groups, groups);
     assert!(rules("").groups.is_empty());
     for (wrong, why) in [
-        ("exempt_groups = [\"\"]", "no name of a group"),
+        ("exempt_groups = [\"\"]", "is empty"),
+        ("exempt_groups = [\" \"]", "no name of a group"),
         ("required_groups = [\"A\", \"A\"]", "listed twice"),
         ("required_groups = [\"A\"]\ndenied_groups = [\"A\"]", "`denied_groups` too"),
         ("denied_groups = \"A\"", "denied_groups"),
@@ -95,6 +96,8 @@ fn m_43_trust_hangs_on_what_a_client_says_and_that_is_warned_of() {
     let etc = Etc::new();
     let trusting = policy("trusted = [\"10.20.0.0/16\"]");
     assert!(only(&etc.warned(&trusting)).contains("radius.client[0]: trusts nobody"));
+    let everywhere = etc.warned(&policy("trusted = [\"0.0.0.0/0\"]"));
+    assert!(everywhere.len() == 2 && everywhere[0].contains("policy.vpn.trusted[0]: trusts every address"), "{everywhere:?}");
     let told = trusting.replace("first = { directory", "source = \"Framed-IP-Address\"\nfirst = { directory");
     assert!(only(&etc.warned(&told)).contains("whoever can choose what this client sends there (M-43)"));
 }
