@@ -190,7 +190,7 @@ impl Rooms {
         }
     }
 
-    /// Groups are asked for where a policy's reply names some.
+    /// Groups are asked for where a policy names some, for its reply or to decide.
     fn with_groups(
         &self,
         config: &Config,
@@ -200,7 +200,7 @@ impl Rooms {
     ) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
         let wanted: BTreeSet<String> = policy.reply.iter().filter_map(|addition| addition.group.clone()).collect();
         match directory {
-            Some(names) if !wanted.is_empty() => {
+            Some(names) if !wanted.is_empty() || !policy.rules.groups.is_empty() => {
                 Ok(Arc::new(WithGroups { check, directory: self.directory(config, names)?, wanted: wanted.into_iter().collect() }))
             }
             _ => Ok(check),

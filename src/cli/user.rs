@@ -236,6 +236,7 @@ async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
     let bypass =
         detail.bypass.as_ref().map_or_else(|| "none".to_owned(), |bypass| format!("until {}, by {}: {}", bypass.until, bypass.granted_by, bypass.reason));
     facts.push(("bypass", bypass));
+    facts.push(("blocked", detail.blocked_until.as_ref().map_or_else(|| "no".to_owned(), |until| format!("until {until}"))));
     if detail.tokens.is_empty() {
         facts.push(("token", "none".to_owned()));
     }

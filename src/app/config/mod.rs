@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
@@ -59,6 +60,8 @@ pub use problem::Problem;
 pub struct Config {
     /// `node.name`: which of several appliances this is.
     pub name: String,
+    /// `node.time_zone`: by which clock hours count; usually UTC.
+    pub time_zone: TimeZone,
     /// `node.data_dir` and `node.master_key`.
     pub store: store::Settings,
     /// `[log]`
@@ -395,10 +398,14 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
         }
     }
-    let (name, store) = node?;
+    let rooms::Node { name, store, time_zone } = node?;
+    if time_zone.is_none() {
+        policy::warn_of_utc(&policies);
+    }
     Some(Config {
         audit: audit::settings(audit, &name, &store),
         name,
+        time_zone: time_zone.unwrap_or(TimeZone::UTC),
         store,
         log,
         limits,

@@ -234,6 +234,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
     warn_forgetful(builder, section, source, join, policy.as_deref());
+    warn_of_trust(builder, section, source, policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -280,6 +281,25 @@ fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Opti
     }
 }
 
+/// Where people are is what the client says. Where it says nothing nobody is in a trusted network, and what it says it must know of its own (M-43).
+fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, source: Option<u8>, policy: Option<&str>) {
+    let rules = policy.and_then(|name| builder.behind.policies.get(name)?.settings.as_ref()).map(|policy| &policy.rules);
+    if rules.is_none_or(|rules| rules.trusted.is_empty()) {
+        return;
+    }
+    match (source, section.find("source")) {
+        (None, _) => section.warn(
+            "trusts nobody: its policy trusts networks, and without `source` nobody can tell where people are",
+            Some("write source = \"Calling-Station-Id\", if it sends addresses there"),
+        ),
+        (Some(_), Some(value)) => value.warn(
+            "opens the policy's trusted networks to whoever can choose what this client sends there (M-43)",
+            Some("be sure that the client writes the address itself, as it sees it, and never what the person or the device says"),
+        ),
+        (Some(_), None) => {}
+    }
+}
+
 /// What is known about this kind of NAS, for the keys that are left out.
 fn habits(section: &Section<'_>) -> &'static Profile {
     let words: Vec<(&'static str, &'static str)> = profile::names().map(|name| (name, name)).collect();
@@ -287,13 +307,14 @@ fn habits(section: &Section<'_>) -> &'static Profile {
     named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
 }
 
-/// A reply for a group needs somebody who knows groups.
+/// Whatever hangs on a group needs somebody who knows groups.
 fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<Vec<String>>>, policy: Option<&str>) {
     let (Some(None), Some(name)) = (identify, policy) else { return };
     let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
-    if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
-        let message = format!("has no directory that knows groups, and policy {name:?} has a reply for some");
-        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take `group` out of the policy"));
+    let named = |settings: &super::Policy| settings.reply.iter().any(|addition| addition.group.is_some()) || !settings.rules.groups.is_empty();
+    if settings.is_some_and(named) {
+        let message = format!("has no directory that knows groups, and policy {name:?} names some");
+        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take the groups out of the policy"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed.
 
+mod blocks;
 mod clients;
 
 use std::fmt::Debug;
@@ -31,6 +32,9 @@ pub use self::clients::ClientDetail;
 pub use self::clients::ClientList;
 pub use self::clients::LdapClient;
 pub use self::clients::ShownClient;
+pub use blocks::Block;
+pub use blocks::BlockList;
+pub use blocks::NewBlock;
 
 /// An enrolled person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +82,8 @@ pub struct AccountDetail {
     pub tokens: Vec<Token>,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// A block of the person or of a telephone number of theirs.
+    pub blocked_until: Option<String>,
 }
 
 /// Asks for an account.
@@ -414,6 +420,7 @@ impl AccountDetail {
             lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
             tokens: tokens.iter().map(|info| Token::new(info, Some(account))).collect(),
             bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account), bypass)),
+            blocked_until: standing.block.as_ref().filter(|block| block.holds(now)).map(|block| moment(block.until)),
         }
     }
 }
