@@ -16,6 +16,7 @@ use super::kept::Whence;
 use super::out::Out;
 use super::parked::Awake;
 use super::parked::Car;
+use super::stale::Heard;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
@@ -32,12 +33,12 @@ use crate::domain::Event;
 use crate::domain::FactorError;
 use crate::domain::Flow;
 use crate::domain::Identity;
-use crate::domain::Method;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Refused;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
@@ -84,6 +85,8 @@ struct Told {
     asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
     late: bool,
+    /// The person said yes to the question.
+    approved: bool,
     refused: Option<&'static str>,
 }
 
@@ -209,8 +212,11 @@ impl Journey {
         }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => entry,
+            Ok(None) if self.engine.nobody_is_locked(self.flow.request()) => {
+                return Event::Hinted(Err(self.refused(PrimaryError::Refused { who: None, why: Refused::LockedOut })));
+            }
             Ok(None) => return Event::Hinted(Ok(None)),
-            Err(error) => return Event::Hinted(Err(self.refused(error))),
+            Err(error) => return Event::Hinted(Err(self.nobodys(error))),
         };
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
@@ -225,19 +231,39 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
+        let before = self.engine.heard_before(self.flow.request(), self.entry.as_deref());
+        if before.as_ref().is_some_and(|(_, heard)| *heard == Heard::Lately) {
+            self.told.refused = Some("the same wrong password again");
+            return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
+        }
         let mut aside = self.aside.take().unwrap_or_default();
         let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
         self.aside = Some(aside).filter(|aside| !aside.is_empty());
-        if matches!(checked, Ok(Checked::Passed(_))) {
+        if let Ok(Checked::Passed(who)) = &checked {
+            self.engine.was_right(who, self.flow.request());
             self.entry = None;
         }
-        checked.map_err(|error| self.refused(error))
+        checked.map_err(|error| match (self.nobodys(error), before) {
+            (PrimaryError::Refused { who, why: Refused::WrongPassword }, Some((tried, heard))) => {
+                self.engine.was_wrong(tried, heard);
+                // What was wrong before guesses nothing.
+                PrimaryError::Refused { who: who.filter(|_| heard == Heard::Never), why: Refused::WrongPassword }
+            }
+            (PrimaryError::Refused { who: Some(who), why: why @ (Refused::MustChange | Refused::PasswordExpired) }, _) => {
+                self.engine.was_right(&who, self.flow.request());
+                PrimaryError::Refused { who: Some(who), why }
+            }
+            (error, _) => error,
+        })
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
         let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
         let aside = self.aside.get_or_insert_default();
         let changed = check.change(self.flow.request(), self.entry.as_deref(), old, new, aside).await;
+        if let Ok(who) = &changed {
+            self.engine.was_right(who, self.flow.request());
+        }
         changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
     }
 
@@ -264,6 +290,7 @@ impl Journey {
         let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
         self.providers.get(&*out.choice.provider).filter(|provider| out.is_by(provider))?;
         let recalled = (out.choice.clone(), out.ticket.clone());
+        self.engine.still_rings(who, self.flow.trace());
         self.told.late = true;
         self.open = Some(out);
         Some(recalled)
@@ -284,10 +311,12 @@ impl Journey {
         let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
-        if asking.choice.method != Method::Oath {
-            self.engine.hush(&asking.identity);
+        if let Err(error) = self.engine.ring(self.flow.rules().pushes, &asking) {
+            self.told.refused = Some(error.as_str());
+            return Event::Progress(Err(error));
         }
         let progress = provider.start(&asking).await;
+        self.engine.rang(&asking, &progress);
         self.heard(&provider, asking.choice, progress)
     }
 
@@ -356,6 +385,7 @@ impl Journey {
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
             self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
+        self.told.approved = matches!(progress, Ok(Progress::Allowed { spend: None }));
         if let Err(error) = &progress {
             self.told.refused = Some(error.as_str());
         }
@@ -387,6 +417,16 @@ impl Journey {
         self.open.is_some()
     }
 
+    /// A refusal of a name: one that is nobody's is counted and locked as if it were somebody's.
+    fn nobodys(&mut self, error: PrimaryError) -> PrimaryError {
+        match self.refused(error) {
+            PrimaryError::Refused { who: None, why } => {
+                PrimaryError::Refused { who: None, why: self.engine.nobody(self.flow.request(), self.flow.rules().lock, why) }
+            }
+            error => error,
+        }
+    }
+
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
         if let PrimaryError::Refused { why, .. } = &error {
             self.told.refused = Some(why.as_str());
@@ -398,6 +438,10 @@ impl Journey {
     pub(super) fn give_up(mut self) {
         let request = self.flow.request();
         tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
+        if self.told.approved {
+            tracing::warn!(door = request.door.as_str(), client = request.client, login = ?request.login, "late approval discarded");
+            self.engine.counts.late_approval();
+        }
         self.leave_out();
     }
 
@@ -449,6 +493,7 @@ impl Journey {
             self.leave_out();
         }
         self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
+        self.engine.rung_out(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
