@@ -243,7 +243,8 @@ impl Journey {
             self.engine.was_right(who, self.flow.request());
             self.entry = None;
         }
-        checked.map_err(|error| match (self.nobodys(error), before) {
+        let named = self.entry.is_some();
+        checked.map_err(|error| match (if named { self.refused(error) } else { self.nobodys(error) }, before) {
             (PrimaryError::Refused { who, why: Refused::WrongPassword }, Some((tried, heard))) => {
                 self.engine.was_wrong(tried, heard);
                 // What was wrong before guesses nothing.

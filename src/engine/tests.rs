@@ -4,6 +4,7 @@ mod dialogue;
 mod guards;
 mod rehearsals;
 mod remember;
+mod steps;
 mod turns;
 
 use std::collections::HashMap;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admin;
+mod attack;
 mod config;
 mod conformance;
 mod directory;
@@ -11,6 +12,7 @@ mod exempt;
 mod lab;
 mod ldap;
 mod profiles;
+mod races;
 mod realms;
 mod serve;
 mod store;
