@@ -3,6 +3,7 @@
 
 mod admin;
 mod attack;
+mod audit;
 mod config;
 mod conformance;
 mod directory;
