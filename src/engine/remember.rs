@@ -241,7 +241,7 @@ impl Engine {
             }
             Decision::Reject(Denial::Disabled | Denial::FraudReported | Denial::Locked | Denial::MustChange | Denial::NotPermitted | Denial::Unenrolled) => {
                 if let Some(who) = who {
-                    self.forget(who);
+                    self.unremember(who);
                 }
             }
             Decision::Drop(_) | Decision::Reject(_) => {}
@@ -254,7 +254,7 @@ impl Engine {
             if let Change::Fail { who, .. } = change
                 && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
             {
-                self.forget(who);
+                self.unremember(who);
             }
         }
     }

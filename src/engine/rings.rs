@@ -26,6 +26,8 @@ use crate::domain::Trace;
 const PEOPLE_MAX: usize = 100_000;
 /// Moments kept of one person; the configuration allows for no more in a day.
 const TIMES_MAX: usize = 1_000;
+/// Starts of one person's that broke off and may have rung, and are not counted: as many as it takes to find that a provider is away.
+const DOUBTFUL_MAX: u32 = 3;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_secs(60 * 60);
@@ -44,6 +46,10 @@ struct Rung {
     at: VecDeque<Instant>,
     /// The login whose ring has had no answer yet.
     open: Option<Trace>,
+    /// When it was last tried, whether or not it rang.
+    tried: Option<Instant>,
+    /// How many that may have rung were not counted.
+    doubtful: u32,
     /// How many in a row were denied or ignored.
     unheard: u32,
     rest_until: Option<Instant>,
@@ -94,15 +100,18 @@ impl Rings {
         rung.admit(now, trace, pushes)
     }
 
-    /// It did not ring after all.
-    fn unrung(&self, who: &Identity, trace: Trace) {
+    /// It did not ring after all, or nobody knows: that is believed a few times, until it is known whether the provider is away.
+    fn unrung(&self, who: &Identity, trace: Trace, doubtful: bool) {
         let mut table = self.lock();
-        if let Some(rung) = table.get_mut(who).filter(|rung| rung.open == Some(trace)) {
-            rung.open = None;
-            rung.at.pop_back();
-            if rung.at.is_empty() && rung.rest_until.is_none() {
-                table.remove(who);
-            }
+        let Some(rung) = table.get_mut(who).filter(|rung| rung.open == Some(trace)) else { return };
+        if doubtful && rung.doubtful >= DOUBTFUL_MAX {
+            return;
+        }
+        rung.doubtful = rung.doubtful.saturating_add(u32::from(doubtful));
+        rung.open = None;
+        rung.at.pop_back();
+        if rung.at.is_empty() && rung.doubtful == 0 && rung.rest_until.is_none() {
+            table.remove(who);
         }
     }
 
@@ -124,6 +133,10 @@ impl Rings {
                 rung.rest(now, pushes);
             }
         }
+    }
+
+    pub(super) fn forget(&self, who: &Identity) {
+        self.lock().remove(who);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Rung>> {
@@ -169,6 +182,7 @@ impl Rung {
             return Err(Spared::Day);
         }
         self.at.push_back(now);
+        self.tried = Some(now);
         self.open = Some(trace);
         Ok(())
     }
@@ -184,7 +198,7 @@ impl Rung {
 
     /// Nothing of it counts any more.
     fn is_over(&self, now: Instant) -> bool {
-        self.at.back().is_none_or(|last| now.saturating_duration_since(*last) >= DAY) && self.rest_until.is_none_or(|until| until <= now)
+        self.tried.is_none_or(|last| now.saturating_duration_since(last) >= DAY) && self.rest_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -209,16 +223,17 @@ impl Engine {
         Ok(())
     }
 
-    /// What came of a start. Nothing has rung where the provider let in, or says that it asked nobody; a request that broke off may have rung, but a provider
-    /// of which three break off is asked no more, and an outage must not use up what a person may be rung.
+    /// What came of a start. Nothing has rung where the provider let in, or says that it asked nobody. A request that broke off may have rung; but an outage must
+    /// not use up what a person may be rung, and close the next provider too.
     pub(super) fn rang(&self, asking: &Asking, progress: &Result<Progress, FactorError>) {
-        let nobody = matches!(
-            progress,
+        let doubtful = match progress {
             Ok(Progress::Allowed { .. } | Progress::Waived)
-                | Err(FactorError::Faltering | FactorError::Misconfigured | FactorError::NotEnrolled | FactorError::Throttled | FactorError::Unreachable)
-        );
-        if nobody && asking.choice.method != Method::Oath {
-            self.rings.unrung(&asking.identity, asking.trace);
+            | Err(FactorError::Misconfigured | FactorError::NotEnrolled | FactorError::Throttled | FactorError::Unreachable) => false,
+            Err(FactorError::Faltering) => true,
+            Ok(_) | Err(_) => return,
+        };
+        if asking.choice.method != Method::Oath {
+            self.rings.unrung(&asking.identity, asking.trace, doubtful);
         }
     }
 
@@ -323,9 +338,15 @@ mod tests {
         let now = Instant::now();
         for login in 0..50 {
             assert_eq!(rings(&table, now, login, None, PUSHES), Ok(()));
-            table.unrung(&who(1), Trace(login));
+            table.unrung(&who(1), Trace(login), false);
         }
         assert!(table.lock().is_empty());
+        for login in 50..56 {
+            assert_eq!(rings(&table, now, login, None, Pushes { backoff_ms: 0, ..PUSHES }), Ok(()), "three may have rung and are not counted, three are");
+            table.unrung(&who(1), Trace(login), true);
+        }
+        assert_eq!(rings(&table, now, 56, None, Pushes { backoff_ms: 0, ..PUSHES }), Err(Spared::While));
+        table.end(now, &who(1), Trace(56), End::Approved, PUSHES);
         assert_eq!(rings(&table, now, 100, None, PUSHES), Ok(()));
         table.take_over(&who(1), Trace(101));
         table.end(now, &who(1), Trace(100), End::Unheard, PUSHES);

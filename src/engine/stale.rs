@@ -115,7 +115,7 @@ impl Stale {
         wrongs.push(Wrong { mark: tried.mark, at: now, pause });
     }
 
-    fn forget(&self, who: &Identity) {
+    pub(super) fn forget(&self, who: &Identity) {
         self.lock().remove(who);
     }
 

@@ -362,3 +362,21 @@ async fn m_23_behind_a_wrong_password_a_right_code_and_a_wrong_one_are_alike_and
     assert_eq!((world.verifies.load(Ordering::SeqCst), starts(&world)), (0, 0));
     assert!(world.burnt.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn m_10_m_21_an_administrator_ends_the_rest_and_what_is_known_of_wrong_passwords() {
+    let (world, engine) = world();
+    let rules = guarded(Method::Push);
+    let denied = login(&world, &engine, &rules, asked("alice", "right", 1));
+    settle().await;
+    answer(&world, Progress::Denied { fraud: true });
+    assert!(decided(&denied.outcome().await, &Decision::Reject(Denial::FraudReported)));
+    assert!(decided(&login(&world, &engine, &rules, asked("alice", "right", 1)).outcome().await, &SPENT), "a report of the person's own ends no rest");
+    login(&world, &engine, &rules, asked("alice", "stale", 1)).outcome().await;
+    engine.forget(&alice());
+    let before = checks(&world);
+    login(&world, &engine, &rules, asked("alice", "stale", 1)).outcome().await;
+    assert_eq!(checks(&world), before + 1);
+    drop(login(&world, &engine, &rules, asked("alice", "right", 1)));
+    assert_eq!(starts(&world), 2);
+}
