@@ -13,6 +13,11 @@ use super::journey::PACE;
 use super::journey::is_committed;
 use super::journey::typed_as;
 use super::out::Out;
+use super::rehearsed::Asks;
+use super::rehearsed::Part;
+use super::rehearsed::Simulation;
+use super::rehearsed::Step;
+use super::rehearsed::Verdict;
 use super::told::denied;
 use super::told::factor_said;
 use super::told::first_said;
@@ -27,11 +32,9 @@ use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::Decision;
-use crate::domain::Denial;
 use crate::domain::Event;
 use crate::domain::FactorError;
 use crate::domain::Flow;
-use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::domain::Method;
 use crate::domain::Outage;
@@ -48,90 +51,6 @@ use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
-
-/// What a rehearsal may do in earnest.
-#[derive(Clone, Debug, Default)]
-pub struct Asks {
-    /// Have the first factor checked, once, and a wrong one counted as any login counts it (M-05); else it is taken as passed.
-    pub first: bool,
-    /// Ask for the second factor, and write down what that uses up or counts against the person; else nobody is asked and nothing is written.
-    pub second: bool,
-    /// What the person would answer to a challenge.
-    pub answer: Option<Secret>,
-}
-
-/// What a login would have been.
-#[derive(Clone, Debug)]
-pub struct Simulation {
-    /// In the order in which they happen.
-    pub steps: Vec<Step>,
-    /// How it ends.
-    pub verdict: Verdict,
-    /// Whom the typed name means.
-    pub entry: Option<Entry>,
-    /// What the first factor said beside, where it was asked.
-    pub aside: Aside,
-}
-
-/// One thing that a login does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What it is about.
-    pub part: Part,
-    /// In plain words.
-    pub told: String,
-    /// Nobody was asked: it is taken to be so.
-    pub assumed: bool,
-}
-
-/// What a step is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// What is held about the person.
-    Account,
-    /// The password, or what stands for it.
-    First,
-    /// Whom the typed name means.
-    Name,
-    /// The rule that decides.
-    Rule,
-    /// What the person proves beside.
-    Second,
-    /// What is written.
-    Write,
-}
-
-impl Part {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::First => "first factor",
-            Self::Name => "name",
-            Self::Rule => "rule",
-            Self::Second => "second factor",
-            Self::Write => "writes",
-        }
-    }
-}
-
-/// How a rehearsal ends. No permit: it opens nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// They would be let in.
-    Accept(Grant),
-    /// They would be asked this.
-    Challenge(String),
-    /// Nobody would hear anything.
-    Drop(Outage),
-    /// They would be refused.
-    Reject(Denial),
-    /// The server behind us would ask a question of its own.
-    Relayed,
-    /// Only the first factor knows whose login it is, and it was not asked.
-    Untold,
-}
 
 impl Engine {
     /// Rehearses a login. It joins no login under way and none joins it; it counts in no figure; whatever it asks, it takes back.
@@ -317,6 +236,9 @@ impl Rehearsal {
         }
         self.was_tried = true;
         let checked = self.check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        if let Ok(Checked::Passed(who)) = &checked {
+            self.engine.was_right(who, self.flow.request());
+        }
         let told = match &checked {
             Ok(Checked::More) => "asked: it wants to know more".to_owned(),
             Ok(Checked::Passed(identity)) => format!("passed, as identity {}", identity.0),
@@ -394,12 +316,14 @@ impl Rehearsal {
         };
         let told = format!("{} through {through}", method.as_str());
         if self.asks.second {
+            if let Err(error) = self.engine.ring(self.flow.rules().pushes, asking) {
+                self.say(Part::Second, format!("{told}: {}", factor_said(&Err(error))));
+                return Err(error);
+            }
             self.say(Part::Second, format!("{told}: asked"));
             self.was_tried = true;
-            if method != Method::Oath {
-                self.engine.hush(&asking.identity);
-            }
             let progress = provider.start(asking).await;
+            self.engine.rang(asking, &progress);
             return self.heard(&provider, asking, progress);
         }
         if provider.asks_nobody() {
@@ -492,6 +416,7 @@ impl Rehearsal {
 
     /// The end, in words. The permit, if there is one, ends here.
     fn finish(&mut self, decision: &Decision) -> Verdict {
+        self.engine.rung_out(&self.flow, self.entry.as_ref().map(|entry| &entry.identity), decision);
         let request = self.flow.request();
         let rules = self.flow.rules();
         let (told, verdict) = match decision {

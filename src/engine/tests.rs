@@ -1,9 +1,11 @@
 //! The loop against fake ports that answer from a script, fail or hang, in paused time.
 
 mod dialogue;
+mod guards;
 mod policies;
 mod rehearsals;
 mod remember;
+mod steps;
 mod turns;
 
 use std::collections::HashMap;
@@ -304,7 +306,7 @@ async fn m_05_many_open_challenges_are_not_many_guesses() {
 #[tokio::test(start_paused = true)]
 async fn m_06_parallel_wrong_passwords_meet_the_lock_one_by_one() {
     let (world, engine) = world();
-    let guesses: Vec<_> = (0..30_u8).map(|seat| begin(&world, &engine, Method::Push, asked("alice", "wrong", seat))).collect();
+    let guesses: Vec<_> = (0..30_u8).map(|seat| begin(&world, &engine, Method::Push, asked("alice", &format!("wrong {seat}"), seat))).collect();
     for guess in guesses {
         assert!(!accepted(&guess.outcome().await));
     }
@@ -456,7 +458,7 @@ async fn m_05_a_store_that_cannot_write_or_hangs_is_no_leave_to_guess() {
         world.commits_hang.store(hangs, Ordering::SeqCst);
         world.commits_fail.store(!hangs, Ordering::SeqCst);
         for seat in 0..20 {
-            assert!(!accepted(&begin(&world, &engine, Method::Oath, asked("alice", "wrong", seat)).outcome().await));
+            assert!(!accepted(&begin(&world, &engine, Method::Oath, asked("alice", &format!("wrong {seat}"), seat)).outcome().await));
         }
         assert_eq!(world.checks.load(Ordering::SeqCst), 5);
         let outcome = begin(&world, &engine, Method::Oath, asked("alice", "right", 1)).outcome().await;

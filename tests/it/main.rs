@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admin;
+mod attack;
 mod audit;
 mod config;
 mod conformance;
@@ -12,6 +13,7 @@ mod exempt;
 mod lab;
 mod ldap;
 mod profiles;
+mod races;
 mod realms;
 mod serve;
 mod store;
