@@ -26,6 +26,7 @@ use crate::directory::upstream::EapNames;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
+use crate::domain::phone::Numbers;
 use crate::front::ldap;
 use crate::front::radius;
 use crate::ports::Clock;
@@ -47,6 +48,7 @@ pub(super) struct Rooms {
     winbinds: BTreeMap<String, Arc<Winbind>>,
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
+    pub(super) numbers: Numbers,
 }
 
 /// Why a room could not be built.
@@ -103,7 +105,7 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers })
     }
 
     /// What the RADIUS listeners share.

@@ -382,6 +382,7 @@ fn behind_admin(
         sessions: behind.sessions.clone(),
         metrics: counters.cloned(),
         engine: Arc::clone(&behind.engine),
+        numbers: rooms.numbers,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
     }

@@ -1,7 +1,11 @@
 //! `vestibule user ..`: accounts.
 
+mod fields;
+mod import;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use clap::ValueEnum;
 use reqwest::Method;
 
 use super::output::Failure;
@@ -19,26 +23,33 @@ use crate::app::shapes::AccountDetail;
 use crate::app::shapes::AccountPage;
 use crate::app::shapes::NewAccount;
 use crate::domain;
+use fields::Said;
 
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add an account: looked up in the directory, or a local one where there is no directory
+    /// Add an account, or a file of them: looked up in the directory, or local ones where there is no directory
     Add {
         /// The name as the directory knows it
-        name: String,
+        #[arg(required_unless_present = "csv")]
+        name: Option<String>,
         /// The directory; may be left out where there is one
         #[arg(long, value_name = "NAME")]
         directory: Option<String>,
-        /// The method tried first
-        #[arg(long)]
-        method: Option<Way>,
-        /// The mail address, in place of the directory's
-        #[arg(long, value_parser = mail)]
-        mail: Option<String>,
-        /// The telephone number, in place of the directory's
-        #[arg(long)]
-        phone: Option<String>,
+        #[command(flatten)]
+        said: Box<Said>,
+        /// A table of accounts; its first line names the columns: name, directory, method, mail, phone, backup_phone, given_name, family_name, language, group, notes, device
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "directory", "method", "mail", "phone", "backup_phone", "given_name", "family_name", "language", "group", "notes", "device"])]
+        csv: Option<PathBuf>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Change what is known of a person; an empty text takes a field away
+    Set {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        said: Box<Said>,
         #[command(flatten)]
         reach: Reach,
     },
@@ -94,43 +105,19 @@ pub(super) enum Verb {
     },
 }
 
-/// The method tried first.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Way {
-    /// A telephone call
-    Call,
-    /// A code from a generator
-    Oath,
-    /// A question on the phone's screen
-    Push,
-}
-
-impl From<Way> for domain::Method {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Call => Self::Call,
-            Way::Oath => Self::Oath,
-            Way::Push => Self::Push,
-        }
-    }
-}
-
-/// What is plainly no mail address is a slip of the keyboard; the server looks closer.
-fn mail(text: &str) -> Result<String, String> {
-    if text.contains('@') { Ok(text.to_owned()) } else { Err("write it as name@example.org".to_owned()) }
-}
-
 /// Does it.
 ///
 /// # Errors
 /// What the server says.
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Add { name, directory, method, mail, phone, reach } => {
-            let new = NewAccount { name, directory, method: method.map(domain::Method::from), mail, phone };
+        Verb::Add { csv: Some(file), reach, .. } => import::run(&file, &reach).await,
+        Verb::Add { name, directory, said, csv: None, reach } => {
+            let new = NewAccount { name: name.unwrap_or_default(), directory, fields: said.fields() };
             let account: Account = Server::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
             tell(&account, "added", &reach)
         }
+        Verb::Set { whom, said, reach } => set(&whom, &said, &reach).await,
         Verb::List { search, reach } => list(search.as_deref().unwrap_or_default(), &reach).await,
         Verb::Show { whom, reach } => show(&whom, &reach).await,
         Verb::Enable { whom, reach } => change(Method::POST, &whom, &["enable"], "enabled", &reach).await,
@@ -139,6 +126,14 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Unlock { whom, reach } => change(Method::POST, &whom, &["unlock"], "unlocked", &reach).await,
         Verb::Remove { whom, reach } => change(Method::DELETE, &whom, &[], "removed", &reach).await,
     }
+}
+
+async fn set(whom: &Whom, said: &Said, reach: &Reach) -> Result<(), Failure> {
+    if said.is_empty() {
+        return Err(Failure::Usage("nothing is to be changed".to_owned()));
+    }
+    let account: Account = Server::new(reach)?.ask(Method::PATCH, &whom.path(&[]), &whom.query(), Some(&said.fields())).await?;
+    tell(&account, "changed", reach)
 }
 
 async fn change(method: Method, whom: &Whom, rest: &[&str], done: &str, reach: &Reach) -> Result<(), Failure> {
@@ -209,10 +204,17 @@ async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
         ("method", or_dash(account.method.map(domain::Method::as_str))),
         ("mail", or_dash(account.mail.as_deref())),
         ("phone", or_dash(account.phone.as_deref())),
+        ("backup", or_dash(account.backup_phone.as_deref())),
+        ("given", or_dash(account.given_name.as_deref())),
+        ("family", or_dash(account.family_name.as_deref())),
+        ("language", or_dash(account.language.as_deref())),
+        ("group", or_dash(account.group.as_deref())),
+        ("notes", or_dash(account.notes.as_deref())),
         ("added", account.created_at.clone()),
         ("failures", detail.failures.to_string()),
         ("locked", lock),
     ];
+    facts.extend(account.devices.iter().map(|device| ("device", format!("{}={} {}", device.provider, device.id, device.label).trim_end().to_owned())));
     let bypass =
         detail.bypass.as_ref().map_or_else(|| "none".to_owned(), |bypass| format!("until {}, by {}: {}", bypass.until, bypass.granted_by, bypass.reason));
     facts.push(("bypass", bypass));

@@ -11,6 +11,7 @@ mod network;
 #[cfg(test)]
 mod oracle;
 pub mod otp;
+pub mod phone;
 #[cfg(test)]
 mod play;
 mod renewal;

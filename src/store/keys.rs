@@ -12,7 +12,9 @@
 //!
 //! No identity, name or token id holds a zero byte, so no key can be read as another's.
 
+use crate::domain::Account;
 use crate::domain::Change;
+use crate::domain::Device;
 use crate::domain::Identity;
 use crate::domain::Lsn;
 
@@ -127,8 +129,11 @@ pub(super) fn shown(tree: Tree, key: &[u8]) -> String {
 pub(super) fn fits(change: &Change) -> bool {
     match change {
         Change::PutAccount(account) => {
-            let texts = [&account.directory, &account.mail, &account.phone];
-            part(&account.identity.0) && part(&account.name) && texts.into_iter().flatten().all(|each| text(each))
+            let reach = [&account.directory, &account.mail, &account.phone, &account.backup_phone];
+            let texts = [&account.given_name, &account.family_name, &account.language, &account.group, &account.notes];
+            let device = |device: &Device| [&device.provider, &device.id, &device.label].into_iter().all(|each| text(each));
+            let devices = account.devices.len() <= Account::DEVICES_MAX && account.devices.iter().all(device);
+            part(&account.identity.0) && part(&account.name) && devices && reach.into_iter().chain(texts).flatten().all(|each| text(each))
         }
         Change::PutToken(token) => part(&token.info.owner.0) && part(&token.info.id) && token.seed.len() <= SEED_BYTES_MAX,
         Change::GrantBypass { who, bypass } => part(&who.0) && text(&bypass.reason) && text(&bypass.granted_by),

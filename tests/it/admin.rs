@@ -23,11 +23,11 @@ use world::command;
 #[tokio::test]
 async fn an_account_is_added_shown_changed_and_removed() {
     let world = World::new(&["corp"]);
-    let added = world.ok(Method::POST, "accounts", json!({"name": r"CORP\alice", "method": "push", "phone": "+49 30 1"})).await;
+    let added = world.ok(Method::POST, "accounts", json!({"name": r"CORP\alice", "method": "push", "phone": "+49 30 1234567"})).await;
     assert_eq!(added["identity"], ALICE);
     assert_eq!(
         (&added["name"], &added["directory"], &added["mail"], &added["phone"]),
-        (&json!("alice"), &json!("corp"), &json!("alice@corp.example"), &json!("+49 30 1"))
+        (&json!("alice"), &json!("corp"), &json!("alice@corp.example"), &json!("+49301234567"))
     );
     let listed = world.ok(Method::GET, "accounts?search=ALI", Value::Null).await;
     assert_eq!(listed, json!({"accounts": [added], "next": null}));

@@ -35,6 +35,7 @@ use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
 use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
@@ -58,6 +59,8 @@ pub use problem::Problem;
 pub struct Config {
     /// `node.name`: which of several appliances this is.
     pub name: String,
+    /// `node.country`: how telephone numbers without one are read.
+    pub numbers: Numbers,
     /// `node.data_dir` and `node.master_key`.
     pub store: store::Settings,
     /// `[log]`
@@ -393,9 +396,10 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
         }
     }
-    let (name, store) = node?;
+    let (name, store, numbers) = node?;
     Some(Config {
         name,
+        numbers,
         store,
         log,
         limits,

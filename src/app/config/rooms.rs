@@ -14,6 +14,7 @@ use crate::directory::LOGIN_ATTRIBUTES;
 use crate::directory::Security;
 use crate::directory::srv::Srv;
 use crate::domain::Secret;
+use crate::domain::phone::Numbers;
 use crate::store;
 
 use super::Admin;
@@ -27,8 +28,8 @@ use super::realms;
 use super::secret::Sources;
 use super::tls;
 
-/// `[node]`: the name, and what the store needs.
-pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings)> {
+/// `[node]`: the name, what the store needs, and how telephone numbers are read.
+pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings, Numbers)> {
     let Some(value) = file.find("node") else {
         file.missing("node", "write [node] with name, data_dir and master_key");
         return None;
@@ -37,7 +38,8 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, sto
         let name = node.need("name", "\"mfa1\"").and_then(|value| value.name());
         let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| sources.path(&value));
         let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources));
-        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
+        let country = node.find("country").and_then(|value| value.parsed());
+        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }, Numbers::new(country)))
     })
 }
 

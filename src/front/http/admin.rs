@@ -39,6 +39,8 @@ use super::accounts;
 use super::bypasses;
 use super::clients;
 use super::exemptions;
+use super::import;
+use super::import::Imports;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -51,6 +53,7 @@ use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
 use crate::engine::Engine;
 use crate::front::ldap;
 use crate::front::radius;
@@ -90,6 +93,8 @@ pub struct Rooms {
     pub metrics: Option<PrometheusHandle>,
     /// Runs dry runs.
     pub engine: Arc<Engine>,
+    /// How telephone numbers without a country are read.
+    pub numbers: Numbers,
     /// The RADIUS clients, as the doors know them.
     pub radius: Arc<radius::Settings>,
     /// The LDAP listeners, in the order of the configuration.
@@ -115,7 +120,7 @@ impl Admin {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())) };
+        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())), imports: Imports::default() };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
@@ -150,6 +155,7 @@ pub(super) struct Desk {
     gate: Gate,
     rooms: watch::Receiver<Arc<Rooms>>,
     turn: Arc<Mutex<()>>,
+    imports: Imports,
 }
 
 /// The right to change something: one at a time, so that what was looked at still holds when it is written.
@@ -163,6 +169,11 @@ impl Desk {
     /// The rooms as they are now.
     pub(super) fn rooms(&self) -> Arc<Rooms> {
         self.rooms.borrow().clone()
+    }
+
+    /// The files in the works.
+    pub(super) fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     /// Waits for its turn to change something.
@@ -200,15 +211,27 @@ impl Turn {
     /// # Errors
     /// The store did not write.
     pub(super) async fn commit(self, operator: &Operator, what: &'static str, account: &Account, change: Change) -> Result<(), Refusal> {
+        self.commit_all(operator, what, vec![(account.clone(), change)]).await
+    }
+
+    /// As [`Turn::commit`], of many accounts: all of it is written or nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn commit_all(self, operator: &Operator, what: &'static str, changes: Vec<(Account, Change)>) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
-        let (whom, identity) = (account.name.clone(), account.identity.clone());
         let written = tokio::spawn(async move {
-            let written = self.rooms.store.commit(vec![change]).await;
-            // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
-            self.rooms.engine.forget(&identity);
-            match written {
-                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
-                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written"),
+            let (accounts, changes): (Vec<Account>, Vec<Change>) = changes.into_iter().unzip();
+            let written = self.rooms.store.commit(changes).await;
+            for Account { name: whom, identity, .. } in &accounts {
+                // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
+                self.rooms.engine.forget(identity);
+                match written {
+                    Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
+                    Err(error) => {
+                        error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written")
+                    }
+                }
             }
             written
         });
@@ -234,6 +257,7 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(bypasses::routes())
+        .merge(import::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
         .merge(sessions::routes())

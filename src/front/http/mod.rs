@@ -5,6 +5,8 @@ mod admin;
 mod bypasses;
 mod clients;
 mod exemptions;
+mod fields;
+mod import;
 mod lookup;
 mod otpauth;
 mod peer;

@@ -48,6 +48,7 @@ use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
+use vestibule::domain::phone::Numbers;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::front::http::Admin;
@@ -109,6 +110,7 @@ impl World {
             sessions: sessions.clone(),
             metrics,
             engine: Arc::clone(&engine),
+            numbers: Numbers::default(),
             radius: Arc::clone(&radius),
             ldap: Vec::new(),
         };
@@ -196,7 +198,7 @@ impl Directory for Lab {
             dn: format!("CN={id},DC={}", self.0),
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
-            phone: Some("+49-30-7".to_owned()),
+            phone: Some("+49-30-12345678".to_owned()),
         })
     }
 
