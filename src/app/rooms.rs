@@ -14,6 +14,7 @@ use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
 use super::config::RadiusClient;
+use super::config::pin::carrier;
 use crate::directory;
 use crate::directory::ByDirectory;
 use crate::directory::identify::Identify;
@@ -27,6 +28,7 @@ use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
 use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap;
 use crate::front::radius;
 use crate::ports::Clock;
@@ -36,6 +38,8 @@ use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
 use crate::provider::oath::Oath;
+use crate::provider::pin;
+use crate::provider::pin::WithPin;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ pub(super) struct Rooms {
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
     pub(super) numbers: Numbers,
+    pub(super) pin: PinRules,
 }
 
 /// Why a room could not be built.
@@ -95,6 +100,7 @@ impl Rooms {
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
         }
+        with_pins(config, &mut providers, store, clock)?;
         let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
             let name = &settings.login.name;
@@ -105,7 +111,7 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin })
     }
 
     /// What the RADIUS listeners share.
@@ -282,6 +288,18 @@ fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn
             Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
         }
     })
+}
+
+/// Policies that want a PIN ask a provider that stands in front of the one they name.
+fn with_pins(config: &Config, providers: &mut HashMap<String, Arc<dyn Provider>>, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<(), RoomError> {
+    for choice in config.policies.values().flat_map(|policy| &policy.rules.methods) {
+        let (behind, Some(place)) = carrier(&choice.provider) else { continue };
+        let inner = providers.get(behind).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("provider.{behind}")))?;
+        let settings = pin::Settings { name: behind.into(), place, rules: config.pin };
+        let with_pin = WithPin::new(settings, inner, Arc::clone(store), Arc::clone(clock));
+        providers.insert(choice.provider.to_string(), Arc::new(with_pin));
+    }
+    Ok(())
 }
 
 fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {

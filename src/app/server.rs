@@ -383,6 +383,7 @@ fn behind_admin(
         metrics: counters.cloned(),
         engine: Arc::clone(&behind.engine),
         numbers: rooms.numbers,
+        pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 mod fields;
 mod import;
+mod pin;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ use super::server::Whom;
 use crate::app::shapes::Account;
 use crate::app::shapes::AccountDetail;
 use crate::app::shapes::AccountPage;
+use crate::app::shapes::BackupState;
 use crate::app::shapes::NewAccount;
 use crate::domain;
 use fields::Said;
@@ -50,6 +52,12 @@ pub(super) enum Verb {
         whom: Whom,
         #[command(flatten)]
         said: Box<Said>,
+        /// Set a PIN: typed twice and not shown, or one line of standard input
+        #[arg(long)]
+        pin: bool,
+        /// Take the PIN away
+        #[arg(long, conflicts_with = "pin")]
+        no_pin: bool,
         #[command(flatten)]
         reach: Reach,
     },
@@ -117,7 +125,10 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
             let account: Account = Server::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
             tell(&account, "added", &reach)
         }
-        Verb::Set { whom, said, reach } => set(&whom, &said, &reach).await,
+        Verb::Set { whom, said, pin, no_pin, reach } => {
+            let steps = Steps { fields: !said.is_empty(), pin, no_pin };
+            set(&whom, &said, steps, &reach).await
+        }
         Verb::List { search, reach } => list(search.as_deref().unwrap_or_default(), &reach).await,
         Verb::Show { whom, reach } => show(&whom, &reach).await,
         Verb::Enable { whom, reach } => change(Method::POST, &whom, &["enable"], "enabled", &reach).await,
@@ -128,11 +139,26 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     }
 }
 
-async fn set(whom: &Whom, said: &Said, reach: &Reach) -> Result<(), Failure> {
-    if said.is_empty() {
-        return Err(Failure::Usage("nothing is to be changed".to_owned()));
+/// What is to be changed.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    fields: bool,
+    pin: bool,
+    no_pin: bool,
+}
+
+async fn set(whom: &Whom, said: &Said, steps: Steps, reach: &Reach) -> Result<(), Failure> {
+    let mut changed = None;
+    if steps.fields {
+        changed = Some(Server::new(reach)?.ask(Method::PATCH, &whom.path(&[]), &whom.query(), Some(&said.fields())).await?);
     }
-    let account: Account = Server::new(reach)?.ask(Method::PATCH, &whom.path(&[]), &whom.query(), Some(&said.fields())).await?;
+    if steps.pin {
+        changed = Some(pin::set(whom, reach).await?);
+    }
+    if steps.no_pin {
+        changed = Some(Server::new(reach)?.ask(Method::DELETE, &whom.path(&["pin"]), &whom.query(), NOTHING).await?);
+    }
+    let account = changed.ok_or_else(|| Failure::Usage("nothing is to be changed".to_owned()))?;
     tell(&account, "changed", reach)
 }
 
@@ -218,6 +244,16 @@ async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
     let bypass =
         detail.bypass.as_ref().map_or_else(|| "none".to_owned(), |bypass| format!("until {}, by {}: {}", bypass.until, bypass.granted_by, bypass.reason));
     facts.push(("bypass", bypass));
+    let pin = detail.pin.as_ref().map_or_else(
+        || "none".to_owned(),
+        |pin| {
+            let until = pin.until.as_ref().map(|until| if pin.expired { format!(", ran out {until}") } else { format!(", until {until}") });
+            format!("set {}{}", pin.set_at, until.unwrap_or_default())
+        },
+    );
+    facts.push(("pin", pin));
+    let codes = |codes: &BackupState| format!("{} left, until {}, by {}", codes.left, codes.until, codes.issued_by);
+    facts.push(("codes", detail.backup_codes.as_ref().map_or_else(|| "none".to_owned(), codes)));
     if detail.tokens.is_empty() {
         facts.push(("token", "none".to_owned()));
     }

@@ -1,6 +1,7 @@
 //! Decisions: who may come in, and why. Pure: time and chance are handed in, nothing here waits.
 
 mod account;
+pub mod backup;
 mod change;
 mod decision;
 mod dialogue;
@@ -12,6 +13,7 @@ mod network;
 mod oracle;
 pub mod otp;
 pub mod phone;
+pub mod pin;
 #[cfg(test)]
 mod play;
 mod renewal;
@@ -34,6 +36,7 @@ pub use account::Token;
 pub use account::TokenInfo;
 pub use account::TokenKind;
 pub use account::Tries;
+pub use backup::BackupCodes;
 pub use change::Change;
 pub use change::CommitError;
 pub use change::Lsn;

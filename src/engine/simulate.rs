@@ -355,7 +355,7 @@ impl Rehearsal {
     /// Writes what a factor that was tried in earnest uses up or counts; never what forgives or spends a leave.
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
         let (earnest, rest): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
+            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseBackup { .. } | Change::UseOtp { .. }));
         for change in &rest {
             self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
         }
@@ -540,6 +540,7 @@ fn written(change: &Change) -> &'static str {
         Change::Fail { .. } => "one failure more",
         Change::SpendBypass { .. } => "the bypass is used up",
         Change::Succeed(_) => "failures start again at none",
+        Change::UseBackup { .. } => "the backup code is used up",
         Change::UseOtp { .. } => "the code is used up",
         _ => "something that no login writes",
     }

@@ -4,6 +4,7 @@
 
 mod doors;
 mod ldap;
+pub(super) mod pin;
 mod policy;
 mod problem;
 mod profile;
@@ -36,6 +37,7 @@ use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
@@ -71,6 +73,8 @@ pub struct Config {
     pub admin: Admin,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
+    /// `[pin]`
+    pub pin: PinRules,
     /// Each `[provider.NAME]`, in the order of the names.
     pub providers: Vec<ProviderSettings>,
     /// Each `[upstream.NAME]`, in the order of the names.
@@ -380,6 +384,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let directories = rooms::directories(file, sources);
+    let pin = pin::rules(file);
     let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
@@ -405,6 +410,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         limits,
         admin,
         directories: directories.into_values().flatten().collect(),
+        pin,
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
         upstreams: upstreams.into_values().flatten().collect(),
         winbinds,

@@ -24,6 +24,7 @@ use super::fields;
 use super::lookup;
 use super::lookup::InDirectory;
 use super::peer::Operator;
+use super::pins;
 use super::refusal::Refusal;
 use super::shapes;
 use super::shapes::AccountDetail;
@@ -70,7 +71,9 @@ async fn show(State(desk): State<Desk>, Path(name): Path<String>, Query(at): Que
     let account = lookup::account(&rooms, &name, at.directory.as_deref()).await?;
     let standing = rooms.store.standing(&account.identity)?;
     let tokens: Vec<_> = rooms.store.tokens(&account.identity)?.into_iter().map(|token| token.info).collect();
-    Ok(Json(AccountDetail::new(&account, &standing, &tokens, rooms.clock.now())))
+    let now = rooms.clock.now();
+    let (pin, backup_codes) = pins::seen(&*rooms.store, &account.identity, rooms.pin, now)?;
+    Ok(Json(AccountDetail { pin, backup_codes, ..AccountDetail::new(&account, &standing, &tokens, now) }))
 }
 
 async fn add(

@@ -44,6 +44,7 @@ use super::import::Imports;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
+use super::pins;
 use super::refusal::Refusal;
 use super::sessions;
 use super::shapes::Status;
@@ -54,6 +55,7 @@ use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Timestamp;
 use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::engine::Engine;
 use crate::front::ldap;
 use crate::front::radius;
@@ -95,6 +97,8 @@ pub struct Rooms {
     pub engine: Arc<Engine>,
     /// How telephone numbers without a country are read.
     pub numbers: Numbers,
+    /// What PINs are like.
+    pub pin: PinRules,
     /// The RADIUS clients, as the doors know them.
     pub radius: Arc<radius::Settings>,
     /// The LDAP listeners, in the order of the configuration.
@@ -258,6 +262,7 @@ fn routes(desk: Desk) -> Router {
         .merge(tokens::routes())
         .merge(bypasses::routes())
         .merge(import::routes())
+        .merge(pins::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
         .merge(sessions::routes())

@@ -1,6 +1,9 @@
-//! Accounts by the file: handed in as a table, looked up piece by piece, written all at once or not at all.
+//! Accounts and tokens by the file: handed in whole, looked up, written all at once or not at all.
 
-pub(super) mod csv;
+mod csv;
+mod pskc;
+mod seeds;
+mod tokens;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +42,7 @@ use csv::Row;
 use csv::Table;
 
 /// Bytes of a request with a whole file in it.
-pub(super) const FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
+const FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Accounts of one file: they are written in one go.
 const ACCOUNTS_MAX: usize = 10_000;
 /// Lines looked up in one request.
@@ -56,6 +59,7 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/v1/imports", post(begin).layer(DefaultBodyLimit::max(FILE_BYTES_MAX)))
         .route("/v1/imports/{id}/step", post(step))
         .route("/v1/imports/{id}/write", post(write))
+        .route("/v1/tokens/import", post(tokens::import).layer(DefaultBodyLimit::max(FILE_BYTES_MAX)))
 }
 
 /// The files in the works. What is in them is nobody's account yet.
@@ -213,7 +217,7 @@ fn device(text: &str) -> Result<Device, String> {
     Ok(Device { provider: provider.to_owned(), id: id.to_owned(), label: label.to_owned() })
 }
 
-pub(super) fn count(length: usize) -> u64 {
+fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 

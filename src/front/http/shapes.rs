@@ -1,7 +1,9 @@
-//! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed.
+//! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed, and nothing but [`IssuedBackups`] a backup code.
 
 mod accounts;
 mod clients;
+mod pins;
+mod tokens;
 
 use std::fmt::Debug;
 
@@ -38,6 +40,14 @@ pub use clients::Session;
 pub use clients::SessionPage;
 pub use clients::Simulation;
 pub use clients::SimulationStep;
+pub use pins::BackupState;
+pub use pins::IssuedBackups;
+pub use pins::NewBackups;
+pub use pins::NewPin;
+pub use pins::PinState;
+pub use tokens::NewResync;
+pub use tokens::TokenFile;
+pub use tokens::TokensImported;
 
 /// A code generator without its seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

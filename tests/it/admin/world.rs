@@ -49,6 +49,7 @@ use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
 use vestibule::domain::phone::Numbers;
+use vestibule::domain::pin::PinRules;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::front::http::Admin;
@@ -111,6 +112,7 @@ impl World {
             metrics,
             engine: Arc::clone(&engine),
             numbers: Numbers::default(),
+            pin: PinRules::default(),
             radius: Arc::clone(&radius),
             ldap: Vec::new(),
         };

@@ -7,7 +7,9 @@ use serde::de::Error;
 use serde_json::Map;
 use serde_json::Value;
 
+use super::BackupState;
 use super::Bypass;
+use super::PinState;
 use super::Token;
 use super::moment;
 use crate::domain;
@@ -89,6 +91,10 @@ pub struct AccountDetail {
     pub tokens: Vec<Token>,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// Its PIN.
+    pub pin: Option<PinState>,
+    /// Backup codes that may be used now.
+    pub backup_codes: Option<BackupState>,
 }
 
 /// What is known of a person beside who it is. A field that is left out is the directory's where an account is added, and stays as it is where one is changed.
@@ -216,7 +222,7 @@ impl From<&domain::Account> for Account {
 }
 
 impl AccountDetail {
-    /// All about `account` as it stands `now`.
+    /// All about `account` as it stands `now`, but for PIN and backup codes.
     #[must_use]
     pub fn new(account: &domain::Account, standing: &Standing, tokens: &[TokenInfo], now: Timestamp) -> Self {
         let locked = standing.tries.locked(now);
@@ -228,6 +234,8 @@ impl AccountDetail {
             lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
             tokens: tokens.iter().map(|info| Token::new(info, Some(account.name.clone()))).collect(),
             bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account.name.clone()), bypass)),
+            pin: None,
+            backup_codes: None,
         }
     }
 }
