@@ -27,6 +27,8 @@ use crate::directory::upstream::EapNames;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
+use crate::domain::CodeEntry;
+use crate::domain::Rules;
 use crate::domain::phone::Numbers;
 use crate::domain::pin::PinRules;
 use crate::front::ldap;
@@ -138,7 +140,7 @@ impl Rooms {
             accounting: self.accounting(client)?,
             integrity: client.integrity,
             first: self.first(config, client, policy)?,
-            code: client.code.clone(),
+            code: entry(&client.code, &policy.rules),
             menu: client.menu,
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
@@ -219,7 +221,7 @@ impl Rooms {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
             directory: self.directory(config, &listen.directory)?,
-            code: listen.code.clone(),
+            code: entry(&listen.code, &policy(config, &listen.policy)?.rules),
             join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
             callers: callers(config, listen, roll)?,
@@ -251,7 +253,7 @@ fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ld
             networks: client.networks.clone(),
             certificate: client.certificate.clone(),
             service: client.service.as_deref().map(named),
-            code: client.code.clone(),
+            code: entry(&client.code, &policy(config, &client.policy)?.rules),
             rules: Arc::clone(&policy(config, &client.policy)?.rules),
         })
     };
@@ -288,6 +290,14 @@ fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn
             Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
         }
     })
+}
+
+/// Behind a separator stand more digits where a PIN comes with each code.
+fn entry(code: &CodeEntry, rules: &Rules) -> CodeEntry {
+    match code {
+        CodeEntry::Append(separator) if rules.methods.iter().any(|choice| carrier(&choice.provider).1.is_some()) => CodeEntry::AppendWithPin(separator.clone()),
+        code => code.clone(),
+    }
 }
 
 /// Policies that want a PIN ask a provider that stands in front of the one they name.

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn check(pin: &str) -> Result<(), WrongPin> {
-        let account = Account { phone: Some("+493012345678x90".into()), ..Account::new(Identity("S-1".into()), "a", None, Timestamp(0)) };
+        let account = Account { phone: Some("+493012345678x91".into()), ..Account::new(Identity("S-1".into()), "a", None, Timestamp(0)) };
         PinRules::default().check(&Secret::from(pin), &account)
     }
 
@@ -173,7 +173,7 @@ mod tests {
         for pin in ["1234", "4321", "8901", "2109", "0123456789"] {
             assert_eq!(check(pin), Err(WrongPin::Sequence), "{pin}");
         }
-        for pin in ["4930", "3012", "0394", "567890"] {
+        for pin in ["4930", "3012", "0394", "67891"] {
             assert_eq!(check(pin), Err(WrongPin::Phone), "{pin}");
         }
         for pin in ["471", "47114711471147114", ""] {

@@ -2,6 +2,8 @@
 
 mod clients;
 mod forget;
+mod hardware;
+mod people;
 mod sessions;
 mod world;
 
@@ -252,7 +254,7 @@ async fn the_commands_do_what_the_routes_do() {
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["method"], "oath");
     let (_, table, _) = world.run(&["user", "list"]).await;
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["alice", "corp", "enabled", "oath", "alice@corp.example", "+49-30-7", "2023-11-14T22:13:20Z"]);
+    assert_eq!(lines[1], ["alice", "corp", "enabled", "oath", "alice@corp.example", "+493012345678", "2023-11-14T22:13:20Z"]);
     let (code, _, _) = world.run(&["bypass", "grant", "alice", "--for", "10m", "--reason", "phone lost"]).await;
     assert_eq!(code, 0);
     let (_, bypasses, _) = world.run(&["bypass", "list", "--json"]).await;

@@ -3,6 +3,7 @@
 mod directories;
 mod keys;
 mod ldap;
+mod pin;
 mod radius;
 mod secrets;
 mod tls;

@@ -43,23 +43,24 @@ pub(super) fn carried(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice>
     methods.into_iter().map(with_pin).collect()
 }
 
-/// The provider behind a choice, and where the PIN stands that goes with its codes. No name in a configuration has a `+`.
+/// The provider behind a choice, and where the PIN stands that goes with its codes. No name in a configuration has a parenthesis.
 pub(in crate::app) fn carrier(provider: &str) -> (&str, Option<PinPlace>) {
-    match provider.split_once('+') {
-        Some(("pin", behind)) => (behind, Some(PinPlace::Front)),
-        Some((behind, _)) => (behind, Some(PinPlace::Behind)),
-        None => (provider, None),
+    match (provider.strip_prefix(PIN), provider.strip_suffix(PIN)) {
+        (Some(behind), _) => (behind, Some(PinPlace::Front)),
+        (None, Some(behind)) => (behind, Some(PinPlace::Behind)),
+        (None, None) => (provider, None),
     }
 }
 
-/// As it is typed: `pin+tokens`, `tokens+pin`.
+/// As it is typed: `(pin)tokens`, `tokens(pin)`.
 fn name(provider: &str, place: PinPlace) -> String {
     match place {
-        PinPlace::Behind => format!("{provider}+pin"),
-        PinPlace::Front => format!("pin+{provider}"),
+        PinPlace::Behind => format!("{provider}{PIN}"),
+        PinPlace::Front => format!("{PIN}{provider}"),
     }
 }
 
+const PIN: &str = "(pin)";
 const HISTORY_MAX: u8 = 10;
 const DAY: Duration = seconds(24 * 60 * 60);
 /// Ten years; who wants longer leaves it out.

@@ -132,7 +132,7 @@ fn asking() -> Asking {
     Asking {
         identity: alice(),
         account: Arc::new(Account::new(alice(), "alice", None, Timestamp(0))),
-        choice: Choice { method: Method::Text, provider: "pin+sms".into() },
+        choice: Choice { method: Method::Text, provider: "(pin)sms".into() },
         client: "vpn".into(),
         source: None,
         trace: Trace::default(),

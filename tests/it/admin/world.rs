@@ -25,6 +25,7 @@ use vestibule::directory::ByDirectory;
 use vestibule::domain::Account;
 use vestibule::domain::Approval;
 use vestibule::domain::Asking;
+use vestibule::domain::BackupCodes;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
 use vestibule::domain::Choice;
@@ -49,6 +50,7 @@ use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
 use vestibule::domain::phone::Numbers;
+use vestibule::domain::pin::Pin;
 use vestibule::domain::pin::PinRules;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
@@ -327,6 +329,8 @@ struct State {
     tokens: Vec<Token>,
     tries: BTreeMap<Identity, Tries>,
     bypasses: BTreeMap<Identity, Bypass>,
+    pins: BTreeMap<Identity, Pin>,
+    backups: BTreeMap<Identity, BackupCodes>,
     failing: bool,
     changes: u64,
 }
@@ -402,6 +406,14 @@ impl Store for Memory {
         Ok(self.0.lock().unwrap().accounts.values().filter(|account| account.name.to_lowercase() == name.to_lowercase()).cloned().collect())
     }
 
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(self.0.lock().unwrap().pins.get(who).cloned())
+    }
+
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.0.lock().unwrap().backups.get(who).cloned())
+    }
+
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
         Ok(self.0.lock().unwrap().tokens.iter().take(count_max).map(|token| token.info.clone()).collect())
     }
@@ -429,6 +441,14 @@ impl Store for Memory {
                 Change::Fail { who, at, lock } => {
                     let tries = state.tries.entry(who).or_default();
                     *tries = tries.failed(at, lock);
+                }
+                Change::PutPin { who, pin } => drop(state.pins.insert(who, pin)),
+                Change::RemovePin(who) => drop(state.pins.remove(&who)),
+                Change::PutBackups { who, codes } => drop(state.backups.insert(who, codes)),
+                Change::RemoveBackups(who) => drop(state.backups.remove(&who)),
+                Change::UseOtp { token, step, .. } => {
+                    let info = state.tokens.iter_mut().map(|token| &mut token.info).find(|info| info.id == token).unwrap();
+                    info.next_step = Some(step + 1).filter(|_| step >= info.next_step).ok_or(CommitError::Spent)?;
                 }
                 other => panic!("administration does not {other:?}"),
             }
