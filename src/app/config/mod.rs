@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
+mod audit;
 mod doors;
 mod ldap;
 pub(super) mod pin;
@@ -71,6 +72,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[admin]`
     pub admin: Admin,
+    /// `[audit]`
+    pub audit: crate::audit::Settings,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// `[pin]`
@@ -383,6 +386,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let log = rooms::log(file);
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
+    let audit = audit::audit(file, sources);
     let directories = rooms::directories(file, sources);
     let pin = pin::rules(file);
     let providers = providers::providers(file, sources);
@@ -403,6 +407,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     }
     let (name, store, numbers) = node?;
     Some(Config {
+        audit: audit::settings(audit, &name, &store),
         name,
         numbers,
         store,
