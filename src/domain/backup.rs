@@ -45,7 +45,7 @@ impl BackupCodes {
         let mut found = None;
         for (place, known) in self.hashes.iter().enumerate() {
             if known.as_ref().is_some_and(|known| known == hash) {
-                found = found.or(u8::try_from(place).ok());
+                found = found.or_else(|| u8::try_from(place).ok());
             }
         }
         found

@@ -25,7 +25,7 @@ pub(super) fn put(account: &Account, fields: Fields, numbers: Numbers) -> Result
     let old = account.clone();
     let line = |what: &'static str| move |text: &str| name(what, text);
     Ok(Account {
-        method: method.or(old.method.filter(|_| !no_method)),
+        method: method.or_else(|| old.method.filter(|_| !no_method)),
         mail: changed(mail, old.mail, self::mail)?,
         phone: changed(phone, old.phone, |text| number("telephone number", text, numbers))?,
         backup_phone: changed(backup_phone, old.backup_phone, |text| number("backup telephone number", text, numbers))?,

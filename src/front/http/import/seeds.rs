@@ -25,6 +25,17 @@ pub(in crate::front::http) struct Found {
     pub(in crate::front::http) owner: Option<(String, Option<String>)>,
 }
 
+/// Who is to have a token.
+#[derive(Debug)]
+pub(in crate::front::http) struct Assignment {
+    /// Where it stands, from 1 on.
+    pub(in crate::front::http) line: u64,
+    /// The token.
+    pub(in crate::front::http) serial: String,
+    /// As [`Found::owner`].
+    pub(in crate::front::http) owner: (String, Option<String>),
+}
+
 /// What is wrong, and where; line 0 is the file as a whole.
 pub(in crate::front::http) type Wrong = (u64, String);
 
@@ -50,13 +61,14 @@ pub(in crate::front::http) fn table(text: &str) -> Result<Vec<Found>, Vec<Wrong>
 ///
 /// # Errors
 /// All lines that are wrong.
-pub(in crate::front::http) fn assignments(text: &str) -> Result<Vec<(u64, String, String, Option<String>)>, Vec<Wrong>> {
+pub(in crate::front::http) fn assignments(text: &str) -> Result<Vec<Assignment>, Vec<Wrong>> {
     let named = renamed(text);
     let table = Table::read(&named, &["serial", "owner", "directory"], TOKENS_MAX).map_err(|wrong| vec![wrong])?;
     let read = |row: &Row| {
         let serial = table.cell(row, "serial").ok_or("there is no serial number")?;
         let owner = table.cell(row, "owner").ok_or("there is no owner")?;
-        Ok((row.line, serial.to_owned(), owner.to_owned(), table.cell(row, "directory").map(str::to_owned)))
+        let owner = (owner.to_owned(), table.cell(row, "directory").map(str::to_owned));
+        Ok(Assignment { line: row.line, serial: serial.to_owned(), owner })
     };
     all(table.rows().iter().map(|row| read(row).map_err(|error: &str| (row.line, error.to_owned()))))
 }
@@ -133,12 +145,12 @@ fn found(table: &Table, row: &Row) -> Result<Found, String> {
 /// Hexadecimal where every letter could be so, for a Base32 text is never of those letters alone (1 in 10^7 even at 10 bytes); else Base32 (RFC 4648 §6).
 pub(super) fn seed(text: &str) -> Option<Secret> {
     let plain: Zeroizing<String> = Zeroizing::new(text.chars().filter(|c| !" -=".contains(*c)).collect());
-    if plain.len() % 2 == 0 && plain.bytes().all(|digit| digit.is_ascii_hexdigit()) { hex(&plain) } else { base32(&plain) }
+    if plain.len().is_multiple_of(2) && plain.bytes().all(|digit| digit.is_ascii_hexdigit()) { hex(&plain) } else { base32(&plain) }
 }
 
 /// Bytes in hexadecimal.
 pub(super) fn hex(text: &str) -> Option<Secret> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().filter(|pair| !pair.contains('+')).and_then(|pair| u8::from_str_radix(pair, 16).ok());

@@ -25,6 +25,7 @@ use super::count;
 use super::pskc;
 use super::pskc::Unlock;
 use super::seeds;
+use super::seeds::Assignment;
 use super::seeds::Found;
 use super::seeds::Wrong;
 use crate::domain::Account;
@@ -87,18 +88,18 @@ fn shared_key(text: &Once) -> Result<Secret, Refusal> {
 }
 
 /// Owners of a table of their own go before those in the file.
-fn assigned(mut found: Vec<Found>, assign: Vec<(u64, String, String, Option<String>)>) -> Result<Vec<Found>, Vec<Wrong>> {
+fn assigned(mut found: Vec<Found>, assign: Vec<Assignment>) -> Result<Vec<Found>, Vec<Wrong>> {
     let mut wrong = Vec::new();
     let mut owners = BTreeMap::new();
-    for (line, serial, owner, directory) in assign {
-        if owners.insert(serial.clone(), (owner, directory)).is_some() {
+    for Assignment { line, serial, owner } in assign {
+        if owners.insert(serial.clone(), owner).is_some() {
             wrong.push((line, format!("(owners) the token {serial:?} is given away twice")));
         }
     }
     let serials: BTreeSet<&str> = found.iter().map(|found| found.serial.as_str()).collect();
     wrong.extend(owners.keys().filter(|serial| !serials.contains(serial.as_str())).map(|serial| (0, format!("(owners) the file has no token {serial:?}"))));
     for found in &mut found {
-        found.owner = owners.remove(&found.serial).or(found.owner.take());
+        found.owner = owners.remove(&found.serial).or_else(|| found.owner.take());
     }
     if wrong.is_empty() { Ok(found) } else { Err(wrong) }
 }
