@@ -183,7 +183,7 @@ async fn change(
 /// No directory knows the name, or a field cannot be.
 pub(super) async fn made(rooms: &Rooms, asked: NewAccount) -> Result<Account, Refusal> {
     let NewAccount { name, directory, fields } = asked;
-    let known = match lookup::directory(rooms, directory.as_deref())? {
+    let known = match lookup::directory(rooms, &name, directory.as_deref())? {
         Some(directory) => {
             let entry = lookup::entry(directory, &name).await?;
             let phone = entry.phone.as_deref().and_then(|phone| usable(rooms, &entry.name, phone));

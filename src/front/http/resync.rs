@@ -64,7 +64,7 @@ pub(super) async fn resync(
         ));
     };
     turn.commit(&operator, "token resynced", &account, Change::UseOtp { who, token: id, step }).await?;
-    Ok(Json(shapes::Token::new(&info, Some(account.name.clone()))))
+    Ok(Json(shapes::Token::new(&info, Some(&account))))
 }
 
 /// The token of this id, or the only one of the account of this name.

@@ -3,6 +3,7 @@
 mod accounts;
 mod clients;
 mod pins;
+mod sessions;
 mod tokens;
 
 use std::fmt::Debug;
@@ -39,18 +40,20 @@ pub use accounts::WrongLine;
 pub use clients::Client;
 pub use clients::ClientDetail;
 pub use clients::ClientList;
-pub use clients::Exemption;
-pub use clients::NewSimulation;
-pub use clients::ReplyAttribute;
-pub use clients::Session;
-pub use clients::SessionPage;
-pub use clients::Simulation;
-pub use clients::SimulationStep;
+pub use clients::LdapClient;
+pub use clients::ShownClient;
 pub use pins::BackupState;
 pub use pins::IssuedBackups;
 pub use pins::NewBackups;
 pub use pins::NewPin;
 pub use pins::PinState;
+pub use sessions::Exemption;
+pub use sessions::NewSimulation;
+pub use sessions::ReplyAttribute;
+pub use sessions::Session;
+pub use sessions::SessionPage;
+pub use sessions::Simulation;
+pub use sessions::SimulationStep;
 pub use tokens::NewResync;
 pub use tokens::TokenFile;
 pub use tokens::TokensImported;
@@ -64,6 +67,8 @@ pub struct Token {
     pub identity: String,
     /// The owner's name.
     pub account: Option<String>,
+    /// The directory the owner lives in.
+    pub directory: Option<String>,
     /// How codes are made.
     pub kind: Kind,
     /// Hash inside the HMAC.
@@ -168,6 +173,8 @@ pub struct Bypass {
     pub identity: String,
     /// The account's name.
     pub account: Option<String>,
+    /// The directory the account lives in.
+    pub directory: Option<String>,
     /// Good before this moment.
     pub until: String,
     /// Why.
@@ -226,7 +233,7 @@ pub struct Problem {
 impl Token {
     /// What may be seen of a token of `account`.
     #[must_use]
-    pub fn new(info: &TokenInfo, account: Option<String>) -> Self {
+    pub fn new(info: &TokenInfo, account: Option<&domain::Account>) -> Self {
         let (kind, period_s) = match info.kind {
             TokenKind::Hotp => (Kind::Hotp, None),
             TokenKind::Totp { period_s } => (Kind::Totp, Some(period_s)),
@@ -234,7 +241,8 @@ impl Token {
         Self {
             id: info.id.clone(),
             identity: info.owner.0.clone(),
-            account,
+            account: account.map(|account| account.name.clone()),
+            directory: account.and_then(|account| account.directory.clone()),
             kind,
             algorithm: info.algorithm,
             digits: info.digits,
@@ -247,10 +255,11 @@ impl Token {
 impl Bypass {
     /// A bypass of `account`.
     #[must_use]
-    pub fn new(who: &Identity, account: Option<String>, bypass: &domain::Bypass) -> Self {
+    pub fn new(who: &Identity, account: Option<&domain::Account>, bypass: &domain::Bypass) -> Self {
         Self {
             identity: who.0.clone(),
-            account,
+            account: account.map(|account| account.name.clone()),
+            directory: account.and_then(|account| account.directory.clone()),
             until: moment(bypass.until),
             reason: bypass.reason.clone(),
             granted_by: bypass.granted_by.clone(),

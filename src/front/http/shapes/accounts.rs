@@ -232,8 +232,8 @@ impl AccountDetail {
             failures: standing.tries.failures,
             locked,
             lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
-            tokens: tokens.iter().map(|info| Token::new(info, Some(account.name.clone()))).collect(),
-            bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account.name.clone()), bypass)),
+            tokens: tokens.iter().map(|info| Token::new(info, Some(account))).collect(),
+            bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account), bypass)),
             pin: None,
             backup_codes: None,
         }

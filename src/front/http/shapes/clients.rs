@@ -1,74 +1,13 @@
-//! The JSON about RADIUS clients, sessions, exemptions and dry runs.
+//! Clients as both ends of the administration socket know them: those that speak RADIUS, and those that speak LDAP.
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::Once;
-use super::moment;
-use crate::front::radius;
-
-/// Somebody who is on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// User-Name.
-    pub name: Option<String>,
-    /// The RADIUS client, by its name in the configuration.
-    pub client: String,
-    /// The NAS, by its own word.
-    pub nas: String,
-    /// Acct-Session-Id.
-    pub session: String,
-    /// When it began.
-    pub since: String,
-    /// When it was last spoken of.
-    pub heard: String,
-    /// Calling-Station-Id: where the person is.
-    pub source: Option<String>,
-    /// The address the person was given.
-    pub address: Option<String>,
-    /// Octets from the person.
-    pub input_octets: u64,
-    /// Octets to the person.
-    pub output_octets: u64,
-}
-
-/// Some sessions in the order of client, NAS and id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionPage {
-    /// At most as many as were asked for.
-    pub sessions: Vec<Session>,
-    /// What to pass as `after` for the next page; none on the last.
-    pub next: Option<String>,
-}
-
-/// A service account that an LDAP listener lets in without a second factor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exemption {
-    /// The listener's name.
-    pub listener: String,
-    /// The account's DN, as configured.
-    pub name: String,
-    /// Whose that is; none while nobody is known by it.
-    pub identity: Option<String>,
-    /// Whether anybody is let in on it now.
-    pub holds: bool,
-    /// From where.
-    pub networks: Vec<String>,
-    /// A name that the caller's certificate must have.
-    pub certificate: Option<String>,
-    /// The first moment at which it is over.
-    pub until: String,
-    /// Whole days until then; none when it is over.
-    pub days_left: Option<u64>,
-    /// How often the account came in on it since the server started.
-    pub uses: u64,
-    /// When last.
-    pub last_used: Option<String>,
-}
-
 /// A RADIUS client, and what was seen of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
+    /// `radius`
+    pub door: String,
     /// Its name in the configuration.
     pub name: String,
     /// Where its packets come from.
@@ -97,11 +36,13 @@ pub struct Client {
     pub advice: Vec<String>,
 }
 
-/// All RADIUS clients, in the order of the configuration.
+/// All clients, in the order of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientList {
-    /// All of them.
+    /// RADIUS clients.
     pub clients: Vec<Client>,
+    /// LDAP listeners, each followed by the applications that share it.
+    pub ldap: Vec<LdapClient>,
     /// Since when somebody has looked: a restart begins anew.
     pub seen_since: String,
 }
@@ -146,78 +87,41 @@ pub struct ClientDetail {
     pub drops: u64,
 }
 
-/// Asks for a dry run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewSimulation {
-    /// The name as typed.
-    pub user: String,
-    /// The password, to be checked once; without it the first factor is taken as passed.
-    pub password: Option<Once>,
-    /// The code.
-    pub code: Option<Once>,
-    /// Where the person is.
-    pub from: Option<String>,
-    /// Ask for the second factor in earnest.
-    pub ask: bool,
-}
-
-/// What a login would have been.
+/// An LDAP listener, or an application that shares one with others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Simulation {
-    /// The client's name.
-    pub client: String,
-    /// The name as typed.
-    pub user: String,
-    /// In the order in which they happen.
-    pub steps: Vec<SimulationStep>,
-    /// `accept`, `challenge`, `reject`, `drop` or `unknown`.
-    pub verdict: String,
-    /// The word for why, as in log and metrics.
-    pub why: String,
-    /// What goes out.
-    pub reply: String,
-    /// Attributes of ours in it.
-    pub attributes: Vec<ReplyAttribute>,
-    /// Something was taken to be so that a login would ask.
-    pub assumed: bool,
-}
-
-/// One thing that a login does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SimulationStep {
-    /// What it is about.
-    pub part: String,
-    /// In plain words.
-    pub told: String,
-    /// Nobody was asked: it is taken to be so.
-    pub assumed: bool,
-}
-
-/// An attribute of ours in a reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplyAttribute {
-    /// Its name in the dictionary.
+pub struct LdapClient {
+    /// `ldap`
+    pub door: String,
+    /// Its name in the configuration.
     pub name: String,
-    /// Its value, for people.
-    pub value: String,
-    /// For the people of this group alone.
-    pub group: Option<String>,
+    /// The listener that it comes to; none for the listener itself, which is whoever comes and is no application of its own.
+    pub listener: Option<String>,
+    /// `tls`, `starttls` or `plain`.
+    pub transport: String,
+    /// Where it is; empty: anywhere.
+    pub networks: Vec<String>,
+    /// A name in its certificate.
+    pub certificate: Option<String>,
+    /// The DN of the account that it binds with first.
+    pub service: Option<String>,
+    /// The directories behind.
+    pub directory: String,
+    /// How a code is handed over.
+    pub code: String,
+    /// Its policy.
+    pub policy: String,
+    /// The methods of that, first first.
+    pub methods: Vec<String>,
+    /// Accounts that need no second factor at the listener.
+    pub exempt: Vec<String>,
 }
 
-impl From<&radius::Session> for Session {
-    fn from(session: &radius::Session) -> Self {
-        Self {
-            name: session.name.clone(),
-            client: session.client.clone(),
-            nas: session.nas.clone(),
-            session: session.id.clone(),
-            since: moment(session.since),
-            heard: moment(session.heard),
-            source: session.source.clone(),
-            address: session.address.map(|address| address.to_string()),
-            input_octets: session.input_octets,
-            output_octets: session.output_octets,
-        }
-    }
+/// All about one client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ShownClient {
+    /// Of RADIUS.
+    Radius(Box<ClientDetail>),
+    /// Of LDAP.
+    Ldap(Box<LdapClient>),
 }
