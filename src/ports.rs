@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use crate::domain::Account;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
+use crate::domain::BackupCodes;
 use crate::domain::Block;
 use crate::domain::Blocked;
 use crate::domain::Bypass;
@@ -32,6 +33,7 @@ use crate::domain::Timestamp;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
 use crate::domain::WeekMinute;
+use crate::domain::pin::Pin;
 
 /// The first factor of a door. One `check` asks the directory once: at most one bind.
 #[async_trait]
@@ -319,6 +321,22 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// As [`Store::standing`].
     fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError>;
+
+    /// The backup codes of an identity. By default none are kept.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn backup_codes(&self, _who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(None)
+    }
+
+    /// The PIN of an identity. By default none is kept.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn pin(&self, _who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(None)
+    }
 
     /// All tokens without their seeds, at most `count_max`.
     ///

@@ -14,6 +14,7 @@ use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
 use super::config::RadiusClient;
+use super::config::pin::carrier;
 use crate::directory;
 use crate::directory::ByDirectory;
 use crate::directory::homes::Homes;
@@ -27,6 +28,10 @@ use crate::directory::upstream::EapNames;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
+use crate::domain::CodeEntry;
+use crate::domain::Rules;
+use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap;
 use crate::front::radius;
 use crate::ports::Clock;
@@ -36,6 +41,8 @@ use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
 use crate::provider::oath::Oath;
+use crate::provider::pin;
+use crate::provider::pin::WithPin;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ pub(super) struct Rooms {
     winbinds: BTreeMap<String, Arc<Winbind>>,
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
+    pub(super) numbers: Numbers,
+    pub(super) pin: PinRules,
 }
 
 /// Why a room could not be built.
@@ -95,6 +104,7 @@ impl Rooms {
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
         }
+        with_pins(config, &mut providers, store, clock)?;
         let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
             let name = &settings.login.name;
@@ -105,7 +115,7 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin })
     }
 
     /// What the RADIUS listeners share.
@@ -132,7 +142,7 @@ impl Rooms {
             accounting: self.accounting(client)?,
             integrity: client.integrity,
             first: self.first(config, client, policy)?,
-            code: client.code.clone(),
+            code: entry(&client.code, &policy.rules),
             menu: client.menu,
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
@@ -213,7 +223,7 @@ impl Rooms {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
             directory: self.directory(config, &listen.directory)?,
-            code: listen.code.clone(),
+            code: entry(&listen.code, &policy(config, &listen.policy)?.rules),
             join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
             callers: callers(config, listen, roll)?,
@@ -245,7 +255,7 @@ fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ld
             networks: client.networks.clone(),
             certificate: client.certificate.clone(),
             service: client.service.as_deref().map(named),
-            code: client.code.clone(),
+            code: entry(&client.code, &policy(config, &client.policy)?.rules),
             rules: Arc::clone(&policy(config, &client.policy)?.rules),
         })
     };
@@ -282,6 +292,26 @@ fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn
             Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
         }
     })
+}
+
+/// Behind a separator stand more digits where a PIN comes with each code.
+fn entry(code: &CodeEntry, rules: &Rules) -> CodeEntry {
+    match code {
+        CodeEntry::Append(separator) if rules.methods.iter().any(|choice| carrier(&choice.provider).1.is_some()) => CodeEntry::AppendWithPin(separator.clone()),
+        code => code.clone(),
+    }
+}
+
+/// Policies that want a PIN ask a provider that stands in front of the one they name.
+fn with_pins(config: &Config, providers: &mut HashMap<String, Arc<dyn Provider>>, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<(), RoomError> {
+    for choice in config.policies.values().flat_map(|policy| &policy.rules.methods) {
+        let (behind, Some(place)) = carrier(&choice.provider) else { continue };
+        let inner = providers.get(behind).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("provider.{behind}")))?;
+        let settings = pin::Settings { name: behind.into(), place, rules: config.pin };
+        let with_pin = WithPin::new(settings, inner, Arc::clone(store), Arc::clone(clock));
+        providers.insert(choice.provider.to_string(), Arc::new(with_pin));
+    }
+    Ok(())
 }
 
 fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {

@@ -400,6 +400,8 @@ fn behind_admin(
         sessions: behind.sessions.clone(),
         metrics: counters.cloned(),
         engine: Arc::clone(&behind.engine),
+        numbers: rooms.numbers,
+        pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Decisions: who may come in, and why. Pure: time and chance are handed in, nothing here waits.
 
 mod account;
+pub mod backup;
 mod block;
 #[cfg(test)]
 mod bounds;
@@ -17,6 +18,8 @@ mod network;
 #[cfg(test)]
 mod oracle;
 pub mod otp;
+pub mod phone;
+pub mod pin;
 #[cfg(test)]
 mod play;
 mod renewal;
@@ -39,6 +42,7 @@ pub use account::Token;
 pub use account::TokenInfo;
 pub use account::TokenKind;
 pub use account::Tries;
+pub use backup::BackupCodes;
 pub use block::Block;
 pub use block::Blocked;
 pub use block::Phone;

@@ -294,7 +294,7 @@ fn was_typed(scene: &Scene, story: &Story, code: &Secret) -> bool {
 
 fn owner(change: &Change) -> &Identity {
     match change {
-        Change::Succeed(who) | Change::SpendBypass { who, .. } | Change::UseOtp { who, .. } => who,
+        Change::Succeed(who) | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } | Change::UseOtp { who, .. } => who,
         other => panic!("a login does not write {other:?}"),
     }
 }

@@ -296,7 +296,7 @@ impl Rehearsal {
     /// Writes what a factor that was tried in earnest uses up or counts; never what forgives or spends a leave.
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
         let (earnest, rest): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
+            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseBackup { .. } | Change::UseOtp { .. }));
         for change in &rest {
             self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
         }

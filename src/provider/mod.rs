@@ -5,3 +5,4 @@ pub mod duo;
 pub mod http;
 mod line;
 pub mod oath;
+pub mod pin;

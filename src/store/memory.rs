@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 
 use crate::domain::Account;
+use crate::domain::BackupCodes;
 use crate::domain::Block;
 use crate::domain::Blocked;
 use crate::domain::Bypass;
@@ -20,6 +21,7 @@ use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
 use crate::domain::Tries;
+use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
@@ -43,7 +45,9 @@ struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Person {
     account: Option<Account>,
+    backups: Option<BackupCodes>,
     bypass: Option<Bypass>,
+    pin: Option<Pin>,
     tokens: BTreeMap<String, Token>,
     tries: Tries,
 }
@@ -58,17 +62,24 @@ impl Person {
             Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
             Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
             Change::PutAccount(account) => self.account = Some(*account),
+            Change::PutBackups { codes, .. } => self.backups = Some(codes),
+            Change::PutPin { pin, .. } => self.pin = Some(pin),
             Change::PutToken(mut token) => {
                 let burnt = self.tokens.get(&token.info.id).map_or(0, |old| old.info.next_step);
                 token.info.next_step = token.info.next_step.max(burnt);
                 self.tokens.insert(token.info.id.clone(), token);
             }
             Change::RemoveAccount(_) => *self = Self::default(),
+            Change::RemoveBackups(_) => self.backups = None,
+            Change::RemovePin(_) => self.pin = None,
             Change::RemoveToken { token, .. } => drop(self.tokens.remove(&token)),
             Change::RevokeBypass(_) => self.bypass = None,
             Change::SpendBypass { at, .. } => drop(self.bypass.take().filter(|bypass| at < bypass.until)?),
             Change::Succeed(_) => self.tries.failures = 0,
             Change::Unlock(_) => self.tries = Tries::default(),
+            Change::UseBackup { place, issued_at, at, .. } => {
+                self.backups = Some(self.backups.clone()?.used(place, issued_at, at)?).filter(|left| left.left() > 0);
+            }
             Change::UseOtp { token, step, .. } => {
                 let info = &mut self.tokens.get_mut(&token)?.info;
                 info.next_step = Some(step).filter(|step| *step >= info.next_step)?.checked_add(1)?;
@@ -117,6 +128,14 @@ impl Store for Memory {
         let wanted = keys::folded(name);
         let found = self.sorted_accounts().into_iter().map(|(_, account)| account);
         Ok(found.filter(|account| keys::folded(&account.name) == wanted).collect())
+    }
+
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.state().people.get(who).and_then(|person| person.backups.clone()))
+    }
+
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(self.state().people.get(who).and_then(|person| person.pin.clone()))
     }
 
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
@@ -176,12 +195,16 @@ fn whose(change: &Change) -> Option<&Identity> {
         Change::Block { .. } | Change::Unblock(_) => return None,
         Change::PutAccount(account) => &account.identity,
         Change::PutToken(token) => &token.info.owner,
+        Change::RemoveBackups(who) | Change::RemovePin(who) => who,
         Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => who,
         Change::EnableAccount { who, .. }
         | Change::Fail { who, .. }
         | Change::GrantBypass { who, .. }
+        | Change::PutBackups { who, .. }
+        | Change::PutPin { who, .. }
         | Change::RemoveToken { who, .. }
         | Change::SpendBypass { who, .. }
+        | Change::UseBackup { who, .. }
         | Change::UseOtp { who, .. } => who,
     })
 }

@@ -6,6 +6,7 @@ mod cache;
 mod disk;
 mod dump;
 mod keys;
+mod locked;
 mod mark;
 mod memory;
 mod record;
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::domain::Account;
+use crate::domain::BackupCodes;
 use crate::domain::Block;
 use crate::domain::Blocked;
 use crate::domain::Bypass;
@@ -41,12 +43,15 @@ use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
 use apply::Writes;
 use disk::Disk;
 use keys::Tree;
+use locked::StoredBackups;
+use locked::StoredPin;
 use record::DataKey;
 use record::Head;
 use record::StoredToken;
@@ -170,6 +175,16 @@ impl Store for Vault {
         })?;
         let account = |who: &Identity| self.standing(who)?.account.ok_or_else(|| damaged_name(&keys::name(&name, who)));
         named.iter().map(|who| account(who).map(Arc::unwrap_or_clone)).collect()
+    }
+
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        let (tree, key) = (Tree::Backups, keys::identity(who));
+        self.shelf.disk()?.read::<StoredBackups>(tree, key)?.map(|stored| stored.open(self.shelf.seal(), tree, key)).transpose()
+    }
+
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        let (tree, key) = (Tree::Pins, keys::identity(who));
+        self.shelf.disk()?.read::<StoredPin>(tree, key)?.map(|stored| stored.open(self.shelf.seal(), tree, key)).transpose()
     }
 
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {

@@ -3,6 +3,7 @@
 mod directories;
 mod keys;
 mod ldap;
+mod pin;
 mod policy;
 mod radius;
 mod secrets;

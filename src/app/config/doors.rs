@@ -155,7 +155,12 @@ pub(super) fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
 
 pub(super) fn appended(way: &str, place: &Value<'_>) -> Option<CodeEntry> {
     if way == "append_digits" {
-        return place.number(6..=8).map(CodeEntry::AppendDigits);
+        let digits = place.number(6..=24)?;
+        // Six digits of a code and four of a PIN are ten.
+        if digits == 9 {
+            place.error("no code has 9 digits, and none with a PIN beside it", Some("6 to 8, or 10 to 24 with the digits of a PIN"));
+        }
+        return Some(CodeEntry::AppendDigits(digits));
     }
     let separator = place.text()?;
     if separator.len() > SEPARATOR_BYTES_MAX || separator.bytes().any(|byte| byte.is_ascii_digit()) {

@@ -5,6 +5,7 @@
 mod audit;
 mod doors;
 mod ldap;
+pub(super) mod pin;
 mod policy;
 mod problem;
 mod profile;
@@ -37,6 +38,8 @@ use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
@@ -62,6 +65,8 @@ pub struct Config {
     pub name: String,
     /// `node.time_zone`: by which clock hours count; usually UTC.
     pub time_zone: TimeZone,
+    /// `node.country`: how telephone numbers without one are read.
+    pub numbers: Numbers,
     /// `node.data_dir` and `node.master_key`.
     pub store: store::Settings,
     /// `[log]`
@@ -74,6 +79,8 @@ pub struct Config {
     pub audit: crate::audit::Settings,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
+    /// `[pin]`
+    pub pin: PinRules,
     /// Each `[provider.NAME]`, in the order of the names.
     pub providers: Vec<ProviderSettings>,
     /// Each `[upstream.NAME]`, in the order of the names.
@@ -384,6 +391,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let admin = rooms::admin(file, sources);
     let audit = audit::audit(file, sources);
     let directories = rooms::directories(file, sources);
+    let pin = pin::rules(file);
     let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
@@ -398,19 +406,21 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
         }
     }
-    let rooms::Node { name, store, time_zone } = node?;
+    let rooms::Node { name, store, time_zone, numbers } = node?;
     if time_zone.is_none() {
         policy::warn_of_utc(&policies);
     }
     Some(Config {
         audit: audit::settings(audit, &name, &store),
         name,
+        numbers,
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         store,
         log,
         limits,
         admin,
         directories: directories.into_values().flatten().collect(),
+        pin,
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
         upstreams: upstreams.into_values().flatten().collect(),
         winbinds,

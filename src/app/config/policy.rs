@@ -20,6 +20,7 @@ use crate::domain::Rules;
 use crate::front::radius::Addition;
 use crate::wire::radius::dictionary::Dictionary;
 
+use super::pin;
 use super::providers::Provider;
 use super::reader::Section;
 use super::reader::Value;
@@ -46,8 +47,12 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> =
-        policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
+    let asked: BTreeSet<&str> = policies
+        .values()
+        .filter_map(|policy| policy.settings.as_ref())
+        .flat_map(|policy| &policy.rules.methods)
+        .map(|choice| pin::carrier(&choice.provider).0)
+        .collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
@@ -103,7 +108,7 @@ fn enrol_url(value: &Value<'_>) -> Option<String> {
 fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Rules> {
     let listed = section.find("methods").and_then(|value| value.list());
     let some_listed = listed.as_ref().is_some_and(|listed| !listed.is_empty());
-    let methods = methods(&listed.unwrap_or_default(), providers);
+    let methods = pin::carried(section, methods(&listed.unwrap_or_default(), providers));
     let trusted: Vec<Network> = section.find("trusted").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(trusted).collect();
     let alone = [("reject", FirstAlone::Reject), ("accept", FirstAlone::Accept)];
     let unenrolled = section.find("unenrolled").and_then(|value| value.word(&alone)).unwrap_or(FirstAlone::Reject);

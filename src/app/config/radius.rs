@@ -221,11 +221,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     }
     let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(seconds(0));
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
-    for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
-        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
-            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
-        }
-    }
+    warn_mute(section, asks, [("approval", approval == Approval::Enter), ("menu", menu)]);
     let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
     let patience = patience(builder, section, habits);
     warn_hasty(builder, section, first.as_ref(), patience);
@@ -261,6 +257,15 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         accounting,
         policy: policy?,
     })
+}
+
+/// What is to be said back to the person is never said to one who is never asked back.
+fn warn_mute(section: &Section<'_>, asks: bool, meant: [(&str, bool); 2]) {
+    for (key, is_meant) in meant {
+        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
+            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
+        }
+    }
 }
 
 /// Where nobody can tell where a person is, what hangs on that is never remembered.

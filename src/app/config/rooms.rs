@@ -15,6 +15,7 @@ use crate::directory::LOGIN_ATTRIBUTES;
 use crate::directory::Security;
 use crate::directory::srv::Srv;
 use crate::domain::Secret;
+use crate::domain::phone::Numbers;
 use crate::store;
 
 use super::Admin;
@@ -33,11 +34,13 @@ use super::tls;
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) store: store::Settings,
+    /// How telephone numbers are read.
+    pub(super) numbers: Numbers,
     /// `None` where none is written.
     pub(super) time_zone: Option<TimeZone>,
 }
 
-/// `[node]`: the name, what the store needs, and by which clock hours count.
+/// `[node]`: the name, what the store needs, how telephone numbers are read, and by which clock hours count.
 pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
     let Some(value) = file.find("node") else {
         file.missing("node", "write [node] with name, data_dir and master_key");
@@ -50,7 +53,13 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
         let origin = if has_store { Origin::Lost } else { Origin::Made };
         let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources, origin));
         let time_zone = node.find("time_zone").map_or(Some(None), |value| time_zone(&value).map(Some));
-        Some(Node { name: name?.to_owned(), store: store::Settings { data_dir: data_dir?, master_key: master_key? }, time_zone: time_zone? })
+        let country = node.find("country").and_then(|value| value.parsed());
+        Some(Node {
+            name: name?.to_owned(),
+            store: store::Settings { data_dir: data_dir?, master_key: master_key? },
+            time_zone: time_zone?,
+            numbers: Numbers::new(country),
+        })
     })
 }
 

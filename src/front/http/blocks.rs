@@ -123,7 +123,7 @@ async fn add(turn: Turn, operator: &Operator, whom: Blocked, account: Option<Str
     let block = Block { until, reason: new.reason, by: operator.name.clone(), at: now };
     let shape = shapes::Block::new(&whom, account.clone(), &block);
     changes.push(Change::Block { whom: whom.clone(), block });
-    turn.write(operator, "blocked", shown(&whom, account), identity(&whom), changes).await?;
+    turn.write(operator, "blocked", vec![(shown(&whom, account), identity(&whom))], changes).await?;
     Ok((StatusCode::CREATED, Json(shape)))
 }
 
@@ -132,7 +132,7 @@ async fn remove(turn: Turn, operator: &Operator, whom: Blocked, account: Option<
         return Err(Refusal::absent(format!("{} is not blocked", shown(&whom, account)), "`vestibule block list` shows all who are"));
     };
     let shape = shapes::Block::new(&whom, account.clone(), &block);
-    turn.write(operator, "unblocked", shown(&whom, account), identity(&whom), vec![Change::Unblock(whom)]).await?;
+    turn.write(operator, "unblocked", vec![(shown(&whom, account), identity(&whom))], vec![Change::Unblock(whom)]).await?;
     Ok(Json(shape))
 }
 

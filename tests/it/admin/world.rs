@@ -26,6 +26,7 @@ use vestibule::domain;
 use vestibule::domain::Account;
 use vestibule::domain::Approval;
 use vestibule::domain::Asking;
+use vestibule::domain::BackupCodes;
 use vestibule::domain::Block;
 use vestibule::domain::Blocked;
 use vestibule::domain::Bypass;
@@ -51,6 +52,9 @@ use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
+use vestibule::domain::phone::Numbers;
+use vestibule::domain::pin::Pin;
+use vestibule::domain::pin::PinRules;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::front::http::Admin;
@@ -112,6 +116,8 @@ impl World {
             sessions: sessions.clone(),
             metrics,
             engine: Arc::clone(&engine),
+            numbers: Numbers::default(),
+            pin: PinRules::default(),
             radius: Arc::clone(&radius),
             ldap: Vec::new(),
         };
@@ -199,7 +205,7 @@ impl Directory for Lab {
             dn: format!("CN={id},DC={}", self.0),
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
-            phone: Some("+49-30-7".to_owned()),
+            phone: Some("+49-30-12345678".to_owned()),
         })
     }
 
@@ -327,6 +333,8 @@ struct State {
     tries: BTreeMap<Identity, Tries>,
     bypasses: BTreeMap<Identity, Bypass>,
     blocks: BTreeMap<Blocked, Block>,
+    pins: BTreeMap<Identity, Pin>,
+    backups: BTreeMap<Identity, BackupCodes>,
     failing: bool,
     changes: u64,
 }
@@ -410,6 +418,14 @@ impl Store for Memory {
         Ok(self.0.lock().unwrap().accounts.values().filter(|account| account.name.to_lowercase() == name.to_lowercase()).cloned().collect())
     }
 
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(self.0.lock().unwrap().pins.get(who).cloned())
+    }
+
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.0.lock().unwrap().backups.get(who).cloned())
+    }
+
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
         Ok(self.0.lock().unwrap().tokens.iter().take(count_max).map(|token| token.info.clone()).collect())
     }
@@ -443,6 +459,14 @@ impl Store for Memory {
                 Change::Fail { who, at, lock } => {
                     let tries = state.tries.entry(who).or_default();
                     *tries = tries.failed(at, lock);
+                }
+                Change::PutPin { who, pin } => drop(state.pins.insert(who, pin)),
+                Change::RemovePin(who) => drop(state.pins.remove(&who)),
+                Change::PutBackups { who, codes } => drop(state.backups.insert(who, codes)),
+                Change::RemoveBackups(who) => drop(state.backups.remove(&who)),
+                Change::UseOtp { token, step, .. } => {
+                    let info = state.tokens.iter_mut().map(|token| &mut token.info).find(|info| info.id == token).unwrap();
+                    info.next_step = Some(step + 1).filter(|_| step >= info.next_step).ok_or(CommitError::Spent)?;
                 }
                 other => panic!("administration does not {other:?}"),
             }
