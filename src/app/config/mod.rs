@@ -43,6 +43,8 @@ use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
 use crate::provider::oath;
+use crate::provider::okta;
+use crate::provider::twilio;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -154,6 +156,10 @@ pub enum ProviderSettings {
     Duo(duo::Settings),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
 }
 
 impl ProviderSettings {
@@ -163,6 +169,8 @@ impl ProviderSettings {
         match self {
             Self::Duo(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
         }
     }
 }
