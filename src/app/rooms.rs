@@ -40,9 +40,13 @@ use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
+use crate::provider::entra::Entra;
+use crate::provider::http;
 use crate::provider::oath::Oath;
+use crate::provider::okta::Okta;
 use crate::provider::pin;
 use crate::provider::pin::WithPin;
+use crate::provider::twilio::Twilio;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -285,12 +289,13 @@ fn first_words(first: &FirstFactor) -> String {
 }
 
 fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
+    let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
     Ok(match settings {
         ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
-        ProviderSettings::Duo(settings) => {
-            let duo = Duo::new(settings.clone(), Arc::clone(clock));
-            Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
-        }
+        ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
+        ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), Arc::clone(clock)).map_err(wrong)?),
+        ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
+        ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
     })
 }
 

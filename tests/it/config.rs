@@ -5,6 +5,7 @@ mod keys;
 mod ldap;
 mod pin;
 mod policy;
+mod providers;
 mod radius;
 mod secrets;
 mod tls;
@@ -71,7 +72,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "entra-secret", "okta-token", "twilio-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc

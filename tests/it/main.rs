@@ -4,6 +4,7 @@
 mod admin;
 mod attack;
 mod audit;
+mod cloud;
 mod config;
 mod conformance;
 mod directory;

@@ -47,7 +47,10 @@ use crate::front::radius::NasAddress;
 use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
+use crate::provider::entra;
 use crate::provider::oath;
+use crate::provider::okta;
+use crate::provider::twilio;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -165,8 +168,14 @@ pub struct Admin {
 pub enum ProviderSettings {
     /// `kind = "duo"`
     Duo(duo::Settings),
+    /// `kind = "entra"`
+    Entra(Box<entra::Settings>),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
 }
 
 impl ProviderSettings {
@@ -175,7 +184,10 @@ impl ProviderSettings {
     pub fn name(&self) -> &str {
         match self {
             Self::Duo(settings) => &settings.name,
+            Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Each `[provider.NAME]`: what all have in common, and a file for the keys of each kind.
 
 mod duo;
+mod entra;
 mod oath;
+mod okta;
+mod twilio;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::domain::Method;
+use crate::provider::login::By;
+use crate::provider::login::Login;
 
 use super::ProviderSettings;
 use super::reader::Section;
@@ -27,17 +32,23 @@ pub(super) struct Provider<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
     Duo,
+    Entra,
     Oath,
+    Okta,
+    TwilioVerify,
 }
 
 impl Carrier {
-    const ALL: [Self; 2] = [Self::Duo, Self::Oath];
+    const ALL: [Self; 5] = [Self::Duo, Self::Entra, Self::Oath, Self::Okta, Self::TwilioVerify];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
+            Self::Entra => "entra",
             Self::Oath => "oath",
+            Self::Okta => "okta",
+            Self::TwilioVerify => "twilio-verify",
         }
     }
 
@@ -45,7 +56,10 @@ impl Carrier {
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
             Self::Duo => &[Method::Push, Method::Call, Method::Oath],
+            Self::Entra => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
+            Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
+            Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
         }
     }
 }
@@ -58,7 +72,10 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<S
             kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Entra) => entra::settings(name, section, sources).map(|settings| ProviderSettings::Entra(Box::new(settings))),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
+                Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
+                Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
                 None => {
                     section.forgive();
                     None
@@ -78,6 +95,19 @@ pub(super) fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
         value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
     }
     fine.then_some(text)
+}
+
+/// `user` and `domain`: by which name a provider knows people.
+pub(super) fn login(section: &Section<'_>) -> Option<Login> {
+    let by = match section.find("user") {
+        Some(value) => value.word(&[("name", By::Name), ("mail", By::Mail)])?,
+        None => By::Name,
+    };
+    let domain = match section.find("domain") {
+        Some(value) => Some(host(&value)?.to_owned()),
+        None => None,
+    };
+    Some(Login { by, domain })
 }
 
 /// Where to connect instead of the host. Questions about people do not travel in clear text.
