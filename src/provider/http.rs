@@ -83,6 +83,8 @@ impl std::fmt::Debug for Request {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// What came along.
+    pub headers: HeaderMap,
     /// At most [`BODY_BYTES_MAX`] bytes.
     pub body: Vec<u8>,
 }
@@ -268,8 +270,9 @@ impl Http {
         if status.is_server_error() {
             return Err(Trouble::Broken(format!("it answered {}", status.as_u16())));
         }
+        let headers = response.headers().clone();
         let body = read(response).await?;
-        Ok(Answer { status: status.as_u16(), body })
+        Ok(Answer { status: status.as_u16(), headers, body })
     }
 
     fn next_lane(&self) -> &Client {
