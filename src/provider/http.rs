@@ -216,6 +216,11 @@ impl Http {
         outcome
     }
 
+    /// An answer was not to be believed, or not understood: counted, beside that it came.
+    pub fn disbelieve(&self) {
+        ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => "disbelieved").increment(1);
+    }
+
     /// Polls are counted by those who send them; of the others so many are under way at most.
     async fn placed(&self, request: Request) -> Result<Answer, Failure> {
         let placed = if request.poll.is_none() { Some(tokio::time::timeout(self.timeout, self.asking.acquire()).await) } else { None };
