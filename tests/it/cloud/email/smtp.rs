@@ -119,58 +119,58 @@ impl Clerk {
     async fn receive(self, stream: TcpStream) {
         if let (Some(tls), true) = (&self.tls, self.at_once) {
             let Ok(stream) = tls.accept(stream).await else { return };
-            self.talk(BufReader::new(stream), true, true).await;
+            self.talk(&mut BufReader::new(stream), true, true).await;
             return;
         }
         let mut stream = BufReader::new(stream);
         if let (Some(Turn::Encrypt), Some(tls)) = (self.talk(&mut stream, false, true).await, &self.tls) {
             let Ok(stream) = tls.accept(stream.into_inner()).await else { return };
-            self.talk(BufReader::new(stream), true, false).await;
+            self.talk(&mut BufReader::new(stream), true, false).await;
         }
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: BufReader<S>, encrypted: bool, greets: bool) -> Option<Turn> {
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: &mut BufReader<S>, encrypted: bool, greets: bool) -> Option<Turn> {
         if greets {
-            self.say(&mut stream, "hello", "220 mail.example").await?;
+            self.say(stream, "hello", "220 mail.example").await?;
         }
         let mut letter = Letter { encrypted, ..Letter::default() };
         loop {
-            let line = line(&mut stream).await?;
+            let line = line(stream).await?;
             self.taken.said.lock().unwrap().push(line.clone());
             let word = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match word.as_str() {
                 "EHLO" => {
                     let offers = if self.tls.is_some() && !encrypted { "250-STARTTLS\r\n" } else { "" };
-                    self.say(&mut stream, "EHLO", &format!("250-mail.example\r\n{offers}250-AUTH PLAIN\r\n250 8BITMIME")).await?;
+                    self.say(stream, "EHLO", &format!("250-mail.example\r\n{offers}250-AUTH PLAIN\r\n250 8BITMIME")).await?;
                 }
                 "STARTTLS" => {
-                    self.say(&mut stream, "STARTTLS", "220 go on").await?;
+                    self.say(stream, "STARTTLS", "220 go on").await?;
                     return Some(Turn::Encrypt);
                 }
                 "AUTH" => {
                     let plain = decoded(line.rsplit(' ').next().unwrap_or_default());
                     letter.user = plain.split('\0').nth(1).map(str::to_owned);
-                    self.say(&mut stream, "AUTH", "235 welcome").await?;
+                    self.say(stream, "AUTH", "235 welcome").await?;
                 }
                 "MAIL" => {
                     letter.from = between(&line);
-                    self.say(&mut stream, "MAIL", "250 fine").await?;
+                    self.say(stream, "MAIL", "250 fine").await?;
                 }
                 "RCPT" => {
                     letter.to.push(between(&line));
-                    self.say(&mut stream, "RCPT", "250 fine").await?;
+                    self.say(stream, "RCPT", "250 fine").await?;
                 }
                 "DATA" => {
-                    self.say(&mut stream, "DATA", "354 go on").await?;
-                    letter.text = text(&mut stream).await?;
-                    self.say(&mut stream, ".", "250 taken").await?;
+                    self.say(stream, "DATA", "354 go on").await?;
+                    letter.text = text(stream).await?;
+                    self.say(stream, ".", "250 taken").await?;
                     self.taken.letters.lock().unwrap().push(std::mem::take(&mut letter));
                 }
                 "QUIT" => {
-                    self.say(&mut stream, "QUIT", "221 bye").await?;
+                    self.say(stream, "QUIT", "221 bye").await?;
                     return Some(Turn::End);
                 }
-                _ => self.say(&mut stream, "", "502 what").await?,
+                _ => self.say(stream, "", "502 what").await?,
             }
         }
     }
