@@ -39,9 +39,12 @@ use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
 use crate::provider::email::Email;
+use crate::provider::entra::Entra;
 use crate::provider::http;
 use crate::provider::oath::Oath;
+use crate::provider::okta::Okta;
 use crate::provider::sms::Gateway;
+use crate::provider::twilio::Twilio;
 use crate::provider::webhook::Webhook;
 
 /// What stands between the doors and the world.
@@ -308,8 +311,11 @@ impl BehindProviders<'_> {
                 let mailer = self.mailer.ok_or_else(|| RoomError::Missing("mail".to_owned()))?;
                 Arc::new(Email::new(settings, Arc::clone(mailer), clock()))
             }
+            ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
             ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
+            ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
             ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),
         })
     }

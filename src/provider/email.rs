@@ -6,7 +6,6 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use tracing::debug;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -16,6 +15,7 @@ use super::breaker::Closed;
 use super::breaker::Turn;
 use super::codes::Codes;
 use super::codes::Habits;
+use super::complaints::Complaints;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -48,7 +48,7 @@ pub struct Email {
     mailer: Arc<dyn Mailer>,
     clock: Arc<dyn Clock>,
     breaker: Mutex<Breaker>,
-    told: Mutex<Option<MailError>>,
+    complaints: Complaints,
 }
 
 impl Email {
@@ -63,7 +63,7 @@ impl Email {
             mailer,
             clock,
             breaker: Mutex::new(Breaker::new()),
-            told: Mutex::new(None),
+            complaints: Complaints::new(&settings.name),
         }
     }
 
@@ -81,24 +81,14 @@ impl Email {
             Err(MailError::Busy) => {}
             Ok(()) | Err(MailError::Misconfigured | MailError::Refused) => self.turned(self.guard(Breaker::succeeded)),
         }
-        sent.map_err(|error| self.blame(error)).inspect(|()| {
-            if self.told.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-                info!(provider = %self.name, "mail goes out again");
-            }
-        })
+        sent.map_err(|error| self.blame(error)).inspect(|()| self.complaints.forget())
     }
 
     /// Only a server that did not answer three times in a row is unreachable (M-14).
     fn blame(&self, error: MailError) -> FactorError {
-        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
-        if before == Some(error) {
-            debug!(provider = %self.name, why = %error, "mail still does not go out");
-        } else {
-            error!(provider = %self.name, why = %error, "mail does not go out");
-        }
         match error {
             MailError::Busy => FactorError::Throttled,
-            MailError::Misconfigured | MailError::Refused => FactorError::Misconfigured,
+            MailError::Misconfigured | MailError::Refused => self.complaints.misconfigured(error.as_str(), &error.to_string()),
             MailError::Unreachable if self.guard(|breaker| breaker.is_open()) => FactorError::Unreachable,
             MailError::Unreachable => FactorError::Faltering,
         }

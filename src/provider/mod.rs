@@ -2,10 +2,15 @@
 
 mod breaker;
 pub mod codes;
+mod complaints;
 pub mod duo;
 pub mod email;
+pub mod entra;
 pub mod http;
 mod line;
+pub mod login;
 pub mod oath;
+pub mod okta;
 pub mod sms;
+pub mod twilio;
 pub mod webhook;

@@ -4,15 +4,12 @@ mod template;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use regex::bytes::Regex;
 use tracing::debug;
 use tracing::error;
-use tracing::info;
 
 pub use self::template::Format;
 pub use self::template::Sketch;
@@ -22,6 +19,7 @@ pub use self::template::TemplateError;
 use self::template::Values;
 use super::codes::Codes;
 use super::codes::Habits;
+use super::complaints::Complaints;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
@@ -71,8 +69,7 @@ pub struct Gateway {
     codes: Codes,
     settings: Settings,
     clock: Arc<dyn Clock>,
-    /// The status last complained about.
-    told: Mutex<Option<u16>>,
+    complaints: Complaints,
 }
 
 impl Gateway {
@@ -83,7 +80,8 @@ impl Gateway {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let http = Http::open(&settings.name, settings.template.base(), settings.ca_file.as_deref(), settings.timeout)?;
         let codes = Codes::new(settings.habits.clone());
-        Ok(Self { http, codes, settings, clock, told: Mutex::new(None) })
+        let complaints = Complaints::new(&settings.name);
+        Ok(Self { http, codes, settings, clock, complaints })
     }
 
     async fn send(&self, phone: &str, code: &Secret) -> Result<(), FactorError> {
@@ -91,26 +89,18 @@ impl Gateway {
         let text = self.settings.habits.text(code);
         let key = self.settings.key.as_ref().and_then(Secret::expose_text).unwrap_or_default();
         let request = self.settings.template.request(&Values { phone, code, text: &text, key });
-        let answer = self.http.send(request.ok_or_else(|| self.complain(0, "our own request cannot be written: check `key`"))?).await?;
+        let answer = self.http.send(request.ok_or_else(|| self.complain("no request", "our own request cannot be written: check `key`"))?).await?;
         if self.settings.success.holds(&answer) {
-            if self.told.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-                info!(provider = %self.settings.name, "the gateway takes texts again");
-            }
+            self.complaints.forget();
             return Ok(());
         }
         // Not `Unreachable`, since somebody does answer there: it must not open a door.
-        Err(self.complain(answer.status, if self.settings.success.status.contains(&answer.status) { BODY_TOLD } else { STATUS_TOLD }))
+        Err(self.complain(&answer.status.to_string(), if self.settings.success.status.contains(&answer.status) { BODY_TOLD } else { STATUS_TOLD }))
     }
 
-    fn complain(&self, status: u16, what: &str) -> FactorError {
+    fn complain(&self, code: &str, remedy: &str) -> FactorError {
         self.http.disbelieve();
-        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(status);
-        if before == Some(status) {
-            debug!(provider = %self.settings.name, status, what, "the gateway still takes no text");
-        } else {
-            error!(provider = %self.settings.name, status, what, "the gateway did not take a text");
-        }
-        FactorError::Misconfigured
+        self.complaints.misconfigured(code, remedy)
     }
 
     /// The number a text may go to: our own account's alone (M-16), in a country that is allowed, and no extension behind a switchboard.

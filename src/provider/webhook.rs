@@ -5,8 +5,6 @@ pub mod sign;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +16,6 @@ use reqwest::header::HeaderValue;
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::debug;
-use tracing::error;
-use tracing::info;
 
 pub use self::answer::Send;
 
@@ -29,6 +25,7 @@ use self::answer::Poll;
 use self::answer::Question;
 use self::answer::Reply;
 use self::sign::Signed;
+use super::complaints::Complaints;
 use super::http::Http;
 use super::http::OpenError;
 use super::http::Request;
@@ -78,8 +75,7 @@ pub struct Webhook {
     clock: Arc<dyn Clock>,
     poll_max: Duration,
     wait_max: Duration,
-    /// What was last complained about, so that each is told once and not at every login.
-    told: Mutex<Option<String>>,
+    complaints: Complaints,
 }
 
 impl Webhook {
@@ -89,7 +85,8 @@ impl Webhook {
     /// What is wrong with the settings.
     pub fn new(settings: Settings, server: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let http = Http::open(&settings.name, &settings.url, settings.ca_file.as_deref(), settings.timeout)?;
-        Ok(Self { http, line: Line::new(), settings, server: server.to_owned(), clock, poll_max: POLL_MAX, wait_max: WAIT_MAX, told: Mutex::new(None) })
+        let complaints = Complaints::new(&settings.name);
+        Ok(Self { http, line: Line::new(), settings, server: server.to_owned(), clock, poll_max: POLL_MAX, wait_max: WAIT_MAX, complaints })
     }
 
     /// How long one long poll may take, instead of 25 s, and one wait, instead of 70 s.
@@ -129,26 +126,25 @@ impl Webhook {
     /// Asks, and understands the reply.
     async fn ask<T: Serialize>(&self, action: &str, body: &T, transaction: &str, asked: Asked, poll: Option<Duration>) -> Result<Progress, FactorError> {
         let reply = self.exchange(action, body, transaction, poll).await?;
-        let progress = reply.progress(asked).unwrap_or_else(|| Err(self.complain(format!("its reply to /{action} makes no sense there"))));
-        if progress != Err(FactorError::Misconfigured) && self.told.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
-            info!(provider = %self.settings.name, "the service answers as it should again");
-        }
+        let progress = reply.progress(asked).ok_or_else(|| self.complain("an answer out of place", SEE_PAGE))?;
+        self.complaints.forget();
         progress
     }
 
     /// Sends a signed request, once, and believes a reply that is signed, of now, and about this very transaction (M-12, M-13).
     async fn exchange<T: Serialize>(&self, action: &str, body: &T, transaction: &str, poll: Option<Duration>) -> Result<Reply, FactorError> {
-        let nonce = nonce().ok_or_else(|| self.complain("the machine has no randomness to give".to_owned()))?;
-        let request = self.request(action, body, &nonce, poll).ok_or_else(|| self.complain("our own request cannot be written".to_owned()))?;
+        let nonce = nonce().ok_or_else(|| self.complain("no nonce", "the machine has no randomness to give"))?;
+        let request = self.request(action, body, &nonce, poll).ok_or_else(|| self.complain("no request", "our own request cannot be written"))?;
         let answer = self.http.send(request).await?;
         // Not `Unreachable` from here on, since somebody does answer there: it must not open a door.
         if answer.status != 200 {
-            return Err(self.complain(format!("status {}: {}", answer.status, remedy(answer.status))));
+            return Err(self.complain(&answer.status.to_string(), remedy(answer.status)));
         }
         let keys: Vec<&Secret> = std::iter::once(&self.settings.key).chain(&self.settings.second_key).collect();
-        sign::check(&answer.headers, answer.status, &nonce, &answer.body, &keys, self.clock.now()).map_err(|forged| self.complain(forged.to_string()))?;
-        let reply = Reply::read(&answer.body).ok_or_else(|| self.complain("its reply is not of the form of the protocol".to_owned()))?;
-        if reply.transaction == transaction { Ok(reply) } else { Err(self.complain("its reply is about another transaction".to_owned())) }
+        let checked = sign::check(&answer.headers, answer.status, &nonce, &answer.body, &keys, self.clock.now());
+        checked.map_err(|forged| self.complain("a reply not to be believed", &forged.to_string()))?;
+        let reply: Reply = answer.object().ok_or_else(|| self.complain("a reply of another form", SEE_PAGE))?;
+        if reply.transaction == transaction { Ok(reply) } else { Err(self.complain("another transaction", SEE_PAGE)) }
     }
 
     /// `None` for what no header can hold.
@@ -165,15 +161,9 @@ impl Webhook {
         Some(Request { method: Verb::POST, target: format!("/{action}"), headers, body: Some(body), poll })
     }
 
-    fn complain(&self, what: String) -> FactorError {
+    fn complain(&self, code: &str, remedy: &str) -> FactorError {
         self.http.disbelieve();
-        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(what.clone());
-        if before.as_ref() == Some(&what) {
-            debug!(provider = %self.settings.name, what, "the service still cannot be used");
-        } else {
-            error!(provider = %self.settings.name, what, "the service cannot be used: nobody gets in by it");
-        }
-        FactorError::Misconfigured
+        self.complaints.misconfigured(code, remedy)
     }
 }
 
@@ -240,6 +230,7 @@ fn remedy(status: u16) -> &'static str {
     }
 }
 
+const SEE_PAGE: &str = "the service does not keep to the protocol: see docs/webhook.md";
 /// Nobody's transaction: of it every service says `expired`.
 const NOBODYS: &str = "00000000000000000000000000000000-none";
 /// Proxies give up after 30 s or a minute.

@@ -44,8 +44,11 @@ use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
 use crate::provider::email;
+use crate::provider::entra;
 use crate::provider::oath;
+use crate::provider::okta;
 use crate::provider::sms;
+use crate::provider::twilio;
 use crate::provider::webhook;
 use crate::store;
 use crate::wire::radius::Integrity;
@@ -169,10 +172,16 @@ pub enum ProviderSettings {
     Duo(duo::Settings),
     /// `kind = "email"`
     Email(email::Settings),
+    /// `kind = "entra"`
+    Entra(Box<entra::Settings>),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
     /// `kind = "sms-gateway"`
     SmsGateway(sms::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
     /// `kind = "webhook"`
     Webhook(webhook::Settings),
 }
@@ -184,8 +193,11 @@ impl ProviderSettings {
         match self {
             Self::Duo(settings) => &settings.name,
             Self::Email(settings) => &settings.name,
+            Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
             Self::SmsGateway(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
             Self::Webhook(settings) => &settings.name,
         }
     }

@@ -1,7 +1,5 @@
 //! A request with slots: what is put in is encoded for where it stands, so that no text ever becomes part of the request's own grammar.
 
-use std::fmt::Write;
-
 use reqwest::Method as Verb;
 use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
@@ -11,6 +9,7 @@ use reqwest::header::HeaderValue;
 use serde_json::Value;
 
 use super::super::http::Request;
+use super::super::http::escaped;
 
 /// A request as it is written down.
 #[derive(Clone, Debug)]
@@ -149,7 +148,7 @@ impl Template {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
-        Some(Request { method: self.method.clone(), target: self.target.filled(values, percent), headers, body: body.map(|(_, body)| body), poll: None })
+        Some(Request { method: self.method.clone(), target: self.target.filled(values, escaped), headers, body: body.map(|(_, body)| body), poll: None })
     }
 
     fn slots(&self) -> Vec<Slot> {
@@ -168,7 +167,7 @@ impl Body {
     /// The Content-Type and the bytes.
     fn filled(&self, values: &Values<'_>) -> (&'static str, Vec<u8>) {
         match self {
-            Self::Form(pieces) => ("application/x-www-form-urlencoded", pieces.filled(values, percent).into_bytes()),
+            Self::Form(pieces) => ("application/x-www-form-urlencoded", pieces.filled(values, escaped).into_bytes()),
             // Values become part of strings before those are written: quotes in them are escaped like any other.
             Self::Json(value) => ("application/json", json(value, values).to_string().into_bytes()),
             Self::Plain(pieces) => ("text/plain; charset=utf-8", pieces.filled(values, one_line).into_bytes()),
@@ -287,19 +286,6 @@ fn json(value: &Value, values: &Values<'_>) -> Value {
         Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), json(value, values))).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
-}
-
-/// Everything but what RFC 3986 §2.3 leaves unreserved.
-fn percent(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }
 
 /// A value never begins a line of its own.

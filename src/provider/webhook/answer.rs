@@ -120,12 +120,6 @@ pub(super) enum Asked {
 }
 
 impl Reply {
-    /// A JSON object of this shape; serde would take an array of the fields too.
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let body = body.trim_ascii();
-        if body.first() == Some(&b'{') { serde_json::from_slice(body).ok() } else { None }
-    }
-
     /// What it says; `None`: it makes no sense here.
     pub(super) fn progress(self, asked: Asked) -> Option<Result<Progress, FactorError>> {
         let ticket = || Ticket(self.transaction.as_str().into());

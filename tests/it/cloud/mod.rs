@@ -1,7 +1,9 @@
 //! What every provider is tested against: a cloud of one script, whose answers may be good, lies, late, cut, endless, or not there at all.
 
 mod email;
+mod okta;
 mod sms;
+mod twilio;
 mod webhook;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,19 @@
 //! Which replies mean what, and which mean nothing.
 
+use reqwest::header::HeaderMap;
+
+use super::super::super::http::Answer;
 use super::*;
 
 const ALL: [Asked; 4] = [Asked::Code, Asked::Look, Asked::StartOfCode, Asked::StartOfQuestion];
 const ALLOWED: Option<Result<Progress, FactorError>> = Some(Ok(Progress::Allowed { spend: None }));
 
+fn read(text: &str) -> Option<Reply> {
+    Answer { status: 200, headers: HeaderMap::new(), body: text.into() }.object()
+}
+
 fn said(answer: &str, asked: Asked) -> Option<Result<Progress, FactorError>> {
-    Reply::read(format!(r#"{{"transaction":"t","answer":{answer:?}}}"#).as_bytes()).unwrap().progress(asked)
+    read(&format!(r#"{{"transaction":"t","answer":{answer:?}}}"#)).unwrap().progress(asked)
 }
 
 #[test]
@@ -37,15 +44,15 @@ fn a_word_where_it_makes_no_sense_is_none() {
 
 #[test]
 fn a_number_goes_with_pending_alone_and_is_digits() {
-    let read = |text: &str| Reply::read(text.as_bytes()).unwrap().progress(Asked::StartOfQuestion);
+    let progress = |text: &str| read(text).unwrap().progress(Asked::StartOfQuestion);
     let ticket = Ticket("t".into());
     let number = Number::new("07").unwrap();
-    assert_eq!(read(r#"{"transaction":"t","answer":"pending","number":"07"}"#), Some(Ok(Progress::Choose { ticket: ticket.clone(), number })));
-    assert_eq!(read(r#"{"transaction":"t","answer":"pending","number":null}"#), Some(Ok(Progress::Pending(ticket))));
+    assert_eq!(progress(r#"{"transaction":"t","answer":"pending","number":"07"}"#), Some(Ok(Progress::Choose { ticket: ticket.clone(), number })));
+    assert_eq!(progress(r#"{"transaction":"t","answer":"pending","number":null}"#), Some(Ok(Progress::Pending(ticket))));
     for number in ["", "1234567", "4 2", "٤٢", "no"] {
-        assert_eq!(read(&format!(r#"{{"transaction":"t","answer":"pending","number":{number:?}}}"#)), None, "{number}");
+        assert_eq!(progress(&format!(r#"{{"transaction":"t","answer":"pending","number":{number:?}}}"#)), None, "{number}");
     }
-    assert_eq!(read(r#"{"transaction":"t","answer":"allowed","number":"42"}"#), None);
+    assert_eq!(progress(r#"{"transaction":"t","answer":"allowed","number":"42"}"#), None);
 }
 
 #[test]
@@ -67,6 +74,6 @@ fn what_is_not_of_the_one_shape_is_no_reply() {
         r#"{"transaction":"t","answer":"allowed"}{}"#,
         r#"{"transaction":"t","answer":"pending","number":42}"#,
     ] {
-        assert!(Reply::read(text.as_bytes()).is_none(), "{text}");
+        assert!(read(text).is_none(), "{text}");
     }
 }
