@@ -194,7 +194,7 @@ async fn lying_slow_and_dead_servers_end_in_time() {
         (Manner::Hangs("EHLO"), dead()),
         (Manner::Hangs("RCPT"), dead()),
         (Manner::Hangs("."), dead()),
-        (Manner::Closes("MAIL"), dead()),
+        (Manner::Closes("MAIL"), lie()),
         (Manner::Says("EHLO", "421 busy"), dead()),
         (Manner::Says("MAIL", "HTTP/1.1 200 OK"), lie()),
         (Manner::Says("MAIL", "999 fine"), lie()),
