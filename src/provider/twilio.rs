@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use phonenumber::Type;
 use phonenumber::country::Id;
+use phonenumber::metadata::DATABASE;
 use reqwest::Method as Verb;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
@@ -117,9 +119,11 @@ impl Twilio {
             Method::Oath | Method::Push => return Err(FactorError::Misconfigured),
         };
         let (to, behind) = number(account).ok_or(FactorError::NotEnrolled)?;
-        let country = phonenumber::parse(None, &to).ok().and_then(|number| number.country().id());
-        if !country.is_some_and(|country| self.settings.countries.contains(&country)) {
-            warn!(provider = %self.settings.name, who = %asking.identity.0, ?country, "the number is in none of `countries`: it is neither texted nor called");
+        let parsed = phonenumber::parse(None, &to).ok();
+        let country = parsed.as_ref().and_then(|number| number.country().id());
+        let dear = parsed.is_some_and(|number| number.number_type(&DATABASE) == Type::PremiumRate);
+        if dear || !country.is_some_and(|country| self.settings.countries.contains(&country)) {
+            warn!(provider = %self.settings.name, who = %asking.identity.0, ?country, dear, "a number in none of `countries`, or one that costs: neither texted nor called");
             return Err(FactorError::NotEnrolled);
         }
         Ok(Way { channel, to, behind: behind.filter(|_| channel == "call") })
