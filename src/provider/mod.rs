@@ -1,8 +1,11 @@
 //! The second factor: one file a provider, and the one HTTP client they share.
 
 mod breaker;
+pub mod codes;
 mod complaints;
+mod destination;
 pub mod duo;
+pub mod email;
 pub mod entra;
 pub mod http;
 mod line;
@@ -10,4 +13,6 @@ pub mod login;
 pub mod oath;
 pub mod okta;
 pub mod pin;
+pub mod sms;
 pub mod twilio;
+pub mod webhook;

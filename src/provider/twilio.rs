@@ -8,9 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use phonenumber::Type;
 use phonenumber::country::Id;
-use phonenumber::metadata::DATABASE;
 use reqwest::Method as Verb;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
@@ -25,6 +23,7 @@ use self::answer::Refusal;
 use self::answer::Verification;
 use self::answer::is_sid;
 use super::complaints::Complaints;
+use super::destination::Destination;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
@@ -119,11 +118,9 @@ impl Twilio {
             Method::Oath | Method::Push => return Err(FactorError::Misconfigured),
         };
         let (to, behind) = number(account).ok_or(FactorError::NotEnrolled)?;
-        let parsed = phonenumber::parse(None, &to).ok();
-        let country = parsed.as_ref().and_then(|number| number.country().id());
-        let dear = parsed.is_some_and(|number| number.number_type(&DATABASE) == Type::PremiumRate);
-        if dear || !country.is_some_and(|country| self.settings.countries.contains(&country)) {
-            warn!(provider = %self.settings.name, who = %asking.identity.0, ?country, dear, "a number in none of `countries`, or one that costs: neither texted nor called");
+        let destination = Destination::of(&to);
+        if !destination.is_in(&self.settings.countries) {
+            warn!(provider = %self.settings.name, who = %asking.identity.0, ?destination, "a number in none of `countries`, or one that costs: neither texted nor called");
             return Err(FactorError::NotEnrolled);
         }
         Ok(Way { channel, to, behind: behind.filter(|_| channel == "call") })

@@ -260,7 +260,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
 }
 
 /// What is to be said back to the person is never said to one who is never asked back.
-fn warn_mute(section: &Section<'_>, asks: bool, meant: [(&str, bool); 2]) {
+fn warn_mute(section: &Section<'_>, asks: bool, meant: [(&'static str, bool); 2]) {
     for (key, is_meant) in meant {
         if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
             value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
