@@ -34,7 +34,9 @@ use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
+use crate::provider::http::OpenError;
 use crate::provider::oath::Oath;
+use crate::provider::privacyidea::PrivacyIdea;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -273,12 +275,11 @@ fn first_words(first: &FirstFactor) -> String {
 }
 
 fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
+    let wrong = |error: OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
     Ok(match settings {
+        ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
         ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
-        ProviderSettings::Duo(settings) => {
-            let duo = Duo::new(settings.clone(), Arc::clone(clock));
-            Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
-        }
+        ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
     })
 }
 

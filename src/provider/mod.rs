@@ -5,3 +5,5 @@ pub mod duo;
 pub mod http;
 mod line;
 pub mod oath;
+mod object;
+pub mod privacyidea;

@@ -43,6 +43,7 @@ use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
 use crate::provider::oath;
+use crate::provider::privacyidea;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -154,6 +155,8 @@ pub enum ProviderSettings {
     Duo(duo::Settings),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "privacyidea"`
+    PrivacyIdea(privacyidea::Settings),
 }
 
 impl ProviderSettings {
@@ -163,6 +166,7 @@ impl ProviderSettings {
         match self {
             Self::Duo(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::PrivacyIdea(settings) => &settings.name,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod duo;
 mod oath;
+mod privacyidea;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -28,24 +29,27 @@ pub(super) struct Provider<'a> {
 pub(super) enum Carrier {
     Duo,
     Oath,
+    PrivacyIdea,
 }
 
 impl Carrier {
-    const ALL: [Self; 2] = [Self::Duo, Self::Oath];
+    const ALL: [Self; 3] = [Self::Duo, Self::Oath, Self::PrivacyIdea];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
             Self::Oath => "oath",
+            Self::PrivacyIdea => "privacyidea",
         }
     }
 
     /// What it can do.
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
-            Self::Duo => &[Method::Push, Method::Call, Method::Oath],
+            Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
+            Self::PrivacyIdea => &[Method::Push, Method::Text, Method::Email, Method::Oath],
         }
     }
 }
@@ -59,6 +63,7 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<S
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
+                Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
                 None => {
                     section.forgive();
                     None
@@ -109,6 +114,13 @@ fn is_loopback(host: &str) -> bool {
 
 pub(super) fn timeout(section: &Section<'_>) -> Duration {
     section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
+}
+
+/// What goes out about a person beside what the provider cannot do without: of `known`, what `send` names.
+pub(super) fn sent(section: &Section<'_>, known: &[&'static str]) -> Vec<&'static str> {
+    let words: Vec<(&'static str, &'static str)> = known.iter().map(|word| (*word, *word)).collect();
+    let listed = section.find("send").and_then(|value| value.list()).unwrap_or_default();
+    listed.iter().filter_map(|value| value.word(&words)).collect()
 }
 
 const TIMEOUT: Duration = seconds(5);
