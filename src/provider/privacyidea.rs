@@ -15,7 +15,6 @@ use tracing::error;
 
 use self::answer::Envelope;
 use self::answer::Stand;
-use self::answer::TYPED;
 use self::answer::Transaction;
 use self::answer::Word;
 use self::answer::kinds;
@@ -179,13 +178,8 @@ impl Provider for PrivacyIdea {
         let answer = self.wire.ask(Verb::POST, CHECK, &params).await?;
         match self.word(&answer, user, asked.as_ref(), token)? {
             Word::Accepted => Ok(Progress::Allowed { spend: None }),
-            // What was typed is a PIN behind which it sends a code: that is asked for next, once.
-            Word::Asks if asked.is_none() => {
-                let Object(detail) = answer.detail.unwrap_or_default();
-                let asks = detail.question(user, &TYPED).map_err(|what| self.wire.garbled(what))?;
-                asks.map(|ticket| Progress::CodeNeeded { ticket: Some(ticket) }).ok_or(FactorError::BadCode)
-            }
             Word::Declined => Ok(Progress::Denied { fraud: false }),
+            // A PIN without its code is no code.
             Word::Asks | Word::Rejected => Err(FactorError::BadCode),
         }
     }

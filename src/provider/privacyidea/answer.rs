@@ -61,7 +61,7 @@ struct Person {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     Accepted,
-    /// It wants an answer to a question of its own.
+    /// It has a question of its own.
     Asks,
     Declined,
     Rejected,
@@ -165,9 +165,6 @@ pub(super) fn kinds(method: Method) -> &'static [&'static str] {
         Method::Call | Method::Oath => &[],
     }
 }
-
-/// Tokens whose challenge is answered by typing.
-pub(super) const TYPED: [&str; 6] = ["daypassword", "email", "hotp", "sms", "totp", "yubikey"];
 
 /// The one token of theirs that counts for this account, if one is named there.
 pub(super) fn token<'a>(account: &'a Account, provider: &str) -> Option<&'a str> {

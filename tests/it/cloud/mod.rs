@@ -1,5 +1,7 @@
 //! What every provider is tested against: a cloud of one script, whose answers may be good, lies, late, cut, endless, or not there at all.
 
+mod privacyidea;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
