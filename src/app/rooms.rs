@@ -34,9 +34,11 @@ use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
-use crate::provider::http::OpenError;
+use crate::provider::http;
 use crate::provider::oath::Oath;
+use crate::provider::okta::Okta;
 use crate::provider::privacyidea::PrivacyIdea;
+use crate::provider::twilio::Twilio;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -275,11 +277,13 @@ fn first_words(first: &FirstFactor) -> String {
 }
 
 fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
-    let wrong = |error: OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
+    let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
     Ok(match settings {
         ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
         ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
+        ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
         ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
+        ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
     })
 }
 

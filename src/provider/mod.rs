@@ -1,9 +1,13 @@
 //! The second factor: one file a provider, and the one HTTP client they share.
 
 mod breaker;
+mod complaints;
 pub mod duo;
 pub mod http;
 mod line;
+pub mod login;
 pub mod oath;
 mod object;
+pub mod okta;
 pub mod privacyidea;
+pub mod twilio;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use reqwest::Method as Verb;
 use tokio::time::Instant;
 use tracing::error;
+use tracing::warn;
 
 use self::answer::Envelope;
 use self::answer::Stand;
@@ -90,7 +91,8 @@ impl PrivacyIdea {
             return Err(self.wire.garbled("challenges of somebody else"));
         }
         if detail.strays(kinds) {
-            self.wire.unheeded();
+            // Texts that nobody asked for go out with each push; that is not ours to stop.
+            warn!(provider = %self.settings.name, "it asks all tokens of a person, not those of one type: allow application_tokentype in its authorization policies");
         }
         detail.question(user, kinds).map_err(|what| self.wire.garbled(what))?.ok_or(FactorError::NotEnrolled)
     }

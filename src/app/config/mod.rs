@@ -43,7 +43,9 @@ use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
 use crate::provider::oath;
+use crate::provider::okta;
 use crate::provider::privacyidea;
+use crate::provider::twilio;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -155,6 +157,10 @@ pub enum ProviderSettings {
     Duo(duo::Settings),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
     /// `kind = "privacyidea"`
     PrivacyIdea(privacyidea::Settings),
 }
@@ -166,6 +172,8 @@ impl ProviderSettings {
         match self {
             Self::Duo(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
             Self::PrivacyIdea(settings) => &settings.name,
         }
     }

@@ -2,13 +2,17 @@
 
 mod duo;
 mod oath;
+mod okta;
 mod privacyidea;
+mod twilio;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::domain::Method;
+use crate::provider::login::By;
+use crate::provider::login::Login;
 
 use super::ProviderSettings;
 use super::reader::Section;
@@ -29,17 +33,21 @@ pub(super) struct Provider<'a> {
 pub(super) enum Carrier {
     Duo,
     Oath,
+    Okta,
     PrivacyIdea,
+    TwilioVerify,
 }
 
 impl Carrier {
-    const ALL: [Self; 3] = [Self::Duo, Self::Oath, Self::PrivacyIdea];
+    const ALL: [Self; 5] = [Self::Duo, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::TwilioVerify];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
             Self::Oath => "oath",
+            Self::Okta => "okta",
+            Self::TwilioVerify => "twilio-verify",
             Self::PrivacyIdea => "privacyidea",
         }
     }
@@ -49,6 +57,8 @@ impl Carrier {
         match self {
             Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
+            Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
+            Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
             Self::PrivacyIdea => &[Method::Push, Method::Text, Method::Email, Method::Oath],
         }
     }
@@ -63,6 +73,8 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<S
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
+                Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
+                Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
                 Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
                 None => {
                     section.forgive();
@@ -83,6 +95,19 @@ pub(super) fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
         value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
     }
     fine.then_some(text)
+}
+
+/// `user` and `domain`: by which name a provider knows people.
+pub(super) fn login(section: &Section<'_>) -> Option<Login> {
+    let by = match section.find("user") {
+        Some(value) => value.word(&[("name", By::Name), ("mail", By::Mail)])?,
+        None => By::Name,
+    };
+    let domain = match section.find("domain") {
+        Some(value) => Some(host(&value)?.to_owned()),
+        None => None,
+    };
+    Some(Login { by, domain })
 }
 
 /// Where to connect instead of the host. Questions about people do not travel in clear text.

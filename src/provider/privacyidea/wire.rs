@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::Mutex as Lock;
-use std::sync::PoisonError;
 
 use reqwest::Method as Verb;
 use reqwest::header::CONTENT_TYPE;
@@ -12,8 +10,6 @@ use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tracing::debug;
-use tracing::error;
-use tracing::info;
 
 use super::Settings;
 use super::answer::Envelope;
@@ -24,6 +20,7 @@ use super::caller::Held;
 use crate::domain::FactorError;
 use crate::domain::Secret;
 use crate::ports::Clock;
+use crate::provider::complaints::Complaints;
 use crate::provider::http::Http;
 use crate::provider::http::OpenError;
 use crate::provider::http::Request;
@@ -39,8 +36,7 @@ pub(super) struct Wire {
     caller: Caller,
     clock: Arc<dyn Clock>,
     held: Mutex<Held>,
-    /// The refusal last complained about, so that each is told once and not at every login.
-    told: Lock<Option<i64>>,
+    complaints: Complaints,
 }
 
 /// Why there is no answer.
@@ -53,7 +49,14 @@ enum Trouble {
 impl Wire {
     pub(super) fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let http = Http::open(&settings.name, &settings.url, settings.ca_file.as_deref(), settings.timeout)?;
-        Ok(Self { name: settings.name.clone(), http, caller: settings.caller.clone(), clock, held: Mutex::default(), told: Lock::new(None) })
+        Ok(Self {
+            name: settings.name.clone(),
+            http,
+            caller: settings.caller.clone(),
+            clock,
+            held: Mutex::default(),
+            complaints: Complaints::new(&settings.name),
+        })
     }
 
     /// A request that it answers to anybody.
@@ -103,9 +106,7 @@ impl Wire {
         let answer = self.http.send(request).await.map_err(|failure| Trouble::Factor(failure.into()))?;
         match serde_json::from_slice::<Object<Envelope<T>>>(&answer.body).ok() {
             Some(Object(envelope)) if answer.status == 200 && envelope.result.0.status && envelope.result.0.value.is_some() => {
-                if self.told.lock().unwrap_or_else(PoisonError::into_inner).take_if(|told| *told != UNHEEDED).is_some() {
-                    info!(provider = %self.name, "privacyIDEA answers as it should again");
-                }
+                self.complaints.forget();
                 Ok(envelope)
             }
             Some(Object(Envelope { result: Object(Outcome { status: false, error: Some(Object(fault)), .. }), .. })) if answer.status != 200 => {
@@ -140,33 +141,12 @@ impl Wire {
             // No such user, and no such token.
             Trouble::Refused(_, 601 | 904) => FactorError::NotEnrolled,
             Trouble::Refused(_, 1_007) => FactorError::Locked,
-            Trouble::Refused(_, code) => {
-                self.complain(*code, remedy(*code));
-                FactorError::Misconfigured
-            }
+            Trouble::Refused(_, code) => self.complaints.misconfigured(&code.to_string(), remedy(*code)),
         }
     }
 
     pub(super) fn garbled(&self, what: &str) -> FactorError {
-        self.complain(0, what);
-        FactorError::Misconfigured
-    }
-
-    /// It asks all tokens a person has, and not those of the method alone.
-    pub(super) fn unheeded(&self) {
-        self.complain(
-            UNHEEDED,
-            "the type of token we ask for is not heeded, and people get whatever they have: allow application_tokentype (authorization policy)",
-        );
-    }
-
-    fn complain(&self, code: i64, what: &str) {
-        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).replace(code);
-        if before == Some(code) {
-            debug!(provider = %self.name, code, what, "privacyIDEA is still not as it should be");
-        } else {
-            error!(provider = %self.name, code, what, "privacyIDEA is not as it should be");
-        }
+        self.complaints.misconfigured("garbled", what)
     }
 }
 
@@ -181,6 +161,3 @@ fn remedy(code: i64) -> &'static str {
         _ => "it refuses us: look into its log",
     }
 }
-
-/// No code of theirs.
-const UNHEEDED: i64 = -1;

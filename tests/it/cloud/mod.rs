@@ -1,6 +1,8 @@
 //! What every provider is tested against: a cloud of one script, whose answers may be good, lies, late, cut, endless, or not there at all.
 
+mod okta;
 mod privacyidea;
+mod twilio;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
