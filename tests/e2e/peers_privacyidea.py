@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from peers import HERE
 from peers import PASSWORD
 from peers import Daemon
 from peers import free_port
@@ -24,7 +25,6 @@ from peers import listens
 from peers import run
 from peers import until
 
-VERSION = "3.14"
 SERVICE = "vestibule-svc"
 REALM = "corp"
 PEOPLE = ("alice", "bob", "carol", "dora")
@@ -83,10 +83,9 @@ class PrivacyIdea:
 
     ADDRESS = "127.0.0.27"
 
-    def __init__(self, folder, cache):
-        self.folder, self.cache = Path(folder), Path(cache)
+    def __init__(self, folder, program, cache):
+        self.folder, self.program, self.cache = Path(folder), Path(program) / "bin/pi-manage", Path(cache)
         self.folder.mkdir()
-        self.program = self.cache / f"privacyidea-{VERSION}/bin/pi-manage"
         self.port = free_port(self.ADDRESS)
         self.url = f"http://{self.ADDRESS}:{self.port}"
         self.config = self.folder / "pi.cfg"
@@ -96,7 +95,7 @@ class PrivacyIdea:
 
     def make(self):
         if not self.program.exists():
-            raise FileNotFoundError(f"{self.program} is not there: tests/run packages")
+            raise FileNotFoundError(f"{self.program} is not there: run `tests/run packages`")
         files = {"SQLALCHEMY_DATABASE_URI": f"sqlite:///{self.folder}/pi.sqlite", "PI_ENCFILE": self.folder / "enckey", "PI_LOGFILE": self.log,
                  "PI_AUDIT_KEY_PRIVATE": self.folder / "private.pem", "PI_AUDIT_KEY_PUBLIC": self.folder / "public.pem"}
         secrets = {name: hashlib.sha256(f"e2e {name}".encode()).hexdigest() for name in ("SECRET_KEY", "PI_PEPPER")}
@@ -104,12 +103,13 @@ class PrivacyIdea:
         lines = [f"{name} = {value!r}" for name, value in texts.items()] + ["SUPERUSER_REALM = ['super']", "PI_LOGLEVEL = 30"]
         self.config.write_text("\n".join(lines) + "\n")
         (self.folder / "people").write_text("".join(f"{name}:x:{1000 + count}:1000:{name.title()}:/:/bin/false\n" for count, name in enumerate(PEOPLE)))
-        parts = (Path(__file__).read_bytes(), VERSION.encode())
+        parts = [(HERE / name).read_bytes() for name in ("peers_privacyidea.py", "privacyidea.txt")]
         template = self.cache / f"privacyidea-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}.tar"
         made = ("pi.sqlite", "enckey", "private.pem", "public.pem")
         if not template.exists():
             for words in (("setup", "create_enckey"), ("setup", "create_audit_keys"), ("setup", "create_tables"), ("admin", "add", "admin", "-p", PASSWORD)):
                 self.manage(*words)
+            self.cache.mkdir(parents=True, exist_ok=True)
             half = template.with_suffix(".half")
             run("tar", "-C", self.folder, "-cf", half, *made)
             half.rename(template)

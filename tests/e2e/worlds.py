@@ -238,7 +238,7 @@ class PrivacyIdeaWorld(World):
     NUMBER, PIN = "+15550100", "9x8w"
 
     def values(self):
-        self.pi = peers_privacyidea.PrivacyIdea(self.folder / "pi", TARGET / "e2e-cache")
+        self.pi = peers_privacyidea.PrivacyIdea(self.folder / "pi", TARGET / "privacyidea", TARGET / "e2e-cache")
         self.parts.append(self.pi)
         self.pi.make()
         self.pi.start()

@@ -3,6 +3,7 @@
 mod directories;
 mod keys;
 mod ldap;
+mod providers;
 mod radius;
 mod secrets;
 mod tls;
@@ -68,7 +69,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "pi-password", "pi-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc

@@ -196,7 +196,8 @@ async fn every_no_is_told_apart() {
         let (good, again) = (good(), refusal.clone());
         let sky = Sky::open(move |heard| if heard.line() == TRIGGER { again.clone() } else { good(heard) }).await;
         let provider = at(sky.url(), |_| {});
-        assert_eq!([push(&provider).await, code(&provider, Method::Text, "654321").await], [Err(want); 2], "{refusal:?}");
+        assert_eq!(push(&provider).await, Err(want), "{refusal:?}");
+        assert_eq!(code(&provider, Method::Text, "654321").await, Err(want), "{refusal:?}");
         let sky = Sky::open(move |_| refusal.clone()).await;
         assert_eq!(code(&at(sky.url(), |_| {}), Method::Oath, "123456").await, Err(want));
     }
@@ -392,4 +393,27 @@ async fn m_14_a_look_that_is_lost_ends_no_login_and_opens_no_door() {
         assert!(outcome == DENIED || outcome == Err(FactorError::Misconfigured), "{name}: {outcome:?}");
         assert!(!sky.lines().contains(&CHECK.to_owned()), "{name}: it was taken for an approval");
     }
+}
+
+#[tokio::test]
+async fn m_14_nobody_there_is_an_outage_from_the_third_time_on() {
+    let provider = at(nowhere().await, |_| {});
+    let mut outcomes = Vec::new();
+    for method in [Method::Oath, Method::Text, Method::Oath, Method::Push] {
+        outcomes.push(if method == Method::Push { push(&provider).await } else { code(&provider, method, "123456").await });
+    }
+    let [faltering, away] = [FactorError::Faltering, FactorError::Unreachable].map(Err);
+    assert_eq!(outcomes, [faltering.clone(), faltering, away.clone(), away]);
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_stays_open_and_is_looked_at_in_turn() {
+    let good = good();
+    let sky = Sky::open(move |heard| if heard.line() == POLL { said("false", "REJECT", r#"{"challenge_status":"pending"}"#) } else { good(heard) }).await;
+    let provider = at(sky.url(), |_| {});
+    let Ok(Progress::Pending(ticket)) = provider.start(&asking(Method::Push)).await else { panic!() };
+    let waited = tokio::time::timeout(Duration::from_millis(1_200), provider.wait(&ticket)).await;
+    assert!(waited.is_err(), "it ended by itself: {waited:?}");
+    let looks = sky.lines().iter().filter(|line| *line == POLL).count();
+    assert!((2..=6).contains(&looks), "{looks} looks in a second");
 }
