@@ -299,7 +299,7 @@ async fn what_it_does_not_do_is_our_mistake() {
     let sky = Sky::open(good()).await;
     let provider = at(sky.url(), |_| {});
     assert_eq!(provider.start(&asking(Method::Call)).await, Err(FactorError::Misconfigured));
-    assert_eq!(provider.wait(&Ticket("no ticket of ours".into())).await, Err(FactorError::Misconfigured));
+    assert_eq!(provider.wait(&Ticket("no-ticket-of-ours".into())).await, Err(FactorError::Misconfigured));
     assert_eq!(sky.lines().len(), 0, "{:?}", sky.lines());
 }
 
