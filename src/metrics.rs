@@ -30,6 +30,9 @@ pub const RADIUS_CONNECTIONS: &str = "vestibule_radius_connections_count";
 /// Sessions that accounting says are on now.
 pub const SESSIONS: &str = "vestibule_sessions_count";
 
+/// Lines of the audit that could not be written.
+pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
+
 /// Starts counting for this process and hands out the reader.
 ///
 /// # Errors
@@ -137,12 +140,18 @@ fn describe() {
     ::metrics::describe_counter!(RADIUS_UNSIGNED, "Requests without Message-Authenticator that were taken all the same, by client");
     ::metrics::describe_counter!(RADIUS_PROXIED, "Requests with Proxy-State, which a NAS does not send, by client");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
+    ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
 
 /// Counts something thrown away at a door.
 pub fn discard(door: &'static str, why: &'static str) {
     ::metrics::counter!(DISCARDS, "door" => door, "why" => why).increment(1);
+}
+
+/// Counts lines that the audit lacks.
+pub fn audit_lost(lines: usize) {
+    ::metrics::counter!(AUDIT_LOST).increment(u64::try_from(lines).unwrap_or(u64::MAX));
 }
 
 /// Says whether a server behind us is well.

@@ -1,5 +1,6 @@
 //! The command line: one file a noun, and what all of them share.
 
+mod audit;
 mod bypass;
 mod check;
 mod client;
@@ -47,6 +48,9 @@ enum Command {
     /// RADIUS clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
+    /// What became of logins, and whether nobody changed the account of it
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
@@ -69,6 +73,7 @@ pub async fn run() -> ExitCode {
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
+        Command::Audit(verb) => audit::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
@@ -112,6 +117,9 @@ mod tests {
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
             "vestibule exempt list --json --socket /run/x.sock",
+            "vestibule audit tail -n 20 --follow --json",
+            "vestibule audit verify --json",
+            "vestibule audit explain 0123 --config f.toml",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
@@ -121,7 +129,8 @@ mod tests {
     fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
         for line in [
             "vestibule init",
-            "vestibule audit tail",
+            "vestibule audit tail -n 0",
+            "vestibule audit explain",
             "vestibule user import",
             "vestibule token enrol alice --digits 5",
             "vestibule token enrol alice --period 45",

@@ -103,6 +103,32 @@ pub(super) fn say_table(header: &[&str], rows: &[Vec<String>]) -> Result<(), Fai
     say(&lines.join("\n"))
 }
 
+/// How far a long work is: a bar on standard error where people look, and nothing for programs.
+#[derive(Debug)]
+pub(super) struct Progress(indicatif::ProgressBar);
+
+/// A work of so many steps.
+pub(super) fn progress(steps: usize, what: &'static str) -> Progress {
+    let bar = indicatif::ProgressBar::new(u64::try_from(steps).unwrap_or(u64::MAX));
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{bar:40} {pos} of {len} {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    Progress(bar)
+}
+
+impl Progress {
+    /// One step further.
+    pub(super) fn step(&self) {
+        self.0.inc(1);
+    }
+
+    /// The work is done, and the bar goes away.
+    pub(super) fn done(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Names come from directories, and a terminal obeys what it is sent: control characters are written out.
 pub(super) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -284,18 +284,23 @@ fn until(value: &Value<'_>, now: Timestamp) -> Option<Timestamp> {
         value.error(&format!("{text:?} is no day"), Some("write the last day on which it holds: \"2027-12-31\""));
         return None;
     };
-    if let Some(told) = ends(end, now) {
-        value.warn(&told, Some("look whether the account is still in use, and write a later day if it is"));
+    if let Some((told, hint)) = ends(end, now) {
+        value.warn(&told, Some(hint));
     }
     Some(end)
 }
 
-/// What is to be said of an end, if it is near or over.
-fn ends(end: Timestamp, now: Timestamp) -> Option<String> {
+/// What is to be said of an end, if it is near or over, or so far away that nobody will look; and what to do.
+fn ends(end: Timestamp, now: Timestamp) -> Option<(String, &'static str)> {
+    let later = "look whether the account is still in use, and write a later day if it is";
     let days = end.0.saturating_sub(now.0) / DAY_MS;
     match end.0.checked_sub(now.0) {
-        None | Some(0) => Some("this exemption is over: the account needs a second factor now".to_owned()),
-        Some(_) if days < DAYS_WARNED => Some(format!("this exemption ends in {days} days")),
+        None | Some(0) => Some(("this exemption is over: the account needs a second factor now".to_owned(), later)),
+        Some(_) if days < DAYS_WARNED => Some((format!("this exemption ends in {days} days"), later)),
+        Some(_) if days > DAYS_FAR => Some((
+            "this exemption ends in more than two years: till then nobody is asked whether the account still needs it".to_owned(),
+            "write a day within two years; it is warned of a month before",
+        )),
         Some(_) => None,
     }
 }
@@ -311,6 +316,8 @@ enum Way {
 const TRANSPORTS: &[(&str, Way)] = &[("tls", Way::Tls), ("starttls", Way::StartTls), ("plain", Way::Plain)];
 const SEPARATOR: &str = ",";
 const DAY_MS: u64 = 86_400_000;
+/// Two years, a leap day among them.
+const DAYS_FAR: u64 = 731;
 
 #[cfg(test)]
 mod tests {
@@ -319,12 +326,19 @@ mod tests {
     #[test]
     fn m_46_an_end_is_warned_of_a_month_before_and_when_it_is_over() {
         let end = Timestamp(100 * DAY_MS);
-        let told = |now_ms| ends(end, Timestamp(now_ms));
+        let told = |now_ms| ends(end, Timestamp(now_ms)).map(|(told, _)| told);
         assert_eq!(told(70 * DAY_MS), None);
         assert_eq!(told(70 * DAY_MS + 1).as_deref(), Some("this exemption ends in 29 days"));
         assert_eq!(told(100 * DAY_MS - 1).as_deref(), Some("this exemption ends in 0 days"));
         for over in [100 * DAY_MS, 101 * DAY_MS] {
             assert!(told(over).is_some_and(|told| told.contains("over")));
         }
+    }
+
+    #[test]
+    fn m_46_an_end_that_is_more_than_two_years_away_is_warned_of() {
+        let told = |days: u64| ends(Timestamp((days + 100) * DAY_MS), Timestamp(100 * DAY_MS)).map(|(told, _)| told);
+        assert_eq!((told(730), told(731)), (None, None));
+        assert!(told(732).is_some_and(|told| told.contains("more than two years")));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
+mod audit;
 mod doors;
 mod ldap;
 mod policy;
@@ -69,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[admin]`
     pub admin: Admin,
+    /// `[audit]`
+    pub audit: crate::audit::Settings,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// Each `[provider.NAME]`, in the order of the names.
@@ -388,6 +391,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let log = rooms::log(file);
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
+    let audit = audit::audit(file, sources);
     let directories = rooms::directories(file, sources);
     let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
@@ -407,6 +411,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     }
     let (name, store) = node?;
     Some(Config {
+        audit: audit::settings(audit, &name, &store),
         name,
         store,
         log,

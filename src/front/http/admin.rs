@@ -36,6 +36,7 @@ use tracing::info;
 use tracing::warn;
 
 use super::accounts;
+use super::audit;
 use super::bypasses;
 use super::clients;
 use super::exemptions;
@@ -233,6 +234,7 @@ fn routes(desk: Desk) -> Router {
     Router::new()
         .merge(accounts::routes())
         .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(bypasses::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())

@@ -8,6 +8,12 @@ use serde::Serialize;
 use serde::Serializer;
 use zeroize::Zeroizing;
 
+pub use super::audit::AuditPage;
+pub use crate::ports::audit::Entry;
+pub use crate::ports::audit::Login;
+pub use crate::ports::audit::Record;
+pub use crate::ports::audit::Verified;
+
 use crate::domain;
 use crate::domain::Identity;
 use crate::domain::Method;
