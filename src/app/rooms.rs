@@ -34,6 +34,7 @@ use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
+use crate::provider::entra::Entra;
 use crate::provider::http;
 use crate::provider::oath::Oath;
 use crate::provider::okta::Okta;
@@ -280,6 +281,7 @@ fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn
     let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
     Ok(match settings {
         ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),
+        ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), Arc::clone(clock)).map_err(wrong)?),
         ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
         ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
         ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), Arc::clone(clock)).map_err(wrong)?),

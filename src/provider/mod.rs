@@ -3,6 +3,7 @@
 mod breaker;
 mod complaints;
 pub mod duo;
+pub mod entra;
 pub mod http;
 mod line;
 pub mod login;

@@ -43,6 +43,7 @@ use crate::front::radius::NasAddress;
 use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
+use crate::provider::entra;
 use crate::provider::oath;
 use crate::provider::okta;
 use crate::provider::privacyidea;
@@ -158,6 +159,8 @@ pub struct Admin {
 pub enum ProviderSettings {
     /// `kind = "duo"`
     Duo(duo::Settings),
+    /// `kind = "entra"`
+    Entra(Box<entra::Settings>),
     /// `kind = "oath"`
     Oath(oath::Settings),
     /// `kind = "okta"`
@@ -174,6 +177,7 @@ impl ProviderSettings {
     pub fn name(&self) -> &str {
         match self {
             Self::Duo(settings) => &settings.name,
+            Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
             Self::Okta(settings) => &settings.name,
             Self::TwilioVerify(settings) => &settings.name,

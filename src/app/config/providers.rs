@@ -1,6 +1,7 @@
 //! Each `[provider.NAME]`: what all have in common, and a file for the keys of each kind.
 
 mod duo;
+mod entra;
 mod oath;
 mod okta;
 mod privacyidea;
@@ -32,6 +33,7 @@ pub(super) struct Provider<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
     Duo,
+    Entra,
     Oath,
     Okta,
     PrivacyIdea,
@@ -39,12 +41,13 @@ pub(super) enum Carrier {
 }
 
 impl Carrier {
-    const ALL: [Self; 5] = [Self::Duo, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::TwilioVerify];
+    const ALL: [Self; 6] = [Self::Duo, Self::Entra, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::TwilioVerify];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
+            Self::Entra => "entra",
             Self::Oath => "oath",
             Self::Okta => "okta",
             Self::TwilioVerify => "twilio-verify",
@@ -56,6 +59,7 @@ impl Carrier {
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
             Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
+            Self::Entra => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
             Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
             Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
@@ -72,6 +76,7 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<S
             kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Entra) => entra::settings(name, section, sources).map(|settings| ProviderSettings::Entra(Box::new(settings))),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
                 Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
                 Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),

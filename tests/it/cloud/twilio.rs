@@ -59,7 +59,7 @@ fn twilio_with(url: String, change: impl FnOnce(&mut Settings)) -> Twilio {
         whatsapp: false,
         countries: ["DE", "AT"].map(|country| country.parse().unwrap()).into(),
         url: Some(url),
-        ca_file: None,
+        ca_file: Some(authority()),
         timeout: TIMEOUT,
     };
     change(&mut settings);
