@@ -86,6 +86,8 @@ impl std::fmt::Debug for Request {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// What came along.
+    pub headers: HeaderMap,
     /// At most [`BODY_BYTES_MAX`] bytes.
     pub body: Vec<u8>,
 }
@@ -235,6 +237,11 @@ impl Http {
         outcome
     }
 
+    /// An answer was not to be believed, or not understood: counted, beside that it came.
+    pub fn disbelieve(&self) {
+        ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => "disbelieved").increment(1);
+    }
+
     /// Polls are counted by those who send them; of the others so many are under way at most.
     async fn placed(&self, request: Request) -> Result<Answer, Failure> {
         let placed = if request.poll.is_none() { Some(tokio::time::timeout(self.timeout, self.asking.acquire()).await) } else { None };
@@ -289,8 +296,9 @@ impl Http {
         if status.is_server_error() {
             return Err(Trouble::Broken(format!("it answered {}", status.as_u16())));
         }
+        let headers = response.headers().clone();
         let body = read(response).await?;
-        Ok(Answer { status: status.as_u16(), body })
+        Ok(Answer { status: status.as_u16(), headers, body })
     }
 
     fn next_lane(&self) -> &Client {
@@ -445,7 +453,8 @@ pub(super) fn form(fields: &[(&str, &str)]) -> Vec<u8> {
     pairs.join("&").into_bytes()
 }
 
-fn escaped(text: &str) -> String {
+/// Everything but what RFC 3986 §2.3 leaves unreserved is percent-encoded.
+pub(super) fn escaped(text: &str) -> String {
     let byte = |byte: u8| {
         let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }

@@ -1,8 +1,10 @@
 //! The second factor: one file a provider, and the one HTTP client they share.
 
 mod breaker;
+pub mod codes;
 mod complaints;
 pub mod duo;
+pub mod email;
 pub mod entra;
 pub mod http;
 mod line;
@@ -11,4 +13,6 @@ pub mod oath;
 mod object;
 pub mod okta;
 pub mod privacyidea;
+pub mod sms;
 pub mod twilio;
+pub mod webhook;

@@ -1,5 +1,6 @@
 //! Tests of the configuration: what an administrator is told, and that what we ship loads.
 
+mod carriers;
 mod directories;
 mod keys;
 mod ldap;
@@ -48,6 +49,7 @@ impl Etc {
         for list in ["apps-crl.pem", "radsec-crl.pem"] {
             fs::write(etc.path(list), secrets::revocations().pem().unwrap()).unwrap();
         }
+        etc.secret("bridge-key", &"0f1e2d3c".repeat(8));
         etc.secret("tls-key", &made.signing_key.serialize_pem());
         etc.secret("master-key", &format!("{}\n", "0123456789abcdef".repeat(4)));
         let clients = [
@@ -69,7 +71,7 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "pi-password", "pi-key"].iter().chain(&clients) {
+        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "pi-password", "pi-key", "sms-key"].iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc

@@ -1,11 +1,15 @@
 //! Each `[provider.NAME]`: what all have in common, and a file for the keys of each kind.
 
+mod codes;
 mod duo;
+mod email;
 mod entra;
 mod oath;
 mod okta;
 mod privacyidea;
+mod sms;
 mod twilio;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,25 +37,32 @@ pub(super) struct Provider<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
     Duo,
+    Email,
     Entra,
     Oath,
     Okta,
     PrivacyIdea,
+    SmsGateway,
     TwilioVerify,
+    Webhook,
 }
 
 impl Carrier {
-    const ALL: [Self; 6] = [Self::Duo, Self::Entra, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::TwilioVerify];
+    const ALL: [Self; 9] =
+        [Self::Duo, Self::Email, Self::Entra, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::SmsGateway, Self::TwilioVerify, Self::Webhook];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
+            Self::Email => "email",
             Self::Entra => "entra",
             Self::Oath => "oath",
             Self::Okta => "okta",
-            Self::TwilioVerify => "twilio-verify",
             Self::PrivacyIdea => "privacyidea",
+            Self::SmsGateway => "sms-gateway",
+            Self::TwilioVerify => "twilio-verify",
+            Self::Webhook => "webhook",
         }
     }
 
@@ -59,28 +70,34 @@ impl Carrier {
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
             Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
+            Self::Email => &[Method::Email],
             Self::Entra => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
             Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
-            Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
             Self::PrivacyIdea => &[Method::Push, Method::Text, Method::Email, Method::Oath],
+            Self::SmsGateway => &[Method::Text],
+            Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
+            Self::Webhook => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
         }
     }
 }
 
-/// Each `[provider.NAME]`.
-pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<String, Provider<'a>> {
+/// Each `[provider.NAME]`. Some need the mail server.
+pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources, has_mail: bool) -> BTreeMap<String, Provider<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
         let mut kind = None;
         let settings = value.table(|section| {
             kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Email) => email::settings(name, section, has_mail).map(ProviderSettings::Email),
                 Some(Carrier::Entra) => entra::settings(name, section, sources).map(|settings| ProviderSettings::Entra(Box::new(settings))),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
                 Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
+                Some(Carrier::SmsGateway) => sms::settings(name, section, sources).map(ProviderSettings::SmsGateway),
                 Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
                 Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
+                Some(Carrier::Webhook) => webhook::settings(name, section, sources).map(ProviderSettings::Webhook),
                 None => {
                     section.forgive();
                     None
@@ -137,7 +154,19 @@ pub(super) fn url(value: &Value<'_>) -> Option<String> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether this may go there: what we ask is not for others to read.
+fn is_private(value: &Value<'_>, url: &reqwest::Url) -> bool {
+    match url.scheme() {
+        "https" => true,
+        "http" if url.host_str().is_some_and(is_loopback) => true,
+        _ => {
+            value.error("http:// is for loopback addresses alone", Some("write https://"));
+            false
+        }
+    }
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -1,9 +1,12 @@
 //! What every provider is tested against: a cloud of one script, whose answers may be good, lies, late, cut, endless, or not there at all.
 
+mod email;
 mod entra;
 mod okta;
 mod privacyidea;
+mod sms;
 mod twilio;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
