@@ -3,6 +3,7 @@
 from cases import same
 from cases_upstream import Meanwhile
 from peers import PASSWORD
+from peers import until
 
 
 def privacyidea_a_code_asked_for_lets_in_once(world):
@@ -99,6 +100,16 @@ def m_14_killed_in_the_middle_nobody_gets_in_and_it_comes_back_by_itself(world):
             break
     same(reply.kind, "Access-Accept", "after it came back:")
     same(world.texts.pap("bob").kind, "Access-Challenge", "and texts go out again:")
+
+
+def m_14_killed_while_a_phone_is_waited_for_nobody_gets_in(world):
+    waiting = Meanwhile(lambda: world.pushes.pap("dora"))
+    until("the question on the phone", world.phone_of["dora"].questions, 15)
+    world.pi.kill()
+    try:
+        same(waiting.result().kind, "Access-Reject")
+    finally:
+        world.pi.start()
 
 
 def privacyidea_nothing_secret_is_in_the_log(world):
