@@ -130,6 +130,11 @@ pub trait Directory: Debug + Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
 
+    /// Whether the realm of a typed name is this one's. Nobody is asked.
+    fn claim(&self, _login: &str) -> Claim {
+        Claim::Any
+    }
+
     /// The one object that `login` means, whatever form it is typed in.
     ///
     /// # Errors
@@ -177,6 +182,17 @@ pub trait Directory: Debug + Send + Sync {
 
     /// Where a bind refused with this LDAP result code and diagnostic message stands.
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// What the realm of a typed name says of one directory among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It has none: it may be anybody's.
+    Any,
+    /// It is this one's; of several that say so, theirs is it who say the highest number.
+    Mine(usize),
+    /// It is not this one's.
+    Other,
 }
 
 /// A fresh connection, and to which of a directory's servers.

@@ -45,7 +45,7 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
-    /// RADIUS clients: who signs, how long each waits, and what a login would come to
+    /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
     /// What became of logins, and whether nobody changed the account of it
@@ -113,6 +113,8 @@ mod tests {
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
             "vestibule client list --json",
+            "vestibule client list --wide",
+            "vestibule user list --wide",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",

@@ -31,9 +31,11 @@ use super::tls;
 
 /// `[[ldap.listen]]`, each with its `[[ldap.client]]`.
 pub(super) fn listeners(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Vec<LdapListen> {
-    let mut listeners: Vec<Listening> = section.each("listen").iter().filter_map(|value| value.table(|section| listen(builder, section))).collect();
+    let written = section.each("listen");
+    let mut listeners: Vec<Listening> = written.iter().filter_map(|value| value.table(|section| listen(builder, section))).collect();
+    let is_whole = written.len() == listeners.len();
     for value in section.each("client") {
-        value.table(|section| client(builder, section, &mut listeners));
+        value.table(|section| client(builder, section, &mut listeners, is_whole));
     }
     listeners.into_iter().map(|listening| listening.listen).collect()
 }
@@ -143,7 +145,7 @@ fn exempt(builder: &Builder<'_, '_>, section: &Section<'_>, certificates: bool) 
     let dn = section.need("name", "\"CN=svc-wiki,OU=Service,DC=corp,DC=example\"").and_then(|value| dn(&value));
     let from = section.need("from", "[\"10.1.2.3\"]").and_then(|value| networks(&value, "be exempt"));
     let certificate = section.find("certificate").map(|value| certificate(&value, certificates));
-    let until = section.need("until", "\"2027-12-31\"").and_then(|value| until(&value, builder.behind.now));
+    let until = section.need("until", "\"2027-12-31\"").and_then(|value| until(&value, builder.behind.sources.now));
     Some(LdapExempt {
         dn: dn?,
         from: from?,
@@ -156,9 +158,9 @@ fn exempt(builder: &Builder<'_, '_>, section: &Section<'_>, certificates: bool) 
 }
 
 /// An application of its own behind a listener that others share.
-fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut [Listening]) -> Option<()> {
+fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut [Listening], is_whole: bool) -> Option<()> {
     let name = builder.name(section, "\"wiki\"");
-    let place = place(section, listeners);
+    let place = place(section, listeners, is_whole);
     let listening = place.and_then(|place| listeners.get_mut(place));
     let takes = listening.as_ref().is_none_or(|listening| listening.certificates);
     let found = section.find("networks").map(|value| networks(&value, "be this application"));
@@ -206,9 +208,14 @@ fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut 
     Some(())
 }
 
-/// Which listener a client is behind.
-fn place(section: &Section<'_>, listeners: &[Listening]) -> Option<usize> {
-    match (section.find("listen"), listeners) {
+/// Which listener a client is behind. Where something is wrong with one, and that is told already, it may be that one.
+fn place(section: &Section<'_>, listeners: &[Listening], is_whole: bool) -> Option<usize> {
+    let named = section.find("listen");
+    if !is_whole {
+        let name = named.and_then(|value| value.text())?;
+        return listeners.iter().position(|listening| listening.listen.name == name);
+    }
+    match (named, listeners) {
         (Some(value), _) => {
             let name = value.reference("ldap.listen", listeners.iter().map(|listening| listening.listen.name.as_str()))?;
             listeners.iter().position(|listening| listening.listen.name == name)

@@ -394,7 +394,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
-        let sources = Sources { folder: folder(path), credentials };
+        let sources = Sources { folder: folder(path), credentials, now: WallClock.now() };
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
         Ok(Self { warnings, ..config })
     }
@@ -405,7 +405,7 @@ impl Config {
 /// # Errors
 /// What is wrong with that key, or with the file as a whole.
 pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources { folder: folder(path), credentials: None };
+    let sources = Sources { folder: folder(path), credentials: None, now: WallClock.now() };
     let socket_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::admin(file, &sources).socket)
@@ -426,10 +426,8 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors = doors::doors(
-        file,
-        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits, now: WallClock.now() },
-    );
+    let doors =
+        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);
@@ -492,7 +490,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::new("vestibule.toml", &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources { folder: PathBuf::new(), credentials: None };
+        let sources = Sources { folder: PathBuf::new(), credentials: None, now: WallClock.now() };
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

@@ -36,6 +36,7 @@ use super::reader::Value;
 use super::realms;
 use super::rooms::ca_file;
 use super::rooms::seconds;
+use super::secret::Origin;
 use super::secret::Sources;
 use super::tls;
 
@@ -270,8 +271,11 @@ fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Opti
     if !join.is_zero() {
         section.warn("joins nothing: without `source` nobody can tell whether two logins come from one place", hint);
     }
-    let remember = policy.and_then(|name| builder.behind.policies.get(name)).and_then(|policy| policy.settings.as_ref()).map(|policy| policy.rules.remember);
-    if remember.is_some_and(|remember| remember.for_ms > 0 && remember.by == RememberBy::Source) {
+    let rules = policy.and_then(|name| builder.behind.policies.get(name)).and_then(|policy| policy.settings.as_ref()).map(|policy| &policy.rules);
+    if rules.is_some_and(|rules| !rules.trusted.is_empty()) {
+        section.warn("trusts no network: without `source` nobody can tell where people are, and `trusted` of its policy asks for that", hint);
+    }
+    if rules.map(|rules| rules.remember).is_some_and(|remember| remember.for_ms > 0 && remember.by == RememberBy::Source) {
         section.warn("remembers nobody: without `source` nobody can tell where people are, and its policy remembers by that", hint);
     }
 }
@@ -471,7 +475,7 @@ fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&F
 }
 
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let secret = sources.secret(value)?;
+    let secret = sources.secret_from(value, Origin::Made)?;
     if secret.len() <= SHORT_SECRET_BYTES {
         let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
         value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));

@@ -256,7 +256,7 @@ impl Check {
         let (mine, root) = match directory.proof() {
             Proof::TokenGroups(attribute) => {
                 let [root] = self.read(directory, &mut upstream, [("", &[attribute, "supportedControl"])]).await?;
-                let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
+                let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.id()));
                 (mine, root)
             }
             Proof::OwnEntry(attribute) => {
@@ -268,7 +268,7 @@ impl Check {
                     let [own] = self.read(directory, &mut upstream, [own_question]).await?;
                     (own, None)
                 };
-                (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes())), root)
+                (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.id().as_bytes())), root)
             }
         };
         if !mine {

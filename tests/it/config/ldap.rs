@@ -138,3 +138,12 @@ fn m_43_who_is_believed_about_addresses_is_named_and_not_everybody() {
         assert!(only(&etc.told(&listening(&format!("{key} = []"), ""))).contains("names no network"), "{key}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_listener_is_not_told_again_of_its_applications() {
+    let etc = Etc::new();
+    for line in ["listen = \"wiki\"\n", ""] {
+        let text = listening("", &client("one", &format!("{line}networks = [\"10.1.0.0/16\"]"))).replace("cert_file = \"tls.pem\"", "cert_file = \"away.pem\"");
+        assert!(only(&etc.told(&text)).contains("away.pem cannot be read"), "{line:?}");
+    }
+}
