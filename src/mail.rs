@@ -1,5 +1,6 @@
 //! Letters: to one mail server, over TLS, bounded in time and in number.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use lettre::transport::smtp::client::Tls;
 use lettre::transport::smtp::client::TlsParameters;
 use lettre::transport::smtp::extension::ClientId;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tracing::debug;
 use tracing::warn;
 
@@ -41,7 +41,7 @@ pub struct Settings {
     pub login: Option<Login>,
     /// The certificate authorities that may vouch for it, PEM; `None`: the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// How long one letter may take, its turn included.
+    /// How long one letter may take: half of it until its turn comes, half for the server.
     pub timeout: Duration,
 }
 
@@ -132,7 +132,7 @@ impl Smtp {
         let Err(error) = self.transport.send(letter).await else { return Ok(()) };
         let why = match error.status() {
             Some(status) => refusal(status.into()),
-            None if error.is_tls() || error.is_response() || error.is_client() => MailError::Misconfigured,
+            None if speaks_of_tls(&error) || error.is_response() || error.is_client() => MailError::Misconfigured,
             None => MailError::Unreachable,
         };
         warn!(why = why.as_str(), %error, "the mail server has not taken a letter");
@@ -145,12 +145,11 @@ impl Mailer for Smtp {
     async fn send(&self, to: &str, subject: &str, body: &str) -> Result<(), MailError> {
         let _place = self.room.try_acquire().map_err(|_| MailError::Busy)?;
         let letter = letter(&self.from, to, subject, body)?;
-        let now = Instant::now();
-        let end = now.checked_add(self.timeout).unwrap_or(now);
-        // That we have much to send is no outage of theirs.
-        let turn = tokio::time::timeout_at(end, self.turns.acquire()).await;
+        // Half of the time for the turn and half for the server: that we have much to send is no outage of theirs.
+        let half = self.timeout / 2;
+        let turn = tokio::time::timeout(half, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(MailError::Busy)?;
-        tokio::time::timeout_at(end, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable))
+        tokio::time::timeout(half, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable))
     }
 }
 
@@ -176,6 +175,13 @@ fn tls(settings: &Settings) -> Result<TlsParameters, OpenError> {
         builder = builder.certificate_store(CertificateStore::None).add_root_certificate(trusted);
     }
     builder.build().map_err(|error| OpenError::Tls(error.to_string()))
+}
+
+/// A handshake that fails is an error of the connection there, and which it is stands behind it.
+fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
+    // An io::Error hides the error it carries from source().
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| speaks_of_tls(inner)) || error.source().is_some_and(speaks_of_tls)
 }
 
 /// What a reply code means (RFC 5321 §4.2.3). That one person's mailbox is full or slow is no outage: somebody may be causing it (M-14).

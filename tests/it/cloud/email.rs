@@ -194,7 +194,7 @@ async fn lying_slow_and_dead_servers_end_in_time() {
         (Manner::Hangs("EHLO"), dead()),
         (Manner::Hangs("RCPT"), dead()),
         (Manner::Hangs("."), dead()),
-        (Manner::Closes("MAIL"), dead()),
+        (Manner::Closes("MAIL"), lie()),
         (Manner::Says("EHLO", "421 busy"), dead()),
         (Manner::Says("MAIL", "HTTP/1.1 200 OK"), lie()),
         (Manner::Says("MAIL", "999 fine"), lie()),
@@ -234,7 +234,9 @@ async fn letters_wait_in_a_bounded_queue_and_for_a_bounded_time() {
     for letter in letters.collect::<Vec<_>>() {
         *outcomes.entry(letter.await.unwrap().unwrap_err().as_str()).or_insert(0) += 1;
     }
-    assert_eq!(outcomes.get(MailError::Unreachable.as_str()), Some(&Smtp::TURNS_MAX), "{outcomes:?}");
-    assert_eq!(outcomes.get(MailError::Busy.as_str()), Some(&(Smtp::QUEUE_MAX + 10 - Smtp::TURNS_MAX)), "{outcomes:?}");
-    assert!(office.connections() <= Smtp::TURNS_MAX);
+    // Whoever came to a turn in the last moment finds the server silent too.
+    let [tried, waited] = [MailError::Unreachable, MailError::Busy].map(|error| outcomes[error.as_str()]);
+    assert_eq!(tried + waited, Smtp::QUEUE_MAX + 10, "{outcomes:?}");
+    assert!((Smtp::TURNS_MAX..=2 * Smtp::TURNS_MAX).contains(&tried), "{outcomes:?}");
+    assert!(office.connections() <= tried);
 }

@@ -87,8 +87,10 @@ fn webhook(url: String) -> Webhook {
     Webhook::new(settings(url), "mfa1", clock()).unwrap().with_poll_max(TIMEOUT)
 }
 
+/// A question that stays out ends with the login's own deadline.
 async fn push(url: String) -> Outcome {
-    settle(&webhook(url), &asking(Method::Push)).await
+    let (webhook, asking) = (webhook(url), asking(Method::Push));
+    tokio::time::timeout(Duration::from_secs(5), settle(&webhook, &asking)).await.unwrap_or(Err(FactorError::Expired))
 }
 
 async fn code_at(webhook: &Webhook, typed: &str) -> Outcome {

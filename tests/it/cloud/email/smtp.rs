@@ -162,6 +162,9 @@ impl Clerk {
                 }
                 "DATA" => {
                     self.say(stream, "DATA", "354 go on").await?;
+                    if matches!(self.manner, Manner::Says("DATA", _)) {
+                        continue;
+                    }
                     letter.text = text(stream).await?;
                     self.say(stream, ".", "250 taken").await?;
                     self.taken.letters.lock().unwrap().push(std::mem::take(&mut letter));
