@@ -51,6 +51,7 @@ use crate::provider::oath::Oath;
 use crate::provider::okta::Okta;
 use crate::provider::pin;
 use crate::provider::pin::WithPin;
+use crate::provider::privacyidea::PrivacyIdea;
 use crate::provider::sms::Gateway;
 use crate::provider::twilio::Twilio;
 use crate::provider::webhook::Webhook;
@@ -326,6 +327,7 @@ impl BehindProviders<'_> {
             ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
             ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
             ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), clock()).map_err(wrong)?),
             ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
             ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),

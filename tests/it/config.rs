@@ -2,6 +2,7 @@
 
 mod carriers;
 mod directories;
+mod duo;
 mod keys;
 mod ldap;
 mod pin;
@@ -76,7 +77,20 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        let keys = ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "entra-secret", "mail-password", "okta-token", "sms-key", "twilio-key"];
+        let keys = [
+            "corp-bind",
+            "branch-bind",
+            "emea-bind",
+            "ldap-bind",
+            "duo-key",
+            "entra-secret",
+            "mail-password",
+            "okta-token",
+            "pi-key",
+            "pi-password",
+            "sms-key",
+            "twilio-key",
+        ];
         for name in keys.iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }

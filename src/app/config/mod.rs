@@ -52,6 +52,7 @@ use crate::provider::email;
 use crate::provider::entra;
 use crate::provider::oath;
 use crate::provider::okta;
+use crate::provider::privacyidea;
 use crate::provider::sms;
 use crate::provider::twilio;
 use crate::provider::webhook;
@@ -191,6 +192,8 @@ pub enum ProviderSettings {
     Oath(oath::Settings),
     /// `kind = "okta"`
     Okta(okta::Settings),
+    /// `kind = "privacyidea"`
+    PrivacyIdea(privacyidea::Settings),
     /// `kind = "sms-gateway"`
     SmsGateway(sms::Settings),
     /// `kind = "twilio-verify"`
@@ -209,6 +212,7 @@ impl ProviderSettings {
             Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
             Self::Okta(settings) => &settings.name,
+            Self::PrivacyIdea(settings) => &settings.name,
             Self::SmsGateway(settings) => &settings.name,
             Self::TwilioVerify(settings) => &settings.name,
             Self::Webhook(settings) => &settings.name,

@@ -6,6 +6,7 @@ mod email;
 mod entra;
 mod oath;
 mod okta;
+mod privacyidea;
 mod sms;
 mod twilio;
 mod webhook;
@@ -40,13 +41,15 @@ pub(super) enum Carrier {
     Entra,
     Oath,
     Okta,
+    PrivacyIdea,
     SmsGateway,
     TwilioVerify,
     Webhook,
 }
 
 impl Carrier {
-    const ALL: [Self; 8] = [Self::Duo, Self::Email, Self::Entra, Self::Oath, Self::Okta, Self::SmsGateway, Self::TwilioVerify, Self::Webhook];
+    const ALL: [Self; 9] =
+        [Self::Duo, Self::Email, Self::Entra, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::SmsGateway, Self::TwilioVerify, Self::Webhook];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
@@ -56,6 +59,7 @@ impl Carrier {
             Self::Entra => "entra",
             Self::Oath => "oath",
             Self::Okta => "okta",
+            Self::PrivacyIdea => "privacyidea",
             Self::SmsGateway => "sms-gateway",
             Self::TwilioVerify => "twilio-verify",
             Self::Webhook => "webhook",
@@ -65,11 +69,12 @@ impl Carrier {
     /// What it can do.
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
-            Self::Duo => &[Method::Push, Method::Call, Method::Oath],
+            Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Email => &[Method::Email],
             Self::Entra => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
             Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
+            Self::PrivacyIdea => &[Method::Push, Method::Text, Method::Email, Method::Oath],
             Self::SmsGateway => &[Method::Text],
             Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
             Self::Webhook => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
@@ -91,6 +96,7 @@ pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources, has_mail: boo
                 Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
                 Some(Carrier::SmsGateway) => sms::settings(name, section, sources).map(ProviderSettings::SmsGateway),
                 Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
+                Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
                 Some(Carrier::Webhook) => webhook::settings(name, section, sources).map(ProviderSettings::Webhook),
                 None => {
                     section.forgive();
@@ -167,6 +173,13 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 pub(super) fn timeout(section: &Section<'_>) -> Duration {
     section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
+}
+
+/// What goes out about a person beside what the provider cannot do without: of `known`, what `send` names.
+pub(super) fn sent(section: &Section<'_>, known: &[&'static str]) -> Vec<&'static str> {
+    let words: Vec<(&'static str, &'static str)> = known.iter().map(|word| (*word, *word)).collect();
+    let listed = section.find("send").and_then(|value| value.list()).unwrap_or_default();
+    listed.iter().filter_map(|value| value.word(&words)).collect()
 }
 
 const TIMEOUT: Duration = seconds(5);

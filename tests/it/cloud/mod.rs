@@ -3,6 +3,7 @@
 mod email;
 mod entra;
 mod okta;
+mod privacyidea;
 mod sms;
 mod twilio;
 mod webhook;
