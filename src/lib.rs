@@ -6,12 +6,13 @@
 //! |---|---|---|
 //! | 0 | `wire`, `domain` | bytes; decisions |
 //! | 1 | `ports` | the seams |
-//! | 2 | `engine`, `directory`, `provider`, `store`, `metrics` | the loop; first factor; second factor; memory; counters |
+//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `metrics` | the loop; first factor; second factor; memory; the account of logins; counters |
 //! | 3 | `front` | the doors: RADIUS, LDAP, administration |
 //! | 4 | `app`, `demo` | the roof: rooms built from a configuration; the whole thing with no set-up |
 //! | 5 | `cli` | the command line |
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod demo;
 pub mod directory;

@@ -32,6 +32,8 @@ pub const SESSIONS: &str = "vestibule_sessions_count";
 
 /// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
+/// Lines of the audit that could not be written.
+pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 
 /// Starts counting for this process and hands out the reader.
 ///
@@ -141,6 +143,7 @@ fn describe() {
     ::metrics::describe_counter!(RADIUS_PROXIED, "Requests with Proxy-State, which a NAS does not send, by client");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
+    ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
 
@@ -152,6 +155,11 @@ pub fn discard(door: &'static str, why: &'static str) {
 /// Counts what somebody should look at now.
 pub fn alarm(alarm: &'static str) {
     ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
+}
+
+/// Counts lines that the audit lacks.
+pub fn audit_lost(lines: usize) {
+    ::metrics::counter!(AUDIT_LOST).increment(u64::try_from(lines).unwrap_or(u64::MAX));
 }
 
 /// Says whether a server behind us is well.

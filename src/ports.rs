@@ -1,5 +1,7 @@
 //! The seams: what the engine and the doors ask of the rooms behind them.
 
+pub mod audit;
+
 use std::fmt::Debug;
 use std::fmt::Display;
 
@@ -140,6 +142,11 @@ pub trait Directory: Debug + Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
 
+    /// Whether the realm of a typed name is this one's. Nobody is asked.
+    fn claim(&self, _login: &str) -> Claim {
+        Claim::Any
+    }
+
     /// The one object that `login` means, whatever form it is typed in.
     ///
     /// # Errors
@@ -207,6 +214,17 @@ pub async fn groups_of(
         Err(PrimaryError::Outage(outage)) => Err(outage),
         Err(PrimaryError::Refused { .. }) => Err(Outage::Directory),
     }
+}
+
+/// What the realm of a typed name says of one directory among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It has none: it may be anybody's.
+    Any,
+    /// It is this one's; of several that say so, theirs is it who say the highest number.
+    Mine(usize),
+    /// It is not this one's.
+    Other,
 }
 
 /// A fresh connection, and to which of a directory's servers.

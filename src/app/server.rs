@@ -20,6 +20,7 @@ use super::config::Limits;
 use super::config::RadiusListen;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
+use crate::audit::Trail;
 use crate::engine;
 use crate::engine::Engine;
 use crate::front::http;
@@ -99,6 +100,14 @@ pub enum ServerError {
         /// Why.
         error: std::io::Error,
     },
+    /// The audit cannot be written.
+    #[error("audit.folder {}: {error}", folder.display())]
+    Audit {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A listener cannot be opened.
     #[error("{kind} {address}: {error}")]
     Listen {
@@ -159,6 +168,9 @@ impl Server {
         let rooms = Rooms::build(&config, &store, &clock)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
+        let audit = config.audit.clone();
+        let audit = Trail::open(audit).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
+        engine.report_to(Arc::new(audit));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
@@ -268,6 +280,9 @@ impl Server {
         }
         if old.admin != config.admin {
             return Err(ServerError::Restart("[admin]"));
+        }
+        if old.audit != config.audit {
+            return Err(ServerError::Restart("[audit]"));
         }
         if old.log != config.log {
             return Err(ServerError::Restart("[log]"));

@@ -1,5 +1,6 @@
 //! The command line: one file a noun, and what all of them share.
 
+mod audit;
 mod block;
 mod bypass;
 mod check;
@@ -48,9 +49,12 @@ enum Command {
     /// People and telephone numbers that nobody comes in with
     #[command(subcommand)]
     Block(block::Verb),
-    /// RADIUS clients: who signs, how long each waits, and what a login would come to
+    /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
+    /// What became of logins, and whether nobody changed the account of it
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
@@ -74,6 +78,7 @@ pub async fn run() -> ExitCode {
         Command::Bypass(verb) => bypass::run(verb).await,
         Command::Block(verb) => block::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
+        Command::Audit(verb) => audit::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
@@ -118,10 +123,15 @@ mod tests {
             "vestibule block remove alice",
             "vestibule block remove --phone +491705550142",
             "vestibule client list --json",
+            "vestibule client list --wide",
+            "vestibule user list --wide",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
             "vestibule exempt list --json --socket /run/x.sock",
+            "vestibule audit tail -n 20 --follow --json",
+            "vestibule audit verify --json",
+            "vestibule audit explain 0123 --config f.toml",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
@@ -131,7 +141,8 @@ mod tests {
     fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
         for line in [
             "vestibule init",
-            "vestibule audit tail",
+            "vestibule audit tail -n 0",
+            "vestibule audit explain",
             "vestibule user import",
             "vestibule token enrol alice --digits 5",
             "vestibule token enrol alice --period 45",

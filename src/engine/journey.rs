@@ -30,6 +30,7 @@ use crate::domain::Denial;
 use crate::domain::Dialogue;
 use crate::domain::Event;
 use crate::domain::FactorError;
+use crate::domain::Fate;
 use crate::domain::Flow;
 use crate::domain::Identity;
 use crate::domain::Method;
@@ -41,6 +42,8 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
+use crate::domain::Trail;
+use crate::domain::What;
 use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -57,12 +60,16 @@ const LEAVE_KEEP: Duration = Duration::from_secs(300);
 /// A flow and what it needs on the way.
 #[derive(Debug)]
 pub(super) struct Journey {
-    engine: Arc<Engine>,
-    flow: Flow,
+    pub(super) engine: Arc<Engine>,
+    pub(super) flow: Flow,
     providers: Arc<Providers>,
     check: Option<Arc<dyn PrimaryCheck>>,
-    began: Instant,
-    deadline: Instant,
+    /// When the login set out, the rounds before this one included.
+    pub(super) set_out: Instant,
+    /// Milliseconds after which this round began.
+    pub(super) began_ms: u32,
+    pub(super) trail: Trail,
+    pub(super) deadline: Instant,
     /// Whom the typed name means. Of no more use once a first factor has passed, which told it anew.
     entry: Option<Box<Entry>>,
     /// What the first factor said beside, where it did: most say nothing.
@@ -74,17 +81,20 @@ pub(super) struct Journey {
     paced: Option<Instant>,
     /// The same, until our turn has come: whoever has theirs before us may hush it.
     awake: Option<Box<Awake>>,
-    told: Told,
+    pub(super) told: Told,
 }
 
 /// What the log line at the end says.
 #[derive(Debug, Default)]
-struct Told {
-    identity: Option<Identity>,
-    asked: Option<Choice>,
+pub(super) struct Told {
+    pub(super) identity: Option<Identity>,
+    pub(super) asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
-    late: bool,
-    refused: Option<&'static str>,
+    pub(super) late: bool,
+    pub(super) refused: Option<&'static str>,
+    /// How often the client asked again, and after how many milliseconds last.
+    pub(super) repeats: u32,
+    pub(super) heard_ms: u32,
 }
 
 /// How a journey ended.
@@ -109,7 +119,9 @@ impl Journey {
             flow,
             providers,
             check,
-            began,
+            set_out: began,
+            began_ms: 0,
+            trail: Trail::default(),
             deadline,
             entry: None,
             aside: None,
@@ -123,11 +135,14 @@ impl Journey {
 
     /// Goes on with what was parked.
     pub(super) fn resumed(engine: Arc<Engine>, car: Car, within: Duration) -> Self {
-        let Car { flow, providers, check, entry, aside, open, awake, .. } = car;
+        let Car { flow, providers, check, entry, aside, open, awake, set_out, trail, .. } = car;
         let awake = awake.map(|place| Box::new(Awake { engine: Arc::clone(&engine), place }));
         let mut journey = Self::new(engine, flow, providers, check, within);
         journey.told.identity = entry.as_ref().map(|entry| entry.identity.clone()).or_else(|| journey.flow.proven().cloned());
-        Self { entry, aside, open, awake, ..journey }
+        let mut journey = Self { entry, aside, open, awake, set_out, trail, ..journey };
+        journey.began_ms = journey.since(Instant::now());
+        journey.step(What::Answered);
+        journey
     }
 
     /// Goes on until the flow is decided or parked or waits for a person, or nobody listens. Every wait ends at the deadline.
@@ -231,6 +246,9 @@ impl Journey {
         let mut aside = self.aside.take().unwrap_or_default();
         let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
         self.aside = Some(aside).filter(|aside| !aside.is_empty());
+        if matches!(checked, Ok(Checked::Passed(_))) {
+            self.step(What::Proven);
+        }
         if matches!(checked, Ok(Checked::Passed(_))) && self.flow.rules().groups.is_empty() {
             self.entry = None;
         }
@@ -301,6 +319,7 @@ impl Journey {
         if asking.choice.method != Method::Oath {
             self.engine.hush(&asking.identity);
         }
+        self.step(What::Started(asking.choice.method));
         let progress = match self.share() {
             Some(until) => tokio::time::timeout_at(until, provider.start(&asking)).await.unwrap_or(Err(FactorError::Faltering)),
             None => provider.start(&asking).await,
@@ -386,8 +405,13 @@ impl Journey {
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
             self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
-        if let Err(error) = &progress {
-            self.told.refused = Some(error.as_str());
+        match &progress {
+            Err(error) => {
+                self.told.refused = Some(error.as_str());
+                self.step(What::Failed(*error));
+            }
+            Ok(Progress::Allowed { .. } | Progress::Waived) => self.step(What::Approved),
+            Ok(_) => {}
         }
         Event::Progress(progress)
     }
@@ -425,9 +449,12 @@ impl Journey {
     }
 
     /// Nobody waits any more: the question that is out is taken back or left for the next try, and the flow is gone with whatever it may still have heard.
-    pub(super) fn give_up(mut self) {
+    pub(super) fn give_up(mut self, repeats: (u32, Option<Instant>)) {
+        self.heard_from(repeats);
         let request = self.flow.request();
-        tracing::info!(door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
+        tracing::info!(trace = %self.flow.trace(), door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
+        let why = if self.flow.proven().is_some() { "second_factor" } else { "first_factor" };
+        self.account_for(Fate::GivenUp, why);
         self.leave_out();
     }
 
@@ -447,9 +474,21 @@ impl Journey {
 
     /// What is kept of a login that waits for a person until `until`, and its turn, which must not end before it is kept: who has the next one takes back what
     /// else is out on the phone.
-    pub(super) fn into_car(self, until: Instant) -> (Car, Option<Turn>) {
-        let car =
-            Car { flow: self.flow, providers: self.providers, check: self.check, entry: self.entry, aside: self.aside, open: self.open, awake: None, until };
+    pub(super) fn into_car(mut self, until: Instant) -> (Car, Option<Turn>) {
+        self.step(What::Challenged);
+        let (set_out, trail) = (self.set_out, self.trail);
+        let car = Car {
+            set_out,
+            trail,
+            flow: self.flow,
+            providers: self.providers,
+            check: self.check,
+            entry: self.entry,
+            aside: self.aside,
+            open: self.open,
+            awake: None,
+            until,
+        };
         (car, self.turn)
     }
 
@@ -482,36 +521,6 @@ impl Journey {
         self.engine.alarm(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
-    }
-
-    fn log(&self, decision: &Decision) {
-        let (spoken, why) = match decision {
-            Decision::Accept(permit) => ("accept", permit.why().as_str()),
-            Decision::Drop(outage) => ("drop", outage.as_str()),
-            Decision::Reject(denial) => ("reject", denial.as_str()),
-        };
-        let request = self.flow.request();
-        let door = request.door.as_str();
-        self.engine.counts.login(door, &request.client, spoken, why);
-        let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
-        let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.method.as_str(), &*asked.provider)).unzip();
-        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(
-            door,
-            client = request.client,
-            login = ?request.login,
-            identity,
-            source = request.source.map(tracing::field::display),
-            policy = self.flow.rules().name,
-            decision = spoken,
-            why,
-            detail = self.told.refused,
-            method,
-            provider,
-            late = self.told.late.then_some(true),
-            ms,
-            "login"
-        );
     }
 }
 

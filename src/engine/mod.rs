@@ -1,5 +1,6 @@
 //! The loop: the one place that waits between a question and its answer.
 
+mod account;
 mod alarm;
 mod journey;
 mod kept;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
@@ -43,6 +45,7 @@ use crate::domain::AuthRequest;
 use crate::domain::Decision;
 use crate::domain::Denial;
 use crate::domain::Door;
+use crate::domain::Ending;
 use crate::domain::Event;
 use crate::domain::Flow;
 use crate::domain::Identity;
@@ -58,6 +61,7 @@ use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
+use crate::ports::audit::Audit;
 use journey::Ended;
 use journey::Journey;
 use kept::Kept;
@@ -115,6 +119,8 @@ pub struct Engine {
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
     traces: Traces,
+    /// Who accounts for logins, where anybody does.
+    audit: OnceLock<Arc<dyn Audit>>,
 }
 
 /// What logins are called: a random start for each run of the program, and a count.
@@ -220,12 +226,24 @@ impl Engine {
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },
+            audit: OnceLock::new(),
         }))
     }
 
     /// Takes these providers for logins that begin from now on, by their names in the configuration.
     pub fn equip(&self, providers: HashMap<String, Arc<dyn Provider>>) {
         *self.providers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(providers);
+    }
+
+    /// Has every login that ends from now on told to this one; once.
+    pub fn report_to(&self, audit: Arc<dyn Audit>) {
+        let _ = self.audit.set(audit);
+    }
+
+    /// Who accounts for logins.
+    #[must_use]
+    pub fn audit(&self) -> Option<Arc<dyn Audit>> {
+        self.audit.get().cloned()
     }
 
     /// Begins a login that must end `within` that time. The same request while it runs joins it: one login, one push.
@@ -332,7 +350,7 @@ impl Engine {
             under_way = match journey.wait(&mut seat).await {
                 Some(event) => going(journey, seat, event),
                 None => {
-                    journey.give_up();
+                    journey.give_up(seat.repeats());
                     break;
                 }
             };
@@ -429,6 +447,9 @@ impl Engine {
         let why = Denial::OutOfTurn.as_str();
         let door = Door::Radius.as_str();
         self.counts.login(door, &answer.client, "reject", why);
+        if let Some(audit) = self.audit.get() {
+            audit.note(Ending::out_of_turn(self.clock.now(), self.next_trace(), &answer.client, &answer.login));
+        }
         let detail = "no such challenge is open: it ran out, was answered, or was never this client's";
         tracing::info!(door, client = answer.client, login = ?answer.login, decision = "reject", why, detail, "login");
         Outcome::Decided { decision: Arc::new(Decision::Reject(Denial::OutOfTurn)), aside: Arc::default() }
@@ -468,6 +489,13 @@ impl Login {
         }
     }
 
+    /// The same was asked again by the same packet: whoever asked still waits.
+    pub fn again(&self) {
+        if let Begun::Under(place) = &self.0 {
+            place.again();
+        }
+    }
+
     /// The end, if it has come already.
     ///
     /// # Errors
@@ -504,9 +532,10 @@ fn going(mut journey: Box<Journey>, mut seat: Seat, event: Event) -> Going {
     Box::pin(async move {
         match journey.travel(event, &mut seat).await {
             Ended::Waits => return Some((journey, seat)),
-            Ended::GivenUp => journey.give_up(),
+            Ended::GivenUp => journey.give_up(seat.repeats()),
             ended => {
                 let engine = journey.engine();
+                journey.heard_from(seat.repeats());
                 seat.say(engine.conclude(*journey, ended));
             }
         }

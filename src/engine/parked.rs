@@ -14,6 +14,7 @@ use super::Providers;
 use super::out::Out;
 use crate::domain::Flow;
 use crate::domain::Identity;
+use crate::domain::Trail;
 use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -58,6 +59,9 @@ pub(super) struct Car {
     pub(super) open: Option<Out>,
     /// Under what the question lies until the turn of who answers has come.
     pub(super) awake: Option<(Identity, State)>,
+    /// When it set out, and what happened since.
+    pub(super) set_out: Instant,
+    pub(super) trail: Trail,
     pub(super) until: Instant,
 }
 

@@ -259,7 +259,7 @@ impl Rehearsal {
             // What an earlier login left behind is that login's.
             Action::Recall(_) => Event::Recalled(None),
             Action::Recognize { .. } => {
-                self.assume(Part::Rule, "nothing is remembered of this person".to_owned());
+                self.assume(Part::Rule, "what is remembered is not looked at: taken as nothing".to_owned());
                 Event::Recognized(Recognized::default())
             }
             Action::TakeLeave => Event::Leave(None),

@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::task::Waker;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Ear;
 use super::Outcome;
@@ -156,6 +157,9 @@ struct Meeting {
     listeners: Vec<u32>,
     /// How many have asked.
     asked: u32,
+    /// How often the same was asked again, here or in the same packet, and when last.
+    repeats: u32,
+    heard: Option<Instant>,
     /// Whom to call when something is said, by the number of their place.
     ears: Vec<(u32, Box<dyn Ear>)>,
     /// Whom to wake when nobody listens any more.
@@ -200,6 +204,11 @@ impl Shared {
 }
 
 impl Meeting {
+    fn again(&mut self) {
+        self.repeats = self.repeats.saturating_add(1);
+        self.heard = Some(Instant::now());
+    }
+
     /// What was said so far to whom has this place; the inner `None` when the login broke off. Only the last who asked hears it.
     fn heard(&self, number: u32) -> Option<Option<Outcome>> {
         match &self.said {
@@ -258,6 +267,12 @@ impl Seat {
         }
     }
 
+    /// How often the same was asked again, and when last.
+    pub(super) fn repeats(&self) -> (u32, Option<Instant>) {
+        let meeting = self.shared.lock();
+        (meeting.repeats, meeting.heard)
+    }
+
     /// Tells all who listen; who asks the same from now on begins anew.
     pub(super) fn say(mut self, outcome: Outcome) {
         self.leave();
@@ -310,12 +325,21 @@ impl Running {
             let number = meeting.asked;
             meeting.asked = number.saturating_add(1);
             meeting.listeners.push(number);
+            meeting.again();
             return Entered::Joined(Place { shared: Arc::clone(shared), number });
         }
         if logins.len() >= self.logins_max {
             return Entered::Full;
         }
-        let shared = Arc::new(Shared(Mutex::new(Meeting { said: Said::Nothing, listeners: vec![0], asked: 1, ears: Vec::new(), waiting: None })));
+        let shared = Arc::new(Shared(Mutex::new(Meeting {
+            said: Said::Nothing,
+            listeners: vec![0],
+            asked: 1,
+            repeats: 0,
+            heard: None,
+            ears: Vec::new(),
+            waiting: None,
+        })));
         logins.insert(same, Arc::clone(&shared));
         let place = Place { shared: Arc::clone(&shared), number: 0 };
         Entered::First(Seat { running: Arc::clone(self), same, shared, is_listed: true }, place)
@@ -327,6 +351,11 @@ impl Running {
 }
 
 impl Place {
+    /// The same packet came again: whoever sent it still waits.
+    pub(super) fn again(&self) {
+        self.shared.lock().again();
+    }
+
     /// Calls `ear` when something is said; never, when this place is left before. Where it was said already, it is given back with that.
     pub(super) fn listen(&self, ear: Box<dyn Ear>) -> Option<(Box<dyn Ear>, Outcome)> {
         let mut meeting = self.shared.lock();

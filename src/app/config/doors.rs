@@ -12,7 +12,6 @@ use crate::domain::CodeEntry;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
-use crate::domain::Timestamp;
 use crate::wire::radius::Integrity;
 
 use super::LdapListen;
@@ -50,8 +49,6 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) limits: Limits,
-    /// When the file is read.
-    pub(super) now: Timestamp,
 }
 
 /// `[[radius.listen]]`, `[[radius.client]]` and `[[ldap.listen]]`.

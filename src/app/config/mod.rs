@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
+mod audit;
 mod doors;
 mod ldap;
 mod policy;
@@ -69,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[admin]`
     pub admin: Admin,
+    /// `[audit]`
+    pub audit: crate::audit::Settings,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// Each `[provider.NAME]`, in the order of the names.
@@ -354,7 +357,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
-        let sources = Sources { folder: folder(path), credentials };
+        let sources = Sources { folder: folder(path), credentials, now: WallClock.now() };
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
         Ok(Self { warnings, ..config })
     }
@@ -365,7 +368,7 @@ impl Config {
 /// # Errors
 /// What is wrong with that key, or with the file as a whole.
 pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources { folder: folder(path), credentials: None };
+    let sources = Sources { folder: folder(path), credentials: None, now: WallClock.now() };
     let socket_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::admin(file, &sources).socket)
@@ -379,15 +382,14 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let log = rooms::log(file);
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
+    let audit = audit::audit(file, sources);
     let directories = rooms::directories(file, sources);
     let providers = providers::providers(file, sources);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers);
-    let doors = doors::doors(
-        file,
-        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits, now: WallClock.now() },
-    );
+    let doors =
+        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);
@@ -401,6 +403,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         policy::warn_of_utc(&policies);
     }
     Some(Config {
+        audit: audit::settings(audit, &name, &store),
         name,
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         store,
@@ -452,7 +455,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::new("vestibule.toml", &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources { folder: PathBuf::new(), credentials: None };
+        let sources = Sources { folder: PathBuf::new(), credentials: None, now: WallClock.now() };
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

@@ -36,6 +36,7 @@ use tracing::info;
 use tracing::warn;
 
 use super::accounts;
+use super::audit;
 use super::blocks;
 use super::bypasses;
 use super::clients;
@@ -252,6 +253,7 @@ fn routes(desk: Desk) -> Router {
     Router::new()
         .merge(accounts::routes())
         .merge(tokens::routes())
+        .merge(audit::routes())
         .merge(blocks::routes())
         .merge(bypasses::routes())
         .merge(clients::routes())

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod blocks;
 mod bypasses;
 mod clients;

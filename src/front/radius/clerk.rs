@@ -181,7 +181,13 @@ impl Clerk {
         arrived: Instant,
     ) -> Option<Held> {
         let bounds = way.bounds(settings);
-        let met = seen.lock().admit(arrived, Key::of(request, way.peer()), &bounds);
+        let key = Key::of(request, way.peer());
+        let mut window = seen.lock();
+        let met = window.admit(arrived, key, &bounds);
+        if let (seen::Seen::Running, Some(Guard::Login { login })) = (&met, window.held(key.slot)) {
+            login.again();
+        }
+        drop(window);
         if request.code() == Code::AccessRequest && matches!(met, seen::Seen::Answered(_) | seen::Seen::Running) {
             client.card.tally.again(request.authenticator(), arrived);
         }
@@ -248,7 +254,7 @@ enum Guard {
     /// Whoever waits hears by its end that nobody wants the answer any more.
     Ended { _given_up: oneshot::Sender<Infallible> },
     /// A login that goes on for as long as somebody wants to know how it ends.
-    Login { _login: Login },
+    Login { login: Login },
 }
 
 impl Ledger {
@@ -305,7 +311,7 @@ impl Work {
         let mut window = seen.lock();
         match login.tell(Box::new(self)) {
             // Both under one lock: whoever is called meanwhile finds the login there, and puts in its place what is to be there next.
-            None => window.guard(turn, Guard::Login { _login: login }),
+            None => window.guard(turn, Guard::Login { login }),
             Some((ear, outcome)) => {
                 drop(window);
                 ear.hear(outcome);

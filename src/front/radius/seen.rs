@@ -118,10 +118,7 @@ struct Entry<G> {
 #[derive(Debug)]
 enum Stage<G> {
     Answered(Answer),
-    /// The guard, where there is one, is held and never looked at.
-    Running {
-        _guard: Option<G>,
-    },
+    Running { guard: Option<G> },
 }
 
 impl<G> Window<G> {
@@ -145,14 +142,22 @@ impl<G> Window<G> {
         self.number = self.number.wrapping_add(1);
         self.running = self.running.saturating_add(1);
         self.entries
-            .insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, content: key.content, stage: Stage::Running { _guard: None } });
+            .insert(key.slot, Entry { number: self.number, authenticator: key.authenticator, content: key.content, stage: Stage::Running { guard: None } });
         Seen::New(Turn { slot: key.slot, number: self.number })
     }
 
     /// Holds `guard` while the turn is in the works. It is dropped at once where that is over.
     pub(super) fn guard(&mut self, turn: Turn, guard: G) {
         if let Some(entry) = self.entries.get_mut(&turn.slot).filter(|entry| entry.runs(turn)) {
-            entry.stage = Stage::Running { _guard: Some(guard) };
+            entry.stage = Stage::Running { guard: Some(guard) };
+        }
+    }
+
+    /// What holds the request that is in the works in this slot.
+    pub(super) fn held(&self, slot: Slot) -> Option<&G> {
+        match &self.entries.get(&slot)?.stage {
+            Stage::Running { guard } => guard.as_ref(),
+            Stage::Answered(_) => None,
         }
     }
 

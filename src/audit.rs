@@ -1,0 +1,113 @@
+//! The audit: one sealed line for each login, written by a thread of its own, so that no login waits for the disk.
+
+mod book;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use self::book::Book;
+use self::writer::Writer;
+use crate::domain::Ending;
+use crate::domain::Secret;
+use crate::domain::Trace;
+use crate::ports::audit::Audit;
+use crate::ports::audit::Verified;
+
+/// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
+const WAITING_MAX: usize = 16_384;
+
+/// Where it lies and who writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The node's name, which stands in each line.
+    pub node: String,
+    /// What the key of the seals is made of.
+    pub master_key: Secret,
+    /// Days for which files are kept, after the last line in them; 0: for ever.
+    pub keep_days: u32,
+}
+
+/// The audit of this node. Dropped, it writes what it was told.
+#[derive(Debug)]
+pub struct Trail {
+    book: Book,
+    told: Mutex<Option<SyncSender<Ending>>>,
+    lost: Arc<AtomicU64>,
+    newest: watch::Receiver<u64>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Trail {
+    /// Opens the folder and goes on where the last line left off.
+    ///
+    /// # Errors
+    /// The folder or a file cannot be read or written.
+    pub fn open(settings: Settings) -> io::Result<Self> {
+        let key = seal::key(&settings.master_key).ok_or_else(|| io::Error::other("the master key cannot be used"))?;
+        let book = Book::open(settings.folder, key)?;
+        Self::write_in(book, settings.node, settings.keep_days)
+    }
+
+    fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
+        let lost = Arc::new(AtomicU64::new(0));
+        let (told, hears) = sync_channel(WAITING_MAX);
+        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost))?;
+        let newest = writer.newest();
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
+        Ok(Self { book, told: Mutex::new(Some(told)), lost, newest, thread: Mutex::new(Some(thread)) })
+    }
+}
+
+impl Audit for Trail {
+    fn note(&self, ending: Ending) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref().is_none_or(|told| told.try_send(ending).is_err()) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
+    fn tail(&self, after: Option<u64>, count_max: usize) -> io::Result<Vec<String>> {
+        self.book.tail(after, count_max)
+    }
+
+    fn find(&self, trace: Trace) -> io::Result<Vec<String>> {
+        self.book.find(&format!("\"trace\":\"{trace}\""))
+    }
+
+    fn files(&self) -> io::Result<Vec<u64>> {
+        self.book.files()
+    }
+
+    fn verify(&self, file: u64) -> io::Result<Verified> {
+        self.book.verify(file)
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        drop(self.told.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ = thread.map(JoinHandle::join);
+    }
+}

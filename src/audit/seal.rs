@@ -1,0 +1,113 @@
+//! The chain: each line is sealed with a key and with the seal of the line before it, so that none can be changed, left out or put in between unseen.
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use sha2::Sha256;
+
+use crate::domain::Secret;
+
+/// Seals lines one after the other.
+#[derive(Debug)]
+pub(super) struct Sealer {
+    key: Secret,
+    prev: String,
+}
+
+/// What stands between a line's own text and its seal.
+const MARK: &str = ",\"seal\":\"";
+const SEAL_LEN: usize = 64;
+
+/// The key of the audit, made of the master key: who has the files alone cannot seal.
+pub(super) fn key(master: &Secret) -> Option<Secret> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(master.expose()).ok()?;
+    mac.update(b"vestibule audit 1");
+    Some(Secret::new(mac.finalize().into_bytes().to_vec()))
+}
+
+impl Sealer {
+    /// Goes on behind the line with this seal.
+    pub(super) fn new(key: Secret, prev: String) -> Self {
+        Self { key, prev }
+    }
+
+    /// The seal of the last line; empty before the first.
+    pub(super) fn prev(&self) -> &str {
+        &self.prev
+    }
+
+    /// The line of this JSON object. `None` for what is no object.
+    pub(super) fn close(&mut self, json: &str) -> Option<String> {
+        let open = json.strip_suffix('}')?;
+        let seal = seal(&self.key, &self.prev, open)?;
+        let line = format!("{open}{MARK}{seal}\"}}\n");
+        self.prev = seal;
+        Some(line)
+    }
+
+    /// Whether this line follows the last; then it is the last.
+    pub(super) fn follows(&mut self, line: &str) -> bool {
+        let Some((open, said)) = parted(line) else { return false };
+        let right = seal(&self.key, &self.prev, open).is_some_and(|seal| subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), said.as_bytes()).into());
+        if right {
+            said.clone_into(&mut self.prev);
+        }
+        right
+    }
+}
+
+/// The text that is sealed, and the seal it bears.
+pub(super) fn parted(line: &str) -> Option<(&str, &str)> {
+    let (open, rest) = line.trim_end_matches('\n').rsplit_once(MARK)?;
+    let seal = rest.strip_suffix("\"}")?;
+    (seal.len() == SEAL_LEN).then_some((open, seal))
+}
+
+fn seal(key: &Secret, prev: &str, open: &str) -> Option<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
+    mac.update(prev.as_bytes());
+    mac.update(b"\n");
+    mac.update(open.as_bytes());
+    Some(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer() -> Sealer {
+        Sealer::new(key(&Secret::new(vec![7; 32])).unwrap(), String::new())
+    }
+
+    fn lines() -> Vec<String> {
+        let mut sealer = sealer();
+        ["{\"seq\":1}", "{\"seq\":2}", "{\"seq\":3}"].iter().map(|json| sealer.close(json).unwrap()).collect()
+    }
+
+    fn hold<'a>(lines: impl IntoIterator<Item = &'a str>) -> bool {
+        let mut sealer = sealer();
+        lines.into_iter().all(|line| sealer.follows(line))
+    }
+
+    #[test]
+    fn a_line_changed_left_out_put_in_or_moved_breaks_the_chain() {
+        let lines = lines();
+        let [one, two, three] = [&*lines[0], &*lines[1], &*lines[2]];
+        assert!(hold([one, two, three]));
+        assert!(!hold([one, three]) && !hold([two, three]) && !hold([one, one]) && !hold([one, three, two]));
+        for at in 0..two.len() - 1 {
+            let mut bytes = two.as_bytes().to_vec();
+            bytes[at] ^= 1;
+            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            assert!(!hold([one, &changed]), "{changed}");
+        }
+    }
+
+    #[test]
+    fn without_the_key_nobody_seals() {
+        let mut other = Sealer::new(key(&Secret::new(vec![8; 32])).unwrap(), String::new());
+        let forged = other.close("{\"seq\":1}").unwrap();
+        assert!(!hold([&*forged]));
+        assert!(!hold(["{\"seq\":1}", "", "{}", "{\"seq\":1,\"seal\":\"\"}"].into_iter().take(1)));
+    }
+}

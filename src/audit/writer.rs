@@ -1,0 +1,225 @@
+//! The one who writes: lines in their order, many with one write, and the disk asked to keep them when there is a moment.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::book::Book;
+use super::book::End;
+use super::seal::Sealer;
+use crate::domain::Ending;
+use crate::domain::Timestamp;
+use crate::metrics;
+use crate::ports::audit::Entry;
+use crate::ports::audit::Login;
+use crate::ports::audit::Record;
+
+/// Lines in one write, and between two times the disk is asked.
+const BATCH_MAX: usize = 4_096;
+/// With nothing to write for so long, the disk is asked to keep what was written.
+const REST: Duration = Duration::from_millis(500);
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+pub(super) struct Writer {
+    book: Book,
+    node: String,
+    keep_days: u32,
+    lost: Arc<AtomicU64>,
+    sealer: Sealer,
+    seq: u64,
+    /// The file that is written, and its bytes.
+    file: Option<(File, u64)>,
+    newest: watch::Sender<u64>,
+    /// Lines the disk was not yet asked to keep.
+    unkept: usize,
+    /// The last write failed; that was told.
+    failing: bool,
+}
+
+impl Writer {
+    pub(super) fn open(book: Book, node: String, keep_days: u32, lost: Arc<AtomicU64>) -> io::Result<Self> {
+        let end = book.end()?;
+        let (seq, seal) = end.as_ref().map_or((0, String::new()), |(end, _)| (end.seq, end.seal.clone()));
+        let file = match &end {
+            Some((_, first)) => {
+                let file = book.append(*first)?;
+                let bytes = file.metadata()?.len();
+                Some((file, bytes))
+            }
+            None => None,
+        };
+        let sealer = Sealer::new(book.key.clone(), seal);
+        Ok(Self { book, node, keep_days, lost, sealer, seq, file, newest: watch::Sender::new(seq), unkept: 0, failing: false })
+    }
+
+    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Writes until nobody can tell anything any more.
+    pub(super) fn write_all(&mut self, hears: &Receiver<Ending>) {
+        let mut batch = Vec::new();
+        loop {
+            match hears.recv_timeout(REST) {
+                Ok(ending) => {
+                    batch.push(ending);
+                    batch.extend(hears.try_iter().take(BATCH_MAX));
+                    self.write(&batch);
+                    batch.clear();
+                }
+                Err(RecvTimeoutError::Timeout) => self.keep(),
+                Err(RecvTimeoutError::Disconnected) => return self.keep(),
+            }
+            if self.unkept >= BATCH_MAX {
+                self.keep();
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[Ending]) {
+        let Some(last) = batch.last() else { return };
+        let at = last.at;
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        match self.try_write(batch, lost, at) {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the audit is written again");
+                }
+                self.newest.send_replace(self.seq);
+            }
+            Err(error) => {
+                self.lost.fetch_add(lost.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX)), Ordering::Relaxed);
+                metrics::audit_lost(batch.len());
+                // The next begins anew: what is half written is behind the last whole line.
+                self.file = None;
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, folder = %self.book.folder.display(), "the audit cannot be written: logins go on, their lines are lost and counted");
+                }
+            }
+        }
+    }
+
+    fn try_write(&mut self, batch: &[Ending], lost: u64, at: Timestamp) -> io::Result<()> {
+        if self.failing {
+            // Where the disk broke off in the middle of a line, what it holds is read again.
+            let end = self.book.end()?;
+            let (seq, seal) = end.as_ref().map_or((0, String::new()), |(end, _)| (end.seq, end.seal.clone()));
+            (self.seq, self.sealer) = (seq, Sealer::new(self.book.key.clone(), seal));
+        }
+        let mut text = String::new();
+        let (seq, prev) = (self.seq, self.sealer.prev().to_owned());
+        let written = (|| {
+            let full = self.file.as_ref().is_none_or(|(_, bytes)| *bytes >= self.book.file_bytes_max);
+            if full {
+                self.begin(at, &mut text)?;
+            }
+            if lost > 0 {
+                self.line(at, Entry::Lost { lines: lost }, &mut text)?;
+            }
+            for ending in batch {
+                self.line(ending.at, Entry::Login(Box::new(login(ending))), &mut text)?;
+            }
+            let (file, bytes) = self.file.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
+            file.write_all(text.as_bytes())?;
+            *bytes = bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            Ok(())
+        })();
+        if written.is_err() {
+            (self.seq, self.sealer) = (seq, Sealer::new(self.book.key.clone(), prev));
+        } else {
+            self.unkept = self.unkept.saturating_add(batch.len());
+        }
+        written
+    }
+
+    /// Begins the next file.
+    fn begin(&mut self, at: Timestamp, text: &mut String) -> io::Result<()> {
+        self.keep();
+        let first = self.seq.saturating_add(1);
+        self.file = Some((self.book.append(first)?, 0));
+        let prev = self.sealer.prev().to_owned();
+        self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), prev }, text)?;
+        self.prune(at);
+        Ok(())
+    }
+
+    /// Takes files away whose last line is old. The chain of those that stay holds: each begins with the seal of the line before it.
+    fn prune(&self, now: Timestamp) {
+        if self.keep_days == 0 {
+            return;
+        }
+        let keep_ms = u64::from(self.keep_days).saturating_mul(DAY_MS);
+        let files = self.book.files().unwrap_or_default();
+        for file in files.iter().rev().skip(1) {
+            let path = self.book.path(*file);
+            let modified = fs::metadata(&path).and_then(|meta| meta.modified()).ok();
+            let age = modified.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).and_then(|at| u64::try_from(at.as_millis()).ok());
+            if age.is_some_and(|at| at.saturating_add(keep_ms) < now.0) {
+                match fs::remove_file(&path) {
+                    Ok(()) => tracing::info!(file = %path.display(), days = self.keep_days, "an old file of the audit was taken away (audit.keep)"),
+                    Err(error) => tracing::warn!(file = %path.display(), %error, "an old file of the audit cannot be taken away"),
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, at: Timestamp, what: Entry, text: &mut String) -> io::Result<()> {
+        let seq = self.seq.saturating_add(1);
+        let record = Record { seq, at: moment(at), node: self.node.clone(), what };
+        let json = serde_json::to_string(&record).map_err(io::Error::other)?;
+        let line = self.sealer.close(&json).ok_or_else(|| io::Error::other("no seal can be made"))?;
+        text.push_str(&line);
+        self.seq = seq;
+        Ok(())
+    }
+
+    /// Has the disk keep what was written, and writes down how far that goes.
+    fn keep(&mut self) {
+        let Some((file, _)) = self.file.as_ref().filter(|_| self.unkept > 0) else { return };
+        let end = End { seq: self.seq, seal: self.sealer.prev().to_owned() };
+        match file.sync_data().and_then(|()| self.book.put_head(&end)) {
+            Ok(()) => self.unkept = 0,
+            Err(error) => tracing::error!(%error, "the disk does not keep the audit"),
+        }
+    }
+}
+
+fn login(ending: &Ending) -> Login {
+    let asked = ending.asked.as_ref();
+    Login {
+        trace: ending.trace.to_string(),
+        door: ending.door.as_str().to_owned(),
+        client: ending.client.clone(),
+        login: ending.login.clone(),
+        identity: ending.identity.as_ref().map(|identity| identity.0.clone()),
+        source: ending.source.map(|source| source.to_string()),
+        policy: ending.policy.clone(),
+        decision: ending.fate.as_str().to_owned(),
+        why: ending.why.to_owned(),
+        detail: ending.detail.map(str::to_owned),
+        method: asked.map(|asked| asked.method.as_str().to_owned()),
+        provider: asked.map(|asked| asked.provider.to_string()),
+        result: ending.result().map(str::to_owned),
+        first_ms: ending.first_ms(),
+        second_ms: ending.second_ms(),
+        ms: ending.ms,
+        within_ms: ending.within_ms,
+        repeats: ending.repeats,
+        heard_ms: ending.heard_ms,
+        steps: ending.steps.iter().map(|step| (step.ms, step.what.as_str().to_owned())).collect(),
+    }
+}
+
+fn moment(at: Timestamp) -> String {
+    let exact = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or(jiff::Timestamp::MAX);
+    exact.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
