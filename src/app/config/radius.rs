@@ -230,7 +230,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
     warn_forgetful(builder, section, source, join, policy.as_deref());
-    warn_of_trust(builder, section, source, policy.as_deref());
+    warn_of_trust(builder, section, policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -286,22 +286,15 @@ fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Opti
     }
 }
 
-/// Where people are is what the client says. Where it says nothing nobody is in a trusted network, and what it says it must know of its own (M-43).
-fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, source: Option<u8>, policy: Option<&str>) {
+/// An address that the device itself asks for is no place where anybody is (M-43).
+fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, policy: Option<&str>) {
     let rules = policy.and_then(|name| builder.behind.policies.get(name)?.settings.as_ref()).map(|policy| &policy.rules);
-    if rules.is_none_or(|rules| rules.trusted.is_empty()) {
-        return;
-    }
-    match (source, section.find("source")) {
-        (None, _) => section.warn(
-            "trusts nobody: its policy trusts networks, and without `source` nobody can tell where people are",
-            Some("write source = \"Calling-Station-Id\", if it sends addresses there"),
-        ),
-        (Some(_), Some(value)) => value.warn(
-            "opens the policy's trusted networks to whoever can choose what this client sends there (M-43)",
-            Some("be sure that the client writes the address itself, as it sees it, and never what the person or the device says"),
-        ),
-        (Some(_), None) => {}
+    let trusts = rules.is_some_and(|rules| !rules.trusted.is_empty());
+    if let Some(value) = section.find("source").filter(|value| trusts && value.text().is_some_and(|name| name.starts_with("Framed-"))) {
+        value.warn(
+            "opens the policy's trusted networks to whoever asks for an address in them: in a request it is what the device would like to have (M-43)",
+            Some("write source = \"Calling-Station-Id\", if the client writes there where people come from"),
+        );
     }
 }
 

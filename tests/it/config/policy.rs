@@ -92,14 +92,13 @@ fn m_14_an_outage_that_opens_doors_has_an_end_unless_told_otherwise() {
 }
 
 #[test]
-fn m_43_trust_hangs_on_what_a_client_says_and_that_is_warned_of() {
+fn m_43_an_address_that_the_device_asks_for_is_warned_of_where_networks_are_trusted() {
     let etc = Etc::new();
     let trusting = policy("trusted = [\"10.20.0.0/16\"]");
-    assert!(only(&etc.warned(&trusting)).contains("radius.client[0]: trusts nobody"));
-    let everywhere = etc.warned(&policy("trusted = [\"0.0.0.0/0\"]"));
-    assert!(everywhere.len() == 2 && everywhere[0].contains("policy.vpn.trusted[0]: trusts every address"), "{everywhere:?}");
-    let told = trusting.replace("first = { directory", "source = \"Framed-IP-Address\"\nfirst = { directory");
-    assert!(only(&etc.warned(&told)).contains("whoever can choose what this client sends there (M-43)"));
+    let by = |source: &str| trusting.replace("first = { directory", &format!("source = {source:?}\nfirst = {{ directory"));
+    assert!(only(&etc.warned(&by("Framed-IP-Address"))).contains("whoever asks for an address in them"));
+    assert_eq!(etc.warned(&by("Calling-Station-Id")), [] as [&str; 0]);
+    assert_eq!(etc.warned(&by("Framed-IP-Address").replace("trusted = [\"10.20.0.0/16\"]", "")), [] as [&str; 0]);
 }
 
 #[test]
