@@ -218,8 +218,15 @@ impl Shelf {
 }
 
 impl Engine {
-    /// Ends all that is remembered of this person; the next login asks for the second factor. Says how many marks that were.
+    /// An administrator has to do with this person: ends all that is remembered of them, so that the next login asks for the second factor, what is known of wrong
+    /// passwords, and the rest after pushes that were not approved. Says how many logins were remembered.
     pub fn forget(&self, who: &Identity) -> usize {
+        self.stale.forget(who);
+        self.rings.forget(who);
+        self.unremember(who)
+    }
+
+    fn unremember(&self, who: &Identity) -> usize {
         let count = self.memories.forget(who);
         if count > 0 {
             tracing::info!(identity = ?who, count, "what was remembered of somebody is forgotten");
