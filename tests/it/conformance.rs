@@ -117,7 +117,7 @@ fn m_26_no_secret_is_compared_but_in_constant_time() {
         let lines = code.lines().enumerate().filter(|(_, line)| compared.iter().any(|compared| line.contains(compared)));
         lines.map(|(at, _)| format!("{path}:{}: a secret is compared octet by octet: compare `Secret`s, or by `ct_eq`", at + 1)).collect::<Vec<_>>()
     });
-    report(wrong.collect());
+    report(wrong);
     for (path, compares) in [("src/domain/secret.rs", "self.0.as_slice().ct_eq("), ("src/domain/otp.rs", ".ct_eq(typed.expose())")] {
         assert!(fs::read_to_string(root().join(path)).unwrap().contains(compares), "{path}");
     }
