@@ -21,6 +21,7 @@ mod rules;
 mod rulings;
 mod second;
 mod secret;
+pub mod texts;
 #[cfg(test)]
 mod transcript;
 
@@ -84,3 +85,5 @@ pub use rules::Remember;
 pub use rules::RememberBy;
 pub use rules::Rules;
 pub use secret::Secret;
+pub use texts::Lexicon;
+pub use texts::Texts;

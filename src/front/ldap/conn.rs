@@ -42,6 +42,7 @@ use crate::domain::Door;
 use crate::domain::Grant;
 use crate::domain::Primary;
 use crate::domain::Secret;
+use crate::domain::Texts;
 use crate::engine::Engine;
 use crate::metrics;
 use crate::wire::ldap::Bind;
@@ -73,9 +74,7 @@ const STUCK: Duration = Duration::from_secs(120);
 const AGE_BEFORE: Duration = Duration::from_secs(300);
 /// How long after the bind that was granted a connection ends, whatever moves on it (L-026).
 const AGE_AFTER: Duration = Duration::from_secs(43_200);
-/// The one text of all denials.
-const DENIED: &str = "the credentials are not accepted";
-/// The text of all outages.
+/// The text of all outages beside those of a bind: programs read it, not people.
 const AWAY: &str = "the directory cannot be asked now";
 
 /// What connections of one listener have in common.
@@ -420,6 +419,11 @@ impl Connection {
         }
     }
 
+    /// One text for all who are refused, in the usual language.
+    fn texts(&self) -> Arc<Texts> {
+        Arc::clone(self.settings().rules.texts.usual())
+    }
+
     fn conclude(&mut self, id: u32, verdict: Verdict) -> Result<(), End> {
         let outcome = match verdict {
             Verdict::Granted(granted) => {
@@ -431,11 +435,13 @@ impl Connection {
                 Ok(())
             }
             Verdict::Denied => {
-                self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, DENIED));
+                let texts = self.texts();
+                self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, &texts.ldap_denied));
                 Ok(())
             }
             Verdict::Unavailable => {
-                self.client.put(&answer(Op::Bind, id, Code::Unavailable, AWAY));
+                let texts = self.texts();
+                self.client.put(&answer(Op::Bind, id, Code::Unavailable, &texts.ldap_away));
                 Err(End::Goodbye)
             }
         };
