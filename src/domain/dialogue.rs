@@ -136,6 +136,7 @@ mod tests {
         }
         let mut own = (*english()).clone();
         own.replace("menu_push", "Überraschung".to_owned());
+        own.replace("menu_call", "ring".to_owned());
         own.replace("menu_text", "call".to_owned());
         assert_eq!(picked("überraschung".as_bytes(), &all, &own), Some(Method::Push));
         assert_eq!(picked(b"call", &all, &own), Some(Method::Text), "the menu says so");

@@ -5,6 +5,7 @@ mod keys;
 mod ldap;
 mod radius;
 mod secrets;
+mod texts;
 mod tls;
 
 use std::fs;

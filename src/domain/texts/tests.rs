@@ -1,5 +1,25 @@
 //! Tests of what people read.
 
+use super::super::account::Account;
+use super::super::account::Standing;
+use super::super::decision::PasswordError;
+use super::super::decision::PrimaryError;
+use super::super::decision::Progress;
+use super::super::decision::Refused;
+use super::super::flow::Action;
+use super::super::flow::Event;
+use super::super::flow::Flow;
+use super::super::play::NOW;
+use super::super::play::PROMPT;
+use super::super::play::Shape;
+use super::super::play::alice;
+use super::super::play::enrolled;
+use super::super::play::request;
+use super::super::play::rules;
+use super::super::play::said;
+use super::super::request::Trace;
+use super::super::rules::FirstAlone;
+use super::super::rules::OnOutage;
 use super::*;
 
 #[test]
@@ -63,4 +83,46 @@ fn a_text_that_does_not_fit_is_none() {
 fn what_is_filled_in_is_not_looked_into() {
     assert_eq!(fill("{code} for {app}", &[(APP, "{code}"), (CODE, "123456")]), "123456 for {code}");
     assert_eq!(fill("{code", &[(CODE, "1")]), "{code");
+}
+
+/// What the person is asked by each of these events, in turn.
+fn asked(flow: &mut Flow, events: Vec<Event>) -> Vec<String> {
+    let said = events.into_iter().filter_map(|event| match flow.next(NOW, event) {
+        Action::Park(text) => Some(text),
+        Action::Finish(decision) => panic!("{decision:?}"),
+        _ => None,
+    });
+    said.collect()
+}
+
+fn speaking(language: Option<&str>) -> Event {
+    let account = enrolled().account.map(|account| Arc::new(Account { language: language.map(str::to_owned), ..(*account).clone() }));
+    Event::Found(Ok(Standing { account, ..Standing::default() }))
+}
+
+#[test]
+fn r_095_whoever_reads_german_is_asked_in_german_for_the_code_and_for_a_new_password() {
+    let conversation = |language: Option<&'static str>| {
+        let mut flow = Flow::new(request(Shape::Renews), rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Closed, 5), Trace::default());
+        let found = || speaking(language);
+        let expired = PrimaryError::Refused { who: Some(alice()), why: Refused::PasswordExpired };
+        let code = [
+            Event::Begin,
+            Event::Hinted(Ok(None)),
+            Event::Checked(Err(expired)),
+            found(),
+            Event::Progress(Ok(Progress::CodeNeeded { ticket: None })),
+            said("123456"),
+            found(),
+            Event::Progress(Ok(Progress::Allowed { spend: None })),
+        ];
+        let new = [said("one"), said("another"), said("one"), said("one"), found(), Event::Changed(Err(PasswordError::Refused))];
+        asked(&mut flow, code.into_iter().chain(new).collect())
+    };
+    let texts =
+        |texts: &Texts, prompt: &str| [prompt, &texts.expired, &texts.again, &texts.different, &texts.again, &texts.not_taken].map(str::to_owned).to_vec();
+    assert_eq!(conversation(Some("de-AT")), texts(&de::TEXTS, &de::TEXTS.code_prompt));
+    for usual in [None, Some("en-US"), Some("fr")] {
+        assert_eq!(conversation(usual), texts(&en::TEXTS, PROMPT), "the client's own question is in the usual language");
+    }
 }
