@@ -30,6 +30,8 @@ pub const RADIUS_CONNECTIONS: &str = "vestibule_radius_connections_count";
 /// Sessions that accounting says are on now.
 pub const SESSIONS: &str = "vestibule_sessions_count";
 
+/// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
+pub const ALARMS: &str = "vestibule_alarms_total";
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 
@@ -140,6 +142,7 @@ fn describe() {
     ::metrics::describe_counter!(RADIUS_UNSIGNED, "Requests without Message-Authenticator that were taken all the same, by client");
     ::metrics::describe_counter!(RADIUS_PROXIED, "Requests with Proxy-State, which a NAS does not send, by client");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
+    ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
@@ -147,6 +150,11 @@ fn describe() {
 /// Counts something thrown away at a door.
 pub fn discard(door: &'static str, why: &'static str) {
     ::metrics::counter!(DISCARDS, "door" => door, "why" => why).increment(1);
+}
+
+/// Counts what somebody should look at now.
+pub fn alarm(alarm: &'static str) {
+    ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
 }
 
 /// Counts lines that the audit lacks.

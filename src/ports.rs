@@ -12,6 +12,8 @@ use tokio::io::AsyncWrite;
 use crate::domain::Account;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Checked;
@@ -29,6 +31,7 @@ use crate::domain::Ticket;
 use crate::domain::Timestamp;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::WeekMinute;
 
 /// The first factor of a door. One `check` asks the directory once: at most one bind.
 #[async_trait]
@@ -46,6 +49,15 @@ pub trait PrimaryCheck: Debug + Send + Sync {
     /// # Errors
     /// `Refused` with the reason; `Outage` when nobody decided.
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
+
+    /// In which of `wanted` the person is whose first factor was right: groups that decide. `entry` as in [`PrimaryCheck::check`], which went before; `None`
+    /// where no directory of ours has this person. Read anew each time (M-47).
+    ///
+    /// # Errors
+    /// Nobody can tell; that is never "in none".
+    async fn groups(&self, _entry: Option<&Entry>, _who: &Identity, _wanted: &[String], _aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        Err(Outage::Fault)
+    }
 
     /// Whether [`PrimaryCheck::change`] can be asked for at all.
     fn can_change(&self) -> bool {
@@ -130,6 +142,11 @@ pub trait Directory: Debug + Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
 
+    /// Whether the realm of a typed name is this one's. Nobody is asked.
+    fn claim(&self, _login: &str) -> Claim {
+        Claim::Any
+    }
+
     /// The one object that `login` means, whatever form it is typed in.
     ///
     /// # Errors
@@ -177,6 +194,37 @@ pub trait Directory: Debug + Send + Sync {
 
     /// Where a bind refused with this LDAP result code and diagnostic message stands.
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError;
+}
+
+/// In which of `wanted` `who` is, as `directory` tells, where it has this person: under the entry that the first factor told, or else under that of the name.
+///
+/// # Errors
+/// As [`PrimaryCheck::groups`].
+pub async fn groups_of(
+    directory: &dyn Directory,
+    entry: Option<&Entry>,
+    who: &Identity,
+    wanted: &[String],
+    aside: &Aside,
+) -> Result<Option<Vec<String>>, Outage> {
+    let has = |person: &Entry| person.directory == directory.name() || directory.realm(person).is_some();
+    let Some(person) = aside.entry.as_ref().or(entry).filter(|person| person.identity == *who && has(person)) else { return Ok(None) };
+    match directory.groups(person, wanted).await {
+        Ok(groups) => Ok(Some(groups)),
+        Err(PrimaryError::Outage(outage)) => Err(outage),
+        Err(PrimaryError::Refused { .. }) => Err(Outage::Directory),
+    }
+}
+
+/// What the realm of a typed name says of one directory among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It has none: it may be anybody's.
+    Any,
+    /// It is this one's; of several that say so, theirs is it who say the highest number.
+    Mine(usize),
+    /// It is not this one's.
+    Other,
 }
 
 /// A fresh connection, and to which of a directory's servers.
@@ -284,6 +332,14 @@ pub trait Store: Debug + Send + Sync {
     /// As [`Store::standing`].
     fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError>;
 
+    /// All blocks, those that have ended too, at most `count_max`. A store that keeps none has none.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn block_list(&self, _count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Writes all of `changes` or none. When it returns they are on disk. Several callers share one flush.
     ///
     /// # Errors
@@ -325,4 +381,9 @@ pub enum StoreError {
 pub trait Clock: Debug + Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The minute of the week by the clock on the wall, where the server stands.
+    fn week_minute(&self) -> WeekMinute {
+        WeekMinute::utc(self.now())
+    }
 }

@@ -16,6 +16,7 @@ use super::config::ProviderSettings;
 use super::config::RadiusClient;
 use crate::directory;
 use crate::directory::ByDirectory;
+use crate::directory::homes::Homes;
 use crate::directory::identify::Identify;
 use crate::directory::identify::Waived;
 use crate::directory::identify::WithGroups;
@@ -84,9 +85,10 @@ pub enum RoomError {
 impl Rooms {
     pub(super) fn build(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Self, RoomError> {
         let mut directories = BTreeMap::new();
+        let homes = Homes::new(&config.directories, Arc::clone(store));
         for settings in &config.directories {
             let name = settings.name.clone();
-            let directory = directory::open(settings.clone()).map_err(|error| RoomError::Directory { name: name.clone(), error })?;
+            let directory = directory::open_among(settings.clone(), &homes).map_err(|error| RoomError::Directory { name: name.clone(), error })?;
             directories.insert(name, directory);
         }
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
@@ -188,7 +190,7 @@ impl Rooms {
         }
     }
 
-    /// Groups are asked for where a policy's reply names some.
+    /// Groups are asked for where a policy names some, for its reply or to decide.
     fn with_groups(
         &self,
         config: &Config,
@@ -198,7 +200,7 @@ impl Rooms {
     ) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
         let wanted: BTreeSet<String> = policy.reply.iter().filter_map(|addition| addition.group.clone()).collect();
         match directory {
-            Some(names) if !wanted.is_empty() => {
+            Some(names) if !wanted.is_empty() || !policy.rules.groups.is_empty() => {
                 Ok(Arc::new(WithGroups { check, directory: self.directory(config, names)?, wanted: wanted.into_iter().collect() }))
             }
             _ => Ok(check),

@@ -8,6 +8,7 @@ use reqwest::Method;
 use super::output::Failure;
 use super::output::complain;
 use super::output::harmless;
+use super::output::minute;
 use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
@@ -86,10 +87,11 @@ async fn list(reach: &Reach) -> Result<(), Failure> {
     }
     let row = |bypass: &Bypass| {
         let account = or_dash(bypass.account.as_deref().or(Some(&bypass.identity)));
-        vec![account, bypass.until.clone(), bypass.granted_by.clone(), bypass.granted_at.clone(), bypass.reason.clone()]
+        let directory = or_dash(bypass.directory.as_deref());
+        vec![account, directory, minute(&bypass.until), bypass.granted_by.clone(), minute(&bypass.granted_at), bypass.reason.clone()]
     };
     let rows: Vec<_> = found.bypasses.iter().map(row).collect();
-    say_table(&["ACCOUNT", "UNTIL", "GRANTED BY", "GRANTED", "REASON"], &rows)
+    say_table(&["ACCOUNT", "DIRECTORY", "UNTIL", "GRANTED BY", "GRANTED", "REASON"], &rows)
 }
 
 fn time(text: &str) -> Result<Duration, String> {

@@ -40,7 +40,7 @@ struct Report {
 /// The configuration is wrong.
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let (errors, warnings) = match Config::load(&options.config) {
-        Ok(config) => (Vec::new(), config.warnings),
+        Ok(config) => config.warnings.into_iter().partition(|warning| warning.grave),
         Err(errors) => (errors, Vec::new()),
     };
     let report = Report { ok: errors.is_empty(), errors, warnings };

@@ -1,4 +1,4 @@
-//! `vestibule client ..`: RADIUS clients, what was seen of them, and logins rehearsed.
+//! `vestibule client ..`: RADIUS and LDAP clients, what was seen of them, and logins rehearsed.
 
 mod sessions;
 
@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::Subcommand;
 use reqwest::Method;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::output::Failure;
@@ -25,8 +26,10 @@ use super::server::Server;
 use crate::app::shapes;
 use crate::app::shapes::ClientDetail;
 use crate::app::shapes::ClientList;
+use crate::app::shapes::LdapClient;
 use crate::app::shapes::NewSimulation;
 use crate::app::shapes::Once;
+use crate::app::shapes::ShownClient;
 use crate::app::shapes::Simulation;
 
 /// Bytes of a line with a password.
@@ -34,22 +37,25 @@ const PASSWORD_LINE_MAX: u64 = 1024;
 /// Networks of a client in a table.
 const NETWORKS_SHOWN: usize = 2;
 
-/// What can be done with RADIUS clients.
+/// What can be done with clients.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List RADIUS clients: which sign, which never do, and how long each waits
+    /// List clients: which NAS signs, which never does, how long each waits; which LDAP applications are known
     List {
+        /// Show all columns, whole
+        #[arg(long)]
+        wide: bool,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Show all about a RADIUS client, and what to change
+    /// Show all about a client, and what to change
     Show {
         /// The client's name in the configuration
         name: String,
         #[command(flatten)]
         reach: Reach,
     },
-    /// Rehearse a login and tell each step and rule: no phone rings and nothing is written, unless asked
+    /// Rehearse a login of a RADIUS client and tell each step and rule: no phone rings and nothing is written, unless asked
     Simulate(Rehearsal),
     /// List who is on, as the clients tell by accounting
     Sessions {
@@ -101,21 +107,28 @@ fn code(text: &str) -> Result<Typed, String> {
 /// What the server says.
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List { reach } => list(&reach).await,
+        Verb::List { wide, reach } => list(wide, &reach).await,
         Verb::Show { name, reach } => show(&name, &reach).await,
         Verb::Simulate(rehearsal) => simulate(rehearsal).await,
         Verb::Sessions { search, reach } => sessions::sessions(search.as_deref().unwrap_or_default(), &reach).await,
     }
 }
 
-async fn list(reach: &Reach) -> Result<(), Failure> {
+async fn list(wide: bool, reach: &Reach) -> Result<(), Failure> {
     let found: ClientList = Server::new(reach)?.get(&["clients"], &[]).await?;
     if reach.json {
-        return say_json(&found.clients);
+        let all: Vec<_> = found.clients.iter().map(Listed::Radius).chain(found.ldap.iter().map(Listed::Ldap)).collect();
+        return say_json(&all);
     }
-    let rows: Vec<_> = found.clients.iter().map(row).collect();
-    let header = ["NAME", "NETWORKS", "PROFILE", "FIRST", "POLICY", "INTEGRITY", "SIGNED", "SIGNING", "PATIENCE", "RESENDS", "GIVES UP", "LAST SEEN"];
-    say_table(&header, &rows)?;
+    if wide {
+        let rows: Vec<_> = found.clients.iter().map(wide_row).chain(found.ldap.iter().map(wide_ldap_row)).collect();
+        let header =
+            ["NAME", "DOOR", "NETWORKS", "PROFILE", "FIRST", "POLICY", "INTEGRITY", "SIGNED", "SIGNING", "PATIENCE", "RESENDS", "GIVES UP", "LAST SEEN"];
+        say_table(&header, &rows)?;
+    } else {
+        let rows: Vec<_> = found.clients.iter().map(row).chain(found.ldap.iter().map(ldap_row)).collect();
+        say_table(&["NAME", "DOOR", "NETWORKS", "POLICY", "SIGNING"], &rows)?;
+    }
     let advised: Vec<_> = found.clients.iter().filter(|client| !client.advice.is_empty()).map(|client| client.name.as_str()).collect();
     if !advised.is_empty() {
         complain(&[format!("seen since {}; `vestibule client show NAME` says what to change for: {}", found.seen_since, advised.join(", "))]);
@@ -123,10 +136,27 @@ async fn list(reach: &Reach) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Of either door.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed<'a> {
+    Radius(&'a shapes::Client),
+    Ldap(&'a LdapClient),
+}
+
 fn row(client: &shapes::Client) -> Vec<String> {
+    vec![client.name.clone(), client.door.clone(), networks(&client.networks, 1), client.policy.clone(), client.signing.clone()]
+}
+
+fn ldap_row(client: &LdapClient) -> Vec<String> {
+    vec![client.name.clone(), client.door.clone(), anywhere(client, 1), client.policy.clone(), or_dash(None)]
+}
+
+fn wide_row(client: &shapes::Client) -> Vec<String> {
     vec![
         client.name.clone(),
-        networks(client),
+        client.door.clone(),
+        networks(&client.networks, NETWORKS_SHOWN),
         or_dash(client.profile.as_deref()),
         client.first.clone(),
         client.policy.clone(),
@@ -140,10 +170,21 @@ fn row(client: &shapes::Client) -> Vec<String> {
     ]
 }
 
+fn wide_ldap_row(client: &LdapClient) -> Vec<String> {
+    let first = format!("directory {}", client.directory);
+    let known = vec![client.name.clone(), client.door.clone(), anywhere(client, NETWORKS_SHOWN), or_dash(None), first, client.policy.clone()];
+    [known, vec![or_dash(None); 7]].concat()
+}
+
+/// Where an LDAP client is known to be.
+fn anywhere(client: &LdapClient, shown: usize) -> String {
+    if client.networks.is_empty() { "anywhere".to_owned() } else { networks(&client.networks, shown) }
+}
+
 /// The first few, and how many more.
-fn networks(client: &shapes::Client) -> String {
-    let shown: Vec<_> = client.networks.iter().take(NETWORKS_SHOWN).map(String::as_str).collect();
-    match client.networks.len().saturating_sub(NETWORKS_SHOWN) {
+fn networks(all: &[String], count: usize) -> String {
+    let shown: Vec<_> = all.iter().take(count).map(String::as_str).collect();
+    match all.len().saturating_sub(count) {
         0 => shown.join(", "),
         more => format!("{} +{more}", shown.join(", ")),
     }
@@ -160,10 +201,35 @@ fn time(ms: u64) -> String {
 }
 
 async fn show(name: &str, reach: &Reach) -> Result<(), Failure> {
-    let detail: ClientDetail = Server::new(reach)?.get(&["clients", name], &[]).await?;
+    let shown: ShownClient = Server::new(reach)?.get(&["clients", name], &[]).await?;
     if reach.json {
-        return say_json(&detail);
+        return say_json(&shown);
     }
+    let facts = match &shown {
+        ShownClient::Radius(detail) => facts(detail),
+        ShownClient::Ldap(client) => ldap_facts(client),
+    };
+    let lines: Vec<_> = facts.iter().map(|(what, value)| format!("{what:<10} {}", harmless(value))).collect();
+    say(&lines.join("\n"))
+}
+
+fn ldap_facts(client: &LdapClient) -> Vec<(&'static str, String)> {
+    let listener = client.listener.as_ref().map_or_else(|| "itself: whoever comes and is no application of its own".to_owned(), Clone::clone);
+    vec![
+        ("name", client.name.clone()),
+        ("door", format!("{}, {}", client.door, client.transport)),
+        ("listener", listener),
+        ("networks", if client.networks.is_empty() { "anywhere".to_owned() } else { client.networks.join(", ") }),
+        ("certificate", or_dash(client.certificate.as_deref())),
+        ("service", or_dash(client.service.as_deref())),
+        ("directory", client.directory.clone()),
+        ("code", client.code.clone()),
+        ("policy", format!("{}: {}", client.policy, client.methods.join(", then "))),
+        ("exempt", if client.exempt.is_empty() { "nobody".to_owned() } else { client.exempt.join("; ") }),
+    ]
+}
+
+fn facts(detail: &ClientDetail) -> Vec<(&'static str, String)> {
     let client = &detail.client;
     let usual = detail.profile_resends_every_ms.map(|usual| format!(" (as shipped {})", time(usual))).unwrap_or_default();
     let resends = client.resends_every_ms.map_or_else(|| "never seen".to_owned(), |every| format!("every {}", time(every)));
@@ -191,8 +257,7 @@ async fn show(name: &str, reach: &Reach) -> Result<(), Failure> {
     if client.advice.is_empty() {
         facts.push(("change", "nothing".to_owned()));
     }
-    let lines: Vec<_> = facts.iter().map(|(what, value)| format!("{what:<10} {}", harmless(value))).collect();
-    say(&lines.join("\n"))
+    facts
 }
 
 async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {

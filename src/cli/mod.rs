@@ -1,6 +1,7 @@
 //! The command line: one file a noun, and what all of them share.
 
 mod audit;
+mod block;
 mod bypass;
 mod check;
 mod client;
@@ -45,7 +46,10 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
-    /// RADIUS clients: who signs, how long each waits, and what a login would come to
+    /// People and telephone numbers that nobody comes in with
+    #[command(subcommand)]
+    Block(block::Verb),
+    /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
     /// What became of logins, and whether nobody changed the account of it
@@ -72,6 +76,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
+        Command::Block(verb) => block::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
         Command::Audit(verb) => audit::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
@@ -112,7 +117,14 @@ mod tests {
             "vestibule bypass grant alice --for 10m --reason phone",
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
+            "vestibule block add alice --directory corp --for 90d --reason fraud",
+            "vestibule block add --phone +491705550142 --json",
+            "vestibule block list --json",
+            "vestibule block remove alice",
+            "vestibule block remove --phone +491705550142",
             "vestibule client list --json",
+            "vestibule client list --wide",
+            "vestibule user list --wide",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
@@ -139,6 +151,9 @@ mod tests {
             "vestibule bypass grant alice --for ever",
             "vestibule bypass grant alice --for 25h",
             "vestibule bypass grant alice --for 0s",
+            "vestibule block add",
+            "vestibule block add alice --phone +491705550142",
+            "vestibule block add alice --for 366d",
             "vestibule check --config f.toml",
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",

@@ -142,6 +142,25 @@ pub(super) fn harmless(text: &str) -> String {
     out
 }
 
+/// A moment as tables show it: `2026-03-01 17:05`, in UTC, of `2026-03-01T17:05:59Z`.
+pub(super) fn minute(moment: &str) -> String {
+    moment.get(.."2026-03-01T17:05".len()).unwrap_or(moment).replace('T', " ")
+}
+
+/// An identity as tables show it: whole where it is short, else its two ends, the last of which tells people of one directory apart.
+pub(super) fn short_identity(identity: &str) -> String {
+    let signs: Vec<char> = identity.chars().collect();
+    match (signs.get(..IDENTITY_FRONT), signs.len().checked_sub(IDENTITY_BACK).and_then(|at| signs.get(at..))) {
+        (Some(front), Some(back)) if signs.len() > IDENTITY_MAX => front.iter().chain(['…'].iter()).chain(back).collect(),
+        _ => identity.to_owned(),
+    }
+}
+
+/// Signs of an identity that a table shows whole; and of the ends of a longer one.
+const IDENTITY_MAX: usize = 20;
+const IDENTITY_FRONT: usize = 6;
+const IDENTITY_BACK: usize = 12;
+
 /// The value, or a dash where there is none.
 pub(super) fn or_dash(value: Option<&str>) -> String {
     value.unwrap_or("-").to_owned()
@@ -155,6 +174,15 @@ mod tests {
     fn o_06_a_name_cannot_command_the_terminal() {
         assert_eq!(harmless("al\u{1b}[31mice\r\n\u{202e}x"), r"al\u{1b}[31mice\r\n\u{202e}x");
         assert_eq!(harmless("Ångström 山田"), "Ångström 山田");
+    }
+
+    #[test]
+    fn a_table_shows_the_ends_of_a_long_identity_and_a_moment_to_the_minute() {
+        assert_eq!(short_identity("S-1-5-21-1004336348-1177238915-682003330-1104"), "S-1-5-…2003330-1104");
+        assert_eq!(short_identity("S-1-5-21-1-2-3-1104"), "S-1-5-21-1-2-3-1104");
+        assert_eq!(short_identity("é".repeat(40).as_str()).chars().count(), 19);
+        assert_eq!(minute("2026-03-01T17:05:59Z"), "2026-03-01 17:05");
+        assert_eq!(minute("never"), "never");
     }
 
     #[test]

@@ -79,7 +79,10 @@ impl Server {
     pub(super) fn new(reach: &Reach) -> Result<Self, Failure> {
         let socket = match (&reach.socket, &reach.config) {
             (Some(socket), _) => socket.clone(),
-            (None, Some(config)) => config::admin_socket(config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?,
+            (None, Some(config)) => config::admin_socket(config).map_err(|problems| {
+                let told = problems.iter().map(ToString::to_string);
+                Failure::Config(told.chain(["  a server that runs is found without its configuration, too: --socket PATH".to_owned()]).collect())
+            })?,
             (None, None) => PathBuf::from(SOCKET),
         };
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(TIMEOUT).build();

@@ -21,6 +21,7 @@ use reqwest::Method;
 use super::output::Failure;
 use super::output::complain;
 use super::output::harmless;
+use super::output::minute;
 use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
@@ -209,9 +210,12 @@ async fn list(whom: Option<Whom>, reach: &Reach) -> Result<(), Failure> {
     if reach.json {
         return say_json(&found.tokens);
     }
-    let row = |token: &Token| vec![token.id.clone(), or_dash(token.account.as_deref()), kind(token), token.created_at.clone()];
+    let row = |token: &Token| {
+        let (account, directory) = (or_dash(token.account.as_deref()), or_dash(token.directory.as_deref()));
+        vec![token.id.clone(), account, directory, kind(token), minute(&token.created_at)]
+    };
     let rows: Vec<_> = found.tokens.iter().map(row).collect();
-    say_table(&["ID", "ACCOUNT", "KIND", "ENROLLED"], &rows)
+    say_table(&["ID", "ACCOUNT", "DIRECTORY", "KIND", "ENROLLED"], &rows)
 }
 
 fn period(text: &str) -> Result<u32, String> {

@@ -10,6 +10,7 @@ use super::output::or_dash;
 use super::output::say;
 use super::output::say_json;
 use super::output::say_table;
+use super::output::short_identity;
 use super::server::NOTHING;
 use super::server::Reach;
 use super::server::Server;
@@ -47,6 +48,9 @@ pub(super) enum Verb {
         /// Only those whose name, mail address or identity contains this
         #[arg(long, value_name = "TEXT")]
         search: Option<String>,
+        /// Show all columns, whole
+        #[arg(long)]
+        wide: bool,
         #[command(flatten)]
         reach: Reach,
     },
@@ -131,7 +135,7 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
             let account: Account = Server::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
             tell(&account, "added", &reach)
         }
-        Verb::List { search, reach } => list(search.as_deref().unwrap_or_default(), &reach).await,
+        Verb::List { search, wide, reach } => list(search.as_deref().unwrap_or_default(), wide, &reach).await,
         Verb::Show { whom, reach } => show(&whom, &reach).await,
         Verb::Enable { whom, reach } => change(Method::POST, &whom, &["enable"], "enabled", &reach).await,
         Verb::Disable { whom, reach } => change(Method::POST, &whom, &["disable"], "disabled", &reach).await,
@@ -156,7 +160,7 @@ fn tell(account: &Account, done: &str, reach: &Reach) -> Result<(), Failure> {
 }
 
 /// All pages: each is read when the one before is in.
-async fn list(search: &str, reach: &Reach) -> Result<(), Failure> {
+async fn list(search: &str, wide: bool, reach: &Reach) -> Result<(), Failure> {
     let server = Server::new(reach)?;
     let mut accounts: Vec<Account> = Vec::new();
     let mut after = None;
@@ -174,8 +178,12 @@ async fn list(search: &str, reach: &Reach) -> Result<(), Failure> {
     if reach.json {
         return say_json(&accounts);
     }
+    if wide {
+        let rows: Vec<_> = accounts.iter().map(wide_row).collect();
+        return say_table(&["NAME", "DIRECTORY", "STATE", "METHOD", "MAIL", "PHONE", "ADDED", "IDENTITY"], &rows);
+    }
     let rows: Vec<_> = accounts.iter().map(row).collect();
-    say_table(&["NAME", "DIRECTORY", "STATE", "METHOD", "MAIL", "PHONE", "ADDED"], &rows)
+    say_table(&["NAME", "DIRECTORY", "STATE", "METHOD", "ADDED", "IDENTITY"], &rows)
 }
 
 fn row(account: &Account) -> Vec<String> {
@@ -184,9 +192,21 @@ fn row(account: &Account) -> Vec<String> {
         or_dash(account.directory.as_deref()),
         state(account).to_owned(),
         or_dash(account.method.map(domain::Method::as_str)),
+        account.created_at.split('T').next().unwrap_or_default().to_owned(),
+        short_identity(&account.identity),
+    ]
+}
+
+fn wide_row(account: &Account) -> Vec<String> {
+    vec![
+        account.name.clone(),
+        or_dash(account.directory.as_deref()),
+        state(account).to_owned(),
+        or_dash(account.method.map(domain::Method::as_str)),
         or_dash(account.mail.as_deref()),
         or_dash(account.phone.as_deref()),
         account.created_at.clone(),
+        account.identity.clone(),
     ]
 }
 
@@ -216,6 +236,7 @@ async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
     let bypass =
         detail.bypass.as_ref().map_or_else(|| "none".to_owned(), |bypass| format!("until {}, by {}: {}", bypass.until, bypass.granted_by, bypass.reason));
     facts.push(("bypass", bypass));
+    facts.push(("blocked", detail.blocked_until.as_ref().map_or_else(|| "no".to_owned(), |until| format!("until {until}"))));
     if detail.tokens.is_empty() {
         facts.push(("token", "none".to_owned()));
     }

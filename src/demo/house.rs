@@ -34,6 +34,8 @@ use crate::ports::Clock;
 
 /// The secret between the demo's NAS and the server.
 pub(super) const RADIUS_SECRET: &str = "demo-secret-for-loopback-only";
+/// Seconds that a code is shown.
+const CODE_S: u32 = 30;
 const RADIUS_PORT: u16 = 18_120;
 const LDAP_PORT: u16 = 13_890;
 
@@ -114,7 +116,13 @@ impl House {
     /// The code an app would show now.
     pub(super) fn code(&self, guest: &Guest) -> Option<String> {
         let seed = guest.seed.as_ref()?;
-        Some(otp::code(otp::Algorithm::Sha1, &seed.bytes, otp::step_at(self.clock.now(), 30), 6))
+        Some(otp::code(otp::Algorithm::Sha1, &seed.bytes, otp::step_at(self.clock.now(), CODE_S), 6))
+    }
+
+    /// Seconds until that code gives way to the next.
+    pub(super) fn next_code_s(&self) -> u64 {
+        let into = self.clock.now().0 / 1_000 % u64::from(CODE_S);
+        u64::from(CODE_S).saturating_sub(into)
     }
 
     pub(super) fn radius(&self) -> Result<SocketAddr, DemoError> {

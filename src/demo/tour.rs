@@ -47,6 +47,7 @@ impl Tour {
             wrong => format!("\n{wrong} logins did NOT go as they must."),
         };
         self.line(&verdict);
+        self.line(&format!("The tour has used up a code of alice's: her app shows a fresh one in {} s at the latest.", house.next_code_s()));
         self.went_wrong == 0
     }
 

@@ -174,7 +174,7 @@ mod tests {
             "alice;x",
             r#"CN="alice",DC=test"#,
             "CN=alice;DC=test",
-            "2.5.4.3=alice,DC=test",
+            "2.5.4.03=alice,DC=test",
         ] {
             assert_eq!(ad(typed), None, "{typed:?}");
         }

@@ -32,11 +32,11 @@ pub(super) struct Binds {
 
 /// A connection for one bind.
 #[derive(Debug)]
-pub(super) struct Lent<'a> {
+pub(super) struct Lent {
     /// The connection.
     pub(super) line: Line,
     /// To whom.
-    pub(super) watched: &'a Arc<Watched>,
+    pub(super) watched: Arc<Watched>,
     /// Somebody has been bound on it before: then its end tells nothing about the server, which may close who is idle.
     pub(super) is_used: bool,
     opened_at: Instant,
@@ -72,25 +72,25 @@ impl Binds {
     }
 
     /// A connection to the first server that is well: one that waits, else a fresh one.
-    pub(super) async fn lend(&self) -> Result<Lent<'_>, Outage> {
+    pub(super) async fn lend(&self) -> Result<Lent, Outage> {
         for watched in self.servers.in_order() {
-            while let Some(mut lent) = self.take(watched) {
+            while let Some(mut lent) = self.take(&watched) {
                 // Hear first what the network has to say: a close that lies there unread must be noticed before a password goes out.
                 yield_now().await;
                 if lent.line.is_quiet() {
                     return Ok(lent);
                 }
             }
-            match self.servers.line(watched).await {
+            match self.servers.line(&watched).await {
                 Ok(line) => return Ok(Lent { line, watched, is_used: false, opened_at: Instant::now() }),
-                Err(why) => self.servers.failed(watched, &why),
+                Err(why) => self.servers.failed(&watched, &why),
             }
         }
         Err(Outage::Directory)
     }
 
     /// Takes back a connection whose bind was proved, for the next login.
-    pub(super) fn keep(&self, lent: Lent<'_>) {
+    pub(super) fn keep(&self, lent: Lent) {
         let Lent { mut line, watched, opened_at, .. } = lent;
         if !line.is_quiet() {
             return;
@@ -100,7 +100,7 @@ impl Binds {
         if shelf.idle.len() >= BINDS_MAX {
             return;
         }
-        shelf.idle.push(Idle { line, watched: Arc::clone(watched), opened_at, idle_since: now });
+        shelf.idle.push(Idle { line, watched, opened_at, idle_since: now });
         if !std::mem::replace(&mut shelf.is_swept, true) {
             let shelf = Arc::downgrade(&self.shelf);
             tokio::spawn(async move {
@@ -123,7 +123,7 @@ impl Binds {
         drop(gone);
     }
 
-    fn take<'a>(&self, watched: &'a Arc<Watched>) -> Option<Lent<'a>> {
+    fn take(&self, watched: &Arc<Watched>) -> Option<Lent> {
         let now = Instant::now();
         loop {
             let mut idle = {
@@ -132,7 +132,7 @@ impl Binds {
                 shelf.idle.remove(at)
             };
             if idle.is_fresh(now) && idle.line.is_quiet() {
-                return Some(Lent { line: idle.line, watched, is_used: true, opened_at: idle.opened_at });
+                return Some(Lent { line: idle.line, watched: idle.watched, is_used: true, opened_at: idle.opened_at });
             }
         }
     }
@@ -187,9 +187,9 @@ mod tests {
         Binds::new(Servers::new("corp", servers.to_vec(), None, Duration::from_secs(1)), idle_max, Duration::from_secs(1))
     }
 
-    fn lent(watched: &Arc<Watched>) -> (Lent<'_>, DuplexStream) {
+    fn lent(watched: &Arc<Watched>) -> (Lent, DuplexStream) {
         let (ours, theirs) = duplex(1_000);
-        (Lent { line: Line::over(Box::new(ours)), watched, is_used: false, opened_at: Instant::now() }, theirs)
+        (Lent { line: Line::over(Box::new(ours)), watched: Arc::clone(watched), is_used: false, opened_at: Instant::now() }, theirs)
     }
 
     async fn is_closed(mut server: DuplexStream) -> bool {
@@ -204,7 +204,7 @@ mod tests {
     async fn who_waits_too_long_is_closed() {
         let binds = binds(4);
         let watched = binds.servers.of_rank(0).unwrap();
-        let (lent, server) = lent(watched);
+        let (lent, server) = lent(&watched);
         binds.keep(lent);
         sleep(IDLE_MAX * 2).await;
         assert_eq!(idle(&binds), 0);
@@ -216,12 +216,12 @@ mod tests {
     async fn a_connection_has_an_age_however_busy_it_is() {
         let binds = binds(4);
         let watched = binds.servers.of_rank(0).unwrap();
-        let (mut held, _server) = lent(watched);
+        let (mut held, _server) = lent(&watched);
         let begun = Instant::now();
         loop {
             binds.keep(held);
             sleep(IDLE_MAX / 3).await;
-            match binds.take(watched) {
+            match binds.take(&watched) {
                 Some(again) => held = again,
                 None => break,
             }
@@ -233,11 +233,11 @@ mod tests {
     async fn a_connection_is_for_its_own_server() {
         let binds = binds(4);
         let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
-        let (proved, _server) = lent(first);
+        let (proved, _server) = lent(&first);
         binds.keep(proved);
-        assert!(binds.take(second).is_none());
-        assert!(binds.take(first).is_some_and(|lent| lent.is_used));
-        assert!(binds.take(first).is_none());
+        assert!(binds.take(&second).is_none());
+        assert!(binds.take(&first).is_some_and(|lent| lent.is_used));
+        assert!(binds.take(&first).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,13 +245,13 @@ mod tests {
         let binds = binds(4);
         let watched = binds.servers.of_rank(0).unwrap();
         for says in [&b"\x30"[..], b""] {
-            let (held, mut server) = lent(watched);
+            let (held, mut server) = lent(&watched);
             binds.keep(held);
             server.write_all(says).await.unwrap();
             server.shutdown().await.unwrap();
-            assert!(binds.take(watched).is_none());
+            assert!(binds.take(&watched).is_none());
             // Nor is it kept.
-            let (held, mut server) = lent(watched);
+            let (held, mut server) = lent(&watched);
             server.write_all(says).await.unwrap();
             server.shutdown().await.unwrap();
             binds.keep(held);
@@ -265,7 +265,7 @@ mod tests {
         let watched = binds.servers.of_rank(0).unwrap();
         let mut servers = Vec::new();
         for _ in 0..BINDS_MAX + 5 {
-            let (held, server) = lent(watched);
+            let (held, server) = lent(&watched);
             binds.keep(held);
             servers.push(server);
         }
@@ -280,11 +280,11 @@ mod tests {
     async fn nothing_waits_for_a_server_that_broke() {
         let binds = binds(2);
         let (first, second) = (binds.servers.of_rank(0).unwrap(), binds.servers.of_rank(1).unwrap());
-        let (one, one_server) = lent(first);
-        let (two, two_server) = lent(second);
+        let (one, one_server) = lent(&first);
+        let (two, two_server) = lent(&second);
         binds.keep(one);
         binds.keep(two);
-        binds.forget(first);
+        binds.forget(&first);
         assert!(is_closed(one_server).await && !is_closed(two_server).await);
         assert_eq!(idle(&binds), 1);
     }

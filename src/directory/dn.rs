@@ -12,7 +12,7 @@ type Rdn = Vec<(String, String)>;
 impl Dn {
     /// Reads a DN of one step or more.
     ///
-    /// Numeric types, `#` values, quotes and bare semicolons are refused: only who wants a name to look like another types those.
+    /// A numeric type that has a short name is written with it. `#` values, quotes and bare semicolons are refused: only who wants a name to look like another types those.
     pub(super) fn parse(text: &str) -> Option<Self> {
         cut(text, ',').into_iter().map(rdn).collect::<Option<Vec<_>>>().map(Self)
     }
@@ -30,7 +30,7 @@ impl Dn {
 
     /// The `DC` steps at the end: the whole domain that this lies in; itself where there are none.
     pub(super) fn domain(&self) -> Self {
-        let is_step = |rdn: &&Rdn| matches!(rdn.as_slice(), [(name, _)] if name.eq_ignore_ascii_case("DC"));
+        let is_step = |rdn: &&Rdn| matches!(rdn.as_slice(), [(name, _)] if one_name(name) == "dc");
         let others = self.0.len().saturating_sub(self.0.iter().rev().take_while(is_step).count());
         Self(self.0.get(others..).filter(|steps| !steps.is_empty()).unwrap_or(&self.0).to_vec())
     }
@@ -38,7 +38,7 @@ impl Dn {
     /// The DNS name that the `DC` steps spell: `example.test` for `OU=Staff,DC=example,DC=test`; empty where there are none.
     pub(super) fn dns_domain(&self) -> String {
         let labels = self.0.iter().filter_map(|rdn| match rdn.as_slice() {
-            [(name, value)] if name.eq_ignore_ascii_case("DC") => Some(value.to_lowercase()),
+            [(name, value)] if one_name(name) == "dc" => Some(value.to_lowercase()),
             _ => None,
         });
         labels.collect::<Vec<_>>().join(".")
@@ -75,10 +75,10 @@ fn escaped(value: &str) -> String {
     out
 }
 
-/// The form in which two spellings of a step are equal: lower case, single blanks, values of a multi-valued step in order.
+/// The form in which two spellings of a step are equal: one name of the type, lower case, single blanks, values of a multi-valued step in order.
 fn key(rdn: &Rdn) -> Rdn {
     let squeezed = |value: &str| value.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut pairs: Rdn = rdn.iter().map(|(name, value)| (name.to_ascii_lowercase(), squeezed(value))).collect();
+    let mut pairs: Rdn = rdn.iter().map(|(name, value)| (one_name(name), squeezed(value))).collect();
     pairs.sort();
     pairs
 }
@@ -102,11 +102,39 @@ fn pair(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let name = name.trim_matches(' ');
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !is_name {
+    if !is_name && !is_number(name) {
         return None;
     }
-    Some((name.to_owned(), unescaped(trimmed(value))?))
+    let written = TYPES.iter().find(|(_, number, _)| *number == name).map_or(name, |(short, ..)| short);
+    Some((written.to_owned(), unescaped(trimmed(value))?))
 }
+
+/// RFC 4512 §1.4: numbers with dots between them, none beginning with a zero but zero itself.
+fn is_number(name: &str) -> bool {
+    let is_arc = |arc: &str| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+    name.contains('.') && name.split('.').all(is_arc)
+}
+
+/// Of the names of a type the one by which it is compared, in lower case.
+fn one_name(name: &str) -> String {
+    let known = TYPES.iter().find(|(short, _, others)| name.eq_ignore_ascii_case(short) || others.iter().any(|other| name.eq_ignore_ascii_case(other)));
+    known.map_or(name, |(short, ..)| short).to_ascii_lowercase()
+}
+
+/// Types that names are made of: as they are written, as numbers, and what else they are called (RFC 4519, RFC 2985 §5.2.1).
+const TYPES: &[(&str, &str, &[&str])] = &[
+    ("CN", "2.5.4.3", &["commonName"]),
+    ("OU", "2.5.4.11", &["organizationalUnitName"]),
+    ("DC", "0.9.2342.19200300.100.1.25", &["domainComponent"]),
+    ("UID", "0.9.2342.19200300.100.1.1", &["userId"]),
+    ("O", "2.5.4.10", &["organizationName"]),
+    ("C", "2.5.4.6", &["countryName"]),
+    ("L", "2.5.4.7", &["localityName"]),
+    ("ST", "2.5.4.8", &["S", "stateOrProvinceName"]),
+    ("SN", "2.5.4.4", &["surname"]),
+    ("serialNumber", "2.5.4.5", &[]),
+    ("emailAddress", "1.2.840.113549.1.9.1", &["E", "email", "pkcs9email"]),
+];
 
 /// Without the blanks around; a last one that is escaped belongs to the value.
 fn trimmed(value: &str) -> &str {
@@ -183,6 +211,29 @@ mod tests {
     }
 
     #[test]
+    fn l_076_a_type_is_one_by_its_number_and_by_all_of_its_names() {
+        for (one, other) in [
+            ("2.5.4.3=a,DC=test", "cn=A,dc=test"),
+            ("commonName=a,domainComponent=test", "cn=a,0.9.2342.19200300.100.1.25=test"),
+            ("2.5.4.11=a,DC=test", "OU=a,DC=test"),
+            ("0.9.2342.19200300.100.1.1=a,2.5.4.10=b", "uid=a,O=b"),
+            ("2.5.4.6=de,2.5.4.8=x,2.5.4.7=y", "C=DE,S=x,localityName=Y"),
+            ("2.5.4.5=1+1.2.840.113549.1.9.1=a@b,DC=test", "E=a@b+SERIALNUMBER=1,DC=test"),
+            ("1.2.3.4=a,DC=test", "1.2.3.4=A,dc=test"),
+        ] {
+            let [one, other] = [one, other].map(|text| Dn::parse(text).unwrap());
+            assert!(one.is_under(&other) && other.is_under(&one), "{one} {other}");
+        }
+        let unlike = ["cn=a,DC=test", "1.2.3.4=a,DC=test", "1.2.3.5=a,DC=test", "2.5.4.11=a,DC=test"].map(|text| Dn::parse(text).unwrap());
+        for (at, one) in unlike.iter().enumerate() {
+            assert!(unlike.iter().skip(at + 1).all(|other| !one.is_under(other)), "{one}");
+        }
+        assert_eq!(canonical("2.5.4.3=a,1.2.3.4=b").as_deref(), Some("CN=a,1.2.3.4=b"));
+        let numbers = Dn::parse("2.5.4.11=x,0.9.2342.19200300.100.1.25=Example,0.9.2342.19200300.100.1.25=test").unwrap();
+        assert_eq!((numbers.dns_domain().as_str(), numbers.domain().depth()), ("example.test", 2));
+    }
+
+    #[test]
     fn l_072_what_is_no_plain_dn_is_none() {
         for text in [
             "",
@@ -191,7 +242,11 @@ mod tests {
             "CN=alice,,DC=test",
             "CN=alice;DC=test",
             r#"CN="alice",DC=test"#,
-            "2.5.4.3=alice,DC=test",
+            "2.5.4.03=alice,DC=test",
+            "2..3=alice,DC=test",
+            "2=alice,DC=test",
+            "OID.2.5.4.3=alice,DC=test",
+            "2.5.4.3=#04056616c696365,DC=test",
             "CN=#04056616c696365,DC=test",
             r"CN=alice\00,DC=test",
             r"CN=alice\0a,DC=test",

@@ -18,6 +18,7 @@ use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::ports::Claim;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
@@ -38,10 +39,12 @@ use super::binds::Binds;
 use super::binds::Lent;
 use super::dn::Dn;
 use super::groups::Groups;
+use super::homes::Homes;
 use super::identify::is_plain;
 use super::line::Line;
 use super::password;
 use super::pool::Pool;
+use super::realms::Realm;
 use super::search::Found;
 use super::server::AWAY;
 use super::server::Servers;
@@ -71,10 +74,14 @@ pub(super) struct LdapDirectory {
     binds: Binds,
     /// We have told that objects come without their ids.
     told_of_ids: AtomicBool,
+    /// Who is told apart from people of other directories; `None`: there are none.
+    homes: Option<Homes>,
+    realm: Realm,
 }
 
 impl LdapDirectory {
-    pub(super) fn new(settings: Settings) -> Result<Self, OpenError> {
+    pub(super) fn new(settings: Settings, homes: Option<Homes>) -> Result<Self, OpenError> {
+        let realm = Realm::of(&settings);
         let Settings { name, kind, servers, srv, base, netbios, upn_suffixes, identity_attribute, login_attributes, .. } = settings;
         let Settings { bind_name, bind_password, ca_file, pool_max, timeout: within, .. } = settings;
         if servers.is_empty() && srv.is_none() {
@@ -113,6 +120,8 @@ impl LdapDirectory {
             groups,
             binds,
             told_of_ids,
+            homes,
+            realm,
         })
     }
 
@@ -221,7 +230,10 @@ impl LdapDirectory {
         self.told_of_ids.store(false, Ordering::Relaxed);
         Ok(Entry {
             directory: self.name.clone(),
-            identity: Identity(identity),
+            identity: match &self.homes {
+                Some(homes) => homes.whose(&self.name, identity)?,
+                None => Identity(identity),
+            },
             dn: found.dn.clone(),
             name: name.to_owned(),
             mail: found.text("mail").map(str::to_owned),
@@ -292,7 +304,7 @@ impl LdapDirectory {
             }
         };
         changing.await.unwrap_or_else(|why| {
-            self.broke_under_bind(watched, is_used, &why);
+            self.broke_under_bind(&watched, is_used, &why);
             Err(PasswordError::Outage(Outage::Directory))
         })
     }
@@ -312,6 +324,10 @@ enum Proven {
 impl Directory for LdapDirectory {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn claim(&self, login: &str) -> Claim {
+        self.realm.claim(login)
     }
 
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
@@ -342,15 +358,15 @@ impl Directory for LdapDirectory {
         self.servers.ready().await;
         let _slot = self.binds.enter().await.map_err(PrimaryError::Outage)?;
         let mut lent = self.binds.lend().await.map_err(PrimaryError::Outage)?;
-        let watched = lent.watched;
+        let watched = Arc::clone(&lent.watched);
         let proven = match self.prove(&mut lent.line, entry, &password).await {
             Ok(proven) => proven,
             Err(why) => {
-                self.broke_under_bind(watched, lent.is_used, &why);
+                self.broke_under_bind(&watched, lent.is_used, &why);
                 return Err(PrimaryError::Outage(Outage::Directory));
             }
         };
-        self.servers.worked(watched);
+        self.servers.worked(&watched);
         match proven {
             Proven::Same => {
                 self.binds.keep(lent);
@@ -409,12 +425,12 @@ impl Directory for LdapDirectory {
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         self.servers.ready().await;
         for watched in self.servers.in_order() {
-            match self.servers.connect(watched).await {
+            match self.servers.connect(&watched).await {
                 Ok(stream) => {
-                    self.servers.worked(watched);
+                    self.servers.worked(&watched);
                     return Ok(Connected { stream, server: watched.rank });
                 }
-                Err(why) => self.servers.failed(watched, &why),
+                Err(why) => self.servers.failed(&watched, &why),
             }
         }
         Err(PrimaryError::Outage(Outage::Directory))
@@ -422,7 +438,7 @@ impl Directory for LdapDirectory {
 
     fn broke(&self, server: usize, why: &dyn Display) {
         if let Some(watched) = self.servers.of_rank(server) {
-            self.servers.failed(watched, why);
+            self.servers.failed(&watched, why);
         }
     }
 

@@ -4,6 +4,7 @@ mod ad;
 mod binds;
 mod dn;
 mod groups;
+pub mod homes;
 pub mod identify;
 mod ldap;
 mod line;
@@ -44,6 +45,7 @@ use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::wire::ldap::sid_bytes;
 
+use self::homes::Homes;
 use self::place::Place;
 use self::srv::Srv;
 
@@ -55,7 +57,15 @@ pub use self::stream::TlsError;
 /// # Errors
 /// What is wrong with the settings.
 pub fn open(settings: Settings) -> Result<Arc<dyn Directory>, OpenError> {
-    Ok(Arc::new(ldap::LdapDirectory::new(settings)?))
+    Ok(Arc::new(ldap::LdapDirectory::new(settings, None)?))
+}
+
+/// The same, of one that may stand beside others: an id that is in two of them is two people's.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_among(settings: Settings, homes: &Homes) -> Result<Arc<dyn Directory>, OpenError> {
+    Ok(Arc::new(ldap::LdapDirectory::new(settings, Some(homes.clone()))?))
 }
 
 /// Whether this is written as a distinguished name that [`Directory::resolve`] reads as one.
@@ -114,6 +124,8 @@ impl PrimaryCheck for ByDirectory {
 pub struct Settings {
     /// Its name in the configuration.
     pub name: String,
+    /// The name of the directory that this very one is too, or was: its people are the same people.
+    pub same_as: Option<String>,
     /// Whose manners it has.
     pub kind: Kind,
     /// In order of preference; at least one, unless DNS names them.
@@ -192,8 +204,8 @@ impl Kind {
     /// The value of that attribute that is this identity; none where it can be no value.
     fn identity_value(self, identity: &Identity) -> Option<Vec<u8>> {
         match self {
-            Self::Ad => sid_bytes(&identity.0),
-            Self::Ldap => Some(identity.0.clone().into_bytes()),
+            Self::Ad => sid_bytes(identity.id()),
+            Self::Ldap => Some(identity.id().as_bytes().to_vec()),
         }
     }
 }

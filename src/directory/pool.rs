@@ -79,10 +79,10 @@ impl Pool {
     pub(super) async fn search(&self, question: &Question<'_>) -> Result<(Vec<Found>, Answer), Outage> {
         let _slot = self.gate.enter().await?;
         for watched in self.servers.in_order() {
-            match self.ask(watched, question).await {
+            match self.ask(&watched, question).await {
                 Ok(answered) => return Ok(answered),
                 Err(Failure::Ours) => return Err(Outage::Fault),
-                Err(Failure::Server(why)) => self.servers.failed(watched, &why),
+                Err(Failure::Server(why)) => self.servers.failed(&watched, &why),
             }
         }
         Err(Outage::Directory)
@@ -94,20 +94,20 @@ impl Pool {
         for watched in self.servers.in_order() {
             let bound = async {
                 let mut refused_until = self.refused_until.lock().await;
-                let line = self.bound(watched, &mut refused_until).await?;
+                let line = self.bound(&watched, &mut refused_until).await?;
                 Ok::<_, Failure>(Session::over(line, watched.label.clone()).await?)
             };
             let session = match timeout(self.within, bound).await.unwrap_or(Err(Failure::Server(Broken::Timeout))) {
                 Ok(session) => session,
                 Err(Failure::Ours) => return Err(Outage::Fault),
                 Err(Failure::Server(why)) => {
-                    self.servers.failed(watched, &why);
+                    self.servers.failed(&watched, &why);
                     continue;
                 }
             };
-            self.servers.worked(watched);
+            self.servers.worked(&watched);
             return timeout(self.within, work(&session)).await.unwrap_or(Err(Broken::Timeout)).map_err(|why| {
-                self.servers.failed(watched, &why);
+                self.servers.failed(&watched, &why);
                 Outage::Directory
             });
         }

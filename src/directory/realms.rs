@@ -21,6 +21,7 @@ use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::ports::Claim;
 use crate::ports::Connected;
 use crate::ports::Directory;
 use crate::ports::Entry;
@@ -55,6 +56,7 @@ pub enum Clash {
 /// What a name could not tell these two apart by.
 #[must_use]
 pub fn clash(one: &Settings, other: &Settings) -> Option<Clash> {
+    let share_base = share_base(one, other);
     let (one, other) = (Realm::of(one), Realm::of(other));
     if let Some(suffix) = one.suffixes.iter().find(|suffix| other.suffixes.contains(suffix)) {
         return Some(Clash::Suffix(suffix.clone()));
@@ -62,8 +64,14 @@ pub fn clash(one: &Settings, other: &Settings) -> Option<Clash> {
     if let Some(netbios) = one.netbios.filter(|netbios| other.netbios.as_ref().is_some_and(|also| also.eq_ignore_ascii_case(netbios))) {
         return Some(Clash::Netbios(netbios));
     }
-    let (one, other) = one.base.zip(other.base)?;
-    (one.is_under(&other) && other.is_under(&one)).then_some(Clash::Base)
+    share_base.then_some(Clash::Base)
+}
+
+/// Whether everybody is under the same base in both.
+#[must_use]
+pub fn share_base(one: &Settings, other: &Settings) -> bool {
+    let bases = Dn::parse(&one.base).zip(Dn::parse(&other.base));
+    bases.is_some_and(|(one, other)| one.is_under(&other) && other.is_under(&one))
 }
 
 /// Directories that stand behind one door.
@@ -82,7 +90,7 @@ struct Member {
 
 /// By what the names of one directory are known.
 #[derive(Debug)]
-struct Realm {
+pub(super) struct Realm {
     /// `None`: no DN is below it.
     base: Option<Dn>,
     netbios: Option<String>,
@@ -91,33 +99,40 @@ struct Realm {
 }
 
 impl Realm {
-    fn of(settings: &Settings) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
         let base = Dn::parse(&settings.base);
         let usual = || base.iter().map(Dn::dns_domain).filter(|domain| !domain.is_empty()).collect();
         let suffixes = if settings.upn_suffixes.is_empty() { usual() } else { settings.upn_suffixes.iter().map(|suffix| suffix.to_lowercase()).collect() };
         Self { base, netbios: settings.netbios.clone(), suffixes }
+    }
+
+    /// Whether a typed name is of this realm.
+    pub(super) fn claim(&self, login: &str) -> Claim {
+        let told = |is_mine: bool| if is_mine { Claim::Mine(0) } else { Claim::Other };
+        match Name::for_ldap(login) {
+            None => Claim::Other,
+            Some(Name::Principal { domain, .. }) => told(self.suffixes.contains(&domain.to_lowercase())),
+            Some(Name::Bare(name)) => match name.split_once('\\') {
+                Some((before, _)) => told(self.netbios.as_ref().is_some_and(|netbios| netbios.eq_ignore_ascii_case(before))),
+                None => Claim::Any,
+            },
+            Some(Name::Dn(dn)) => self.base.as_ref().filter(|base| dn.is_under(base)).map_or(Claim::Other, |base| Claim::Mine(base.depth())),
+        }
     }
 }
 
 impl Realms {
     /// Where a typed name leads; `None`: nowhere.
     fn route(&self, login: &str) -> Option<&Member> {
-        let find = |fits: &dyn Fn(&Realm) -> bool| self.members.iter().find(|member| fits(&member.realm));
-        match Name::for_ldap(login)? {
-            Name::Principal { domain, .. } => {
-                let domain = domain.to_lowercase();
-                find(&|realm| realm.suffixes.contains(&domain))
-            }
-            Name::Bare(name) => match name.split_once('\\') {
-                Some((before, _)) => find(&|realm| realm.netbios.as_ref().is_some_and(|netbios| netbios.eq_ignore_ascii_case(before))),
-                None => self.members.first(),
-            },
-            Name::Dn(dn) => {
-                let over = |member: &&Member| member.realm.base.as_ref().is_some_and(|base| dn.is_under(base));
-                let depth = |member: &&Member| member.realm.base.as_ref().map_or(0, Dn::depth);
-                self.members.iter().filter(over).max_by_key(depth)
+        let mut best = None;
+        for member in &self.members {
+            match member.realm.claim(login) {
+                Claim::Any => return self.members.first(),
+                Claim::Mine(depth) if best.is_none_or(|(_, most)| depth > most) => best = Some((member, depth)),
+                Claim::Mine(_) | Claim::Other => {}
             }
         }
+        best.map(|(member, _)| member)
     }
 
     /// The directory of an object that one of ours has found.
@@ -255,6 +270,7 @@ mod tests {
     fn settings(name: &str, base: &str, netbios: Option<&str>, suffixes: &[&str]) -> Settings {
         Settings {
             name: name.to_owned(),
+            same_as: None,
             kind: Kind::Ad,
             servers: Vec::new(),
             srv: None,

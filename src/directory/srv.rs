@@ -117,7 +117,7 @@ impl Finder {
             };
             let mut keep = KEEP_MAX;
             let mut targets = Vec::new();
-            for record in answer.answers() {
+            for record in answer.answers().iter().take(RECORDS_MAX) {
                 let RData::SRV(srv) = &record.data else { continue };
                 keep = keep.min(Duration::from_secs(u64::from(record.ttl)));
                 let host = srv.target.to_ascii().trim_end_matches('.').to_lowercase();
@@ -126,7 +126,11 @@ impl Finder {
             if targets.is_empty() {
                 continue;
             }
-            targets.retain(|target| self.is_ours(directory, target));
+            let strange: Vec<_> = targets.extract_if(.., |target| !self.is_ours(target)).collect();
+            if let Some(first) = strange.first() {
+                let (count, domain) = (strange.len(), &self.srv.domain);
+                warn!(directory, domain, host = ?first.host, count, "DNS names servers that are none, or not in the domain: left out (name them in `servers` if they are right)");
+            }
             let mut servers: Vec<Server> = Vec::new();
             for target in in_order(targets, chance) {
                 let port = if self.srv.security == Security::Tls { LDAPS } else { target.port };
@@ -157,12 +161,9 @@ impl Finder {
     }
 
     /// Whoever can forge DNS must not send us to a name of their own, for which they have a certificate.
-    fn is_ours(&self, directory: &str, target: &Target) -> bool {
+    fn is_ours(&self, target: &Target) -> bool {
         let is_below = target.host.strip_suffix(&self.srv.domain).is_some_and(|front| front.is_empty() || front.ends_with('.'));
         let is_host = target.port != 0 && ServerName::try_from(target.host.as_str()).is_ok();
-        if !(is_below && is_host) {
-            warn!(directory, domain = self.srv.domain, host = ?target.host, "DNS names a server that is none, or not in the domain: left out (name it in `servers` if it is right)");
-        }
         is_below && is_host
     }
 
@@ -198,6 +199,8 @@ const SERVICES: [&str; 2] = ["_ldap._tcp.dc._msdcs", "_ldap._tcp"];
 const LDAPS: u16 = 636;
 /// Servers of one answer that are taken.
 const SERVERS_MAX: usize = 32;
+/// Records of one answer that are looked at.
+const RECORDS_MAX: usize = 1_024;
 const KEEP_MIN: Duration = Duration::from_secs(60);
 const KEEP_MAX: Duration = Duration::from_secs(3_600);
 /// Before the next try, where there is nobody at all.
@@ -234,10 +237,10 @@ mod tests {
     fn l_087_a_server_must_lie_in_the_domain_that_is_configured() {
         let finder = Finder::new(Srv { domain: "Corp.Example.".to_owned(), security: Security::Tls, resolver: None }, KEEP_MIN);
         for good in ["dc1.corp.example", "dc1.site.corp.example", "corp.example"] {
-            assert!(finder.is_ours("corp", &target(0, 0, good)), "{good}");
+            assert!(finder.is_ours(&target(0, 0, good)), "{good}");
         }
         for bad in ["dc1.corp.example.evil.test", "evilcorp.example", "", "evil.test", ".corp.example", "dc 1.corp.example"] {
-            assert!(!finder.is_ours("corp", &target(0, 0, bad)), "{bad}");
+            assert!(!finder.is_ours(&target(0, 0, bad)), "{bad}");
         }
     }
 

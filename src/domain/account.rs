@@ -5,17 +5,33 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::block::Block;
 use super::otp::Algorithm;
 use super::rules::Lock;
 use super::rules::Method;
 use super::secret::Secret;
 
-/// The only key to a person's state: the directory's own unchangeable id (objectSid, entryUUID), or `local:` and an id of ours.
+/// The only key to a person's state: the directory's own unchangeable id (objectSid, entryUUID), with `@` and the directory's name where
+/// there are several; or `local:` and an id of ours.
 ///
 /// A typed name is never one: a directory binds one account under dozens of spellings (M-20).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(pub String);
+
+impl Identity {
+    /// The same id, of this directory and no other.
+    #[must_use]
+    pub fn at_home(&self, directory: &str) -> Self {
+        Self(format!("{}@{directory}", self.0))
+    }
+
+    /// The id that the directory knows: no id of a directory has an `@` in it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.split_once('@').map_or(self.0.as_str(), |(id, _)| id)
+    }
+}
 
 /// Milliseconds since 1970-01-01 UTC. Always handed in, never asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -193,6 +209,8 @@ pub struct Standing {
     pub tries: Tries,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// A block of this person, or of a telephone number of the account's; of several the one that holds longest.
+    pub block: Option<Block>,
 }
 
 #[cfg(test)]

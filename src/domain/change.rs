@@ -5,11 +5,20 @@ use super::account::Bypass;
 use super::account::Identity;
 use super::account::Timestamp;
 use super::account::Token;
+use super::block::Block;
+use super::block::Blocked;
 use super::rules::Lock;
 
 /// One write. `UseOtp` and `SpendBypass` are conditional: a `commit` that holds one which is spent already writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// A block, in place of one there may be.
+    Block {
+        /// Whom.
+        whom: Blocked,
+        /// What.
+        block: Block,
+    },
     /// Enables or disables an account; nothing where there is none.
     EnableAccount {
         /// Whose.
@@ -37,7 +46,7 @@ pub enum Change {
     PutAccount(Box<Account>),
     /// A token, in place of one with its id.
     PutToken(Token),
-    /// An account with its tokens, tries and bypass.
+    /// An account with its tokens, tries and bypass. A block stays.
     RemoveAccount(Identity),
     /// One token.
     RemoveToken {
@@ -57,6 +66,8 @@ pub enum Change {
     },
     /// A login went well: failures start again at none.
     Succeed(Identity),
+    /// Ends a block.
+    Unblock(Blocked),
     /// Ends a lock and its count.
     Unlock(Identity),
     /// Burns a code: `step` and all before it. Conditional: the token must be there and `step` not burnt (M-01, M-03).

@@ -1,12 +1,17 @@
 //! Decisions: who may come in, and why. Pure: time and chance are handed in, nothing here waits.
 
 mod account;
+mod block;
+#[cfg(test)]
+mod bounds;
 mod change;
 mod decision;
 mod dialogue;
 mod ending;
 mod exempt;
 mod flow;
+mod groups;
+mod hours;
 mod memory;
 mod network;
 #[cfg(test)]
@@ -35,6 +40,9 @@ pub use account::Token;
 pub use account::TokenInfo;
 pub use account::TokenKind;
 pub use account::Tries;
+pub use block::Block;
+pub use block::Blocked;
+pub use block::Phone;
 pub use change::Change;
 pub use change::CommitError;
 pub use change::Lsn;
@@ -62,6 +70,10 @@ pub use flow::Action;
 pub use flow::Asking;
 pub use flow::Event;
 pub use flow::Flow;
+pub use groups::Groups;
+pub use hours::Hours;
+pub use hours::Opening;
+pub use hours::WeekMinute;
 pub use memory::Memento;
 pub use memory::Memory;
 pub use memory::Recognized;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::groups::Groups;
+use super::hours::Hours;
 use super::network::Network;
 use super::texts::Lexicon;
 
@@ -23,6 +25,12 @@ pub struct Rules {
     pub disabled: FirstAlone,
     /// Every provider the person could use is away.
     pub outage: OnOutage,
+    /// Milliseconds of an outage after which it is no reason any more to let anybody in; 0: however long it lasts.
+    pub outage_max_ms: u64,
+    /// Groups that decide.
+    pub groups: Groups,
+    /// When people may log in.
+    pub hours: Hours,
     /// When too many failures lock.
     pub lock: Lock,
     /// For how long both factors are good, and for which logins.
@@ -46,6 +54,9 @@ impl Rules {
             unenrolled: FirstAlone::Reject,
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
+            outage_max_ms: 0,
+            groups: Groups::default(),
+            hours: Hours::default(),
             lock: Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 },
             remember: Remember::default(),
             pushes: Pushes::default(),

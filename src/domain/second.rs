@@ -6,7 +6,10 @@ use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
+use super::block::Block;
+use super::block::Blocked;
 use super::change::Change;
+use super::decision::Decision;
 use super::decision::Denial;
 use super::decision::FactorError;
 use super::decision::Grant;
@@ -22,6 +25,7 @@ use super::flow::Asking;
 use super::flow::Flow;
 use super::flow::Next;
 use super::flow::Stage;
+use super::flow::commit;
 use super::flow::drop_for;
 use super::flow::gone;
 use super::flow::permit;
@@ -90,7 +94,10 @@ struct Heard {
     doubtful: bool,
     /// A method of the policy was left out, so nobody knows how its provider is.
     narrowed: bool,
-    unreachable: bool,
+    /// The person was rung too often.
+    spent: bool,
+    /// Those behind which nothing answers: a bit for each place in the choices, as they stand while none was left out.
+    unreachable: u64,
 }
 
 /// What a person was asked.
@@ -115,6 +122,11 @@ impl Second {
         self.choices.retain(wanted);
         self.heard.narrowed |= self.choices.len() < before;
         (self.at, self.rounds, self.shown) = (0, 0, None);
+    }
+
+    /// Whether another method could be asked if the one whose turn it is came to nothing.
+    pub(super) fn has_next(&self) -> bool {
+        self.at.saturating_add(1) < self.choices.len()
     }
 
     /// A code can only be for methods that take one.
@@ -216,16 +228,25 @@ impl Flow {
         self.request.dialogue.approval == Approval::Enter && self.can_ask()
     }
 
-    pub(super) fn progressed(&self, second: Second, progress: Progress) -> Next {
+    pub(super) fn progressed(&self, now: Timestamp, second: Second, progress: Progress) -> Next {
         match progress {
             Progress::Allowed { spend } => pass(second, Grant::Factor, spend),
             Progress::Choose { ticket, number } => self.choose(second, ticket, number),
             Progress::CodeNeeded { ticket } => self.code_needed(second, ticket),
-            Progress::Denied { fraud: true } => reject(Denial::FraudReported),
+            Progress::Denied { fraud: true } => self.fraud(now, &second),
             Progress::Denied { fraud: false } => reject(Denial::FactorDenied),
             Progress::Pending(ticket) => self.pending(second, ticket),
             Progress::Waived => pass(second, Grant::ProviderBypass, None),
         }
+    }
+
+    /// Whoever has the password is not the person: nobody comes in as them before the block ends.
+    fn fraud(&self, now: Timestamp, second: &Second) -> Next {
+        if self.rules.block_ms == 0 {
+            return reject(Denial::FraudReported);
+        }
+        let whom = Blocked::Identity(second.first.identity().clone());
+        commit(Decision::Reject(Denial::FraudReported), vec![Change::Block { whom, block: Block::fraud(now, self.rules.block_ms) }])
     }
 
     /// The question is out. A number that was shown stands for its own question alone (M-11, M-12).
@@ -333,8 +354,10 @@ impl Flow {
             FactorError::Locked => return reject(Denial::Locked),
             FactorError::Misconfigured => second.heard.misconfigured = true,
             FactorError::NotEnrolled => {}
+            FactorError::PinExpired => return reject(Denial::PinExpired),
+            FactorError::PushesSpent => second.heard.spent = true,
             FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
-            FactorError::Unreachable => second.heard.unreachable = true,
+            FactorError::Unreachable => second.heard.unreachable |= bit(second.at),
         }
         self.start_next(second)
     }
@@ -348,18 +371,40 @@ impl Flow {
     /// No method is left. Open in an outage means: unreachable was all we heard, of all there are (M-14).
     fn exhausted(&self, second: Second) -> Next {
         let heard = &second.heard;
+        if heard.spent {
+            return reject(Denial::PushesSpent);
+        }
         if heard.misconfigured || heard.doubtful {
             return reject(Denial::FactorUnavailable);
         }
         if heard.mute {
             return reject(Denial::CodeNeeded);
         }
-        match (heard.unreachable, self.rules.outage) {
-            (true, OnOutage::Open) if !heard.narrowed => look_again(second, Grant::FailOpen, None),
-            (true, _) => reject(Denial::FactorUnavailable),
-            (false, _) => reject(Denial::NoMethod),
+        match self.rules.outage {
+            _ if heard.unreachable == 0 => reject(Denial::NoMethod),
+            OnOutage::Open if heard.narrowed => reject(Denial::FactorUnavailable),
+            OnOutage::Open if self.rules.outage_max_ms == 0 => look_again(second, Grant::FailOpen, None),
+            OnOutage::Open => {
+                let away = (0..).zip(&second.choices).filter(|(at, _)| heard.unreachable & bit(*at) != 0);
+                let away = away.map(|(_, choice)| Arc::clone(&choice.provider)).collect();
+                (Stage::Away(second), Action::Away(away))
+            }
+            OnOutage::Closed => reject(Denial::FactorUnavailable),
         }
     }
+
+    /// An outage that lasts is nobody's surprise any more, and open doors are what somebody may be waiting for (M-14).
+    pub(super) fn away(&self, second: Second, lasted_ms: Option<u64>) -> Next {
+        match lasted_ms {
+            Some(lasted_ms) if lasted_ms <= self.rules.outage_max_ms => look_again(second, Grant::FailOpen, None),
+            _ => reject(Denial::FactorUnavailable),
+        }
+    }
+}
+
+/// Of a place; none of one that nobody fills.
+fn bit(at: usize) -> u64 {
+    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
 }
 
 /// The person took their time: what has become of the account meanwhile?

@@ -195,7 +195,10 @@ impl Journey {
 
     async fn act(&mut self, action: Action) -> Event {
         match action {
+            Action::Away(providers) => Event::Away(self.engine.away(&providers)),
             Action::ChangePassword { old, new } => Event::Changed(self.change(&old, &new).await),
+            Action::Groups { who, wanted } => Event::Groups(self.groups(&who, &wanted).await),
+            Action::Hour => Event::Hour(self.engine.clock.week_minute()),
             Action::GiveLeave(who) => Event::Committed(self.give_leave(who)),
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
@@ -245,9 +248,22 @@ impl Journey {
         self.aside = Some(aside).filter(|aside| !aside.is_empty());
         if matches!(checked, Ok(Checked::Passed(_))) {
             self.step(What::Proven);
+        }
+        if matches!(checked, Ok(Checked::Passed(_))) && self.flow.rules().groups.is_empty() {
             self.entry = None;
         }
         checked.map_err(|error| self.refused(error))
+    }
+
+    /// Groups that decide. Only who has to change a password needs the entry after it.
+    async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
+        let check = self.check.clone().ok_or(Outage::Fault)?;
+        let aside = self.aside.as_deref().cloned().unwrap_or_default();
+        let groups = check.groups(self.entry.as_deref(), who, wanted, &aside).await;
+        if !self.flow.is_run_out() {
+            self.entry = None;
+        }
+        groups.inspect_err(|outage| tracing::warn!(identity = who.0, why = outage.as_str(), "the groups of this person cannot be read: none is to their good"))
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
@@ -304,8 +320,19 @@ impl Journey {
             self.engine.hush(&asking.identity);
         }
         self.step(What::Started(asking.choice.method));
-        let progress = provider.start(&asking).await;
+        let progress = match self.share() {
+            Some(until) => tokio::time::timeout_at(until, provider.start(&asking)).await.unwrap_or(Err(FactorError::Faltering)),
+            None => provider.start(&asking).await,
+        };
+        self.engine.note_outage(&asking.choice.provider, &progress);
         self.heard(&provider, asking.choice, progress)
+    }
+
+    /// Until when a provider may take, where another comes after it: half of the time that is left.
+    fn share(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let half = self.deadline.saturating_duration_since(now) / 2;
+        now.checked_add(half).filter(|_| self.flow.has_next_method())
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
@@ -313,6 +340,7 @@ impl Journey {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
+        self.engine.note_outage(&asking.choice.provider, &progress);
         self.heard(&provider, asking.choice, progress)
     }
 
@@ -355,6 +383,10 @@ impl Journey {
             self.paced = None;
         }
         let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
+        // That a poll has no news may be said without asking anybody.
+        if !matches!(progress, Ok(Progress::Pending(_))) {
+            self.engine.note_outage(&choice.provider, &progress);
+        }
         Some(self.heard(&provider, choice, progress))
     }
 
@@ -486,6 +518,7 @@ impl Journey {
             self.leave_out();
         }
         self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
+        self.engine.alarm(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }

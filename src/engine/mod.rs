@@ -1,12 +1,15 @@
 //! The loop: the one place that waits between a question and its answer.
 
 mod account;
+mod alarm;
 mod journey;
 mod kept;
 mod out;
+mod outages;
 mod parked;
 mod remember;
 mod simulate;
+mod told;
 mod turnstile;
 mod uncounted;
 
@@ -64,6 +67,7 @@ use journey::Journey;
 use kept::Kept;
 use kept::Whence;
 use out::Out;
+use outages::Outages;
 use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
@@ -110,6 +114,7 @@ pub struct Engine {
     leaves: Mutex<Kept<()>>,
     memories: Memories,
     uncounted: Mutex<Uncounted>,
+    outages: Mutex<Outages>,
     counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
@@ -217,6 +222,7 @@ impl Engine {
             leaves: Mutex::new(Kept::new(KEPT_MAX)),
             memories: Memories::new()?,
             uncounted: Mutex::default(),
+            outages: Mutex::default(),
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },

@@ -15,6 +15,7 @@ use super::Engine;
 use super::random;
 use crate::domain::Appended;
 use crate::domain::AuthRequest;
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::Decision;
 use crate::domain::Denial;
@@ -251,6 +252,9 @@ impl Engine {
     /// A failure that locks ends what is remembered, so that it is not there again after the lock.
     pub(super) fn note_locks(&self, changes: &[Change]) {
         for change in changes {
+            if let Change::Block { whom: Blocked::Identity(who), .. } = change {
+                self.forget(who);
+            }
             if let Change::Fail { who, .. } = change
                 && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
             {

@@ -13,6 +13,12 @@ use super::journey::PACE;
 use super::journey::is_committed;
 use super::journey::typed_as;
 use super::out::Out;
+use super::told::denied;
+use super::told::factor_said;
+use super::told::first_said;
+use super::told::granted;
+use super::told::held;
+use super::told::written;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
@@ -24,12 +30,10 @@ use crate::domain::Decision;
 use crate::domain::Denial;
 use crate::domain::Event;
 use crate::domain::FactorError;
-use crate::domain::FirstAlone;
 use crate::domain::Flow;
 use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::domain::Method;
-use crate::domain::OnOutage;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::Primary;
@@ -40,7 +44,6 @@ use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
-use crate::domain::Timestamp;
 use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
@@ -242,6 +245,9 @@ impl Rehearsal {
             Action::Verify(asking, ticket, code) => Event::Progress(self.verify(&asking, ticket.as_ref(), &code).await),
             Action::Wait(asking, ticket) => Event::Progress(self.wait(&asking, &ticket).await),
             Action::Park(prompt) => return self.park(prompt),
+            Action::Away(providers) => Event::Away(self.engine.away(&providers)),
+            Action::Groups { who, wanted } => Event::Groups(self.groups(&who, &wanted).await),
+            Action::Hour => Event::Hour(self.engine.clock.week_minute()),
             Action::ChangePassword { .. } => {
                 self.say(Part::Write, "nothing; a login would change the password now".to_owned());
                 Event::Changed(Err(PasswordError::Unsupported))
@@ -253,7 +259,7 @@ impl Rehearsal {
             // What an earlier login left behind is that login's.
             Action::Recall(_) => Event::Recalled(None),
             Action::Recognize { .. } => {
-                self.assume(Part::Rule, "nothing is remembered of this person".to_owned());
+                self.assume(Part::Rule, "what is remembered is not looked at: taken as nothing".to_owned());
                 Event::Recognized(Recognized::default())
             }
             Action::TakeLeave => Event::Leave(None),
@@ -318,6 +324,19 @@ impl Rehearsal {
         };
         self.say(Part::First, told);
         Some(checked)
+    }
+
+    /// Groups that decide: read in earnest, which changes nothing.
+    async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
+        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.aside).await;
+        let told = match &groups {
+            Ok(Some(groups)) if groups.is_empty() => format!("of {} in none", wanted.join(", ")),
+            Ok(Some(groups)) => format!("of {} in {}", wanted.join(", "), groups.join(", ")),
+            Ok(None) => "no directory of ours has this person".to_owned(),
+            Err(outage) => format!("nobody can tell the groups ({})", outage.as_str()),
+        };
+        self.say(Part::Account, told);
+        groups
     }
 
     async fn find(&mut self, who: &Identity) -> Event {
@@ -490,107 +509,6 @@ impl Rehearsal {
 
     fn assume(&mut self, part: Part, told: String) {
         self.steps.push(Step { part, told, assumed: true });
-    }
-}
-
-fn first_said(error: &PrimaryError) -> String {
-    match error {
-        PrimaryError::Outage(outage) => format!("nobody can tell ({})", outage.as_str()),
-        PrimaryError::Refused { why, .. } => format!("refused ({})", why.as_str()),
-    }
-}
-
-fn factor_said(progress: &Result<Progress, FactorError>) -> String {
-    match progress {
-        Ok(Progress::Allowed { .. }) => "passed".to_owned(),
-        Ok(Progress::CodeNeeded { .. }) => "a code is needed".to_owned(),
-        Ok(Progress::Denied { fraud }) => format!("the person said no{}", if *fraud { " and reported it" } else { "" }),
-        Ok(Progress::Choose { number, .. }) => format!("the question is out, to be answered with {}", number.as_str()),
-        Ok(Progress::Pending(_)) => "the question is out".to_owned(),
-        Ok(Progress::Waived) => "the provider's own rules ask for nothing".to_owned(),
-        Err(error) => format!("cannot be used or did not pass ({})", error.as_str()),
-    }
-}
-
-/// What is held about somebody, as far as it decides.
-fn held(standing: &Standing, now: Timestamp) -> String {
-    let left = |until: Timestamp| humantime::format_duration(Duration::from_secs(until.0.saturating_sub(now.0) / 1000));
-    let mut told = vec![match &standing.account {
-        None => "no account".to_owned(),
-        Some(account) => {
-            let state = if account.enabled { "enabled" } else { "disabled" };
-            let first = account.method.map(|method| format!(", {} first", method.as_str())).unwrap_or_default();
-            format!("account {:?}, {state}{first}", account.name)
-        }
-    }];
-    if standing.tries.failures > 0 {
-        told.push(format!("{} failures in a row", standing.tries.failures));
-    }
-    if let Some(until) = standing.tries.lock_until.filter(|_| standing.tries.locked(now)) {
-        told.push(format!("locked for another {}", left(until)));
-    }
-    if let Some(bypass) = standing.bypass.as_ref().filter(|bypass| now < bypass.until) {
-        told.push(format!("a bypass for another {}", left(bypass.until)));
-    }
-    told.join("; ")
-}
-
-fn written(change: &Change) -> &'static str {
-    match change {
-        Change::Fail { .. } => "one failure more",
-        Change::SpendBypass { .. } => "the bypass is used up",
-        Change::Succeed(_) => "failures start again at none",
-        Change::UseOtp { .. } => "the code is used up",
-        _ => "something that no login writes",
-    }
-}
-
-/// Why somebody would be let in, by the key of the policy that says so.
-fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
-    let policy = &rules.name;
-    match why {
-        Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
-        Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
-        Grant::Exempt => "the account is exempt where this came from: it needs the first factor alone".to_owned(),
-        Grant::Factor => "both factors passed".to_owned(),
-        Grant::Joined => "the very same login was let in a moment ago".to_owned(),
-        Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
-        Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
-        Grant::Remembered => format!("policy.{policy}: remember: both factors passed not long ago"),
-        Grant::TrustedNetwork => {
-            let from = request.source.map(|source| source.to_string()).unwrap_or_default();
-            let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));
-            format!("policy.{policy}: trusted has {}: {from} needs the first factor alone", network.map(ToString::to_string).unwrap_or_default())
-        }
-        Grant::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\": who has no account needs the first factor alone", alone(rules.unenrolled)),
-    }
-}
-
-/// Why somebody would be refused.
-fn denied(denial: Denial, rules: &Rules) -> String {
-    let policy = &rules.name;
-    match denial {
-        Denial::CodeNeeded => "a code is needed, and this client can neither send nor be asked for one".to_owned(),
-        Denial::Disabled => format!("the account is disabled (here by policy.{policy}: disabled = \"{}\", or in the directory)", alone(rules.disabled)),
-        Denial::FactorUnavailable => format!("policy.{policy}: outage = \"{}\": no second factor could be asked for", open(rules.outage)),
-        Denial::Locked => format!("locked after too many failures (policy.{policy}: lock, failures_max = {}), or in the directory", rules.lock.failures_max),
-        Denial::NoMethod => format!("policy.{policy}: methods names none that this person can use"),
-        Denial::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\", and there is no account", alone(rules.unenrolled)),
-        other => other.as_str().replace('_', " "),
-    }
-}
-
-fn alone(choice: FirstAlone) -> &'static str {
-    match choice {
-        FirstAlone::Accept => "accept",
-        FirstAlone::Reject => "reject",
-    }
-}
-
-fn open(choice: OnOutage) -> &'static str {
-    match choice {
-        OnOutage::Closed => "closed",
-        OnOutage::Open => "open",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The loop against fake ports that answer from a script, fail or hang, in paused time.
 
 mod dialogue;
+mod policies;
 mod rehearsals;
 mod remember;
 mod turns;

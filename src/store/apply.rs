@@ -118,6 +118,7 @@ impl<'a> Draft<'a> {
     /// Whether there is anything to log: that a login went well of somebody who had no failures, which is nearly every login, costs no write.
     fn apply(&mut self, change: &Change) -> Result<bool, Refusal> {
         match change {
+            Change::Block { whom, block } => self.put(Tree::Blocks, &keys::block(whom), block)?,
             Change::EnableAccount { who, enabled } => self.enable_account(who, *enabled)?,
             Change::Fail { who, at, lock } => {
                 let tries: Tries = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
@@ -131,6 +132,7 @@ impl<'a> Draft<'a> {
             Change::RevokeBypass(who) => self.remove(Tree::Bypasses, keys::identity(who)),
             Change::SpendBypass { who, at } => self.spend_bypass(who, *at)?,
             Change::Succeed(who) => return Ok(self.succeed(who)?),
+            Change::Unblock(whom) => self.remove(Tree::Blocks, &keys::block(whom)),
             Change::Unlock(who) => self.remove(Tree::Tries, keys::identity(who)),
             Change::UseOtp { who, token, step } => self.use_otp(who, token, *step)?,
         }

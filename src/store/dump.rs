@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::domain::Account;
+use crate::domain::Block;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Lsn;
@@ -94,6 +95,7 @@ impl Vault {
     fn check(&self, tree: Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         match tree {
             Tree::Accounts => record::decode::<Account>(tree, key, value).map(drop),
+            Tree::Blocks => record::decode::<Block>(tree, key, value).map(drop),
             Tree::Bypasses => record::decode::<Bypass>(tree, key, value).map(drop),
             Tree::Changes => {
                 let lsn = keys::lsn_of(key).ok_or_else(|| damaged(tree, key))?;

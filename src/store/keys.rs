@@ -3,6 +3,7 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `accounts` | identity | [`crate::domain::Account`] |
+//! | `blocks` | `id:` and identity, or `tel:` and number | [`crate::domain::Block`] |
 //! | `bypasses` | identity | [`crate::domain::Bypass`] |
 //! | `changes` | Lsn, 8 bytes big endian | one change, seeds sealed |
 //! | `meta` | `head`, `key` | format, counts and ends of the log; the data key, sealed by the master key |
@@ -12,14 +13,17 @@
 //!
 //! No identity, name or token id holds a zero byte, so no key can be read as another's.
 
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Phone;
 
 /// A tree of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tree {
     Accounts,
+    Blocks,
     Bypasses,
     Changes,
     Meta,
@@ -30,12 +34,13 @@ pub(super) enum Tree {
 
 impl Tree {
     /// All of them, in the order of a transaction's views.
-    pub(super) const ALL: [Self; 7] = [Self::Accounts, Self::Bypasses, Self::Changes, Self::Meta, Self::Names, Self::Tokens, Self::Tries];
+    pub(super) const ALL: [Self; 8] = [Self::Accounts, Self::Blocks, Self::Bypasses, Self::Changes, Self::Meta, Self::Names, Self::Tokens, Self::Tries];
 
     /// The name on disk, in errors and in a dump.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
+            Self::Blocks => "blocks",
             Self::Bypasses => "bypasses",
             Self::Changes => "changes",
             Self::Meta => "meta",
@@ -58,12 +63,30 @@ pub(super) const LOG_MAX: u64 = 100_000;
 const PART_BYTES_MAX: usize = 512;
 /// Bytes of free text in one record: a mail address, a number, a reason.
 const TEXT_BYTES_MAX: usize = 2_048;
+/// How the keys of `blocks` begin.
+const PERSON: &str = "id:";
+const NUMBER: &str = "tel:";
 /// Bytes of a token's seed: twice the block of SHA-512.
 const SEED_BYTES_MAX: usize = 256;
 
 /// `accounts`, `bypasses`, `tries`.
 pub(super) fn identity(who: &Identity) -> &[u8] {
     who.0.as_bytes()
+}
+
+/// `blocks`.
+pub(super) fn block(whom: &Blocked) -> Vec<u8> {
+    match whom {
+        Blocked::Identity(who) => [PERSON.as_bytes(), who.0.as_bytes()].concat(),
+        Blocked::Phone(phone) => [NUMBER.as_bytes(), phone.as_str().as_bytes()].concat(),
+    }
+}
+
+/// Whom a key of `blocks` is about.
+pub(super) fn blocked(key: &[u8]) -> Option<Blocked> {
+    let text = std::str::from_utf8(key).ok()?;
+    let person = text.strip_prefix(PERSON).map(|who| Blocked::Identity(Identity(who.to_owned())));
+    person.or_else(|| text.strip_prefix(NUMBER).and_then(Phone::of).map(Blocked::Phone))
 }
 
 /// `tokens`.
@@ -131,10 +154,19 @@ pub(super) fn fits(change: &Change) -> bool {
             part(&account.identity.0) && part(&account.name) && texts.into_iter().flatten().all(|each| text(each))
         }
         Change::PutToken(token) => part(&token.info.owner.0) && part(&token.info.id) && token.seed.len() <= SEED_BYTES_MAX,
+        Change::Block { whom, block } => fits_blocked(whom) && text(&block.reason) && text(&block.by),
+        Change::Unblock(whom) => fits_blocked(whom),
         Change::GrantBypass { who, bypass } => part(&who.0) && text(&bypass.reason) && text(&bypass.granted_by),
         Change::RemoveToken { who, token } | Change::UseOtp { who, token, .. } => part(&who.0) && part(token),
         Change::EnableAccount { who, .. } | Change::Fail { who, .. } | Change::SpendBypass { who, .. } => part(&who.0),
         Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => part(&who.0),
+    }
+}
+
+fn fits_blocked(whom: &Blocked) -> bool {
+    match whom {
+        Blocked::Identity(who) => part(&who.0),
+        Blocked::Phone(phone) => Phone::of(phone.as_str()).as_ref() == Some(phone),
     }
 }
 

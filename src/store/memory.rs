@@ -9,6 +9,8 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 
 use crate::domain::Account;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::CommitError;
@@ -21,6 +23,7 @@ use crate::domain::Tries;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
+use super::blocks;
 use super::keys;
 
 /// A store in memory.
@@ -32,10 +35,11 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     people: BTreeMap<Identity, Person>,
+    blocks: BTreeMap<Blocked, Block>,
     last: u64,
 }
 
-/// Every change is about one identity, and this is all there is about it.
+/// Every change but those of blocks is about one identity, and this is all there is about it beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Person {
     account: Option<Account>,
@@ -48,6 +52,8 @@ impl Person {
     /// Does what the change says; `None` when it is spent.
     fn apply(&mut self, change: Change) -> Option<()> {
         match change {
+            // Not a person's own.
+            Change::Block { .. } | Change::Unblock(_) => {}
             Change::EnableAccount { enabled, .. } => self.account.iter_mut().for_each(|account| account.enabled = enabled),
             Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
             Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
@@ -90,7 +96,10 @@ impl Memory {
 impl Store for Memory {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
         let person = self.state().people.get(who).cloned().unwrap_or_default();
-        Ok(Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass })
+        let held = self.state().blocks.clone();
+        let block = held.get(&Blocked::Identity(who.clone())).cloned();
+        let standing = Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass, block };
+        blocks::with_numbers(standing, |whom| Ok(held.get(whom).cloned()))
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -122,6 +131,10 @@ impl Store for Memory {
         Ok(bypasses.take(count_max).collect())
     }
 
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(self.state().blocks.iter().map(|(whom, block)| (whom.clone(), block.clone())).take(count_max).collect())
+    }
+
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
         if super::unfit(&changes).is_some() {
             return Err(CommitError::Outage);
@@ -129,8 +142,17 @@ impl Store for Memory {
         let mut state = self.state();
         let mut last = state.last;
         let mut touched: BTreeMap<Identity, Person> = BTreeMap::new();
+        let mut blocks = state.blocks.clone();
         for change in changes {
-            let who = whose(&change).clone();
+            let Some(who) = whose(&change).cloned() else {
+                last = last.saturating_add(1);
+                match change {
+                    Change::Block { whom, block } => drop(blocks.insert(whom, block)),
+                    Change::Unblock(whom) => drop(blocks.remove(&whom)),
+                    _ => {}
+                }
+                continue;
+            };
             let person = touched.entry(who.clone()).or_insert_with(|| state.people.get(&who).cloned().unwrap_or_default());
             let idle = matches!(change, Change::Succeed(_)) && person.tries.failures == 0;
             person.apply(change).ok_or(CommitError::Spent)?;
@@ -143,13 +165,15 @@ impl Store for Memory {
                 state.people.insert(who, person);
             }
         }
-        state.last = last;
+        (state.blocks, state.last) = (blocks, last);
         Ok(Lsn(last))
     }
 }
 
-fn whose(change: &Change) -> &Identity {
-    match change {
+/// Whose record a change is about; a block's is nobody's.
+fn whose(change: &Change) -> Option<&Identity> {
+    Some(match change {
+        Change::Block { .. } | Change::Unblock(_) => return None,
         Change::PutAccount(account) => &account.identity,
         Change::PutToken(token) => &token.info.owner,
         Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => who,
@@ -159,5 +183,5 @@ fn whose(change: &Change) -> &Identity {
         | Change::RemoveToken { who, .. }
         | Change::SpendBypass { who, .. }
         | Change::UseOtp { who, .. } => who,
-    }
+    })
 }

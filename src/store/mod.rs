@@ -1,6 +1,7 @@
 //! What is remembered: accounts, tokens and the log of changes, in sled.
 
 mod apply;
+mod blocks;
 mod cache;
 mod disk;
 mod dump;
@@ -29,6 +30,8 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::domain::Account;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::CommitError;
@@ -124,15 +127,17 @@ impl Drop for Vault {
 #[async_trait]
 impl Store for Vault {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        self.shelf.cache().standing(who, || {
+        let standing = self.shelf.cache().standing(who, || {
             let disk = self.shelf.disk()?;
             let key = keys::identity(who);
             Ok(Standing {
                 account: disk.read(Tree::Accounts, key)?.map(Arc::new),
                 tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
                 bypass: disk.read(Tree::Bypasses, key)?,
+                block: blocks::own(&disk, who)?,
             })
-        })
+        })?;
+        blocks::with_numbers(standing, |whom| blocks::of(&*self.shelf.disk()?, whom))
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -185,6 +190,10 @@ impl Store for Vault {
             Ok((Identity(String::from_utf8_lossy(&key).into_owned()), record::decode(Tree::Bypasses, &key, &value)?))
         })
         .collect()
+    }
+
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        blocks::list(&*self.shelf.disk()?, count_max)
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {

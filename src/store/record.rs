@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::Account;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Identity;
@@ -57,7 +59,7 @@ impl Counts {
             Tree::Bypasses => Some(&mut self.bypasses),
             Tree::Tokens => Some(&mut self.tokens),
             Tree::Tries => Some(&mut self.tries),
-            Tree::Changes | Tree::Meta | Tree::Names => None,
+            Tree::Blocks | Tree::Changes | Tree::Meta | Tree::Names => None,
         }
     }
 }
@@ -96,6 +98,7 @@ pub(super) struct Logged {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 enum What {
+    Block { whom: Blocked, block: Block },
     EnableAccount { who: Identity, enabled: bool },
     Fail { who: Identity, at: Timestamp, lock: Lock },
     GrantBypass { who: Identity, bypass: Bypass },
@@ -106,6 +109,7 @@ enum What {
     RevokeBypass { who: Identity },
     SpendBypass { who: Identity, at: Timestamp },
     Succeed { who: Identity },
+    Unblock { whom: Blocked },
     Unlock { who: Identity },
     UseOtp { who: Identity, token: String, step: u64 },
 }
@@ -114,6 +118,7 @@ impl Logged {
     /// The entry for `change` at `lsn`. `None` when a seed cannot be sealed.
     pub(super) fn new(change: &Change, lsn: Lsn, more: bool, seal: &Seal) -> Option<Self> {
         let what = match change.clone() {
+            Change::Block { whom, block } => What::Block { whom, block },
             Change::EnableAccount { who, enabled } => What::EnableAccount { who, enabled },
             Change::Fail { who, at, lock } => What::Fail { who, at, lock },
             Change::GrantBypass { who, bypass } => What::GrantBypass { who, bypass },
@@ -124,6 +129,7 @@ impl Logged {
             Change::RevokeBypass(who) => What::RevokeBypass { who },
             Change::SpendBypass { who, at } => What::SpendBypass { who, at },
             Change::Succeed(who) => What::Succeed { who },
+            Change::Unblock(whom) => What::Unblock { whom },
             Change::Unlock(who) => What::Unlock { who },
             Change::UseOtp { who, token, step } => What::UseOtp { who, token, step },
         };
@@ -133,6 +139,7 @@ impl Logged {
     /// The change again.
     pub(super) fn opened(self, lsn: Lsn, seal: &Seal) -> Result<Change, StoreError> {
         Ok(match self.what {
+            What::Block { whom, block } => Change::Block { whom, block },
             What::EnableAccount { who, enabled } => Change::EnableAccount { who, enabled },
             What::Fail { who, at, lock } => Change::Fail { who, at, lock },
             What::GrantBypass { who, bypass } => Change::GrantBypass { who, bypass },
@@ -146,6 +153,7 @@ impl Logged {
             What::RevokeBypass { who } => Change::RevokeBypass(who),
             What::SpendBypass { who, at } => Change::SpendBypass { who, at },
             What::Succeed { who } => Change::Succeed(who),
+            What::Unblock { whom } => Change::Unblock(whom),
             What::Unlock { who } => Change::Unlock(who),
             What::UseOtp { who, token, step } => Change::UseOtp { who, token, step },
         })

@@ -1,5 +1,6 @@
 //! Administration over its real socket: the routes, the commands of the real binary, and who is kept out.
 
+mod blocks;
 mod clients;
 mod forget;
 mod sessions;
@@ -252,9 +253,14 @@ async fn the_commands_do_what_the_routes_do() {
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["method"], "oath");
     let (_, table, _) = world.run(&["user", "list"]).await;
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[1], ["alice", "corp", "enabled", "oath", "alice@corp.example", "+49-30-7", "2023-11-14T22:13:20Z"]);
+    assert_eq!(lines[1], ["alice", "corp", "enabled", "oath", "2023-11-14", ALICE]);
+    let (_, table, _) = world.run(&["user", "list", "--wide"]).await;
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[1], ["alice", "corp", "enabled", "oath", "alice@corp.example", "+49-30-7", "2023-11-14T22:13:20Z", ALICE]);
     let (code, _, _) = world.run(&["bypass", "grant", "alice", "--for", "10m", "--reason", "phone lost"]).await;
     assert_eq!(code, 0);
+    let (_, table, _) = world.run(&["bypass", "list"]).await;
+    assert!(table.lines().nth(1).is_some_and(|line| line.contains("alice") && line.contains("corp") && line.contains("2023-11-14 22:23")), "{table}");
     let (_, bypasses, _) = world.run(&["bypass", "list", "--json"]).await;
     assert_eq!(serde_json::from_str::<Value>(&bypasses).unwrap()[0]["until"], "2023-11-14T22:23:20Z");
     assert_eq!(world.run(&["bypass", "revoke", "alice"]).await.0, 0);
@@ -279,6 +285,8 @@ async fn a_token_is_enrolled_at_the_terminal() {
     assert!(err.contains("code.svg"), "{err}");
     // A file that is there is kept, and no token is made that nobody would see.
     assert_eq!(world.run(&["token", "enrol", "alice", "--svg", svg.to_str().unwrap()]).await.0, 1);
+    let (_, table, _) = world.run(&["token", "list"]).await;
+    assert!(table.lines().skip(1).all(|line| line.contains("alice") && line.contains("corp") && line.chars().count() <= 80), "{table}");
     let (_, listed, _) = world.run(&["token", "list", "alice", "--json"]).await;
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed.as_array().unwrap().len(), 2);

@@ -3,6 +3,7 @@
 mod directories;
 mod keys;
 mod ldap;
+mod policy;
 mod radius;
 mod secrets;
 mod texts;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -109,7 +111,7 @@ impl Etc {
 const SMALL: &str = r#"
 [node]
 name = "mfa1"
-data_dir = "/var/lib/vestibule"
+data_dir = "data"
 master_key = { file = "secrets/master-key" }
 [directory.corp]
 kind = "ad"
@@ -162,7 +164,7 @@ fn only(told: &[String]) -> &str {
 /// Each of another kind.
 const TWENTY_MISTAKES: &str = r#"[node]
 nmae = "mfa1"
-data_dir = "/var/lib/vestibule"
+data_dir = "data"
 master_key = { credential = "duo-key" }
 [limits]
 reject_delay = "0s"
@@ -420,7 +422,11 @@ fn what_is_allowed_but_dangerous_or_idle_is_warned_of() {
     let etc = Etc::new();
     let cases = [
         (with("[[radius.listen]]", "lock = { failures_max = 0 }\n[[radius.listen]]"), "policy.vpn.lock.failures_max: never locks"),
-        (with("[[radius.listen]]", "trusted = [\"0.0.0.0/0\"]\n[[radius.listen]]"), "policy.vpn.trusted[0]: trusts every address"),
+        (
+            with("[[radius.listen]]", "trusted = [\"0.0.0.0/0\"]\n[[radius.listen]]")
+                .replace("[[ldap.listen]]", "source = \"Calling-Station-Id\"\n[[ldap.listen]]"),
+            "policy.vpn.trusted[0]: trusts every address",
+        ),
         (with("networks = [\"192.0.2.10\"]", "networks = [\"::/0\"]"), "radius.client[0].networks[0]: lets every address speak"),
         (with("netbios = \"CORP\"\n", ""), "directory.corp: has no `netbios`"),
         (with("[policy.vpn]", "[policy.old]\nmethods = [{ call = \"duo\" }]\n[policy.vpn]"), "policy.old: no client and no listener uses this policy"),
@@ -562,6 +568,8 @@ fn the_admin_socket_is_found_without_any_secret() {
     assert_eq!(admin_socket(&path).unwrap(), etc.path("admin.sock"));
     fs::write(&path, format!("[admin]\nsocket = \"/{}\"\n", "x".repeat(107))).unwrap();
     assert!(admin_socket(&path).unwrap_err()[0].message.contains("too long for a socket"));
+    let output = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["user", "list", "--config"]).arg(&path).output().unwrap();
+    assert!(output.status.code() == Some(3) && String::from_utf8_lossy(&output.stderr).contains("--socket PATH"), "{output:?}");
 }
 
 /// Names and prompts end in logs, on screens and in packets.

@@ -1,6 +1,7 @@
 //! The directory room against the lab directory, and against servers that lie, die or never answer.
 
 mod groups;
+mod homes;
 mod lines;
 mod realms;
 mod servers;
@@ -68,6 +69,7 @@ fn lab() -> Lab {
 fn settings(servers: &[String]) -> Settings {
     Settings {
         name: "corp".to_owned(),
+        same_as: None,
         kind: Kind::Ad,
         servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
         srv: None,
@@ -153,7 +155,7 @@ async fn l_072_the_other_forms_are_refused_without_asking() {
         "host/lab.example.test",
         r#"CN="Alice Archer",CN=Users,DC=example,DC=test"#,
         "CN=Alice Archer;CN=Users;DC=example;DC=test",
-        "2.5.4.3=Alice Archer,CN=Users,DC=example,DC=test",
+        "2.5.4.03=Alice Archer,CN=Users,DC=example,DC=test",
         "CN=Alice Archer,CN=Users,DC=other,DC=test",
         "BOX$",
         r"EXAMPLE\BOX$",

@@ -47,9 +47,11 @@ fn l_082_m_46_an_exempt_account_is_let_in_counted_and_listed_until_the_configura
     let one = listed[0].as_object().unwrap();
     assert_eq!([&one["listener"], &one["name"], &one["holds"], &one["uses"]], [&json!("wiki"), &json!(bob), &json!(true), &json!(1)]);
     assert!(one["identity"].as_str().unwrap().starts_with("S-1-5-21-") && one["last_used"].is_string());
-    assert_eq!(one["until"], json!("2100-01-01T00:00:00Z"));
+    assert_eq!(one["until"], json!("2099-12-31"));
     let table = String::from_utf8(house.say(&["exempt", "list"]).stdout).unwrap();
-    assert!(table.contains("127.0.0.1") && table.contains("wiki"), "{table}");
+    assert!(table.contains("127.0.0.1") && table.contains("wiki") && table.contains("2099-12-31 ("), "{table}");
+
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
 
     let written = fs::read_to_string(house.config()).unwrap();
     fs::write(house.config(), written.replace("2099-12-31", "2020-12-31")).unwrap();
@@ -63,4 +65,24 @@ fn l_082_m_46_an_exempt_account_is_let_in_counted_and_listed_until_the_configura
     house.signal(nix::sys::signal::Signal::SIGHUP);
     house.until("reloaded");
     assert_eq!(house.json(&["exempt", "list"]), json!([]));
+}
+
+#[test]
+fn ldap_listeners_and_applications_are_listed_and_shown_beside_radius_clients() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let listen = "[[ldap.listen]]\nname = \"wiki\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\npolicy = \"codes\"\n";
+    let git = "[[ldap.client]]\nname = \"git\"\nnetworks = [\"10.1.0.0/16\", \"10.2.0.0/16\"]\nservice = \"CN=git,DC=example,DC=test\"\ncode = \"none\"\npolicy = \"calls\"\n";
+    let calls = "[provider.duo]\nkind = \"duo\"\nhost = \"api-x.duosecurity.com\"\nkey_id = \"DI\"\nkey = { file = \"duo\" }\n[policy.calls]\nmethods = [{ call = \"duo\" }]\n";
+    let house = House::open(furnish(directory.address(), &format!("{calls}{listen}{git}")));
+    let listed = house.json(&["client", "list"]);
+    let told: Vec<_> = listed.as_array().unwrap().iter().map(|client| (client["door"].as_str().unwrap(), client["name"].as_str().unwrap())).collect();
+    assert_eq!(told, [("radius", "nas"), ("ldap", "wiki"), ("ldap", "git")]);
+    let table = String::from_utf8(house.say(&["client", "list"]).stdout).unwrap();
+    assert!(table.contains("10.1.0.0/16 +1") && table.contains("anywhere") && table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let git = house.json(&["client", "show", "git"]);
+    assert_eq!([&git["listener"], &git["policy"], &git["code"], &git["directory"]], [&json!("wiki"), &json!("calls"), &json!("none"), &json!("lab")]);
+    let shown = String::from_utf8(house.say(&["client", "show", "wiki"]).stdout).unwrap();
+    assert!(shown.contains("door       ldap, plain") && shown.contains("exempt     nobody"), "{shown}");
+    let rehearsed = house.say(&["client", "simulate", "--client", "git", "--user", "alice"]);
+    assert!(!rehearsed.status.success() && String::from_utf8_lossy(&rehearsed.stderr).contains("is an LDAP client"), "{rehearsed:?}");
 }

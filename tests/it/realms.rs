@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use vestibule::demo::directory::Lab;
 use vestibule::demo::directory::Person;
 use vestibule::wire::ldap;
@@ -129,5 +130,75 @@ fn at_the_radius_door_a_password_is_tried_in_the_directory_of_the_realm_alone() 
     for (number, (login, password, code, binds)) in (1..).zip(cases) {
         assert_eq!(ask(house.radius(), number, login, password, b"", PATIENCE).unwrap().code, code, "{login}");
         assert_eq!((first.binds_of("alice"), second.binds_of("alice")), binds, "{login}");
+    }
+}
+
+/// `annex` as an Active Directory whose alice has the very SID of the first one's; `more` is said of it.
+fn forged(second: &Lab, more: &str) -> String {
+    format!(
+        r#"[directory.annex]
+kind = "ad"
+servers = ["ldap://{}"]
+base = "CN=Users,{}"
+netbios = "ANNEX"
+upn_suffixes = ["annex.test"]
+bind_name = "{}"
+bind_password = {{ file = "bind" }}
+{more}
+"#,
+        second.address(),
+        Lab::BASE,
+        Lab::SERVICE_NAME
+    )
+}
+
+fn rewrite(house: &House, text: &str) {
+    fs::write(house.config(), text).unwrap();
+    house.signal(Signal::SIGHUP);
+    house.until("reloaded");
+}
+
+#[test]
+fn m_20_an_id_written_into_another_directory_makes_nobody_somebody_else() {
+    let (first, second) = (people("127.0.0.1:0".parse().unwrap()), annex());
+    let house = House::open(furnish(first.address(), ""));
+    house.enrol("alice");
+    let sid = house.json(&["user", "show", "alice"])["identity"].as_str().unwrap().to_owned();
+    let alone = fs::read_to_string(house.config()).unwrap();
+    let both = |more: &str| format!("{}{}", alone.replace("directory = \"lab\" }", "directory = [\"lab\", \"annex\"] }"), forged(&second, more));
+    rewrite(&house, &both(""));
+    let mut number = 0;
+    let mut log_in = |login: &str, password: &str| {
+        number += 1;
+        ask(house.radius(), number, login, password, b"", PATIENCE).unwrap().code
+    };
+    assert_eq!(log_in("alice", FIRST), Code::AccessChallenge, "added while her directory was the only one");
+    assert_eq!(log_in("ANNEX\\alice", SECOND), Code::AccessReject, "who has no account here");
+    // Neither her bypass nor her lock is the other's.
+    assert!(house.say(&["bypass", "grant", "alice", "--directory", "lab"]).status.success());
+    assert_eq!(log_in("ANNEX\\alice", SECOND), Code::AccessReject);
+    (0..6).for_each(|_| assert_eq!(log_in("ANNEX\\alice", "guessed"), Code::AccessReject));
+    assert_eq!(log_in("alice", FIRST), Code::AccessAccept, "by the bypass, and not locked");
+    // The other can have an account too, and it is another one.
+    let other = house.json(&["user", "add", "alice", "--directory", "annex"]);
+    assert_eq!(other["identity"].as_str().unwrap(), format!("{sid}@annex"));
+    assert_eq!(house.json(&["user", "show", "alice", "--directory", "lab"])["identity"].as_str().unwrap(), sid);
+    assert!(house.say(&["user", "remove", "alice", "--directory", "annex"]).status.success());
+    // Until somebody says that the two are one.
+    rewrite(&house, &both("same_as = \"lab\""));
+    assert_eq!(log_in("ANNEX\\alice", SECOND), Code::AccessChallenge);
+}
+
+#[test]
+fn an_account_is_added_from_the_directory_of_the_realm_as_in_a_login() {
+    let (first, second) = (people("127.0.0.1:0".parse().unwrap()), annex());
+    let house = House::open(furnish(first.address(), &forged(&second, "")));
+    for (name, directory) in [(r"ANNEX\alice", "annex"), (r"EXAMPLE\alice", "lab"), ("bob@example.test", "lab")] {
+        assert_eq!(house.json(&["user", "add", name])["directory"].as_str(), Some(directory), "{name}");
+    }
+    let dn = second.dn("alice").unwrap();
+    for (name, told) in [("alice", "--directory"), ("alice@nowhere.test", "--directory"), (r"NOWHERE\alice", "--directory"), (&*dn, "has an account already")] {
+        let output = house.say(&["user", "add", name]);
+        assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains(told), "{name}: {output:?}");
     }
 }

@@ -13,7 +13,6 @@ use crate::domain::Lexicon;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
-use crate::domain::Timestamp;
 use crate::wire::radius::Integrity;
 
 use super::LdapListen;
@@ -52,8 +51,6 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
     pub(super) texts: &'b Lexicon,
     pub(super) limits: Limits,
-    /// When the file is read.
-    pub(super) now: Timestamp,
 }
 
 /// `[[radius.listen]]`, `[[radius.client]]` and `[[ldap.listen]]`.

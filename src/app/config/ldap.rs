@@ -31,9 +31,11 @@ use super::tls;
 
 /// `[[ldap.listen]]`, each with its `[[ldap.client]]`.
 pub(super) fn listeners(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Vec<LdapListen> {
-    let mut listeners: Vec<Listening> = section.each("listen").iter().filter_map(|value| value.table(|section| listen(builder, section))).collect();
+    let written = section.each("listen");
+    let mut listeners: Vec<Listening> = written.iter().filter_map(|value| value.table(|section| listen(builder, section))).collect();
+    let is_whole = written.len() == listeners.len();
     for value in section.each("client") {
-        value.table(|section| client(builder, section, &mut listeners));
+        value.table(|section| client(builder, section, &mut listeners, is_whole));
     }
     listeners.into_iter().map(|listening| listening.listen).collect()
 }
@@ -143,7 +145,7 @@ fn exempt(builder: &Builder<'_, '_>, section: &Section<'_>, certificates: bool) 
     let dn = section.need("name", "\"CN=svc-wiki,OU=Service,DC=corp,DC=example\"").and_then(|value| dn(&value));
     let from = section.need("from", "[\"10.1.2.3\"]").and_then(|value| networks(&value, "be exempt"));
     let certificate = section.find("certificate").map(|value| certificate(&value, certificates));
-    let until = section.need("until", "\"2027-12-31\"").and_then(|value| until(&value, builder.behind.now));
+    let until = section.need("until", "\"2027-12-31\"").and_then(|value| until(&value, builder.behind.sources.now));
     Some(LdapExempt {
         dn: dn?,
         from: from?,
@@ -156,9 +158,9 @@ fn exempt(builder: &Builder<'_, '_>, section: &Section<'_>, certificates: bool) 
 }
 
 /// An application of its own behind a listener that others share.
-fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut [Listening]) -> Option<()> {
+fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut [Listening], is_whole: bool) -> Option<()> {
     let name = builder.name(section, "\"wiki\"");
-    let place = place(section, listeners);
+    let place = place(section, listeners, is_whole);
     let listening = place.and_then(|place| listeners.get_mut(place));
     let takes = listening.as_ref().is_none_or(|listening| listening.certificates);
     let found = section.find("networks").map(|value| networks(&value, "be this application"));
@@ -206,9 +208,14 @@ fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>, listeners: &mut 
     Some(())
 }
 
-/// Which listener a client is behind.
-fn place(section: &Section<'_>, listeners: &[Listening]) -> Option<usize> {
-    match (section.find("listen"), listeners) {
+/// Which listener a client is behind. Where something is wrong with one, and that is told already, it may be that one.
+fn place(section: &Section<'_>, listeners: &[Listening], is_whole: bool) -> Option<usize> {
+    let named = section.find("listen");
+    if !is_whole {
+        let name = named.and_then(|value| value.text())?;
+        return listeners.iter().position(|listening| listening.listen.name == name);
+    }
+    match (named, listeners) {
         (Some(value), _) => {
             let name = value.reference("ldap.listen", listeners.iter().map(|listening| listening.listen.name.as_str()))?;
             listeners.iter().position(|listening| listening.listen.name == name)
@@ -284,18 +291,23 @@ fn until(value: &Value<'_>, now: Timestamp) -> Option<Timestamp> {
         value.error(&format!("{text:?} is no day"), Some("write the last day on which it holds: \"2027-12-31\""));
         return None;
     };
-    if let Some(told) = ends(end, now) {
-        value.warn(&told, Some("look whether the account is still in use, and write a later day if it is"));
+    if let Some((told, hint)) = ends(end, now) {
+        value.warn(&told, Some(hint));
     }
     Some(end)
 }
 
-/// What is to be said of an end, if it is near or over.
-fn ends(end: Timestamp, now: Timestamp) -> Option<String> {
+/// What is to be said of an end, if it is near or over, or so far away that nobody will look; and what to do.
+fn ends(end: Timestamp, now: Timestamp) -> Option<(String, &'static str)> {
+    let later = "look whether the account is still in use, and write a later day if it is";
     let days = end.0.saturating_sub(now.0) / DAY_MS;
     match end.0.checked_sub(now.0) {
-        None | Some(0) => Some("this exemption is over: the account needs a second factor now".to_owned()),
-        Some(_) if days < DAYS_WARNED => Some(format!("this exemption ends in {days} days")),
+        None | Some(0) => Some(("this exemption is over: the account needs a second factor now".to_owned(), later)),
+        Some(_) if days < DAYS_WARNED => Some((format!("this exemption ends in {days} days"), later)),
+        Some(_) if days > DAYS_FAR => Some((
+            "this exemption ends in more than two years: till then nobody is asked whether the account still needs it".to_owned(),
+            "write a day within two years; it is warned of a month before",
+        )),
         Some(_) => None,
     }
 }
@@ -311,6 +323,8 @@ enum Way {
 const TRANSPORTS: &[(&str, Way)] = &[("tls", Way::Tls), ("starttls", Way::StartTls), ("plain", Way::Plain)];
 const SEPARATOR: &str = ",";
 const DAY_MS: u64 = 86_400_000;
+/// Two years, a leap day among them.
+const DAYS_FAR: u64 = 731;
 
 #[cfg(test)]
 mod tests {
@@ -319,12 +333,19 @@ mod tests {
     #[test]
     fn m_46_an_end_is_warned_of_a_month_before_and_when_it_is_over() {
         let end = Timestamp(100 * DAY_MS);
-        let told = |now_ms| ends(end, Timestamp(now_ms));
+        let told = |now_ms| ends(end, Timestamp(now_ms)).map(|(told, _)| told);
         assert_eq!(told(70 * DAY_MS), None);
         assert_eq!(told(70 * DAY_MS + 1).as_deref(), Some("this exemption ends in 29 days"));
         assert_eq!(told(100 * DAY_MS - 1).as_deref(), Some("this exemption ends in 0 days"));
         for over in [100 * DAY_MS, 101 * DAY_MS] {
             assert!(told(over).is_some_and(|told| told.contains("over")));
         }
+    }
+
+    #[test]
+    fn m_46_an_end_that_is_more_than_two_years_away_is_warned_of() {
+        let told = |days: u64| ends(Timestamp((days + 100) * DAY_MS), Timestamp(100 * DAY_MS)).map(|(told, _)| told);
+        assert_eq!((told(730), told(731)), (None, None));
+        assert!(told(732).is_some_and(|told| told.contains("more than two years")));
     }
 }

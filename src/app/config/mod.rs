@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
@@ -60,6 +61,8 @@ pub use problem::Problem;
 pub struct Config {
     /// `node.name`: which of several appliances this is.
     pub name: String,
+    /// `node.time_zone`: by which clock hours count; usually UTC.
+    pub time_zone: TimeZone,
     /// `node.data_dir` and `node.master_key`.
     pub store: store::Settings,
     /// `[log]`
@@ -355,7 +358,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
-        let sources = Sources { folder: folder(path), credentials };
+        let sources = Sources { folder: folder(path), credentials, now: WallClock.now() };
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
         Ok(Self { warnings, ..config })
     }
@@ -366,7 +369,7 @@ impl Config {
 /// # Errors
 /// What is wrong with that key, or with the file as a whole.
 pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources { folder: folder(path), credentials: None };
+    let sources = Sources { folder: folder(path), credentials: None, now: WallClock.now() };
     let socket_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::admin(file, &sources).socket)
@@ -397,7 +400,6 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             policies: &policies,
             texts: &texts,
             limits,
-            now: WallClock.now(),
         },
     );
     doors::warn_idle(file, &doors);
@@ -408,10 +410,14 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
         }
     }
-    let (name, store) = node?;
+    let rooms::Node { name, store, time_zone } = node?;
+    if time_zone.is_none() {
+        policy::warn_of_utc(&policies);
+    }
     Some(Config {
         audit: audit::settings(audit, &name, &store),
         name,
+        time_zone: time_zone.unwrap_or(TimeZone::UTC),
         store,
         log,
         limits,
@@ -461,7 +467,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::new("vestibule.toml", &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources { folder: PathBuf::new(), credentials: None };
+        let sources = Sources { folder: PathBuf::new(), credentials: None, now: WallClock.now() };
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

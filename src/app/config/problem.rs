@@ -19,12 +19,15 @@ pub struct Problem {
     pub message: String,
     /// What to write or type instead.
     pub hint: Option<String>,
+    /// A warning that `check` takes for an error: nothing new is wrong with the file, so a server that runs or starts goes on with it, but it does not do what it should.
+    #[serde(skip)]
+    pub grave: bool,
 }
 
 impl Problem {
     /// A problem of the file as a whole.
     pub(super) fn of_file(file: &str, message: String) -> Self {
-        Self { file: file.to_owned(), path: String::new(), line: None, message, hint: None }
+        Self { file: file.to_owned(), path: String::new(), line: None, message, hint: None, grave: false }
     }
 }
 
@@ -88,7 +91,7 @@ impl Notes {
         let line = broken.span().map(|span| self.line(&span));
         self.torn.extend(line);
         let message = format!("this is no TOML: {}", broken.message());
-        self.errors.get_mut().push(Problem { file: self.file.clone(), path: String::new(), line, message, hint: None });
+        self.errors.get_mut().push(Problem { file: self.file.clone(), path: String::new(), line, message, hint: None, grave: false });
     }
 
     /// Whether parts of the file could not be read: what seems to be missing may stand there.
@@ -111,6 +114,11 @@ impl Notes {
         self.warnings.borrow_mut().push(self.problem(path, line, message, hint));
     }
 
+    /// A warning that is an error for whoever checks.
+    pub(super) fn warn_gravely(&self, path: &str, line: usize, message: String, hint: Option<String>) {
+        self.warnings.borrow_mut().push(Problem { grave: true, ..self.problem(path, line, message, hint) });
+    }
+
     /// Warnings if there is no error, else all errors; both in the order of the file, and other files after it.
     pub(super) fn close(self) -> Result<Vec<Problem>, Vec<Problem>> {
         let in_order = |mut problems: Vec<Problem>| {
@@ -123,7 +131,7 @@ impl Notes {
     }
 
     fn problem(&self, path: &str, line: usize, message: String, hint: Option<String>) -> Problem {
-        Problem { file: self.file.clone(), path: path.to_owned(), line: (line > 0).then_some(line), message, hint }
+        Problem { file: self.file.clone(), path: path.to_owned(), line: (line > 0).then_some(line), message, hint, grave: false }
     }
 }
 
@@ -165,6 +173,7 @@ mod tests {
             line: Some(12),
             message: "is empty".into(),
             hint: Some("write one".into()),
+            grave: false,
         };
         assert_eq!(problem.to_string(), "vestibule.toml:12: radius.client[1].secret: is empty (write one)");
         assert_eq!(Problem::of_file("a.toml", "is away".into()).to_string(), "a.toml: is away");

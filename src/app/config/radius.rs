@@ -36,6 +36,7 @@ use super::reader::Value;
 use super::realms;
 use super::rooms::ca_file;
 use super::rooms::seconds;
+use super::secret::Origin;
 use super::secret::Sources;
 use super::tls;
 
@@ -233,6 +234,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
     warn_forgetful(builder, section, source, join, policy.as_deref());
+    warn_of_trust(builder, section, policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -270,9 +272,24 @@ fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Opti
     if !join.is_zero() {
         section.warn("joins nothing: without `source` nobody can tell whether two logins come from one place", hint);
     }
-    let remember = policy.and_then(|name| builder.behind.policies.get(name)).and_then(|policy| policy.settings.as_ref()).map(|policy| policy.rules.remember);
-    if remember.is_some_and(|remember| remember.for_ms > 0 && remember.by == RememberBy::Source) {
+    let rules = policy.and_then(|name| builder.behind.policies.get(name)).and_then(|policy| policy.settings.as_ref()).map(|policy| &policy.rules);
+    if rules.is_some_and(|rules| !rules.trusted.is_empty()) {
+        section.warn("trusts no network: without `source` nobody can tell where people are, and `trusted` of its policy asks for that", hint);
+    }
+    if rules.map(|rules| rules.remember).is_some_and(|remember| remember.for_ms > 0 && remember.by == RememberBy::Source) {
         section.warn("remembers nobody: without `source` nobody can tell where people are, and its policy remembers by that", hint);
+    }
+}
+
+/// An address that the device itself asks for is no place where anybody is (M-43).
+fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, policy: Option<&str>) {
+    let rules = policy.and_then(|name| builder.behind.policies.get(name)?.settings.as_ref()).map(|policy| &policy.rules);
+    let trusts = rules.is_some_and(|rules| !rules.trusted.is_empty());
+    if let Some(value) = section.find("source").filter(|value| trusts && value.text().is_some_and(|name| name.starts_with("Framed-"))) {
+        value.warn(
+            "opens the policy's trusted networks to whoever asks for an address in them: in a request it is what the device would like to have (M-43)",
+            Some("write source = \"Calling-Station-Id\", if the client writes there where people come from"),
+        );
     }
 }
 
@@ -283,13 +300,14 @@ fn habits(section: &Section<'_>) -> &'static Profile {
     named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
 }
 
-/// A reply for a group needs somebody who knows groups.
+/// Whatever hangs on a group needs somebody who knows groups.
 fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<Vec<String>>>, policy: Option<&str>) {
     let (Some(None), Some(name)) = (identify, policy) else { return };
     let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
-    if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
-        let message = format!("has no directory that knows groups, and policy {name:?} has a reply for some");
-        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take `group` out of the policy"));
+    let named = |settings: &super::Policy| settings.reply.iter().any(|addition| addition.group.is_some()) || !settings.rules.groups.is_empty();
+    if settings.is_some_and(named) {
+        let message = format!("has no directory that knows groups, and policy {name:?} names some");
+        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take the groups out of the policy"));
     }
 }
 
@@ -471,7 +489,7 @@ fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&F
 }
 
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let secret = sources.secret(value)?;
+    let secret = sources.secret_from(value, Origin::Made)?;
     if secret.len() <= SHORT_SECRET_BYTES {
         let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
         value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));

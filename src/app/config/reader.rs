@@ -302,6 +302,11 @@ impl<'a> Value<'a> {
         self.notes.warn(&self.path, self.line, message.to_owned(), hint.map(str::to_owned));
     }
 
+    /// Notes that a server may run with this value, and that it does not do what it should.
+    pub(super) fn warn_gravely(&self, message: &str, hint: Option<&str>) {
+        self.notes.warn_gravely(&self.path, self.line, message.to_owned(), hint.map(str::to_owned));
+    }
+
     fn unknown(&self, message: &str, typed: &str, known: impl Iterator<Item = &'static str>) {
         let known: Vec<&str> = known.collect();
         let hint = format!("one of {}", listed(&known));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::directory;
 use crate::directory::realms::Clash;
 use crate::directory::realms::clash;
+use crate::directory::realms::share_base;
 
 use super::reader::Value;
 
@@ -32,6 +33,33 @@ pub(super) fn directories(value: &Value<'_>, known: &Known) -> Option<Vec<String
         return None;
     }
     Some(names)
+}
+
+/// `same_as` of directories: of which others each is the very same one. Those that look alike and do not say so are warned of.
+pub(super) fn joined(joined: &[(&str, Value<'_>)], places: &[(&str, Value<'_>)], known: &Known) {
+    let same_as = |name: &str| known.get(name).and_then(|settings| settings.as_ref()?.same_as.as_deref());
+    for (own, value) in joined {
+        let Some(name) = same_as(own) else { continue };
+        if name == *own {
+            value.error("is this very section", Some("name the other one, or take it away"));
+        } else if !known.contains_key(name) {
+            value.warn(&format!("there is no directory {name:?}: accounts added in one of this name are this one's"), None);
+        } else if let Some(other) = same_as(name) {
+            value.error(
+                &format!("directory.{name} says itself that it is another"),
+                Some(&format!("write same_as = {other:?} here too, and in one of them nothing")),
+            );
+        }
+    }
+    let settings: Vec<_> = places.iter().filter_map(|(name, value)| Some((value, known.get(*name)?.as_ref()?))).collect();
+    let home = |settings: &'_ directory::Settings| settings.same_as.clone().unwrap_or_else(|| settings.name.clone());
+    for (at, (value, one)) in settings.iter().enumerate() {
+        let twin = settings.iter().take(at).find(|(_, other)| one.kind == other.kind && share_base(one, other) && home(one) != home(other));
+        if let Some((_, other)) = twin {
+            let told = format!("has the base of directory.{}: their people count as different people", other.name);
+            value.warn(&told, Some(&format!("if it is the same directory write same_as = {:?}", home(other))));
+        }
+    }
 }
 
 /// What may stand behind the `@` of a name.

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::pki_types::ServerName;
 
 use crate::directory;
@@ -24,29 +25,63 @@ use super::providers;
 use super::reader::Section;
 use super::reader::Value;
 use super::realms;
+use super::secret::Origin;
 use super::secret::Sources;
 use super::tls;
 
-/// `[node]`: the name, and what the store needs.
-pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings)> {
+/// `[node]` as read.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) store: store::Settings,
+    /// `None` where none is written.
+    pub(super) time_zone: Option<TimeZone>,
+}
+
+/// `[node]`: the name, what the store needs, and by which clock hours count.
+pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
     let Some(value) = file.find("node") else {
         file.missing("node", "write [node] with name, data_dir and master_key");
         return None;
     };
     value.table(|node| {
         let name = node.need("name", "\"mfa1\"").and_then(|value| value.name());
-        let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| sources.path(&value));
-        let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources));
-        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
+        let data_dir = node.need("data_dir", "\"/var/lib/vestibule\"").and_then(|value| data_dir(&value, sources));
+        let has_store = data_dir.as_ref().is_some_and(|data_dir| data_dir.join("store").exists());
+        let origin = if has_store { Origin::Lost } else { Origin::Made };
+        let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources, origin));
+        let time_zone = node.find("time_zone").map_or(Some(None), |value| time_zone(&value).map(Some));
+        Some(Node { name: name?.to_owned(), store: store::Settings { data_dir: data_dir?, master_key: master_key? }, time_zone: time_zone? })
     })
 }
 
+/// The last step of the path is made when it is not there; more than that would hide a slip of the keyboard.
+fn data_dir(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
+    let path = sources.path(value)?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above.filter(|above| !above.is_dir()) {
+        value.error(&format!("there is no folder {} to make it in", above.display()), Some("look whether the path is right, and make that folder if it is"));
+        return None;
+    }
+    Some(path)
+}
+
+/// A name of the tz database: of the machine's own, else of the one that is built in.
+fn time_zone(value: &Value<'_>) -> Option<TimeZone> {
+    let name = value.text()?;
+    let found = TimeZone::get(name).ok().filter(|_| name != "Etc/Unknown");
+    if found.is_none() {
+        value.error(&format!("{name:?} is no time zone"), Some("write \"Europe/Berlin\" or \"UTC\""));
+    }
+    found
+}
+
 /// 64 hexadecimal digits, 32 bytes.
-fn master_key(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
-    let text = sources.secret(value)?;
+fn master_key(value: &Value<'_>, sources: &Sources, origin: Origin) -> Option<Secret> {
+    let text = sources.secret_from(value, origin)?;
     let bytes = text.expose().chunks(2).map(hex_byte).collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == MASTER_KEY_BYTES).map(Secret::new);
     if bytes.is_none() {
-        value.error("the master key is not 64 hexadecimal digits", Some("type: openssl rand -hex 32 > FILE"));
+        let hint = if origin == Origin::Made { "type: openssl rand -hex 32 > FILE".to_owned() } else { origin.hint("FILE") };
+        value.error("the master key is not 64 hexadecimal digits", Some(&hint));
     }
     bytes
 }
@@ -116,8 +151,18 @@ fn socket(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
 
 /// Each `[directory.NAME]`; `None` where something is wrong with it, so that nobody calls its name unknown.
 pub(super) fn directories(file: &Section<'_>, sources: &Sources) -> BTreeMap<String, Option<directory::Settings>> {
-    let one = |(name, value): (&str, Value<'_>)| (name.to_owned(), value.table(|section| directory(name, section, sources)));
-    file.named("directory").into_iter().map(one).collect()
+    let places = file.named("directory");
+    let mut joined = Vec::new();
+    let mut directories = BTreeMap::new();
+    for (name, value) in &places {
+        let read = value.table(|section| {
+            joined.extend(section.find("same_as").map(|value| (*name, value)));
+            directory(name, section, sources)
+        });
+        directories.insert((*name).to_owned(), read);
+    }
+    realms::joined(&joined, &places, &directories);
+    directories
 }
 
 fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<directory::Settings> {
@@ -134,6 +179,7 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
     if kind == Some(Kind::Ad) && netbios.is_none() {
         section.warn("has no `netbios`: nobody can log in as CORP\\alice", Some("write netbios = \"CORP\""));
     }
+    let same_as = section.find("same_as").and_then(|value| value.name()).map(str::to_owned);
     let upn_suffixes = section.find("upn_suffixes").and_then(|value| realms::suffixes(&value)).unwrap_or_default();
     let (identity_attribute, login_attributes) = people(kind, section);
     if kind == Some(Kind::Ad) && servers.as_ref().is_some_and(|(servers, _)| servers.iter().any(|server| GLOBAL_CATALOG.contains(&server.port))) {
@@ -143,13 +189,16 @@ fn directory(name: &str, section: &Section<'_>, sources: &Sources) -> Option<dir
         );
     }
     let bind_name = section.need("bind_name", "\"svc-mfa@corp.example\"").and_then(|value| value.text());
-    let bind_password = section.need("bind_password", &format!("{{ credential = \"{name}-bind\" }}")).and_then(|value| sources.secret(&value));
+    let bind_password = section
+        .need("bind_password", &format!("{{ credential = \"{name}-bind\" }}"))
+        .and_then(|value| sources.secret_from(&value, Origin::Given("the password of bind_name")));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let pool_max = section.find("pool_max").and_then(|value| value.number(1..=1000)).unwrap_or(POOL_MAX);
     let timeout = providers::timeout(section);
     let (servers, srv) = servers?;
     Some(directory::Settings {
         name: name.to_owned(),
+        same_as,
         kind: kind?,
         servers,
         srv,
@@ -197,6 +246,11 @@ fn servers_of(section: &Section<'_>) -> Option<(Vec<directory::Server>, Option<S
     let words = [("ldaps", Security::Tls), ("ldap+starttls", Security::StartTls)];
     let security = section.find("srv_transport").map_or(Some(Security::Tls), |value| value.word(&words));
     let text = value.text()?;
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if !text.contains('.') {
+        value.error(&format!("{text:?} is a single label: every host under it would count as a domain controller"), Some("write srv = \"corp.example\""));
+        return None;
+    }
     let is_domain = text.chars().any(|sign| sign.is_ascii_alphabetic()) && ServerName::try_from(text).is_ok();
     if !is_domain {
         value.error(&format!("{text:?} is no domain"), Some("write srv = \"corp.example\""));

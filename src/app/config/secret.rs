@@ -11,6 +11,7 @@ use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 
 use super::reader::Value;
 
@@ -21,6 +22,30 @@ pub(super) struct Sources {
     pub(super) folder: PathBuf,
     /// Where systemd puts a service's credentials.
     pub(super) credentials: Option<PathBuf>,
+    /// When the file is read.
+    pub(super) now: Timestamp,
+}
+
+/// Where a secret comes from that is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Somebody else has it: what to write there.
+    Given(&'static str),
+    /// It was here, and what is stored opens with no other.
+    Lost,
+    /// Whoever needs it makes it: 32 random bytes.
+    Made,
+}
+
+impl Origin {
+    /// What to do where there is no file at `path`, or an empty one.
+    pub(super) fn hint(self, path: &str) -> String {
+        match self {
+            Self::Given(what) => format!("write {what} there, readable by its owner alone: install -m 600 /dev/null {path}, then edit it"),
+            Self::Lost => "put the one back that was here: what is in data_dir was sealed with it and opens with no other".to_owned(),
+            Self::Made => format!("make it: install -m 600 /dev/null {path}; then write it there, or a new one: openssl rand -hex 32 > {path}"),
+        }
+    }
 }
 
 impl Sources {
@@ -29,17 +54,23 @@ impl Sources {
         value.text().map(|text| self.folder.join(text))
     }
 
-    /// A secret: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none.
+    /// A secret that whoever it is for has given: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none.
     pub(super) fn secret(&self, value: &Value<'_>) -> Option<Secret> {
+        self.secret_from(value, Origin::Given("the secret that you were given"))
+    }
+
+    /// The same, of a secret that comes from there.
+    pub(super) fn secret_from(&self, value: &Value<'_>, origin: Origin) -> Option<Secret> {
         if value.is_text() {
             value.error("a secret is never written here", Some(TWO_FORMS));
             return None;
         }
         let (form, place) = value.one_of(&["credential", "file"])?;
-        let bytes = if form == "file" { self.in_file(&place) } else { self.handed_over(&place) }?;
+        let bytes = if form == "file" { self.in_file(&place, origin) } else { self.handed_over(&place) }?;
         let secret = without_newline(&bytes);
         if secret.is_empty() {
-            place.error("the secret is empty", Some("make one: openssl rand -hex 32 > FILE"));
+            let hint = if origin == Origin::Made { "make one: openssl rand -hex 32 > FILE".to_owned() } else { origin.hint("FILE") };
+            place.error("the secret is empty", Some(&hint));
             return None;
         }
         Some(Secret::new(secret.to_vec()))
@@ -59,13 +90,11 @@ impl Sources {
         read(&path).map_err(told).ok()
     }
 
-    fn in_file(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
+    fn in_file(&self, place: &Value<'_>, origin: Origin) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(place)?;
         let told = |error: io::Error| {
             let way = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    Some(format!("make it: install -m 600 /dev/null {0}; then write it there, or a new one: openssl rand -hex 32 > {0}", path.display()))
-                }
+                io::ErrorKind::NotFound => Some(origin.hint(&path.display().to_string())),
                 io::ErrorKind::PermissionDenied => Some("it must belong to the user that runs this".to_owned()),
                 _ => None,
             };

@@ -13,12 +13,14 @@ use rustls::pki_types::pem::PemObject;
 use rustls::server::danger::ClientCertVerifier;
 
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 use crate::front::certificate;
 use crate::front::certificate::TlsError;
 use crate::front::radius::MutualTls;
 
 use super::reader::Section;
 use super::reader::Value;
+use super::secret::Origin;
 use super::secret::Sources;
 use super::secret::read;
 
@@ -38,9 +40,38 @@ pub(super) fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(
     let key = section.need("key", "{ credential = \"tls-key\" }");
     // Both are looked at before either may be the reason to give up.
     let chain = cert_file.as_ref().zip(path.as_ref()).and_then(|(value, path)| certificates(value, path));
-    let private = key.as_ref().and_then(|value| private_key(value, &sources.secret(value)?));
+    let private = key.as_ref().and_then(|value| {
+        private_key(value, &sources.secret_from(value, Origin::Given("the private key of cert_file, in PEM as it was made with the certificate"))?)
+    });
+    if let (Some(value), Some(path), Some(chain)) = (&cert_file, &path, &chain) {
+        warn_of_age(value, path, chain, sources.now);
+    }
     Some((Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
 }
+
+/// Of a certificate that nobody takes yet or any more, and of one that will soon be such. A server goes on with it: its doors that need none stay open.
+fn warn_of_age(value: &Value<'_>, path: &Path, chain: &[CertificateDer<'_>], now: Timestamp) {
+    let Some(now) = i64::try_from(now.0 / 1_000).ok() else { return };
+    for certificate in chain {
+        let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { continue };
+        let (subject, validity) = (certificate.subject(), certificate.validity());
+        let told = |what: &str| format!("{}: the certificate of {:?} {what}", path.display(), subject.to_string());
+        let left = validity.not_after.timestamp().saturating_sub(now);
+        match (now < validity.not_before.timestamp(), left) {
+            (true, _) => value
+                .warn_gravely(&told(&format!("is not valid before {}", validity.not_before)), Some("look at the clock of this machine, or at the certificate")),
+            (false, ..=0) => value.warn_gravely(
+                &told(&format!("has expired: {}", validity.not_after)),
+                Some("have it renewed, then reload: nobody who checks it connects any more"),
+            ),
+            (false, ..MONTH_S) => value.warn(&told(&format!("expires in {} days", left / DAY_S)), Some("have it renewed, then reload")),
+            _ => {}
+        }
+    }
+}
+
+const DAY_S: i64 = 86_400;
+const MONTH_S: i64 = 30 * DAY_S;
 
 /// A private key; notes why it is none.
 fn private_key(key: &Value<'_>, pem: &Secret) -> Option<PrivateKeyDer<'static>> {

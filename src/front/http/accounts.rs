@@ -79,7 +79,7 @@ async fn add(
     let asked: NewAccount = asked(body)?;
     check_reach(&asked)?;
     let rooms = desk.rooms();
-    let account = match lookup::directory(&rooms, asked.directory.as_deref())? {
+    let account = match lookup::directory(&rooms, &asked.name, asked.directory.as_deref())? {
         Some(directory) => {
             let entry = lookup::entry(directory, &asked.name).await?;
             Account {

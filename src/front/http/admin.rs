@@ -37,6 +37,7 @@ use tracing::warn;
 
 use super::accounts;
 use super::audit;
+use super::blocks;
 use super::bypasses;
 use super::clients;
 use super::exemptions;
@@ -51,6 +52,7 @@ use super::socket::Doorway;
 use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
+use crate::domain::Identity;
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::front::ldap;
@@ -201,15 +203,32 @@ impl Turn {
     /// # Errors
     /// The store did not write.
     pub(super) async fn commit(self, operator: &Operator, what: &'static str, account: &Account, change: Change) -> Result<(), Refusal> {
+        self.write(operator, what, account.name.clone(), Some(account.identity.clone()), vec![change]).await
+    }
+
+    /// The same of `whom`, who need be no account.
+    ///
+    /// # Errors
+    /// The store did not write.
+    pub(super) async fn write(
+        self,
+        operator: &Operator,
+        what: &'static str,
+        whom: String,
+        identity: Option<Identity>,
+        changes: Vec<Change>,
+    ) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
-        let (whom, identity) = (account.name.clone(), account.identity.clone());
         let written = tokio::spawn(async move {
-            let written = self.rooms.store.commit(vec![change]).await;
+            let written = self.rooms.store.commit(changes).await;
             // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
-            self.rooms.engine.forget(&identity);
+            if let Some(identity) = &identity {
+                self.rooms.engine.forget(identity);
+            }
+            let identity = identity.map(|identity| identity.0);
             match written {
-                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
-                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written"),
+                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity, lsn = lsn.0, "administration"),
+                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity, ?error, "an administrator's change was not written"),
             }
             written
         });
@@ -235,6 +254,7 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
+        .merge(blocks::routes())
         .merge(bypasses::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())

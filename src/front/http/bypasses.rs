@@ -43,7 +43,7 @@ async fn list(State(desk): State<Desk>) -> Result<Json<BypassList>, Refusal> {
     let mut bypasses = Vec::new();
     for (who, bypass) in found.iter().take(LIST_MAX).filter(|(_, bypass)| now < bypass.until) {
         let account = rooms.store.standing(who)?.account;
-        bypasses.push(shapes::Bypass::new(who, account.map(|account| account.name.clone()), bypass));
+        bypasses.push(shapes::Bypass::new(who, account.as_deref(), bypass));
     }
     Ok(Json(BypassList { bypasses, more: found.len() > LIST_MAX }))
 }
@@ -67,7 +67,7 @@ async fn grant(
     let now = turn.now();
     let until = Timestamp(now.0.saturating_add(for_s.saturating_mul(1_000)));
     let bypass = Bypass { until, reason, granted_by: operator.name.clone(), granted_at: now };
-    let shape = shapes::Bypass::new(&account.identity, Some(account.name.clone()), &bypass);
+    let shape = shapes::Bypass::new(&account.identity, Some(&account), &bypass);
     turn.commit(&operator, "bypass granted", &account, Change::GrantBypass { who: account.identity.clone(), bypass }).await?;
     Ok((StatusCode::CREATED, Json(shape)))
 }
@@ -83,7 +83,7 @@ async fn revoke(
     let Some(bypass) = turn.store().standing(&account.identity)?.bypass else {
         return Err(Refusal::absent(format!("{:?} has no bypass", account.name), "`vestibule bypass list` shows all"));
     };
-    let shape = shapes::Bypass::new(&account.identity, Some(account.name.clone()), &bypass);
+    let shape = shapes::Bypass::new(&account.identity, Some(&account), &bypass);
     turn.commit(&operator, "bypass revoked", &account, Change::RevokeBypass(account.identity.clone())).await?;
     Ok(Json(shape))
 }

@@ -1,4 +1,4 @@
-//! RADIUS clients: listed with what was seen of them, shown, and rehearsed.
+//! Clients: listed with what was seen of them, shown; those of RADIUS rehearsed too.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,17 +25,21 @@ use super::refusal::Refusal;
 use super::shapes;
 use super::shapes::ClientDetail;
 use super::shapes::ClientList;
+use super::shapes::LdapClient;
 use super::shapes::NewSimulation;
 use super::shapes::Once;
 use super::shapes::ReplyAttribute;
+use super::shapes::ShownClient;
 use super::shapes::SimulationStep;
 use super::shapes::moment;
 use crate::domain::CodeEntry;
+use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::engine::Asks;
 use crate::engine::Simulation;
 use crate::engine::Verdict;
+use crate::front::ldap;
 use crate::front::radius::Client;
 use crate::front::radius::Habits;
 use crate::front::radius::MadeUp;
@@ -60,21 +64,64 @@ async fn list(State(desk): State<Desk>) -> Json<ClientList> {
         shape(client, &habits, now)
     });
     let clients = clients.collect();
-    Json(ClientList { clients, seen_since: moment(since) })
+    Json(ClientList { clients, ldap: rooms.ldap.iter().flat_map(|listener| of_ldap(listener)).collect(), seen_since: moment(since) })
 }
 
-async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<ClientDetail>, Refusal> {
+/// A listener, and the applications that share it.
+fn of_ldap(listener: &ldap::Settings) -> Vec<LdapClient> {
+    let own = LdapClient {
+        door: "ldap".to_owned(),
+        name: listener.name.clone(),
+        listener: None,
+        transport: match listener.transport {
+            ldap::Transport::Plain { .. } => "plain",
+            ldap::Transport::StartTls(_) => "starttls",
+            ldap::Transport::Tls(_) => "tls",
+        }
+        .to_owned(),
+        networks: Vec::new(),
+        certificate: None,
+        service: None,
+        directory: listener.directory.name().to_owned(),
+        code: code(&listener.code),
+        policy: listener.rules.name.clone(),
+        methods: methods(&listener.rules),
+        exempt: listener.callers.exemptions.iter().map(|exemption| exemption.named.dn.clone()).collect(),
+    };
+    let application = |application: &ldap::Application| LdapClient {
+        name: application.name.clone(),
+        listener: Some(listener.name.clone()),
+        networks: application.networks.iter().map(ToString::to_string).collect(),
+        certificate: application.certificate.clone(),
+        service: application.service.as_ref().map(|service| service.dn.clone()),
+        code: code(&application.code),
+        policy: application.rules.name.clone(),
+        methods: methods(&application.rules),
+        ..own.clone()
+    };
+    let applications: Vec<_> = listener.callers.applications.iter().map(application).collect();
+    [vec![own], applications].concat()
+}
+
+fn ldap_client(rooms: &Rooms, name: &str) -> Option<LdapClient> {
+    rooms.ldap.iter().flat_map(|listener| of_ldap(listener)).find(|client| client.name == name)
+}
+
+async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json<ShownClient>, Refusal> {
     let rooms = desk.rooms();
+    if let Some(client) = ldap_client(&rooms, &name) {
+        return Ok(Json(ShownClient::Ldap(Box::new(client))));
+    }
     let client = find(&rooms, &name)?;
     let now = rooms.clock.now();
     let habits = client.card.tally.habits(Instant::now());
-    Ok(Json(ClientDetail {
+    Ok(Json(ShownClient::Radius(Box::new(ClientDetail {
         client: shape(client, &habits, now),
         seen_since: moment(ago(now, habits.watched_for)),
         nas_identifier: client.nas_identifier.clone(),
         code: code(&client.code),
         source: client.source.map(source_name).map(str::to_owned),
-        methods: methods(client),
+        methods: methods(&client.rules),
         profile_resends_every_ms: client.card.retransmits.map(ms),
         requests: habits.requests,
         asked: habits.asked,
@@ -86,7 +133,7 @@ async fn show(State(desk): State<Desk>, Path(name): Path<String>) -> Result<Json
         challenges: habits.challenges,
         rejects: habits.rejects,
         drops: habits.drops,
-    }))
+    }))))
 }
 
 /// Who may grant bypasses may try a password here; a wrong one counts as in any login, and the log names who tried.
@@ -188,7 +235,7 @@ fn settings_told(client: &Client, within: Duration) -> Vec<SimulationStep> {
         format!("{}{profile}: first factor {}, policy {}", client.name, client.card.first, client.rules.name),
         format!("code: {}; {source}", code(&client.code)),
         format!("patience {}: a login may take {}", humantime::format_duration(client.patience), humantime::format_duration(within)),
-        format!("policy.{}: {}", client.rules.name, methods(client).join(", then ")),
+        format!("policy.{}: {}", client.rules.name, methods(&client.rules).join(", then ")),
     ];
     lines.into_iter().map(|told| SimulationStep { part: "client".to_owned(), told, assumed: false }).collect()
 }
@@ -196,11 +243,17 @@ fn settings_told(client: &Client, within: Duration) -> Vec<SimulationStep> {
 fn find<'r>(rooms: &'r Rooms, name: &str) -> Result<&'r Client, Refusal> {
     let clients = rooms.radius.clients.all();
     let found = clients.iter().find(|client| client.name == name);
-    found.map(|client| &**client).ok_or_else(|| Refusal::absent(format!("there is no RADIUS client {name:?}"), "`vestibule client list` lists them"))
+    found.map(|client| &**client).ok_or_else(|| match ldap_client(rooms, name) {
+        Some(_) => {
+            Refusal::wrong(format!("{name:?} is an LDAP client, and only logins of RADIUS clients are rehearsed"), "try a RADIUS client with the same policy")
+        }
+        None => Refusal::absent(format!("there is no client {name:?}"), "`vestibule client list` lists them"),
+    })
 }
 
 fn shape(client: &Client, habits: &Habits, now: Timestamp) -> shapes::Client {
     shapes::Client {
+        door: "radius".to_owned(),
         name: client.name.clone(),
         networks: client.networks.iter().map(ToString::to_string).collect(),
         profile: client.card.profile.clone(),
@@ -222,8 +275,8 @@ fn shape(client: &Client, habits: &Habits, now: Timestamp) -> shapes::Client {
     }
 }
 
-fn methods(client: &Client) -> Vec<String> {
-    client.rules.methods.iter().map(|choice| format!("{} through {}", choice.method.as_str(), choice.provider)).collect()
+fn methods(rules: &Rules) -> Vec<String> {
+    rules.methods.iter().map(|choice| format!("{} through {}", choice.method.as_str(), choice.provider)).collect()
 }
 
 fn code(entry: &CodeEntry) -> String {

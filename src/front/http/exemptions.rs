@@ -33,9 +33,15 @@ fn shape(listener: &ldap::Settings, exemption: &ldap::Exemption, now: Timestamp)
         identity: identity.map(|identity| identity.0),
         networks: exemption.from.iter().map(ToString::to_string).collect(),
         certificate: exemption.certificate.clone(),
-        until: moment(exemption.until),
+        until: last_day(exemption.until),
         days_left,
         uses,
         last_used: last_used.map(moment),
     }
+}
+
+/// The day that the administrator wrote: the last one before `end`, which is a midnight.
+fn last_day(end: Timestamp) -> String {
+    let last = moment(Timestamp(end.0.saturating_sub(1)));
+    last.split_once('T').map_or_else(|| last.clone(), |(day, _)| day.to_owned())
 }

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use crate::domain::Account;
 use crate::domain::Identity;
 use crate::domain::PrimaryError;
+use crate::ports::Claim;
 use crate::ports::Directory;
 use crate::ports::Entry;
 
@@ -47,16 +48,22 @@ pub(super) async fn account(rooms: &Rooms, name: &str, directory: Option<&str>) 
     }
 }
 
-/// The directory to look a new account up in; `None` where there are none at all.
+/// The directory to look `name` up in: the one that is named, the only one, else the one whose realm the name has, as in a login. `None` where there are none at all.
 ///
 /// # Errors
-/// The named one is not there, or there are several and none is named.
-pub(super) fn directory<'a>(rooms: &'a Rooms, wanted: Option<&str>) -> Result<Option<&'a dyn Directory>, Refusal> {
+/// The named one is not there, or there are several and nothing tells which.
+pub(super) fn directory<'a>(rooms: &'a Rooms, name: &str, wanted: Option<&str>) -> Result<Option<&'a dyn Directory>, Refusal> {
     let all = || rooms.directories.iter().map(|directory| directory.name()).collect::<Vec<_>>().join(", ");
     match (wanted, rooms.directories.as_slice()) {
         (None, []) => Ok(None),
         (None, [only]) => Ok(Some(&**only)),
-        (None, _) => Err(Refusal::wrong("there is more than one directory", &format!("say which with --directory: {}", all()))),
+        (None, several) => match by_realm(several, name) {
+            Some(one) => Ok(Some(one)),
+            None => Err(Refusal::wrong(
+                format!("there is more than one directory, and {name:?} does not say of which it is"),
+                &format!("say which with --directory ({}), or write the name with its realm: DOMAIN\\name or name@domain", all()),
+            )),
+        },
         (Some(wanted), _) => match rooms.directories.iter().find(|directory| directory.name() == wanted) {
             Some(found) => Ok(Some(&**found)),
             None if rooms.directories.is_empty() => {
@@ -65,6 +72,15 @@ pub(super) fn directory<'a>(rooms: &'a Rooms, wanted: Option<&str>) -> Result<Op
             None => Err(Refusal::wrong(format!("there is no directory {wanted:?}"), &format!("there are: {}", all()))),
         },
     }
+}
+
+/// The one directory whose realm `name` has; `None`: none's, or two's as much.
+fn by_realm<'a>(several: &'a [Arc<dyn Directory>], name: &str) -> Option<&'a dyn Directory> {
+    let claims = || several.iter().filter_map(|directory| if let Claim::Mine(depth) = directory.claim(name) { Some((&**directory, depth)) } else { None });
+    let most = claims().map(|(_, depth)| depth).max()?;
+    let mut best = claims().filter(|(_, depth)| *depth == most);
+    let (first, _) = best.next()?;
+    best.next().is_none().then_some(first)
 }
 
 /// The entry of `name` in `directory`.
@@ -87,7 +103,7 @@ fn check_length(name: &str) -> Result<(), Refusal> {
 
 /// Enrolled people whom the directories find under `name`. One that does not answer spoils a search that finds nobody.
 async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) -> Result<Vec<Account>, Refusal> {
-    let asked: Vec<&dyn Directory> = match directory(rooms, wanted) {
+    let asked: Vec<&dyn Directory> = match directory(rooms, name, wanted) {
         Ok(Some(one)) => vec![one],
         Ok(None) => Vec::new(),
         Err(refusal) if wanted.is_some() => return Err(refusal),

@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod audit;
+mod blocks;
 mod bypasses;
 mod clients;
 mod exemptions;

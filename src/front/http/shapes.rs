@@ -1,5 +1,8 @@
 //! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed.
 
+mod blocks;
+mod clients;
+
 use std::fmt::Debug;
 
 use serde::Deserialize;
@@ -23,6 +26,15 @@ use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
 use crate::domain::otp::Algorithm;
 use crate::front::radius;
+
+pub use self::blocks::Block;
+pub use self::blocks::BlockList;
+pub use self::blocks::NewBlock;
+pub use self::clients::Client;
+pub use self::clients::ClientDetail;
+pub use self::clients::ClientList;
+pub use self::clients::LdapClient;
+pub use self::clients::ShownClient;
 
 /// An enrolled person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +82,8 @@ pub struct AccountDetail {
     pub tokens: Vec<Token>,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// A block of the person or of a telephone number of theirs.
+    pub blocked_until: Option<String>,
 }
 
 /// Asks for an account.
@@ -137,7 +151,7 @@ pub struct Exemption {
     pub networks: Vec<String>,
     /// A name that the caller's certificate must have.
     pub certificate: Option<String>,
-    /// The first moment at which it is over.
+    /// The last day on which it holds, as configured; UTC.
     pub until: String,
     /// Whole days until then; none when it is over.
     pub days_left: Option<u64>,
@@ -156,6 +170,8 @@ pub struct Token {
     pub identity: String,
     /// The owner's name.
     pub account: Option<String>,
+    /// The directory the owner lives in.
+    pub directory: Option<String>,
     /// How codes are made.
     pub kind: Kind,
     /// Hash inside the HMAC.
@@ -260,6 +276,8 @@ pub struct Bypass {
     pub identity: String,
     /// The account's name.
     pub account: Option<String>,
+    /// The directory the account lives in.
+    pub directory: Option<String>,
     /// Good before this moment.
     pub until: String,
     /// Why.
@@ -293,86 +311,6 @@ impl Default for NewBypass {
     fn default() -> Self {
         Self { for_s: 300, reason: String::new() }
     }
-}
-
-/// A RADIUS client, and what was seen of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Where its packets come from.
-    pub networks: Vec<String>,
-    /// The profile it was filled in from.
-    pub profile: Option<String>,
-    /// Who checks the first factor.
-    pub first: String,
-    /// Its policy.
-    pub policy: String,
-    /// `require`, `observe` or `optional`.
-    pub integrity: String,
-    /// Of a hundred requests so many are signed; none where it sent nothing yet.
-    pub signed_percent: Option<u64>,
-    /// What that means for `integrity`, in a few words.
-    pub signing: String,
-    /// Milliseconds it is said to wait.
-    pub patience_ms: u64,
-    /// Milliseconds from a request to its first copy, as seen.
-    pub resends_every_ms: Option<u64>,
-    /// Milliseconds after which it gave up, as seen.
-    pub gives_up_after_ms: Option<u64>,
-    /// When it was last heard.
-    pub last_seen: Option<String>,
-    /// What to change.
-    pub advice: Vec<String>,
-}
-
-/// All RADIUS clients, in the order of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientList {
-    /// All of them.
-    pub clients: Vec<Client>,
-    /// Since when somebody has looked: a restart begins anew.
-    pub seen_since: String,
-}
-
-/// All about one RADIUS client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientDetail {
-    /// The client.
-    #[serde(flatten)]
-    pub client: Client,
-    /// Since when somebody has looked.
-    pub seen_since: String,
-    /// Its NAS-Identifier, where others share its network.
-    pub nas_identifier: Option<String>,
-    /// How a code is handed over.
-    pub code: String,
-    /// The attribute that tells where people are.
-    pub source: Option<String>,
-    /// The methods of its policy, first first.
-    pub methods: Vec<String>,
-    /// Milliseconds after which a NAS of this profile sends again, as shipped.
-    pub profile_resends_every_ms: Option<u64>,
-    /// Requests of any kind, copies included.
-    pub requests: u64,
-    /// Access-Requests.
-    pub asked: u64,
-    /// Of these without Message-Authenticator, and taken.
-    pub unsigned: u64,
-    /// Without, and dropped because of that.
-    pub unsigned_dropped: u64,
-    /// With Proxy-State.
-    pub proxied: u64,
-    /// Sent again.
-    pub copies: u64,
-    /// Logins let in.
-    pub accepts: u64,
-    /// Questions asked.
-    pub challenges: u64,
-    /// Logins refused.
-    pub rejects: u64,
-    /// Logins that nobody could decide.
-    pub drops: u64,
 }
 
 /// Asks for a dry run.
@@ -480,8 +418,9 @@ impl AccountDetail {
             failures: standing.tries.failures,
             locked,
             lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
-            tokens: tokens.iter().map(|info| Token::new(info, Some(account.name.clone()))).collect(),
-            bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account.name.clone()), bypass)),
+            tokens: tokens.iter().map(|info| Token::new(info, Some(account))).collect(),
+            bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account), bypass)),
+            blocked_until: standing.block.as_ref().filter(|block| block.holds(now)).map(|block| moment(block.until)),
         }
     }
 }
@@ -489,7 +428,7 @@ impl AccountDetail {
 impl Token {
     /// What may be seen of a token of `account`.
     #[must_use]
-    pub fn new(info: &TokenInfo, account: Option<String>) -> Self {
+    pub fn new(info: &TokenInfo, account: Option<&domain::Account>) -> Self {
         let (kind, period_s) = match info.kind {
             TokenKind::Hotp => (Kind::Hotp, None),
             TokenKind::Totp { period_s } => (Kind::Totp, Some(period_s)),
@@ -497,7 +436,8 @@ impl Token {
         Self {
             id: info.id.clone(),
             identity: info.owner.0.clone(),
-            account,
+            account: account.map(|account| account.name.clone()),
+            directory: account.and_then(|account| account.directory.clone()),
             kind,
             algorithm: info.algorithm,
             digits: info.digits,
@@ -510,10 +450,11 @@ impl Token {
 impl Bypass {
     /// A bypass of `account`.
     #[must_use]
-    pub fn new(who: &Identity, account: Option<String>, bypass: &domain::Bypass) -> Self {
+    pub fn new(who: &Identity, account: Option<&domain::Account>, bypass: &domain::Bypass) -> Self {
         Self {
             identity: who.0.clone(),
-            account,
+            account: account.map(|account| account.name.clone()),
+            directory: account.and_then(|account| account.directory.clone()),
             until: moment(bypass.until),
             reason: bypass.reason.clone(),
             granted_by: bypass.granted_by.clone(),

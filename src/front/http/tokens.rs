@@ -49,7 +49,7 @@ async fn list(State(desk): State<Desk>) -> Result<Json<TokenList>, Refusal> {
     let mut tokens = Vec::with_capacity(found.len().min(LIST_MAX));
     for info in found.iter().take(LIST_MAX) {
         let owner = store.standing(&info.owner)?.account;
-        tokens.push(shapes::Token::new(info, owner.map(|owner| owner.name.clone())));
+        tokens.push(shapes::Token::new(info, owner.as_deref()));
     }
     Ok(Json(TokenList { tokens, more: found.len() > LIST_MAX }))
 }
@@ -58,7 +58,7 @@ async fn list_of(State(desk): State<Desk>, Path(name): Path<String>, Query(at): 
     let rooms = desk.rooms();
     let account = lookup::account(&rooms, &name, at.directory.as_deref()).await?;
     let tokens = rooms.store.tokens(&account.identity)?;
-    let tokens = tokens.iter().map(|token| shapes::Token::new(&token.info, Some(account.name.clone()))).collect();
+    let tokens = tokens.iter().map(|token| shapes::Token::new(&token.info, Some(&account))).collect();
     Ok(Json(TokenList { tokens, more: false }))
 }
 
@@ -78,7 +78,7 @@ async fn enrol(
     }
     let token = made(&account, asked, turn.now()).map_err(|_| Refusal::unavailable("the system gives no random bytes", "try again"))?;
     let uri = Once::new(otpauth::uri(&account, &token.info, &token.seed));
-    let shape = shapes::Token::new(&token.info, Some(account.name.clone()));
+    let shape = shapes::Token::new(&token.info, Some(&account));
     turn.commit(&operator, "token enrolled", &account, Change::PutToken(token)).await?;
     Ok((StatusCode::CREATED, Json(Enrolled { token: shape, uri })))
 }
@@ -90,7 +90,7 @@ async fn remove(State(desk): State<Desk>, Extension(operator): Extension<Operato
     let account = turn.store().standing(&info.owner)?.account;
     let Some(account) = account else { return Err(Refusal::absent(format!("the token {id:?} belongs to no account"), "`vestibule token list` shows all")) };
     turn.commit(&operator, "token removed", &account, Change::RemoveToken { who: info.owner.clone(), token: id }).await?;
-    Ok(Json(shapes::Token::new(&info, Some(account.name.clone()))))
+    Ok(Json(shapes::Token::new(&info, Some(&account))))
 }
 
 /// # Errors

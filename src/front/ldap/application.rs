@@ -70,8 +70,10 @@ pub(super) struct Asker<'s> {
     pub(super) rules: &'s Arc<Rules>,
 }
 
-/// How closely an application is described by what is known of a caller: by the account that bound before, by the certificate, by bits of the network.
-type Closeness = (bool, bool, Option<u8>);
+/// How closely an application is described by what is known of a caller, in the order in which that can be relied on: by the certificate, by bits of the network
+/// (of all addresses there are none), by the account that bound before. Whoever knows that account's password can bind with it from anywhere: it must not move a
+/// connection out of an application that its certificate or its address tells. And by a network after all, were it that of all addresses.
+type Closeness = (bool, u8, bool, bool);
 
 impl Settings {
     /// As what a bind of this caller is judged: the application that fits most closely, else the listener. `None` where two fit alike, which a configuration can
@@ -130,7 +132,7 @@ impl Application {
         let is_here = self.networks.is_empty() || bits.is_some();
         let is_served = self.service.as_ref().is_none_or(|service| caller.is_served_by(service));
         let fits = is_here && is_served && caller.has(self.certificate.as_deref());
-        fits.then_some((self.service.is_some(), self.certificate.is_some(), bits))
+        fits.then_some((self.certificate.is_some(), bits.unwrap_or(0), self.service.is_some(), bits.is_some()))
     }
 
     fn bits(&self, from: IpAddr) -> Option<u8> {
@@ -214,6 +216,28 @@ mod tests {
         assert_eq!(found(&all, &bound("S-1-5-7")), "wiki");
         assert_eq!(found(&all, &bound("CN=svc-wiki")), "all", "not by its name");
         assert_eq!(found(&all, &caller("192.0.2.1", &[])), "all", "one that is not known is nobody, as is who has not bound");
+    }
+
+    #[test]
+    fn m_48_a_certificate_tells_more_than_a_network_and_a_network_more_than_who_bound_before() {
+        let roll = Roll::default();
+        let wiki = roll.entry("door", "corp", "CN=svc-wiki");
+        wiki.found(Identity("S-1-5-7".into()));
+        let all = [
+            application("served", &[], None, Some(&wiki)),
+            application("there", &["10.1.0.0/16"], None, None),
+            application("served there", &["10.1.0.0/16"], None, Some(&wiki)),
+            application("served near", &["10.0.0.0/8"], None, Some(&wiki)),
+            application("shown", &[], Some("git.example"), None),
+        ];
+        let bound = |address: &str, names: &[&str]| caller(address, names).served_by(Identity("S-1-5-7".into()));
+        assert_eq!(found(&all, &bound("192.0.2.1", &[])), "served");
+        assert_eq!(found(&all, &bound("192.0.2.1", &["git.example"])), "shown");
+        assert_eq!(found(&all, &bound("10.1.0.1", &["git.example"])), "shown");
+        assert_eq!(found(&all, &bound("10.2.0.1", &[])), "served near");
+        assert_eq!(found(&all, &bound("10.1.0.1", &[])), "served there");
+        assert_eq!(found(&all, &caller("10.1.0.1", &[])), "there");
+        assert_eq!(found(&all[..2], &bound("10.1.0.1", &[])), "there", "whoever binds as the wiki's account from there is not the wiki");
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Proof;
+use crate::ports::groups_of;
 use crate::wire::ldap::Bind;
 use crate::wire::ldap::Choice;
 use crate::wire::ldap::Code;
@@ -124,13 +125,15 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Granted {
     /// The connection, bound.
-    pub(super) upstream: Upstream,
+    pub(super) upstream: Box<Upstream>,
     /// The BindResponse, as it came, for the client's own message id.
     pub(super) response: Vec<u8>,
     /// Whom the directory took the client for.
     pub(super) dn: String,
-    /// Whose it is.
+    /// Whose it is ..
     pub(super) who: Identity,
+    /// .. and in which directory.
+    pub(super) directory: String,
     /// Why the client is let in.
     pub(super) why: Grant,
 }
@@ -156,7 +159,7 @@ pub(super) async fn decide(login: Login, check: Arc<Check>, denied_at: Instant) 
     let held = check.release();
     match outcome {
         Outcome::Decided { decision, .. } => match (&*decision, held) {
-            (Decision::Accept(permit), Some(held)) => held.grant(permit),
+            (Decision::Accept(permit), Some(held)) => (*held).grant(permit),
             (Decision::Accept(_), None) => {
                 tracing::error!("a bind was accepted that no directory answered: refused");
                 Verdict::Unavailable
@@ -183,16 +186,19 @@ pub(super) struct Check {
     id: u32,
     pdu_max: usize,
     /// The client's connection so far, if it may be bound again.
-    kept: Mutex<Option<Upstream>>,
-    held: Mutex<Option<Held>>,
+    kept: Mutex<Option<Box<Upstream>>>,
+    /// In a box: it passes through several hands, and each would keep room for it.
+    held: Mutex<Option<Box<Held>>>,
 }
 
-/// What the directory said, and the connection it said it on.
+/// What the directory said, the connection it said it on, and of whom.
 #[derive(Debug)]
 struct Held {
-    upstream: Upstream,
+    upstream: Box<Upstream>,
     response: Vec<u8>,
-    entry: Entry,
+    dn: String,
+    who: Identity,
+    directory: String,
 }
 
 /// How the directory answered a bind.
@@ -204,34 +210,39 @@ struct Bound {
 }
 
 impl Held {
+    fn of(upstream: Box<Upstream>, response: Vec<u8>, entry: &Entry) -> Self {
+        Self { upstream, response, dn: entry.dn.clone(), who: entry.identity.clone(), directory: entry.directory.clone() }
+    }
+
     /// Lets go of it, for a permit of that very identity.
     fn grant(self, permit: &Permit) -> Verdict {
-        if *permit.identity() != self.entry.identity {
-            tracing::error!(proven = ?self.entry.identity, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
+        let Self { upstream, response, dn, who, directory } = self;
+        if *permit.identity() != who {
+            tracing::error!(proven = ?who, permitted = ?permit.identity(), "a permit is for another identity than the bind: refused");
             return Verdict::Unavailable;
         }
-        Verdict::Granted(Box::new(Granted { upstream: self.upstream, response: self.response, dn: self.entry.dn, who: self.entry.identity, why: permit.why() }))
+        Verdict::Granted(Box::new(Granted { upstream, response, dn, who, directory, why: permit.why() }))
     }
 }
 
 impl Check {
     /// `kept`: what this client was bound on, nothing being under way there.
-    pub(super) fn new(directory: Arc<dyn Directory>, id: u32, pdu_max: usize, kept: Option<Upstream>) -> Arc<Self> {
+    pub(super) fn new(directory: Arc<dyn Directory>, id: u32, pdu_max: usize, kept: Option<Box<Upstream>>) -> Arc<Self> {
         Arc::new(Self { directory, id, pdu_max, kept: Mutex::new(kept), held: Mutex::default() })
     }
 
     /// Hands out what the directory said, once; a connection that was not bound again is closed.
-    fn release(&self) -> Option<Held> {
+    fn release(&self) -> Option<Box<Held>> {
         drop(self.kept());
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn kept(&self) -> Option<Upstream> {
+    fn kept(&self) -> Option<Box<Upstream>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A connection to bind on, and whether it was used before: then its end tells nothing about the server, which may close who is idle.
-    async fn upstream(&self, directory: &dyn Directory) -> Result<(Upstream, bool), PrimaryError> {
+    async fn upstream(&self, directory: &dyn Directory) -> Result<(Box<Upstream>, bool), PrimaryError> {
         if let Some(mut upstream) = self.kept()
             && upstream.may_bind(&self.directory, directory).await
         {
@@ -242,11 +253,11 @@ impl Check {
     }
 
     /// Reads on the bound connection whom the directory took us for (L-073). Returns the controls it knows.
-    async fn prove(&self, directory: &dyn Directory, mut upstream: Upstream, entry: &Entry) -> Result<Upstream, PrimaryError> {
+    async fn prove(&self, directory: &dyn Directory, mut upstream: Box<Upstream>, entry: &Entry) -> Result<Box<Upstream>, PrimaryError> {
         let (mine, root) = match directory.proof() {
             Proof::TokenGroups(attribute) => {
                 let [root] = self.read(directory, &mut upstream, [("", &[attribute, "supportedControl"])]).await?;
-                let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.0));
+                let mine = root.as_ref().is_some_and(|root| root.values(attribute).filter_map(sid_text).any(|sid| sid == entry.identity.id()));
                 (mine, root)
             }
             Proof::OwnEntry(attribute) => {
@@ -258,7 +269,7 @@ impl Check {
                     let [own] = self.read(directory, &mut upstream, [own_question]).await?;
                     (own, None)
                 };
-                (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.0.as_bytes())), root)
+                (own.is_some_and(|own| own.values(attribute).any(|value| value == entry.identity.id().as_bytes())), root)
             }
         };
         if !mine {
@@ -321,9 +332,14 @@ impl PrimaryCheck for Check {
         if let Some(refusal) = refusal {
             return Err(owned(refusal, entry));
         }
-        let upstream = self.prove(directory, upstream, entry).await?;
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Held { upstream, response, entry: entry.clone() });
+        let mut upstream = self.prove(directory, upstream, entry).await?;
+        upstream.side.rest();
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(Held::of(upstream, response, entry)));
         Ok(Checked::Passed(entry.identity.clone()))
+    }
+
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        groups_of(self.directory.as_ref(), entry, who, wanted, aside).await
     }
 }
 
@@ -382,7 +398,7 @@ mod tests {
                 Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false, bound_at: Instant::now() };
             let identity = Identity("S-1-5-18".into());
             let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
-            let held = Held { upstream, response: Vec::new(), entry };
+            let held = Held::of(Box::new(upstream), Vec::new(), &entry);
             let decision = permit(who);
             let Decision::Accept(permit) = &*decision else { panic!("{decision:?}") };
             assert_eq!(matches!(held.grant(permit), Verdict::Granted(_)), lets_go, "{who:?}");

@@ -3,15 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::UnixTime;
-use rustls::server::danger::ClientCertVerifier;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 
 use super::application::Callers;
@@ -48,9 +45,6 @@ struct Shown {
     /// The caller's own and those between it and its authority.
     chain: Vec<CertificateDer<'static>>,
     names: Names,
-    /// By whom it was looked at last; `None`: in the handshake.
-    by: Option<Arc<dyn ClientCertVerifier>>,
-    at: Instant,
 }
 
 /// Why a balancer's connection is closed.
@@ -87,30 +81,35 @@ impl Caller {
     /// TLS is up. What was said before TLS was up counts for nothing, so nobody's service has bound yet.
     pub(super) fn certify<S>(&mut self, stream: &TlsStream<S>) {
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let shown = |own| Shown {
-            chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
-            names: Names::of(own),
-            by: None,
-            at: Instant::now(),
-        };
+        let shown = |own| Shown { chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(), names: Names::of(own) };
         self.shown = chain.first().map(shown);
         self.service = None;
     }
 
-    /// Looks at the certificate again where that was an hour ago, or under a configuration that is gone. One that would not be taken now has no names any more.
-    pub(super) fn look_again(&mut self, verifier: Option<&Arc<dyn ClientCertVerifier>>, now: Timestamp) {
-        let Some(shown) = &mut self.shown else { return };
-        let same = shown.by.as_ref().zip(verifier).is_some_and(|(by, verifier)| Arc::ptr_eq(by, verifier));
-        if same && shown.at.elapsed() < LOOK_AGAIN {
-            return;
+    /// Whether this connection would be let in now: by a configuration that is read again, or by one whose certificates run out. Else the word for the metric.
+    /// `secure`: TLS is up.
+    ///
+    /// # Errors
+    /// It would not.
+    pub(super) fn look_again(&mut self, callers: &Callers, secure: bool, now: Timestamp) -> Result<(), &'static str> {
+        // What a balancer told counts while it is one, and one that has become one should have told (M-43).
+        if is_in(&callers.proxy_from, Some(self.peer.ip())) != self.told.is_some() {
+            tracing::warn!(caller = %self, "the balancers of this listener are others now: the connection is closed");
+            return Err("balancer");
         }
+        let Some(verifier) = &callers.verifier else {
+            // Nobody is asked for a certificate any more, and none counts.
+            self.shown = None;
+            return Ok(());
+        };
         let moment = UnixTime::since_unix_epoch(Duration::from_millis(now.0));
-        match verifier.filter(|verifier| certificate::still_takes(verifier.as_ref(), &shown.chain, moment).is_ok()) {
-            Some(verifier) => (shown.by, shown.at) = (Some(Arc::clone(verifier)), Instant::now()),
-            None => {
-                tracing::warn!(caller = %self.peer, names = %shown.names, "the certificate of this connection would not be taken now: it counts for nothing any more");
-                self.shown = None;
-            }
+        match &self.shown {
+            Some(shown) => certificate::still_takes(verifier.as_ref(), &shown.chain, moment).map_err(|error| {
+                tracing::warn!(caller = %self, names = %shown.names, %error, "the certificate of this connection would not be taken now: it is closed");
+                "certificate_gone"
+            }),
+            None if secure && verifier.client_auth_mandatory() => Err("certificate"),
+            None => Ok(()),
         }
     }
 
@@ -154,13 +153,14 @@ impl Caller {
     }
 
     /// The controls of a request, and where its person is: where the caller is, or, where the caller is listed for that, where it says. The control that says so is
-    /// ours and goes no further unless it may; from everybody else it is a control like others, and no more than that (M-43).
+    /// ours and goes no further. From everybody else it says nothing (M-43): it is one that we do not know, passed over unless it is critical (L-051).
     ///
     /// # Errors
     /// The controls cannot be read, or those of a listed caller not as what they are: then nobody knows where the person is.
     pub(super) fn person<'f>(&self, frame: &Frame<'f>, callers: &Callers) -> Result<(Vec<Control<'f>>, Option<IpAddr>), Refusal> {
         let mut controls = frame.controls()?;
         if !is_in(&callers.trust_session_tracking, self.from()) {
+            controls.retain(|control| control.oid != SESSION_TRACKING.as_bytes() || control.critical);
             return Ok((controls, self.from()));
         }
         let person = match frame.tracked()? {
@@ -183,9 +183,6 @@ impl fmt::Display for Caller {
     }
 }
 
-/// How long a look at a certificate is good.
-const LOOK_AGAIN: Duration = Duration::from_hours(1);
-
 /// Whether the address is known and in one of the networks.
 pub(super) fn is_in(networks: &[Network], address: Option<IpAddr>) -> bool {
     address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
@@ -195,7 +192,7 @@ pub(super) fn is_in(networks: &[Network], address: Option<IpAddr>) -> bool {
 impl Caller {
     /// Somebody whose certificate has these names.
     pub(super) fn with_names(self, names: Names) -> Self {
-        Self { shown: Some(Shown { chain: Vec::new(), names, by: None, at: Instant::now() }), ..self }
+        Self { shown: Some(Shown { chain: Vec::new(), names }), ..self }
     }
 
     /// Somebody behind whose service account this one comes.

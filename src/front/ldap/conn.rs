@@ -1,10 +1,12 @@
 //! One client connection: whose it is now, what is under way on it, and the server behind it.
 
+mod stay;
+
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use super::Transport;
 use super::behind::Behind;
 use super::behind::Meanwhile;
 use super::bind::Check;
+use super::bind::Granted;
 use super::bind::Verdict;
 use super::bind::Wish;
 use super::bind::decide;
@@ -32,6 +35,7 @@ use super::places::PLACES;
 use super::relay;
 use super::relay::Relay;
 use super::root::Offer;
+use super::root::is_plain;
 use super::shake;
 use super::side::Side;
 use super::upstream::Upstream;
@@ -39,6 +43,7 @@ use crate::domain::Appended;
 use crate::domain::AuthRequest;
 use crate::domain::Dialogue;
 use crate::domain::Door;
+use crate::domain::Exempt;
 use crate::domain::Grant;
 use crate::domain::Primary;
 use crate::domain::Secret;
@@ -53,10 +58,12 @@ use crate::wire::ldap::Op;
 use crate::wire::ldap::Refusal;
 use crate::wire::ldap::Reply;
 use crate::wire::ldap::Request;
+use crate::wire::ldap::SESSION_TRACKING;
 use crate::wire::ldap::abandon;
 use crate::wire::ldap::answer;
 use crate::wire::ldap::extended_answer;
 use crate::wire::ldap::notice;
+use crate::wire::ldap::trimmed;
 
 /// Bytes of one PDU before a bind, and of all that waits behind one (L-041).
 pub(super) const PDU_BEFORE_MAX: usize = 262_144;
@@ -64,16 +71,8 @@ pub(super) const PDU_BEFORE_MAX: usize = 262_144;
 pub(super) const WAITING_BEFORE_MAX: usize = 100;
 /// Operations under way after a bind (L-041).
 const WAITING_AFTER_MAX: usize = 1_000;
-/// How long a client that has not bound may say nothing whole (L-044).
-const IDLE_BEFORE: Duration = Duration::from_secs(30);
-/// How long nothing may move for one that has.
-const IDLE_AFTER: Duration = Duration::from_secs(3_600);
-/// How long either side may take nothing of what it is owed (L-044): what it does not read is in our memory, and another's place.
-const STUCK: Duration = Duration::from_secs(120);
-/// How long a connection may be open without ever being somebody's (L-026); a denied bind and an anonymous one buy no time.
-const AGE_BEFORE: Duration = Duration::from_secs(300);
-/// How long after the bind that was granted a connection ends, whatever moves on it (L-026).
-const AGE_AFTER: Duration = Duration::from_secs(43_200);
+/// Message ids of abandoned operations that are kept from being used again.
+const ABANDONED_MAX: usize = 1_000;
 /// The text of all outages beside those of a bind: programs read it, not people.
 const AWAY: &str = "the directory cannot be asked now";
 
@@ -97,17 +96,32 @@ pub(super) struct Connection {
     binds: u64,
     secure: bool,
     standing: Standing,
-    upstream: Option<Upstream>,
+    upstream: Option<Box<Upstream>>,
     waiting: HashMap<u32, Waiting>,
+    /// Abandoned, the oldest first: an answer may still be due, which must not be taken for that to another operation.
+    abandoned: VecDeque<u32>,
     idle_at: Instant,
     old_at: Instant,
+    /// When it is to be seen again whether it would be let in.
+    look_at: Instant,
 }
 
 /// Whose a connection is.
 #[derive(Debug)]
 enum Standing {
     Anonymous,
-    Bound { dn: String, why: Grant },
+    Bound {
+        dn: String,
+        why: Grant,
+        /// What it rests on, where that is an exemption.
+        exempt: Option<Box<Exempt>>,
+    },
+}
+
+/// A bind that waits for the engine's word.
+struct Undecided {
+    id: u32,
+    verdict: Pin<Box<dyn Future<Output = Verdict> + Send>>,
 }
 
 /// An operation under way in the directory.
@@ -130,9 +144,9 @@ pub(super) enum End {
 
 impl Connection {
     pub(super) fn new(house: House, client: Side, caller: Caller, number: u64, secure: bool) -> Box<Self> {
-        let (standing, upstream, waiting) = (Standing::Anonymous, None, HashMap::new());
-        let (idle_at, old_at) = (after(IDLE_BEFORE), after(AGE_BEFORE));
-        Box::new(Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, idle_at, old_at })
+        let (standing, upstream, waiting, abandoned) = (Standing::Anonymous, None, HashMap::new(), VecDeque::new());
+        let [idle_at, old_at, look_at] = stay::first_times();
+        Box::new(Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, abandoned, idle_at, old_at, look_at })
     }
 
     /// Serves the client until one of the two leaves.
@@ -158,10 +172,18 @@ impl Connection {
     async fn turn(&mut self) -> Result<(), End> {
         self.pass_answers()?;
         while self.client.has_room() && self.upstream.as_ref().is_none_or(|upstream| upstream.side.has_room()) {
-            if self.old_at <= Instant::now() {
-                return Err(self.over().1);
+            self.may_stay()?;
+            if !self.take_next().await? {
+                break;
             }
-            let Some(frame) = self.client.frame(self.pdu_max()).map_err(unreadable)? else { break };
+        }
+        self.wait().await
+    }
+
+    /// Takes one request off the client and sees it through, as far as that is ours. Says whether there was one.
+    async fn take_next(&mut self) -> Result<bool, End> {
+        let undecided = {
+            let Some(frame) = self.client.frame(self.pdu_max()).map_err(unreadable)? else { return Ok(false) };
             let bytes = Zeroizing::new(frame.bytes.to_vec());
             if Op::of(frame.op) == Some(Op::Bind) {
                 self.client.wipe(bytes.len())
@@ -170,9 +192,13 @@ impl Connection {
             }
             self.touch();
             let frame = Frame::split(&bytes, bytes.len()).map_err(unreadable)?.ok_or_else(|| unreadable(Refusal::Form))?;
-            self.take(&frame).await?;
+            self.take(&frame).await?
+        };
+        // The request is gone by now: no password of it lies here while a telephone rings.
+        if let Some(undecided) = undecided {
+            self.await_verdict(undecided).await?;
         }
-        self.wait().await
+        Ok(true)
     }
 
     /// Waits until either side has moved.
@@ -183,6 +209,7 @@ impl Connection {
         }
         let pdu_max = self.settings().pdu_bytes_max;
         let (over_at, over) = self.over();
+        let look_at = self.look_at;
         let upstream_moved = async {
             match &mut self.upstream {
                 None => std::future::pending().await,
@@ -194,11 +221,18 @@ impl Connection {
         };
         let upstream_moved = tokio::select! {
             moved = self.client.moved(client_reads) => return moved.map_err(|_| End::Gone),
-            moved = upstream_moved => moved,
+            moved = upstream_moved => Some(moved),
             _ = self.house.closing.wait_for(|closing| *closing) => return Err(End::Notice(Code::Unavailable, "the server stops", "closing")),
+            () = stay::changed(&mut self.house.settings) => None,
+            // A certificate runs out, and an exemption ends, without anybody changing anything.
+            () = sleep_until(look_at) => None,
             () = sleep_until(over_at) => return Err(over),
         };
-        if upstream_moved.is_err() { self.upstream_left() } else { Ok(()) }
+        match upstream_moved {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => self.upstream_left(),
+            None => self.look_again(),
+        }
     }
 
     /// Hands on what the directory has answered.
@@ -241,8 +275,8 @@ impl Connection {
                     Relay::Unreadable => return Err(End::Notice(Code::Other, "an answer of the directory cannot be read", "upstream")),
                 }
             }
-            if reply == Reply::Last {
-                self.waiting.remove(&frame.id);
+            if reply == Reply::Last && self.waiting.remove(&frame.id).is_none() {
+                self.abandoned.retain(|abandoned| *abandoned != frame.id);
             }
             upstream.side.take(len);
             if matches!(self.standing, Standing::Bound { .. }) {
@@ -255,6 +289,7 @@ impl Connection {
     /// The directory is gone. With it goes whoever was bound on it; who was not can ask again.
     fn upstream_left(&mut self) -> Result<(), End> {
         self.upstream = None;
+        self.abandoned.clear();
         if matches!(self.standing, Standing::Bound { .. }) {
             return Err(End::Notice(Code::Unavailable, AWAY, "upstream"));
         }
@@ -264,42 +299,46 @@ impl Connection {
         Ok(())
     }
 
-    async fn take(&mut self, frame: &Frame<'_>) -> Result<(), End> {
+    async fn take(&mut self, frame: &Frame<'_>) -> Result<Option<Undecided>, End> {
         let request = frame.request().map_err(unreadable)?;
-        if self.waiting.contains_key(&frame.id) && !matches!(request, Request::Unbind) {
+        let in_use = self.waiting.contains_key(&frame.id) || self.abandoned.contains(&frame.id);
+        if in_use && !matches!(request, Request::Unbind) {
             return Err(End::Notice(Code::ProtocolError, "this message id is in use", "id_in_use"));
         }
         match request {
-            Request::Unbind => Err(End::Goodbye),
-            Request::Abandon(target) => {
-                self.abandon(frame.id, target);
-                Ok(())
-            }
+            Request::Unbind => return Err(End::Goodbye),
+            Request::Abandon(target) => self.abandon(frame.id, target),
             Request::Bind(bind) => {
                 let (controls, source) = self.caller.person(frame, &self.house.settings.borrow().callers).map_err(unreadable)?;
-                self.bind(frame.id, &bind, &controls, source).await
+                return Ok(self.bind(frame.id, &bind, &controls, source));
             }
             request => {
                 let (controls, _) = self.caller.person(frame, &self.house.settings.borrow().callers).map_err(unreadable)?;
-                self.operate(frame, &request, &controls).await
+                self.operate(frame, &request, &controls).await?;
             }
         }
+        Ok(None)
     }
 
-    /// L-022: no answer, and what is not known is ignored.
+    /// L-022: no answer, and what is not known is ignored. The id stays in use until an answer has come after all, or a bind (RFC 4511 §4.1.1.1): what was asked
+    /// under it again could be answered with what belongs to the first. Of very many the oldest are forgotten; whoever counts upwards never meets them.
     fn abandon(&mut self, id: u32, target: u32) {
         if self.waiting.remove(&target).is_some()
             && let Some(upstream) = &mut self.upstream
         {
             upstream.owes = true;
             upstream.side.put(&abandon(id, target));
+            if self.abandoned.len() >= ABANDONED_MAX {
+                self.abandoned.pop_front();
+            }
+            self.abandoned.push_back(target);
         }
     }
 
     async fn operate(&mut self, frame: &Frame<'_>, request: &Request<'_>, controls: &[Control<'_>]) -> Result<(), End> {
         let Some(op) = Op::of(frame.op) else { return Err(unreadable(Refusal::Op)) };
         let may = May { bound: self.bound(), unheard: self.unheard() };
-        let root = match may.judge(request) {
+        let root = match may.judge(request, controls) {
             Gate::Answer(code, text) => {
                 self.refuse(op, frame.id, code, text, "not_allowed");
                 return Ok(());
@@ -338,37 +377,41 @@ impl Connection {
         }
         // What a directory keeps of it for the connection (cookies, transactions) must not meet the next bind (L-045).
         upstream.owes |= !controls.is_empty() || op == Op::Extended;
-        upstream.side.put(frame.bytes);
+        let narrowed = match request {
+            Request::Search(search) if may.bound.is_none() => search.narrowed(is_plain),
+            _ => None,
+        };
+        upstream.side.put(&trimmed(frame, narrowed.as_deref(), SESSION_TRACKING));
         self.waiting.insert(frame.id, Waiting { op, root });
         Ok(())
     }
 
     /// A bind. The session is nobody's from its arrival on (L-020), and what was under way is never answered (L-025).
-    async fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>], source: Option<IpAddr>) -> Result<(), End> {
+    fn bind(&mut self, id: u32, bind: &Bind<'_>, controls: &[Control<'_>], source: Option<IpAddr>) -> Option<Undecided> {
         self.standing = Standing::Anonymous;
         let kept = self.upstream.take().filter(|_| self.waiting.is_empty());
         self.waiting.clear();
+        self.abandoned.clear();
         let settings = self.settings();
         let denied_at = denial_at(settings.reject_delay);
-        self.caller.look_again(settings.callers.verifier.as_ref(), self.house.engine.now());
         let Some(asker) = settings.asker(&self.caller) else {
             tracing::warn!(client = settings.name, caller = %self.caller, "two [[ldap.client]] fit this connection alike: nobody gets in on it");
             self.discard("unclear_client");
-            return self.await_verdict(id, Box::pin(deny(denied_at))).await;
+            return Some(Undecided { id, verdict: Box::pin(deny(denied_at)) });
         };
         match Wish::of(bind, controls, self.heard(), asker.code) {
             Wish::Anonymous => {
                 self.client.put(&answer(Op::Bind, id, Code::Success, ""));
-                Ok(())
+                None
             }
             Wish::Refused(code, text, why) => {
                 self.refuse(Op::Bind, id, code, text, why);
-                Ok(())
+                None
             }
             Wish::Hopeless(why) => {
                 drop(kept);
                 self.discard(why);
-                self.await_verdict(id, Box::pin(deny(denied_at))).await
+                Some(Undecided { id, verdict: Box::pin(deny(denied_at)) })
             }
             Wish::Login { name, password, appended } => {
                 let check = Check::new(Arc::clone(&settings.directory), id, settings.pdu_bytes_max, kept);
@@ -376,7 +419,7 @@ impl Connection {
                 let dialogue = Dialogue { join_ms: settings.join_ms, ..Dialogue::default() };
                 let request = AuthRequest { dialogue, source, exempt, ..self.login_request(asker.name, name, password, appended) };
                 let login = self.house.engine.login(request, Arc::clone(asker.rules), Arc::clone(&check) as _, settings.login_deadline);
-                self.await_verdict(id, Box::pin(decide(login, check, denied_at))).await
+                Some(Undecided { id, verdict: Box::pin(decide(login, check, denied_at)) })
             }
         }
     }
@@ -400,7 +443,8 @@ impl Connection {
 
     /// While a bind is undecided nothing is forwarded: what comes is only looked at, for what ends the wait (L-021, L-022, L-024). We never stop looking: a
     /// client that could fill our memory until we do could never take its bind back.
-    async fn await_verdict(&mut self, id: u32, mut verdict: Pin<Box<dyn Future<Output = Verdict> + Send>>) -> Result<(), End> {
+    async fn await_verdict(&mut self, Undecided { id, mut verdict }: Undecided) -> Result<(), End> {
+        self.client.rest();
         let mut behind = Behind::of(id);
         loop {
             if behind.look(self.client.unread())? == Meanwhile::GaveUp {
@@ -426,27 +470,42 @@ impl Connection {
 
     fn conclude(&mut self, id: u32, verdict: Verdict) -> Result<(), End> {
         let outcome = match verdict {
-            Verdict::Granted(granted) => {
-                self.client.put(&granted.response);
-                self.upstream = Some(granted.upstream);
-                self.caller.settle(&self.house.settings.borrow().callers, &granted.who, granted.why, self.house.engine.now());
-                self.standing = Standing::Bound { dn: granted.dn, why: granted.why };
-                self.old_at = after(AGE_AFTER);
-                Ok(())
-            }
+            Verdict::Granted(granted) => self.let_in(id, *granted),
             Verdict::Denied => {
                 let texts = self.texts();
                 self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, &texts.ldap_denied));
                 Ok(())
             }
-            Verdict::Unavailable => {
-                let texts = self.texts();
-                self.client.put(&answer(Op::Bind, id, Code::Unavailable, &texts.ldap_away));
-                Err(End::Goodbye)
-            }
+            Verdict::Unavailable => self.cannot_tell(id),
         };
         self.touch();
         outcome
+    }
+
+    fn let_in(&mut self, id: u32, granted: Granted) -> Result<(), End> {
+        let Granted { upstream, response, dn, who, directory, why } = granted;
+        let exempt = match why {
+            Grant::Exempt => {
+                let now = self.house.engine.now();
+                let found = self.settings().callers.exempt(&self.caller).into_iter().find(|exempt| exempt.directory == directory && exempt.holds(now, &who));
+                // It has gone while the directory was asked.
+                let Some(exempt) = found else { return self.cannot_tell(id) };
+                Some(Box::new(exempt))
+            }
+            _ => None,
+        };
+        self.client.put(&response);
+        self.upstream = Some(upstream);
+        self.caller.settle(&self.house.settings.borrow().callers, &who, why, self.house.engine.now());
+        self.standing = Standing::Bound { dn, why, exempt };
+        self.stay_bound();
+        Ok(())
+    }
+
+    fn cannot_tell(&mut self, id: u32) -> Result<(), End> {
+        let texts = self.texts();
+        self.client.put(&answer(Op::Bind, id, Code::Unavailable, &texts.ldap_away));
+        Err(End::Goodbye)
     }
 
     /// L-084, L-085.
@@ -530,27 +589,6 @@ impl Connection {
     fn offers_tls(&self) -> bool {
         !self.secure && matches!(self.settings().transport, Transport::StartTls(_))
     }
-
-    fn touch(&mut self) {
-        self.idle_at = after(if self.bound().is_some() { IDLE_AFTER } else { IDLE_BEFORE });
-    }
-
-    /// When its time is over, as things are, and why then.
-    fn over(&self) -> (Instant, End) {
-        let stuck_at = |side: &Side| side.stuck_since().and_then(|since| since.checked_add(STUCK));
-        let ends = [
-            Some((self.old_at, End::Notice(Code::Unavailable, "this connection was open for too long", "old"))),
-            Some((self.idle_at, End::Notice(Code::Unavailable, "nothing was asked for too long", "idle"))),
-            stuck_at(&self.client).map(|at| (at, End::Notice(Code::Unavailable, "nothing was read for too long", "stuck"))),
-            self.upstream.as_ref().and_then(|upstream| stuck_at(&upstream.side)).map(|at| (at, End::Notice(Code::Unavailable, AWAY, "upstream"))),
-        ];
-        ends.into_iter().flatten().min_by_key(|(at, _)| *at).unwrap_or((self.old_at, End::Gone))
-    }
-}
-
-fn after(wait: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(wait).unwrap_or(now)
 }
 
 pub(super) fn unreadable(refusal: Refusal) -> End {

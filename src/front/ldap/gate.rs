@@ -6,6 +6,7 @@ use crate::domain::Grant;
 use crate::wire::ldap::Code;
 use crate::wire::ldap::Control;
 use crate::wire::ldap::Request;
+use crate::wire::ldap::any_named;
 
 /// StartTLS (RFC 4511 §4.14).
 pub(super) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
@@ -55,6 +56,9 @@ const PASSWORDS: &[&str] = &[
     "userPassword",
 ];
 
+/// Controls whose value is a filter, or several: assertion (RFC 4528), matched values (RFC 3876).
+const CONTROLS_WITH_FILTERS: &[&str] = &["1.2.826.0.1.3344810.2.3", "1.3.6.1.1.12"];
+
 /// Attributes that one search may ask for, and elements that its filter may have (L-043): more than any application needs, less than makes a directory sweat.
 const ATTRIBUTES_MAX: usize = 2_000;
 const FILTER_ELEMENTS_MAX: usize = 20_000;
@@ -93,8 +97,16 @@ pub(super) struct May {
 }
 
 impl May {
-    /// What becomes of this request, its controls aside. Abandon, Bind and Unbind never come here.
-    pub(super) fn judge(self, request: &Request<'_>) -> Gate {
+    /// What becomes of this request, as far as its controls say what it does; whether they are known is another question. Abandon, Bind and Unbind never come
+    /// here.
+    pub(super) fn judge(self, request: &Request<'_>, controls: &[Control<'_>]) -> Gate {
+        match self.judge_bare(request) {
+            Gate::Pass if controls.iter().any(tries_a_password) => self.password(),
+            gate => gate,
+        }
+    }
+
+    fn judge_bare(self, request: &Request<'_>) -> Gate {
         match request {
             Request::Extended { name, valued } => match *name {
                 name if !is_oid(name) => Gate::Answer(Code::ProtocolError, "the name of this extended operation is no OID"),
@@ -110,7 +122,12 @@ impl May {
             Request::Search(search) if !search.asks_at_most(ATTRIBUTES_MAX, FILTER_ELEMENTS_MAX) => {
                 Gate::Answer(Code::AdminLimitExceeded, "this search asks for too much at once")
             }
-            Request::Search(search) if search.reads_root() => Gate::ReadRoot { extensions: search.wants("supportedExtension") },
+            Request::Search(search) if search.filters_by(is_password) => self.password(),
+            // Whoever is nobody reads it plainly. To Active Directory a filter there is a question of its own (with `netlogon`: is there an account of this name?),
+            // and no directory should work through filters of people who have shown nothing yet.
+            Request::Search(search) if search.reads_root() && (self.bound.is_some() || search.asks_for_any()) => {
+                Gate::ReadRoot { extensions: search.wants("supportedExtension") }
+            }
             Request::Write(write) => match write.any_attribute(is_password) {
                 Ok(true) => self.password(),
                 Ok(false) => self.bound(),
@@ -129,8 +146,8 @@ impl May {
         }
     }
 
-    /// L-066: passwords are changed, and compared, by people whose second factor passed, and unheard. A comparison tells whether a password is right: for
-    /// whoever may compare without a second factor it would be a bind without one.
+    /// L-066: passwords are changed, and compared, by people whose second factor passed, and unheard. A comparison tells whether a password is right, and so does
+    /// a filter that finds whose it is: for whoever may compare without a second factor it would be a bind without one.
     fn password(self) -> Gate {
         match (self.bound, self.unheard) {
             (None, _) => Gate::Answer(Code::InsufficientAccessRights, "bind first"),
@@ -139,6 +156,11 @@ impl May {
             (Some(_), true) => Gate::Answer(Code::InsufficientAccessRights, "passwords are changed and compared after a second factor alone"),
         }
     }
+}
+
+/// Whether it carries a filter that names a password. One whose filter is not where it belongs may do so.
+fn tries_a_password(control: &Control<'_>) -> bool {
+    listed(CONTROLS_WITH_FILTERS, control.oid) && (control.value.is_empty() || any_named(control.value, is_password))
 }
 
 /// Whether these controls let the operation be done by a server that knows `known` (L-050, L-051, L-064).
@@ -178,33 +200,33 @@ mod tests {
     #[test]
     fn l_012_l_013_whoever_has_not_bound_may_only_read_the_root() {
         for op in [crate::wire::ldap::Op::Delete, crate::wire::ldap::Op::Rename] {
-            assert!(matches!(ANONYMOUS.judge(&Request::Other(op)), Gate::Answer(Code::InsufficientAccessRights, _)));
-            assert_eq!(FACTORED.judge(&Request::Other(op)), Gate::Pass);
+            assert!(matches!(ANONYMOUS.judge(&Request::Other(op), &[]), Gate::Answer(Code::InsufficientAccessRights, _)));
+            assert_eq!(FACTORED.judge(&Request::Other(op), &[]), Gate::Pass);
         }
-        assert!(matches!(ANONYMOUS.judge(&extended("1.2.3")), Gate::Answer(Code::InsufficientAccessRights, _)));
-        assert_eq!(FACTORED.judge(&extended("1.2.3")), Gate::Pass);
-        assert_eq!(ANONYMOUS.judge(&extended(WHO_AM_I)), Gate::WhoAmI);
-        assert_eq!(ANONYMOUS.judge(&extended(START_TLS)), Gate::StartTls { valued: false });
+        assert!(matches!(ANONYMOUS.judge(&extended("1.2.3"), &[]), Gate::Answer(Code::InsufficientAccessRights, _)));
+        assert_eq!(FACTORED.judge(&extended("1.2.3"), &[]), Gate::Pass);
+        assert_eq!(ANONYMOUS.judge(&extended(WHO_AM_I), &[]), Gate::WhoAmI);
+        assert_eq!(ANONYMOUS.judge(&extended(START_TLS), &[]), Gate::StartTls { valued: false });
     }
 
     #[test]
     fn l_063_l_067_fast_bind_and_batch_are_unknown_to_everybody() {
         for name in EXTENSIONS_REFUSED {
-            assert!(matches!(FACTORED.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name}");
-            assert!(matches!(ANONYMOUS.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name}");
+            assert!(matches!(FACTORED.judge(&extended(name), &[]), Gate::Answer(Code::ProtocolError, _)), "{name}");
+            assert!(matches!(ANONYMOUS.judge(&extended(name), &[]), Gate::Answer(Code::ProtocolError, _)), "{name}");
         }
     }
 
     #[test]
     fn l_066_passwords_change_after_a_second_factor_and_unheard() {
-        assert_eq!(FACTORED.judge(&extended(PASSWORD_MODIFY)), Gate::Pass);
-        assert!(matches!(ANONYMOUS.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)));
+        assert_eq!(FACTORED.judge(&extended(PASSWORD_MODIFY), &[]), Gate::Pass);
+        assert!(matches!(ANONYMOUS.judge(&extended(PASSWORD_MODIFY), &[]), Gate::Answer(Code::InsufficientAccessRights, _)));
         for key in ["2.16.840.1.113730.3.8.10.1", "2.16.840.1.113719.1.39.42.100.11"] {
             let may = May { bound: Some(Grant::Remembered), unheard: true };
-            assert!(matches!(may.judge(&extended(key)), Gate::Answer(Code::InsufficientAccessRights, _)), "{key}");
+            assert!(matches!(may.judge(&extended(key), &[]), Gate::Answer(Code::InsufficientAccessRights, _)), "{key}");
         }
         let heard = May { unheard: false, ..FACTORED };
-        assert!(matches!(heard.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::ConfidentialityRequired, _)));
+        assert!(matches!(heard.judge(&extended(PASSWORD_MODIFY), &[]), Gate::Answer(Code::ConfidentialityRequired, _)));
         let others = [
             Grant::Bypass,
             Grant::Disabled,
@@ -218,7 +240,7 @@ mod tests {
         ];
         for why in others {
             let may = May { bound: Some(why), unheard: true };
-            assert!(matches!(may.judge(&extended(PASSWORD_MODIFY)), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
+            assert!(matches!(may.judge(&extended(PASSWORD_MODIFY), &[]), Gate::Answer(Code::InsufficientAccessRights, _)), "{why:?}");
         }
         assert!(is_password(b"UNICODEPWD") && is_password(b"2.5.4.35") && is_password(b" oid.1.2.840.113556.1.4.90 ") && is_password(b"ClearTextPassword"));
         assert!(!is_password(b"userPasswordHint") && !is_password(b"OID.2.5.4.3") && !is_password(b"msDS-cloudExtensionAttribute1"));
@@ -230,12 +252,12 @@ mod tests {
             assert!(is_password(name), "{name:?}");
         }
         for name in ["1.2.840.113556.1.4.1781\0x", "1.2.840.113556.1.4.01781", "1.2.840.113556.1.4.1781.", " 1.2.3", "who", ""] {
-            assert!(matches!(FACTORED.judge(&extended(name)), Gate::Answer(Code::ProtocolError, _)), "{name:?}");
+            assert!(matches!(FACTORED.judge(&extended(name), &[]), Gate::Answer(Code::ProtocolError, _)), "{name:?}");
         }
         for oid in ["2.16.840.1.113730.3.4.18\0", "2.16.840.1.113730.3.4.018", "2.16.840.1.113730.3.4.18 ", "", "proxy"] {
             let known: HashSet<Vec<u8>> = [oid.as_bytes().to_vec()].into();
             for critical in [true, false] {
-                assert!(!controls_pass(&[Control { oid: oid.as_bytes(), critical }], &known), "{oid:?}");
+                assert!(!controls_pass(&[Control { oid: oid.as_bytes(), critical, value: b"" }], &known), "{oid:?}");
             }
         }
     }
@@ -243,7 +265,7 @@ mod tests {
     #[test]
     fn l_050_l_064_a_critical_control_must_be_one_the_directory_knows() {
         let known: HashSet<Vec<u8>> = [b"1.1".to_vec(), b"2.16.840.1.113730.3.4.18".to_vec()].into();
-        let control = |oid: &'static str, critical| Control { oid: oid.as_bytes(), critical };
+        let control = |oid: &'static str, critical| Control { oid: oid.as_bytes(), critical, value: b"" };
         assert!(controls_pass(&[], &HashSet::new()));
         assert!(controls_pass(&[control("1.1", true), control("1.2", false)], &known));
         assert!(!controls_pass(&[control("1.1", true), control("1.2", true)], &known));

@@ -31,9 +31,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use self::caller::Caller;
+use self::caller::is_in;
 use self::conn::Connection;
 use self::conn::House;
+use self::places::Full;
 use self::places::PLACES;
+use self::places::Place;
+use self::places::Places;
 use self::side::Side;
 use crate::domain::CodeEntry;
 use crate::domain::Rules;
@@ -156,13 +160,13 @@ async fn listen(listener: TcpListener, mut house: House) {
         };
         let settings = Arc::clone(&house.settings.borrow_and_update());
         match accepted {
-            Ok((stream, peer)) => match PLACES.connection(peer.ip(), settings.connections_max) {
-                Ok(place) => {
+            Ok((stream, peer)) => match arrival(peer, &settings) {
+                Ok(mut place) => {
                     full = full && !PLACES.is_eased(settings.connections_max);
                     let house = house.clone();
                     connections.spawn(async move {
                         // In a box that goes when it is done: most connections wait, and thousands at once.
-                        let connection = Box::pin(welcome(stream, peer, house)).await;
+                        let connection = Box::pin(welcome(stream, peer, house, &mut place)).await;
                         if let Some(connection) = connection {
                             connection.serve().await;
                         }
@@ -187,14 +191,20 @@ async fn listen(listener: TcpListener, mut house: House) {
     while connections.join_next().await.is_some() {}
 }
 
+/// A place for whoever comes; a listed balancer takes it for somebody else.
+fn arrival(peer: SocketAddr, settings: &Settings) -> Result<Place, Full> {
+    let take = if is_in(&settings.callers.proxy_from, Some(peer.ip())) { Places::untold } else { Places::connection };
+    take(&PLACES, peer.ip(), settings.connections_max)
+}
+
 /// Hears who comes and brings TLS up where it comes first; `None` when that does not come about.
-async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) -> Option<Box<Connection>> {
+async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House, place: &mut Place) -> Option<Box<Connection>> {
     // Answers are small; none waits for the next. Where that cannot be set they are slower, not wrong.
     let _ = stream.set_nodelay(true);
     let settings = Arc::clone(&house.settings.borrow_and_update());
     let mut closing = house.closing.clone();
     let met = tokio::select! {
-        met = timeout(HANDSHAKE_WITHIN, meet(stream, peer, &settings)) => met,
+        met = timeout(HANDSHAKE_WITHIN, meet(stream, peer, &settings, place)) => met,
         _ = closing.wait_for(|closing| *closing) => return None,
     };
     match met.unwrap_or_else(|late| Err(("handshake", late.into()))) {
@@ -211,8 +221,14 @@ async fn welcome(stream: TcpStream, peer: SocketAddr, mut house: House) -> Optio
 }
 
 /// A connection before anything is said in LDAP: the stream, who is at its other end, and whether TLS is up. Or what went wrong: the word is for the metric.
-async fn meet(mut stream: TcpStream, peer: SocketAddr, settings: &Settings) -> Result<(Box<dyn Stream>, Caller, bool), (&'static str, io::Error)> {
-    let mut caller = Caller::meet(&mut stream, peer, &settings.callers.proxy_from).await.map_err(|error| ("proxy_header", io::Error::other(error)))?;
+async fn meet(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    settings: &Settings,
+    place: &mut Place,
+) -> Result<(Box<dyn Stream>, Caller, bool), (&'static str, io::Error)> {
+    let mut caller = hear(&mut stream, peer, settings).await?;
+    place.is_of(caller.source(), settings.connections_max).map_err(|full| (full.as_str(), io::Error::other("this caller has all places that it may have")))?;
     match &settings.transport {
         Transport::Plain { .. } | Transport::StartTls(_) => Ok((Box::new(stream), caller, false)),
         Transport::Tls(config) => {
@@ -224,6 +240,16 @@ async fn meet(mut stream: TcpStream, peer: SocketAddr, settings: &Settings) -> R
             Ok((Box::new(stream), caller, true))
         }
     }
+}
+
+/// Who calls, by the peer's own address or by what it says as a listed balancer.
+async fn hear(stream: &mut TcpStream, peer: SocketAddr, settings: &Settings) -> Result<Caller, (&'static str, io::Error)> {
+    let balancers = &settings.callers.proxy_from;
+    let telling = is_in(balancers, Some(peer.ip())).then(|| PLACES.handshake(peer.ip(), settings.connections_max)).transpose();
+    let Ok(_telling) = telling else {
+        return Err(("handshakes_max", io::Error::other("too many connections of this balancer have not told yet whose they are")));
+    };
+    Caller::meet(stream, peer, balancers).await.map_err(|error| ("proxy_header", io::Error::other(error)))
 }
 
 /// Brings TLS up.

@@ -154,7 +154,12 @@ impl Named {
 
     #[cfg(test)]
     pub(super) fn found(&self, who: Identity) {
-        self.learn("test", Ok((who, "corp".to_owned())));
+        self.found_behind("corp", who);
+    }
+
+    #[cfg(test)]
+    pub(super) fn found_behind(&self, directory: &str, who: Identity) {
+        self.learn("test", Ok((who, directory.to_owned())));
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

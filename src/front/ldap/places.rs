@@ -69,10 +69,16 @@ impl Places {
 
     /// A place for a connection. One source leaves a twentieth of them to others, so that nobody can lock the door alone.
     pub(super) fn connection(&'static self, peer: IpAddr, connections_max: usize) -> Result<Place, Full> {
-        self.take(peer, Kind::Connection, connections_max, connections_max.saturating_sub(connections_max / 20))
+        self.take(peer, Kind::Connection, connections_max, source_max(connections_max))
     }
 
-    /// A place for a TLS handshake: a quarter of all may be shaking hands, and one source three quarters of those. Whoever begins and does not go on
+    /// A place for a connection of a balancer that has not told whose it is: of all places any. How many may be untold at once is bounded by [`Places::handshake`],
+    /// and whose the place is then is told to [`Place::is_of`].
+    pub(super) fn untold(&'static self, balancer: IpAddr, connections_max: usize) -> Result<Place, Full> {
+        self.take(balancer, Kind::Connection, connections_max, usize::MAX)
+    }
+
+    /// A place for a TLS handshake, or for a balancer that has not told yet for whom it calls: a quarter of all may be shaking hands, and one source three quarters of those. Whoever begins and does not go on
     /// holds one of these for ten seconds, and none that somebody needs who is through.
     pub(super) fn handshake(&'static self, peer: IpAddr, connections_max: usize) -> Result<Place, Full> {
         let most = (connections_max / 4).max(1);
@@ -103,6 +109,26 @@ impl Places {
     }
 }
 
+impl Place {
+    /// It is known whose the connection is: this one's places are taken, and the balancer has its own back.
+    ///
+    /// # Errors
+    /// This one has all that it may have. The place is still the balancer's, until it is dropped.
+    pub(super) fn is_of(&mut self, caller: IpAddr, connections_max: usize) -> Result<(), Full> {
+        let caller = source(caller);
+        let mut taken = self.of.taken();
+        let held = taken.by_source.get(&caller).copied().unwrap_or_default().connections;
+        let others = held.saturating_sub(usize::from(caller == self.source));
+        if others >= source_max(connections_max) {
+            return Err(Full::Source);
+        }
+        taken.change(self.source, self.kind, |held| held.saturating_sub(1));
+        taken.change(caller, self.kind, |held| held.saturating_add(1));
+        self.source = caller;
+        Ok(())
+    }
+}
+
 impl Taken {
     fn change(&mut self, source: IpAddr, kind: Kind, by: impl Fn(usize) -> usize) {
         let own = self.by_source.entry(source).or_default();
@@ -129,6 +155,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.of.taken().change(self.source, self.kind, |held| held.saturating_sub(1));
     }
+}
+
+/// Connections that one source may have.
+fn source_max(connections_max: usize) -> usize {
+    connections_max.saturating_sub(connections_max / 20)
 }
 
 /// Who counts as one: an IPv4 address, or the /64 in which a host may take any IPv6 address it likes.
@@ -173,6 +204,30 @@ mod tests {
         let mapped = HOUSE.connection(ip("::ffff:192.0.2.1"), 100).unwrap();
         assert!(HOUSE.taken().by_source.contains_key(&ip("192.0.2.1")));
         drop(mapped);
+    }
+
+    #[test]
+    fn l_044_behind_a_balancer_each_caller_counts_for_itself() {
+        static HOUSE: Places = Places::new();
+        let balancer = ip("10.0.0.1");
+        let through = |caller: &str| {
+            let mut place = HOUSE.untold(balancer, 100)?;
+            place.is_of(ip(caller), 100).map(|()| place)
+        };
+        let flood: Vec<Place> = (0..).map_while(|_| through("192.0.2.1").ok()).collect();
+        assert_eq!(flood.len(), 95, "as many as without a balancer");
+        assert_eq!(through("192.0.2.1").unwrap_err(), Full::Source);
+        let others: Vec<Place> = (1..=5).map(|host| through(&format!("192.0.2.1{host}")).unwrap()).collect();
+        assert_eq!(through("192.0.2.20").unwrap_err(), Full::All);
+        assert!(!HOUSE.taken().by_source.contains_key(&balancer), "what was turned away is given back too");
+        drop((flood, others));
+        let own: Vec<Place> = (0..).map_while(|_| through("10.0.0.1").ok()).collect();
+        assert_eq!(own.len(), 95, "of those whose caller it does not tell no more than a caller may have");
+        drop(own);
+        let silent: Vec<Place> = (0..).map_while(|_| HOUSE.handshake(balancer, 100).ok()).collect();
+        assert_eq!(silent.len(), 19, "and of those it has told nothing of yet far fewer");
+        drop(silent);
+        assert!(HOUSE.taken().by_source.is_empty() && HOUSE.taken().all == Held::default());
     }
 
     #[test]

@@ -6,6 +6,61 @@ use super::gate::START_TLS;
 use super::gate::WHO_AM_I;
 use crate::wire::ldap::Entry;
 
+/// What may be asked of it by whoever has not bound: what tells what a directory is and can do (RFC 4512 §5.1, RFC 3045, and what the servers we know add to
+/// that). Others are questions of their own under an attribute's name: Active Directory answers `netlogon` with its site and whether an account is there, and
+/// the `msDS-Repl..` ones by work that nobody unknown should set it to.
+const PLAIN: &[&str] = &[
+    "*",
+    "+",
+    "1.1",
+    "altServer",
+    "configContext",
+    "configurationNamingContext",
+    "currentTime",
+    "dataversion",
+    "defaultNamingContext",
+    "directoryTreeName",
+    "dnsHostName",
+    "domainControllerFunctionality",
+    "domainFunctionality",
+    "dsaName",
+    "dsServiceName",
+    "entryDN",
+    "firstchangenumber",
+    "forestFunctionality",
+    "highestCommittedUSN",
+    "isGlobalCatalogReady",
+    "isSynchronized",
+    "lastchangenumber",
+    "lastUSN",
+    "ldapServiceName",
+    "monitorContext",
+    "namingContexts",
+    "netscapemdsuffix",
+    "objectClass",
+    "rootDomainNamingContext",
+    "schemaNamingContext",
+    "serverName",
+    "structuralObjectClass",
+    "subschemaSubentry",
+    "supportedAuthPasswordSchemes",
+    "supportedCapabilities",
+    "supportedControl",
+    "supportedExtension",
+    "supportedFeatures",
+    "supportedLDAPPolicies",
+    "supportedLDAPVersion",
+    "supportedSASLMechanisms",
+    "vendorName",
+    "vendorVersion",
+];
+
+/// Whether anybody may ask for this attribute of the root DSE.
+pub(super) fn is_plain(attribute: &[u8]) -> bool {
+    let name = attribute.split(|octet| *octet == b';').next().unwrap_or_default();
+    PLAIN.iter().any(|plain| plain.as_bytes().eq_ignore_ascii_case(name))
+}
+
 /// What of ours must stand in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Offer {

@@ -76,6 +76,12 @@ impl Side {
         self.stuck_since.get_or_insert_with(Instant::now);
     }
 
+    /// Gives back what memory it has no use for now: thousands of sides wait for a telephone at once.
+    pub(super) fn rest(&mut self) {
+        self.inbox.rest();
+        self.outbox.rest();
+    }
+
     /// Since when the other end has taken nothing of what it is owed; `None` while it is owed nothing.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since
@@ -217,6 +223,13 @@ impl Outbox {
         self.bytes.get(self.gone..).unwrap_or_default()
     }
 
+    /// All of it was wiped when it went out.
+    fn rest(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         make_room(&mut self.bytes, bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -276,6 +289,15 @@ impl Inbox {
         if self.taken == self.bytes.len() {
             self.bytes.clear();
             self.bytes.shrink_to(IDLE_LEN);
+            self.taken = 0;
+        }
+    }
+
+    /// How much came at once last is remembered: as much may come again.
+    fn rest(&mut self) {
+        if self.unread().is_empty() {
+            self.bytes.zeroize();
+            self.bytes = Vec::new();
             self.taken = 0;
         }
     }
@@ -367,6 +389,25 @@ mod tests {
             assert!(inbox.bytes[..inbox.taken].iter().all(|byte| *byte == 0), "what was taken is wiped");
         }
         assert_eq!(inbox.unread().len(), 250);
+    }
+
+    #[test]
+    fn l_044_a_side_at_rest_holds_no_memory_and_one_that_is_owed_or_owes_all_of_it() {
+        let mut inbox = Inbox::default();
+        let mut outbox = Outbox::default();
+        let _ = inbox.fill(|space| Poll::Ready(Ok(space.len())));
+        outbox.put(b"question");
+        inbox.take(500, false);
+        inbox.rest();
+        outbox.rest();
+        assert_eq!((inbox.unread().len(), outbox.owed()), (12, &b"question"[..]));
+        inbox.take(12, false);
+        outbox.sent(8);
+        inbox.rest();
+        outbox.rest();
+        assert_eq!((inbox.bytes.capacity(), inbox.taken, outbox.bytes.capacity()), (0, 0, 0));
+        let _ = inbox.fill(|space| Poll::Ready(Ok(space.len())));
+        assert_eq!(inbox.unread().len(), 1_024, "but knows how much came at once");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::wire::ldap::Frame;
 use crate::wire::ldap::LdapResult;
 use crate::wire::ldap::read_request;
 
-/// How long a directory may take for one step of ours.
+/// How long a directory may take for one step of ours: a connection, a bind, what we ask at once.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// busy, unavailable.
 const AWAY: [u32; 2] = [51, 52];
@@ -32,7 +32,7 @@ const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Frames that may answer one base search: an entry, references, the result.
 const FRAMES_MAX: usize = 16;
 
-/// An open connection to a directory server.
+/// An open connection to a directory server. It lives in a box: it goes from hand to hand, and most of the hands are empty.
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// The connection.
@@ -53,7 +53,7 @@ pub(super) struct Upstream {
 
 impl Upstream {
     /// A connection nobody is bound on.
-    pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Self, PrimaryError> {
+    pub(super) async fn open(directory: &Arc<dyn Directory>, pdu_max: usize) -> Result<Box<Self>, PrimaryError> {
         let mut upstream = Self::connect(directory, directory.as_ref()).await?;
         let [root] =
             read(&mut upstream.side, [("", &["supportedControl"])], pdu_max).await.map_err(|error| away(directory.as_ref(), upstream.server, &error))?;
@@ -62,10 +62,10 @@ impl Upstream {
     }
 
     /// The same, nothing asked yet.
-    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Self, PrimaryError> {
+    pub(super) async fn connect(home: &Arc<dyn Directory>, directory: &dyn Directory) -> Result<Box<Self>, PrimaryError> {
         let connected = timeout(ANSWER_WITHIN, directory.connect()).await.map_err(|_| PrimaryError::Outage(Outage::Directory))??;
         let (side, home, realm) = (Side::new(connected.stream), Arc::clone(home), directory.name().to_owned());
-        Ok(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false, bound_at: Instant::now() })
+        Ok(Box::new(Self { side, home, realm, server: connected.server, controls: Arc::default(), owes: false, bound_at: Instant::now() }))
     }
 
     /// Whether the next bind of the same client may go out on it: what comes next is the answer to that and to nothing else. One that nobody used for long may
@@ -79,11 +79,16 @@ impl Upstream {
 /// Sends a question of ours and waits for the next frame.
 pub(super) async fn ask(side: &mut Side, question: &[u8], pdu_max: usize) -> io::Result<Vec<u8>> {
     side.put(question);
-    next(side, pdu_max).await
+    timeout(ANSWER_WITHIN, next(side, pdu_max)).await?
 }
 
-/// Reads attributes of objects, all asked for at once, nothing else being under way; `None` where one is not there or not ours to see.
+/// Reads attributes of objects, all asked for at once, nothing else being under way; `None` where one is not there or not ours to see. However many frames the
+/// answers have, together they have the time of one.
 pub(super) async fn read<const N: usize>(side: &mut Side, questions: [(&str, &[&str]); N], pdu_max: usize) -> io::Result<[Option<Entry>; N]> {
+    timeout(ANSWER_WITHIN, read_all(side, questions, pdu_max)).await?
+}
+
+async fn read_all<const N: usize>(side: &mut Side, questions: [(&str, &[&str]); N], pdu_max: usize) -> io::Result<[Option<Entry>; N]> {
     for (id, (dn, attributes)) in (1..).zip(questions) {
         side.put(&read_request(id, dn, attributes));
     }
@@ -142,5 +147,5 @@ pub(super) fn away(directory: &dyn Directory, server: usize, error: &io::Error) 
 }
 
 async fn next(side: &mut Side, pdu_max: usize) -> io::Result<Vec<u8>> {
-    timeout(ANSWER_WITHIN, side.next_frame(pdu_max.min(OWN_ANSWER_MAX))).await?
+    side.next_frame(pdu_max.min(OWN_ANSWER_MAX)).await
 }

@@ -201,6 +201,9 @@ mod tests {
                 let _ = frame.controls();
                 let _ = frame.result();
                 let _ = frame.entry();
+                let trimmed = make::trimmed(&frame, Some(frame.body), "1.1");
+                let read = Frame::split(&trimmed, usize::MAX).unwrap().unwrap();
+                prop_assert_eq!((read.id, read.op, read.body, read.bytes.len()), (frame.id, frame.op, frame.body, trimmed.len()));
             }
         }
 

@@ -1,5 +1,7 @@
 //! Messages we send: answers to clients, questions to directories.
 
+use std::borrow::Cow;
+
 use rasn_ldap::AbandonRequest;
 use rasn_ldap::AddResponse;
 use rasn_ldap::BindResponse;
@@ -24,6 +26,7 @@ use rasn_ldap::UnbindRequest;
 use zeroize::Zeroizing;
 
 use super::ber::Cursor;
+use super::ber::Element;
 use super::ber::octets;
 use super::frame::Frame;
 use super::message::Entry;
@@ -60,17 +63,62 @@ pub fn retyped(op: Op, frame: &Frame<'_>) -> Option<Vec<u8>> {
     cursor.expect(0x04).ok()?;
     cursor.optional(0xa3).ok()?;
     let result = frame.body.get(..frame.body.len().checked_sub(cursor.rest().len())?)?;
-    let id = frame.id.to_be_bytes();
+    Some(framed(frame.id, op.ended_by()?, result, frame.rest))
+}
+
+/// The request in `frame` with another content where one is given, and without the control `oid`; as it came where nothing of it goes.
+#[must_use]
+pub fn trimmed<'a>(frame: &Frame<'a>, body: Option<&[u8]>, oid: &str) -> Cow<'a, [u8]> {
+    let rest = without(frame.rest, oid);
+    if body.is_none() && rest.is_none() {
+        return Cow::Borrowed(frame.bytes);
+    }
+    Cow::Owned(framed(frame.id, frame.op, body.unwrap_or(frame.body), rest.as_deref().unwrap_or(frame.rest)))
+}
+
+/// What follows an operation without this control, and without the list where it was the only one; `None` where it is not there.
+fn without(rest: &[u8], oid: &str) -> Option<Vec<u8>> {
+    let is_meant = |control: &Element<'_>| Cursor::new(control.value).expect(0x04) == Ok(oid.as_bytes());
+    let lists = || elements(rest).filter(|(element, _)| element.tag == 0xa0);
+    if !lists().flat_map(|(list, _)| elements(list.value)).any(|(control, _)| is_meant(&control)) {
+        return None;
+    }
+    let mut left = Vec::with_capacity(rest.len());
+    for (element, bytes) in elements(rest) {
+        if element.tag == 0xa0 {
+            let kept: Vec<u8> = elements(element.value).filter(|(control, _)| !is_meant(control)).flat_map(|(_, bytes)| bytes).copied().collect();
+            if !kept.is_empty() {
+                put(&mut left, 0xa0, &kept);
+            }
+        } else {
+            left.extend(bytes);
+        }
+    }
+    Some(left)
+}
+
+/// Elements side by side, each with its own bytes.
+fn elements(bytes: &[u8]) -> impl Iterator<Item = (Element<'_>, &[u8])> {
+    let mut cursor = Cursor::new(bytes);
+    std::iter::from_fn(move || {
+        let before = cursor.rest();
+        let element = cursor.next().ok()??;
+        Some((element, before.get(..before.len().checked_sub(cursor.rest().len())?)?))
+    })
+}
+
+/// A message of these parts.
+fn framed(id: u32, op: u8, body: &[u8], rest: &[u8]) -> Vec<u8> {
+    let id = id.to_be_bytes();
     let id = octets(&id);
-    let message_len = 2_usize.saturating_add(id.len()).saturating_add(element_len(result.len())).saturating_add(frame.rest.len());
+    let message_len = 2_usize.saturating_add(id.len()).saturating_add(element_len(body.len())).saturating_add(rest.len());
     let mut bytes = Vec::with_capacity(element_len(message_len));
     head(&mut bytes, 0x30, message_len);
     bytes.extend([0x02, u8::try_from(id.len()).unwrap_or(4)]);
     bytes.extend(id);
-    head(&mut bytes, op.ended_by()?, result.len());
-    bytes.extend(result);
-    bytes.extend(frame.rest);
-    Some(bytes)
+    put(&mut bytes, op, body);
+    bytes.extend(rest);
+    bytes
 }
 
 /// The answer to an extended request, with its name and value where it has any.
@@ -152,6 +200,12 @@ pub fn bind_request(id: u32, dn: &str, password: &[u8]) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
+/// An element.
+pub(super) fn put(bytes: &mut Vec<u8>, tag: u8, value: &[u8]) {
+    head(bytes, tag, value.len());
+    bytes.extend(value);
+}
+
 /// Tag and length, the length always in four octets as Active Directory writes it.
 fn head(bytes: &mut Vec<u8>, tag: u8, len: usize) {
     bytes.extend([tag, 0x84]);
@@ -200,6 +254,33 @@ mod tests {
         let entry = entry(5, &Entry { dn: "CN=x".into(), attributes: Vec::new() });
         assert_eq!(retyped(Op::Search, &Frame::split(&entry, 1_000).unwrap().unwrap()), None);
         assert_eq!(retyped(Op::Unbind, &told), None);
+    }
+
+    #[test]
+    fn l_064_a_control_is_taken_out_and_the_others_stay_as_they_were() {
+        let part = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()][..], value].concat();
+        let control = |oid: &str| part(0x30, &[part(0x04, oid.as_bytes()), part(0x04, b"\0\xff")].concat());
+        let message = |rest: &[u8]| part(0x30, &[part(0x02, &[1, 44]), part(0x4a, b"CN=x"), rest.to_vec()].concat());
+        let cases = [
+            (message(&[]), None),
+            (message(&part(0xa0, &control("1.2.30"))), None),
+            (message(&part(0xa0, &control("1.2.3"))), Some(Vec::new())),
+            (message(&part(0xa0, &[control("1.2.3"), control("1.2.4"), control("1.2.3")].concat())), Some(vec![&b"1.2.4"[..]])),
+        ];
+        for (bytes, left) in cases {
+            let frame = Frame::split(&bytes, 1_000).unwrap().unwrap();
+            let made = trimmed(&frame, None, "1.2.3");
+            let Some(left) = left else {
+                assert_eq!(made, bytes.as_slice(), "byte for byte");
+                continue;
+            };
+            let read = Frame::split(&made, 1_000).unwrap().unwrap();
+            assert_eq!((read.id, read.op, read.body, read.bytes.len()), (300, 0x4a, &b"CN=x"[..], made.len()));
+            let told = read.controls().unwrap();
+            assert_eq!(told.iter().map(|control| control.oid).collect::<Vec<_>>(), left);
+            assert!(told.iter().all(|control| control.value == b"\0\xff"));
+            assert_eq!(read.rest.is_empty(), left.is_empty(), "no list of none");
+        }
     }
 
     #[test]

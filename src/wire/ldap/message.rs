@@ -181,13 +181,15 @@ fn types_in(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     pieces.filter_map(|piece| piece.split(|octet| *octet == b'=').next()).map(<[u8]>::trim_ascii)
 }
 
-/// A control, without its value.
+/// A control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Control<'a> {
     /// Its OID, dotted.
     pub oid: &'a [u8],
     /// Whether the operation may not be done without it.
     pub critical: bool,
+    /// Its value, which is of its own form; nothing where it has none.
+    pub value: &'a [u8],
 }
 
 /// What an operation came to (RFC 4511 §4.1.9). Result codes nobody knows yet are numbers like others.
@@ -266,7 +268,8 @@ impl<'a> Frame<'a> {
             let mut control = Cursor::new(cursor.expect(0x30)?);
             let oid = control.expect(0x04)?;
             let critical = control.optional(0x01)?.map(truth).transpose()?.unwrap_or(false);
-            controls.push(Control { oid, critical });
+            let value = control.optional(0x04)?.unwrap_or_default();
+            controls.push(Control { oid, critical, value });
         }
         Ok(controls)
     }
@@ -498,8 +501,8 @@ mod tests {
         ]
         .concat();
         let bytes = message(0x42, &[], &element(0xa0, &list));
-        let told: Vec<(&[u8], bool)> = frame(&bytes).controls().unwrap().iter().map(|control| (control.oid, control.critical)).collect();
-        assert_eq!(told, [(&b"1.1"[..], true), (&b"1.2"[..], false), (&b"1.3"[..], false)]);
+        let told: Vec<(&[u8], bool, &[u8])> = frame(&bytes).controls().unwrap().iter().map(|control| (control.oid, control.critical, control.value)).collect();
+        assert_eq!(told, [(&b"1.1"[..], true, &b"value"[..]), (&b"1.2"[..], false, b""), (&b"1.3"[..], false, b"value")]);
         let twice = [element(0xa0, &list), element(0xa0, &[])].concat();
         assert_eq!(frame(&message(0x42, &[], &twice)).controls(), Err(Refusal::Form));
     }

@@ -5,6 +5,8 @@ use super::ber::counted;
 use super::ber::number;
 use super::ber::truth;
 use super::frame::Refusal;
+use super::make::put;
+use super::named::any_named;
 
 /// A search.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,8 @@ pub struct Search<'a> {
     types_only: bool,
     /// Its one filter, an element.
     filter: &'a [u8],
+    /// All that comes before the list of attributes.
+    head: &'a [u8],
     attributes: &'a [u8],
 }
 
@@ -35,7 +39,8 @@ impl<'a> Search<'a> {
         let at_filter = cursor.rest();
         cursor.next()?.ok_or(Refusal::Form)?;
         let filter = at_filter.get(..at_filter.len().saturating_sub(cursor.rest().len())).unwrap_or_default();
-        Ok(Self { base, scope, aliases, types_only, filter, attributes: cursor.expect(0x30)? })
+        let head = body.get(..body.len().saturating_sub(cursor.rest().len())).unwrap_or_default();
+        Ok(Self { base, scope, aliases, types_only, filter, head, attributes: cursor.expect(0x30)? })
     }
 
     /// Whether it reads the root DSE and nothing else: scope base, the empty DN (RFC 4512 §5.1).
@@ -56,6 +61,38 @@ impl<'a> Search<'a> {
         false
     }
 
+    /// Whether it asks for whatever is there: `(objectClass=*)`, which everything has.
+    #[must_use]
+    pub fn asks_for_any(&self) -> bool {
+        Cursor::new(self.filter).expect(0x87).is_ok_and(|name| name.eq_ignore_ascii_case(b"objectClass"))
+    }
+
+    /// Whether its filter names an attribute that `test` looks for, or hides which.
+    #[must_use]
+    pub fn filters_by(&self, test: impl Fn(&[u8]) -> bool) -> bool {
+        any_named(self.filter, test)
+    }
+
+    /// The content of this search without the attributes that `keep` does not want; `None` where it wants all of them. Where it wants none of those that are
+    /// asked for, none is asked for: an empty list would mean all (RFC 4511 §4.5.1.8).
+    #[must_use]
+    pub fn narrowed(&self, keep: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+        let mut list = Cursor::new(self.attributes);
+        let names: Vec<&[u8]> = std::iter::from_fn(|| list.next().ok().flatten()).map(|element| element.value).collect();
+        let mut kept: Vec<&[u8]> = names.iter().copied().filter(|name| keep(name)).collect();
+        if kept.len() == names.len() {
+            return None;
+        }
+        if kept.is_empty() {
+            kept.push(b"1.1");
+        }
+        let mut attributes = Vec::new();
+        kept.iter().for_each(|name| put(&mut attributes, 0x04, name));
+        let mut body = self.head.to_vec();
+        put(&mut body, 0x30, &attributes);
+        Some(body)
+    }
+
     /// Whether no more than so many attributes are asked for, by no more than so many elements of a filter, however deep they lie (L-043).
     #[must_use]
     pub fn asks_at_most(&self, attributes: usize, elements: usize) -> bool {
@@ -67,6 +104,9 @@ impl<'a> Search<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Frame;
+    use super::super::read_request;
+    use super::super::trimmed;
     use super::*;
 
     fn element(tag: u8, value: &[u8]) -> Vec<u8> {
@@ -113,5 +153,27 @@ mod tests {
         for (size, seconds) in [(&[0xff_u8][..], &[0_u8][..]), (&[0], &[0x80]), (&[0, 0x80, 0, 0, 0], &[0]), (&[0], &[0, 0x80, 0, 0, 0])] {
             assert!(matches!(Search::read(&search(size, seconds)), Err(Refusal::Number)), "{size:?} {seconds:?}");
         }
+    }
+
+    #[test]
+    fn l_012_a_search_is_narrowed_to_what_is_wanted_of_it() {
+        let asked = |names: &[&str]| read_request(300, "", names);
+        let narrowed = |names: &[&str]| {
+            let bytes = asked(names);
+            let frame = Frame::split(&bytes, 10_000).unwrap().unwrap();
+            let Ok(super::super::Request::Search(search)) = frame.request() else { panic!() };
+            assert!(search.asks_for_any());
+            let body = search.narrowed(|name| name != b"netlogon");
+            trimmed(&frame, body.as_deref(), "1.2.3").into_owned()
+        };
+        // Another spelling of the lengths, but the same to whoever reads it.
+        let alike = |one: &[u8], other: &[u8]| {
+            let read = |bytes: &[u8]| rasn::ber::decode::<rasn_ldap::LdapMessage>(bytes).unwrap();
+            assert_eq!(read(one), read(other));
+        };
+        assert_eq!(narrowed(&["a", "b"]), asked(&["a", "b"]), "byte for byte");
+        assert_eq!(narrowed(&[]), asked(&[]));
+        alike(&narrowed(&["a", "netlogon", "b"]), &asked(&["a", "b"]));
+        alike(&narrowed(&["netlogon"]), &asked(&["1.1"]));
     }
 }

@@ -78,6 +78,9 @@ async fn who_signs_who_never_does_and_who_was_never_heard_is_listed() {
     assert_eq!(code, 0);
     let line = |name: &str| table.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
     assert!(line("ocserv").contains("never signs") && line("fortigate").contains("may be set to require") && line("printer").contains("unseen"), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let (_, wide, _) = world.run(&["client", "list", "--wide"]).await;
+    assert!(wide.contains("LAST SEEN") && wide.contains("PATIENCE") && !table.contains("PATIENCE"), "{wide}");
     assert!(hint.contains("fortigate, ocserv") && !hint.contains("printer"), "{hint}");
     let (_, shown, _) = world.run(&["client", "show", "ocserv"]).await;
     assert!(shown.contains("change     it never signs") && shown.contains("first      directory corp"), "{shown}");

@@ -22,9 +22,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
 use vestibule::directory::ByDirectory;
+use vestibule::domain;
 use vestibule::domain::Account;
 use vestibule::domain::Approval;
 use vestibule::domain::Asking;
+use vestibule::domain::Block;
+use vestibule::domain::Blocked;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
 use vestibule::domain::Choice;
@@ -69,7 +72,7 @@ use vestibule::wire::radius::Integrity;
 pub(super) const SECRET: &str = "a shared secret of 32 characters";
 /// Alice's identity in the directory `corp`.
 pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A running admin server.
 pub(super) struct World {
@@ -323,6 +326,7 @@ struct State {
     tokens: Vec<Token>,
     tries: BTreeMap<Identity, Tries>,
     bypasses: BTreeMap<Identity, Bypass>,
+    blocks: BTreeMap<Blocked, Block>,
     failing: bool,
     changes: u64,
 }
@@ -334,6 +338,13 @@ impl Memory {
 
     pub(super) fn count(&self) -> usize {
         self.0.lock().unwrap().accounts.len()
+    }
+
+    /// So many blocks of numbers, ended at this moment.
+    pub(super) fn block(&self, count: usize, until: Timestamp) {
+        let block = Block { until, reason: String::new(), by: "root".into(), at: Timestamp(0) };
+        let numbers = (0..count).map(|number| Blocked::Phone(domain::Phone::of(&format!("+4930{number:07}")).unwrap()));
+        self.0.lock().unwrap().blocks.extend(numbers.map(|whom| (whom, block.clone())));
     }
 
     pub(super) fn lock(&self, who: &str) {
@@ -377,6 +388,7 @@ impl Store for Memory {
             account: state.accounts.get(who).cloned().map(Into::into),
             tries: state.tries.get(who).copied().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
+            block: state.blocks.get(&Blocked::Identity(who.clone())).cloned(),
         })
     }
 
@@ -406,6 +418,10 @@ impl Store for Memory {
         Ok(self.0.lock().unwrap().bypasses.iter().take(count_max).map(|(who, bypass)| (who.clone(), bypass.clone())).collect())
     }
 
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(self.0.lock().unwrap().blocks.iter().take(count_max).map(|(whom, block)| (whom.clone(), block.clone())).collect())
+    }
+
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
         let mut state = self.0.lock().unwrap();
         if state.failing {
@@ -414,6 +430,8 @@ impl Store for Memory {
         for change in changes {
             state.changes += 1;
             match change {
+                Change::Block { whom, block } => drop(state.blocks.insert(whom, block)),
+                Change::Unblock(whom) => drop(state.blocks.remove(&whom)),
                 Change::PutAccount(account) => drop(state.accounts.insert(account.identity.clone(), *account)),
                 Change::EnableAccount { who, enabled } => state.accounts.get_mut(&who).into_iter().for_each(|account| account.enabled = enabled),
                 Change::RemoveAccount(who) => drop(state.accounts.remove(&who)),

@@ -69,6 +69,8 @@ fn servers_are_listed_or_found_by_dns_and_never_both() {
         (format!("{servers}\nsrv_transport = \"ldaps\""), "is for srv alone"),
         ("srv = \"_ldap._tcp corp\"".to_owned(), "is no domain"),
         ("srv = \"10.0.0.5\"".to_owned(), "is no domain"),
+        ("srv = \"com\"".to_owned(), "is a single label"),
+        ("srv = \"com.\"".to_owned(), "is a single label"),
         ("srv = \"corp.example\"\nsrv_transport = \"ldap\"".to_owned(), "did you mean `ldaps`?"),
     ] {
         let told = etc.told(&with(servers, &lines));
@@ -84,4 +86,21 @@ fn a_global_catalog_is_warned_of_and_taken() {
         assert_eq!(told.len(), warned, "{server}: {told:?}");
         assert!(told.iter().all(|told| told.contains("Global Catalog")), "{told:?}");
     }
+}
+
+#[test]
+fn directories_that_are_one_are_said_to_be_and_look_alikes_are_warned_of() {
+    let etc = Etc::new();
+    let twin = LAB.replace("kind = \"ldap\"", "kind = \"ad\"\nnetbios = \"LAB\"").replace("ou=lab,dc=lab,dc=example", "dc=Corp, dc=example");
+    let load = |keys: &str| etc.load(&with("[policy.vpn]", &format!("{twin}{keys}\n[policy.vpn]"))).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let warned = |keys: &str| load(keys).warnings.iter().map(ToString::to_string).filter(|told| told.contains("directory")).collect::<Vec<_>>();
+    assert_eq!(load("same_as = \"corp\"").directories[1].same_as.as_deref(), Some("corp"));
+    assert!(warned("same_as = \"corp\"").iter().all(|told| !told.contains("same")));
+    assert!(warned("").iter().any(|told| told.contains("write same_as = \"corp\"")), "{:?}", warned(""));
+    assert!(warned("same_as = \"former\"").iter().any(|told| told.contains("there is no directory \"former\"")));
+    for (keys, wrong) in [("same_as = \"lab\"", "this very section"), ("same_as = \"co rp\"", "is not a name")] {
+        assert!(only(&etc.told(&with("[policy.vpn]", &format!("{twin}{keys}\n[policy.vpn]")))).contains(wrong), "{keys}");
+    }
+    let chain = with("netbios = \"CORP\"", "netbios = \"CORP\"\nsame_as = \"lab\"").replace("[policy.vpn]", &format!("{twin}same_as = \"corp\"\n[policy.vpn]"));
+    assert!(etc.told(&chain).iter().all(|told| told.contains("says itself that it is another")));
 }

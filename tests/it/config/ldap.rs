@@ -27,7 +27,14 @@ fn l_082_an_exemption_is_a_dn_with_networks_and_an_end() {
     let exempt = &config.ldap_listen[0].exempt[0];
     assert_eq!((exempt.dn.as_str(), exempt.from.as_slice()), (SVC, &["10.0.0.0/8".parse().unwrap()][..]));
     assert_eq!(exempt.until, Timestamp(4_102_444_800_000), "the end of that day, UTC");
-    assert_eq!(config.warnings, []);
+    let next_year = next_year();
+    let soon = etc.load(&self::exempt(&format!("name = \"{SVC}\", from = [\"10.0.0.0/8\"], until = \"{next_year}\""))).unwrap();
+    assert_eq!(soon.warnings, []);
+}
+
+/// A day that is a year from now.
+fn next_year() -> jiff::civil::Date {
+    jiff::Zoned::now().date().checked_add(jiff::Span::new().days(365)).unwrap()
 }
 
 #[test]
@@ -56,8 +63,11 @@ fn m_46_an_exemption_that_is_over_or_for_everywhere_is_warned_of_and_keeps_nothi
     let etc = Etc::new();
     let warned = etc.warned(&exempt(&format!("name = \"{SVC}\", from = [\"10.0.0.1\"], until = \"2020-02-29\"")));
     assert!(only(&warned).contains("this exemption is over"), "{warned:?}");
-    let warned = etc.warned(&exempt(&format!("name = \"{SVC}\", from = [\"0.0.0.0/0\"], until = \"2099-12-31\"")));
+    let next_year = next_year();
+    let warned = etc.warned(&exempt(&format!("name = \"{SVC}\", from = [\"0.0.0.0/0\"], until = \"{next_year}\"")));
     assert!(only(&warned).contains("lets every address be exempt"), "{warned:?}");
+    let warned = etc.warned(&exempt(&format!("name = \"{SVC}\", from = [\"10.0.0.1\"], until = \"2099-12-31\"")));
+    assert!(only(&warned).contains("more than two years"), "{warned:?}");
 }
 
 #[test]
@@ -126,5 +136,14 @@ fn m_43_who_is_believed_about_addresses_is_named_and_not_everybody() {
     for key in ["proxy_from", "trust_session_tracking"] {
         assert!(only(&etc.warned(&listening(&format!("{key} = [\"::/0\"]"), ""))).contains("lets every address"), "{key}");
         assert!(only(&etc.told(&listening(&format!("{key} = []"), ""))).contains("names no network"), "{key}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_listener_is_not_told_again_of_its_applications() {
+    let etc = Etc::new();
+    for line in ["listen = \"wiki\"\n", ""] {
+        let text = listening("", &client("one", &format!("{line}networks = [\"10.1.0.0/16\"]"))).replace("cert_file = \"tls.pem\"", "cert_file = \"away.pem\"");
+        assert!(only(&etc.told(&text)).contains("away.pem cannot be read"), "{line:?}");
     }
 }

@@ -312,3 +312,14 @@ fn a_place_to_enrol_is_one_that_people_can_follow() {
         all_wrong(&[(url(bad), "policy.vpn.enrol_url", "write \"https://mfa.corp.example/\"")]);
     }
 }
+
+#[test]
+fn m_43_trusted_networks_without_a_source_are_warned_of() {
+    let etc = Etc::new();
+    let trusting = |source: &str| client(source).replace("methods = [{ push", "trusted = [\"10.0.0.0/8\"]\nmethods = [{ push");
+    assert!(only(&etc.warned(&trusting(""))).contains("trusts no network: without `source`"));
+    assert_eq!(etc.warned(&trusting("source = \"Calling-Station-Id\"")), [] as [&str; 0]);
+    let elsewhere = client("").replace("[policy.vpn]", "[policy.wiki]\ntrusted = [\"10.0.0.0/8\"]\nmethods = [{ oath = \"tokens\" }]\n[policy.vpn]");
+    let elsewhere = elsewhere.replace("directory = \"corp\"\npolicy = \"vpn\"", "directory = \"corp\"\npolicy = \"wiki\"");
+    assert_eq!(etc.warned(&elsewhere), [] as [&str; 0], "an LDAP client's address is known");
+}

@@ -192,3 +192,42 @@ fn no_secret_is_printed_with_the_configuration() {
     let config = Etc::new().load(SMALL).unwrap();
     assert!(!format!("{config:?}").contains("5f0c1d7e9a2b"));
 }
+
+#[test]
+fn what_to_do_for_a_secret_fits_the_secret() {
+    for (name, hint) in [
+        ("fortigate", "openssl rand -hex 32 > "),
+        ("master-key", "openssl rand -hex 32 > "),
+        ("corp-bind", "write the password of bind_name there"),
+        ("duo-key", "write the secret that you were given there"),
+        ("tls-key", "write the private key of cert_file"),
+    ] {
+        let etc = Etc::new();
+        fs::remove_file(etc.path("secrets").join(name)).unwrap();
+        let told = etc.told(SMALL);
+        assert!(only(&told).contains(hint) && (hint.starts_with("openssl") || !only(&told).contains("openssl")), "{name}: {told:?}");
+        etc.secret(name, "");
+        assert!(only(&etc.told(SMALL)).contains(hint), "empty {name}");
+    }
+}
+
+#[test]
+fn no_new_master_key_is_advised_where_there_is_a_store_of_the_old_one() {
+    let etc = Etc::new();
+    fs::create_dir_all(etc.path("data/store")).unwrap();
+    for wrong in ["", "too short"] {
+        etc.secret("master-key", wrong);
+        assert!(only(&etc.told(SMALL)).contains("put the one back that was here"), "{wrong:?}");
+    }
+    fs::remove_file(etc.path("secrets/master-key")).unwrap();
+    let told = etc.told(SMALL);
+    assert!(only(&told).contains("put the one back that was here") && !only(&told).contains("openssl"), "{told:?}");
+}
+
+#[test]
+fn of_a_data_folder_the_last_step_alone_is_made() {
+    let etc = Etc::new();
+    let told = etc.told(&with("data_dir = \"data\"", "data_dir = \"vra/lib/vestibule\""));
+    assert!(only(&told).contains("node.data_dir: there is no folder") && only(&told).contains("vra/lib"), "{told:?}");
+    assert_eq!(etc.told(SMALL), [] as [&str; 0], "beside the configuration");
+}

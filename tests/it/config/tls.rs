@@ -1,6 +1,7 @@
 //! The TLS that a listener is given, shaken hands with in memory.
 
 use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -99,5 +100,41 @@ fn l_088_a_listener_speaks_tls_1_2_and_1_3_and_is_named_no_protocol() {
             let refused = old.process_new_packets().unwrap_err();
             assert!(matches!(refused, rustls::Error::PeerIncompatible(_)), "3.{minor}: {refused}");
         }
+    }
+}
+
+/// A certificate of its own for the listener, good between these days.
+fn good_between(etc: &Etc, from: jiff::Timestamp, until: jiff::Timestamp) {
+    let mut wanted = rcgen::CertificateParams::new(vec!["mfa1.corp.example".to_owned()]).unwrap();
+    let date = |at: jiff::Timestamp| {
+        let at = at.to_zoned(jiff::tz::TimeZone::UTC);
+        rcgen::date_time_ymd(at.year().into(), at.month().try_into().unwrap(), at.day().try_into().unwrap())
+    };
+    (wanted.not_before, wanted.not_after) = (date(from), date(until));
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(etc.path("tls.pem"), wanted.self_signed(&key).unwrap().pem()).unwrap();
+    etc.secret("tls-key", &key.serialize_pem());
+}
+
+#[test]
+fn a_certificate_that_is_over_is_an_error_for_who_checks_and_a_warning_for_who_serves() {
+    let etc = Etc::new();
+    let now = jiff::Timestamp::now();
+    let day = jiff::SignedDuration::from_hours(24);
+    for (from, until, told, grave) in [
+        (-900, 40, None, false),
+        (-900, 20, Some("expires in 1"), false),
+        (-900, -2, Some("has expired: "), true),
+        (2, 900, Some("is not valid before "), true),
+    ] {
+        good_between(&etc, now + day * from, now + day * until);
+        let warned = etc.load(SMALL).unwrap().warnings;
+        assert_eq!(warned.len(), usize::from(told.is_some()), "{warned:?}");
+        if let (Some(told), [warned]) = (told, warned.as_slice()) {
+            assert!(warned.message.contains(told) && warned.path == "ldap.listen[0].cert_file" && warned.grave == grave, "{warned:?}");
+        }
+        let checked = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["check", "--offline", "--config"]).arg(etc.path("vestibule.toml")).output().unwrap();
+        assert_eq!(checked.status.code(), Some(if grave { 3 } else { 0 }), "{checked:?}");
+        assert!(told.is_none_or(|told| String::from_utf8_lossy(&checked.stderr).contains(told)), "{checked:?}");
     }
 }

@@ -1,5 +1,8 @@
 //! Applications that share a door: which one asks, who of them is exempt, and where people are.
 
+use vestibule::domain::Timestamp;
+use vestibule::front::ldap::Callers;
+
 use super::client::Client;
 use super::client::bind;
 use super::client::element;
@@ -16,6 +19,7 @@ use super::town::UNTIL;
 use super::town::binds;
 
 const DENIED: u32 = 49;
+const UNAVAILABLE: u32 = 52;
 const HERE: &[&str] = &["127.0.0.0/8"];
 
 async fn exempting() -> Town {
@@ -139,7 +143,83 @@ async fn l_082_a_certificate_whose_authority_is_not_believed_any_more_counts_for
     town.reload();
     assert_eq!(binds(&mut client, SVC, "pass").await, 0, "a reload that changes nothing changes nothing");
     town.reload_with_another_authority();
-    assert_eq!(binds(&mut client, SVC, "pass").await, DENIED);
+    client.is_dismissed(UNAVAILABLE).await;
+}
+
+/// It still reads what it may.
+async fn is_served(client: &mut Client) {
+    client.send(&read(7, ALICE)).await;
+    client.entry().await;
+    assert_eq!(client.result().await, (7, 0x65, 0));
+}
+
+#[tokio::test]
+async fn l_026_l_082_a_connection_that_an_exemption_let_in_ends_with_it() {
+    let town = exempting().await;
+    town.world.at(Timestamp(UNTIL.0 - 20));
+    let mut client = town.client().await;
+    assert_eq!(binds(&mut client, SVC, "pass").await, 0);
+    town.world.at(UNTIL);
+    client.is_dismissed(UNAVAILABLE).await;
+}
+
+#[tokio::test]
+async fn l_082_m_46_a_reload_ends_connections_whose_exemption_it_takes_away_and_no_others() {
+    type Change = fn(&mut Callers);
+    let changes: [(Change, bool); 5] = [
+        (|_| {}, true),
+        (|callers| callers.exemptions.iter_mut().for_each(|exemption| exemption.until = Timestamp(UNTIL.0 + 9)), true),
+        (|callers| callers.exemptions.clear(), false),
+        (|callers| callers.exemptions.iter_mut().for_each(|exemption| exemption.from = vec!["10.0.0.0/8".parse().unwrap()]), false),
+        (|callers| callers.exemptions.iter_mut().for_each(|exemption| exemption.until = Timestamp(0)), false),
+    ];
+    for (change, stays) in changes {
+        let town = Town::open(Plan { exempt_from: HERE, trackers: HERE, ..Plan::default() }).await;
+        let mut exempt = town.client().await;
+        assert_eq!(binds(&mut exempt, SVC, "pass").await, 0);
+        let mut trusted = town.client().await;
+        trusted.send(&with(&bind(1, "alice", "pass"), &tracking("10.20.3.4", false))).await;
+        assert_eq!(trusted.result().await.2, 0);
+        town.reload_with(change);
+        if stays {
+            is_served(&mut exempt).await;
+        } else {
+            exempt.is_dismissed(UNAVAILABLE).await;
+        }
+        is_served(&mut trusted).await;
+    }
+}
+
+#[tokio::test]
+async fn m_43_a_reload_ends_connections_of_a_balancer_that_is_none_any_more_and_of_one_that_has_become_one() {
+    let plan = || Plan { exempt_from: &["10.0.0.0/8"], proxy_from: HERE, ..Plan::default() };
+    let town = Town::open(plan()).await;
+    let mut told = town.through_proxy(1, [10, 0, 0, 7]).await;
+    assert_eq!(binds(&mut told, SVC, "pass").await, 0);
+    let mut silent = town.through_proxy(0, [0, 0, 0, 0]).await;
+    assert_eq!(binds(&mut silent, "", "").await, 0);
+    town.reload();
+    is_served(&mut told).await;
+    town.reload_with(|callers| callers.proxy_from.clear());
+    told.is_dismissed(UNAVAILABLE).await;
+    silent.is_dismissed(UNAVAILABLE).await;
+    let mut direct = town.client().await;
+    assert_eq!(binds(&mut direct, "", "").await, 0);
+    town.reload_with(|callers| callers.proxy_from = vec!["127.0.0.1".parse().unwrap()]);
+    direct.is_dismissed(UNAVAILABLE).await;
+}
+
+#[tokio::test]
+async fn l_082_a_reload_that_demands_certificates_ends_connections_without_one() {
+    let town = Town::open(Plan { exempt_from: HERE, exempt_shown: Some("wiki.example"), certificates: Some(false), ..Plan::default() }).await;
+    let mut shown = town.with_certificate(&["wiki.example"]).await.unwrap();
+    assert_eq!(binds(&mut shown, SVC, "pass").await, 0);
+    let mut bare = town.with_certificate(&[]).await.unwrap();
+    town.reload_demanding_certificates();
+    bare.is_dismissed(UNAVAILABLE).await;
+    is_served(&mut shown).await;
+    town.reload_with(|callers| callers.verifier = None);
+    shown.is_dismissed(UNAVAILABLE).await;
 }
 
 #[tokio::test]
@@ -244,6 +324,6 @@ async fn m_43_a_forged_session_tracking_control_is_ignored_or_refused() {
     assert_eq!(tracked(&town, "10.20.3.4", false).await, (DENIED, vec!["uuid-alice for door from 127.0.0.1".to_owned()]));
     assert_eq!(tracked(&town, "10.20.3.4", true).await, (12, Vec::new()));
     let mut client = town.client().await;
-    client.send(&with(&read(5, ""), &tracking("10.20.3.4", false))).await;
-    assert_eq!(client.result().await, (5, 0x65, 12), "L-064: nor does it reach the directory");
+    client.send(&with(&read(5, ""), &tracking("10.20.3.4", true))).await;
+    assert_eq!(client.result().await, (5, 0x65, 12));
 }

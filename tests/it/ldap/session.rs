@@ -186,9 +186,9 @@ async fn l_066_a_password_is_changed_after_a_second_factor_alone() {
 async fn l_022_an_abandon_goes_to_the_directory_for_what_is_under_way_alone() {
     let rig = Rig::pushing().await;
     let mut client = rig.bound().await;
-    client.send(&[ldap::abandon(2, 77), read(3, "DC=never"), ldap::abandon(4, 3), read(3, "DC=corp")].concat()).await;
+    client.send(&[ldap::abandon(2, 77), read(3, "DC=never"), ldap::abandon(4, 3), read(5, "DC=corp")].concat()).await;
     client.entry().await;
-    assert_eq!(client.result().await, (3, 0x65, 0));
+    assert_eq!(client.result().await, (5, 0x65, 0));
     assert!(rig.diary.has("abandon 3") && !rig.diary.has("abandon 77"));
 }
 

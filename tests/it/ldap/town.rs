@@ -343,9 +343,19 @@ impl Town {
     /// The configuration is read again, and believes another authority.
     pub(super) fn reload_with_another_authority(&self) {
         let strange = authority();
-        let now = Settings::clone(&self.settings.borrow());
-        let callers = Callers { verifier: Some(verifier(&strange, false)), ..now.callers };
-        self.settings.send_replace(Arc::new(Settings { callers, ..now }));
+        self.reload_with(|callers| callers.verifier = Some(verifier(&strange, false)));
+    }
+
+    /// The configuration is read again, and asks everybody for a certificate.
+    pub(super) fn reload_demanding_certificates(&self) {
+        self.reload_with(|callers| callers.verifier = Some(verifier(&self.authority, true)));
+    }
+
+    /// The configuration is read again, and says something else of who calls.
+    pub(super) fn reload_with(&self, change: impl FnOnce(&mut Callers)) {
+        let mut changed = Settings::clone(&self.settings.borrow());
+        change(&mut changed.callers);
+        self.settings.send_replace(Arc::new(changed));
     }
 
     pub(super) async fn client(&self) -> Client {

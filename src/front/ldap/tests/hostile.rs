@@ -128,6 +128,34 @@ async fn l_073_a_directory_that_trickles_is_left_after_ten_seconds_for_each_answ
 }
 
 #[tokio::test(start_paused = true)]
+async fn l_073_many_slow_answers_to_one_question_have_the_time_of_one() {
+    for binds in [true, false] {
+        let (stage, mut actors) = Stage::new();
+        let mut caller = Caller::of(stage, HERE, Duration::ZERO);
+        let began = Instant::now();
+        if binds {
+            caller.says(&bind_request(1, "one", b"pass")).await;
+        } else {
+            caller.says(&search(1, "", 0, &present(), &[])).await;
+        }
+        let mut actor = actors.recv().await.unwrap();
+        if binds {
+            actor.hears_bind(1).await;
+            actor.says(&wire_answer(Op::Bind, 1, Code::Success, "")).await;
+        }
+        actor.hears().await.unwrap();
+        let speaking = async {
+            while actor.stream.write_all(&message(1, 0x73, &element(0x04, b"ldap://x"), &[])).await.is_ok() {
+                sleep(Duration::from_secs(4)).await;
+            }
+        };
+        let (heard, ()) = tokio::join!(caller.hears(), speaking);
+        assert_eq!(heard, (1, 52), "{binds}");
+        assert!(began.elapsed().as_secs() <= 12, "{binds} {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn l_089_answers_to_nothing_come_without_end_and_nothing_grows() {
     let (mut caller, mut actor) = Stage::bound().await;
     caller.says(&search(2, "DC=corp", 2, &present(), &[])).await;
