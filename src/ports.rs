@@ -291,6 +291,46 @@ pub trait AccountingRelay: Debug + Send + Sync {
     async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
 }
 
+/// Who takes letters to a mail server.
+#[async_trait]
+pub trait Mailer: Debug + Send + Sync {
+    /// Hands a letter over: `body` is plain text. Bounded in time, and in how many wait for their turn.
+    ///
+    /// # Errors
+    /// The server has not taken it. After `Unreachable` nobody knows: it is not sent again by itself.
+    async fn send(&self, to: &str, subject: &str, body: &str) -> Result<(), MailError>;
+}
+
+/// Why a letter was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// Too many letters wait here already.
+    #[error("too many letters wait for the mail server already")]
+    Busy,
+    /// The server refuses us, cannot prove who it is, or speaks no SMTP that we understand.
+    #[error("the mail server refuses us, cannot prove who it is, or speaks no SMTP: check `server`, `user`, `password` and `ca_file` in [mail]")]
+    Misconfigured,
+    /// This letter cannot be: its address is none, or the server does not take it.
+    #[error("the mail server does not take this letter, or its address is none: check the person's mail address, and `from` in [mail]")]
+    Refused,
+    /// Nothing answers there, or not in time.
+    #[error("the mail server does not answer")]
+    Unreachable,
+}
+
+impl MailError {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Misconfigured => "misconfigured",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// Accounts, tokens and the log of changes. Reads are from memory or disk at once; the one write is `commit`.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {

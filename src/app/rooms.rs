@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::config;
 use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
@@ -29,13 +30,23 @@ use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
 use crate::front::ldap;
 use crate::front::radius;
+use crate::mail;
+use crate::mail::Smtp;
 use crate::ports::Clock;
 use crate::ports::Directory;
+use crate::ports::Mailer;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
+use crate::provider::email::Email;
+use crate::provider::entra::Entra;
+use crate::provider::http;
 use crate::provider::oath::Oath;
+use crate::provider::okta::Okta;
+use crate::provider::sms::Gateway;
+use crate::provider::twilio::Twilio;
+use crate::provider::webhook::Webhook;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -61,6 +72,9 @@ pub enum RoomError {
         /// Why.
         error: directory::OpenError,
     },
+    /// The mail server cannot be set up.
+    #[error("mail.{0}")]
+    Mail(#[from] mail::OpenError),
     /// A name leads nowhere.
     #[error("`{0}` is named but not configured")]
     Missing(String),
@@ -91,9 +105,11 @@ impl Rooms {
             let directory = directory::open_among(settings.clone(), &homes).map_err(|error| RoomError::Directory { name: name.clone(), error })?;
             directories.insert(name, directory);
         }
+        let mailer = mailer(config)?;
+        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() };
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
         for settings in &config.providers {
-            providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
+            providers.insert(settings.name().to_owned(), behind.provider(settings)?);
         }
         let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
@@ -274,14 +290,37 @@ fn first_words(first: &FirstFactor) -> String {
     }
 }
 
-fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
-    Ok(match settings {
-        ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
-        ProviderSettings::Duo(settings) => {
-            let duo = Duo::new(settings.clone(), Arc::clone(clock));
-            Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
-        }
-    })
+fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
+    let open = |mail: &config::Mail| Smtp::open(&mail.settings).map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
+    config.mail.as_ref().map(open).transpose()
+}
+
+/// What providers are built on.
+struct BehindProviders<'a> {
+    server: &'a str,
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+    mailer: Option<&'a Arc<dyn Mailer>>,
+}
+
+impl BehindProviders<'_> {
+    fn provider(&self, settings: &ProviderSettings) -> Result<Arc<dyn Provider>, RoomError> {
+        let clock = || Arc::clone(self.clock);
+        let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
+        Ok(match settings {
+            ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::Email(settings) => {
+                let mailer = self.mailer.ok_or_else(|| RoomError::Missing("mail".to_owned()))?;
+                Arc::new(Email::new(settings, Arc::clone(mailer), clock()))
+            }
+            ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
+            ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
+            ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),
+        })
+    }
 }
 
 fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {

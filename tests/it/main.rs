@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod cloud;
 mod config;
 mod conformance;
 mod directory;

@@ -5,6 +5,7 @@
 mod audit;
 mod doors;
 mod ldap;
+mod mail;
 mod policy;
 mod problem;
 mod profile;
@@ -45,7 +46,13 @@ use crate::front::radius::NasAddress;
 use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
+use crate::provider::email;
+use crate::provider::entra;
 use crate::provider::oath;
+use crate::provider::okta;
+use crate::provider::sms;
+use crate::provider::twilio;
+use crate::provider::webhook;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -73,6 +80,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[audit]`
     pub audit: crate::audit::Settings,
+    /// `[mail]`
+    pub mail: Option<Mail>,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// Each `[provider.NAME]`, in the order of the names.
@@ -154,13 +163,34 @@ pub struct Admin {
     pub group: String,
 }
 
+/// `[mail]`
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The server.
+    pub settings: crate::mail::Settings,
+    /// Who is told what somebody should look at.
+    pub alerts: Vec<String>,
+}
+
 /// One `[provider.NAME]`.
 #[derive(Clone, Debug)]
 pub enum ProviderSettings {
     /// `kind = "duo"`
     Duo(duo::Settings),
+    /// `kind = "email"`
+    Email(email::Settings),
+    /// `kind = "entra"`
+    Entra(Box<entra::Settings>),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
+    /// `kind = "sms-gateway"`
+    SmsGateway(sms::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
+    /// `kind = "webhook"`
+    Webhook(webhook::Settings),
 }
 
 impl ProviderSettings {
@@ -169,7 +199,13 @@ impl ProviderSettings {
     pub fn name(&self) -> &str {
         match self {
             Self::Duo(settings) => &settings.name,
+            Self::Email(settings) => &settings.name,
+            Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
+            Self::SmsGateway(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
+            Self::Webhook(settings) => &settings.name,
         }
     }
 }
@@ -386,7 +422,8 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let audit = audit::audit(file, sources);
     let texts = Arc::new(texts::texts(file, sources));
     let directories = rooms::directories(file, sources);
-    let providers = providers::providers(file, sources);
+    let mail = mail::mail(file, sources);
+    let providers = providers::providers(file, sources, file.find("mail").is_some());
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers, &texts);
@@ -422,6 +459,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         log,
         limits,
         admin,
+        mail,
         directories: directories.into_values().flatten().collect(),
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
         upstreams: upstreams.into_values().flatten().collect(),

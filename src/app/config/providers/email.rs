@@ -1,0 +1,19 @@
+//! `kind = "email"`: codes of our own by mail.
+
+use crate::provider::email::Settings;
+
+use super::super::reader::Section;
+use super::codes::habits;
+
+pub(super) fn settings(name: &str, section: &Section<'_>, has_mail: bool) -> Option<Settings> {
+    if !has_mail {
+        section.error("sends mail, and there is no mail server", Some("write [mail] with server and from"));
+    }
+    let subject = section.find("subject").and_then(|value| value.text()).unwrap_or(SUBJECT);
+    if subject.contains(crate::provider::codes::CODE) {
+        section.error("subject: a code never stands in a subject, which screens show to whoever passes by", Some("put {code} into text"));
+    }
+    Some(Settings { name: name.to_owned(), subject: subject.to_owned(), habits: habits(section)? })
+}
+
+const SUBJECT: &str = "Your login";
