@@ -423,21 +423,13 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let texts = Arc::new(texts::texts(file, sources));
     let directories = rooms::directories(file, sources);
     let mail = mail::mail(file, sources);
-    let providers = providers::providers(file, sources, file.find("mail").is_some());
+    let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
     let policies = policy::policies(file, &providers, &texts);
     let doors = doors::doors(
         file,
-        doors::Behind {
-            sources,
-            directories: &directories,
-            upstreams: &upstreams,
-            winbinds: &winbinds,
-            policies: &policies,
-            texts: &texts,
-            limits,
-        },
+        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, texts: &texts, limits },
     );
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
