@@ -42,7 +42,9 @@ struct Etc {
 impl Etc {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        fs::create_dir(folder.path().join("secrets")).unwrap();
+        for name in ["secrets", "texts"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
         let etc = Self { folder };
         let made = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
         for certificate in ["apps-ca.pem", "tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {

@@ -12,7 +12,6 @@ fn spoken(section: &str) -> String {
 }
 
 fn write(etc: &Etc, name: &str, text: &str) {
-    fs::create_dir_all(etc.path("texts")).unwrap();
     fs::write(etc.path("texts").join(name), text).unwrap();
 }
 
@@ -84,7 +83,7 @@ fn a_language_that_is_not_there_and_a_folder_that_is_not_there_are_told() {
     let etc = Etc::new();
     assert!(only(&etc.told(&spoken("[texts]\nlanguage = \"ed\""))).contains("texts.language: there are no texts in \"ed\" (did you mean `de`?"));
     assert!(only(&etc.told(&spoken("[texts]\nlanguage = \"de-AT\""))).contains("there are no texts in \"de-AT\""));
-    assert!(only(&etc.told(&spoken(OWN))).contains("texts.folder: texts cannot be read: No such file"));
+    assert!(only(&etc.told(&spoken("[texts]\nfolder = \"words\""))).contains("texts.folder: words cannot be read: No such file"));
     // A default language whose own file has a mistake is not unknown beside it.
     write(&etc, "fr.toml", "again = 7\n");
     assert!(only(&etc.told(&spoken(&format!("{OWN}\nlanguage = \"fr\"")))).starts_with("texts/fr.toml:1: again: "));
