@@ -97,7 +97,7 @@ struct Heard {
     /// The person was rung too often.
     spent: bool,
     /// Those behind which nothing answers: a bit for each place in the choices, as they stand while none was left out.
-    unreachable: u64,
+    unreachable: u16,
 }
 
 /// What a person was asked.
@@ -402,9 +402,9 @@ impl Flow {
     }
 }
 
-/// Of a place; none of one that nobody fills.
-fn bit(at: usize) -> u64 {
-    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or(0)
+/// Of a place; none of one behind sixteen others, so that an outage there opens nothing.
+fn bit(at: usize) -> u16 {
+    u32::try_from(at).ok().and_then(|at| 1_u16.checked_shl(at)).unwrap_or(0)
 }
 
 /// The person took their time: what has become of the account meanwhile?

@@ -258,8 +258,9 @@ impl Journey {
     /// Groups that decide. Only who has to change a password needs the entry after it.
     async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
         let check = self.check.clone().ok_or(Outage::Fault)?;
-        let aside = self.aside.as_deref().cloned().unwrap_or_default();
-        let groups = check.groups(self.entry.as_deref(), who, wanted, &aside).await;
+        self.told.identity = Some(who.clone());
+        let silent = Aside::default();
+        let groups = check.groups(self.entry.as_deref(), who, wanted, self.aside.as_deref().unwrap_or(&silent)).await;
         if !self.flow.is_run_out() {
             self.entry = None;
         }
