@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | `wire`, `domain` | bytes; decisions |
 //! | 1 | `ports` | the seams |
-//! | 2 | `engine`, `directory`, `provider`, `store`, `mail`, `audit`, `metrics` | the loop; first factor; second factor; memory; letters; the account of logins; counters |
+//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `mail`, `metrics` | the loop; first factor; second factor; memory; the account of logins; letters; counters |
 //! | 3 | `front` | the doors: RADIUS, LDAP, administration |
 //! | 4 | `app`, `demo` | the roof: rooms built from a configuration; the whole thing with no set-up |
 //! | 5 | `cli` | the command line |

@@ -3,6 +3,7 @@
 //! Microsoft documents it for nobody else and may change or close it any day. Whoever names this kind has been told so.
 
 mod answer;
+mod session;
 mod token;
 mod xml;
 
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method as Verb;
-use reqwest::Url;
 use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderMap;
@@ -24,6 +24,13 @@ use self::answer::Begun;
 use self::answer::Ended;
 use self::answer::Refusal;
 use self::answer::refusal;
+use self::session::BEGIN;
+use self::session::CONNECTOR;
+pub use self::session::Cloud;
+use self::session::END;
+use self::session::Session;
+use self::session::begin;
+use self::session::guid;
 pub use self::token::Certificate;
 pub use self::token::Credential;
 use self::token::Tokens;
@@ -67,17 +74,6 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-/// One of Microsoft's clouds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cloud {
-    /// 21Vianet's in China.
-    China,
-    /// The one of almost everybody.
-    Global,
-    /// The one of the United States' government.
-    UsGovernment,
-}
-
 /// A tenant of Entra.
 #[derive(Debug)]
 pub struct Entra {
@@ -87,26 +83,6 @@ pub struct Entra {
     settings: Settings,
     wait_max: Duration,
     complaints: Complaints,
-}
-
-/// A session under way, as its ticket says.
-struct Session<'a> {
-    server: usize,
-    target: &'a str,
-    id: &'a str,
-    context: &'a str,
-    user: &'a str,
-}
-
-impl Cloud {
-    /// The login service, and the two names of the connector.
-    fn hosts(self) -> (&'static str, [&'static str; 2]) {
-        match self {
-            Self::China => ("login.chinacloudapi.cn", ["adnotifications.windowsazure.cn", "strongauthenticationservice.auth.microsoft.cn"]),
-            Self::Global => ("login.microsoftonline.com", ["adnotifications.windowsazure.com", "strongauthenticationservice.auth.microsoft.com"]),
-            Self::UsGovernment => ("login.microsoftonline.us", ["adnotifications.windowsazure.us", "strongauthenticationservice.auth.microsoft.us"]),
-        }
-    }
 }
 
 impl Entra {
@@ -139,23 +115,6 @@ impl Entra {
         self.line = Line::paced(Pace { gap_min: gap, gap_max: gap, ..PACE });
         self.wait_max = wait_max;
         self
-    }
-
-    /// The server and the path behind an `AffinityUrl`: ours or one of the connector's two, by TLS, and nothing else of a server than the connector.
-    fn affinity(&self, url: &str) -> Option<(usize, String)> {
-        if url.is_empty() {
-            return Some((0, format!("{CONNECTOR}/{END}")));
-        }
-        let url = Url::parse(url).ok()?;
-        let origins = self.settings.cloud.hosts().1.map(|host| format!("https://{host}"));
-        let all = origins.iter().enumerate().chain(self.settings.url.iter().map(|own| (0, own)));
-        let server = all.filter_map(|(at, origin)| Some((at, Url::parse(origin).ok()?))).find(|(_, origin)| origin.origin() == url.origin())?.0;
-        let path = url.path().trim_end_matches('/');
-        let below = path.strip_prefix(CONNECTOR).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        let end = if path.ends_with(&format!("/{END}")) { String::new() } else { format!("/{END}") };
-        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-        (below && bare).then(|| (server, format!("{path}{end}{query}")))
     }
 
     /// Posts one document. A token that is not accepted any more is got anew, once: who is not let in there was not heard either.
@@ -229,7 +188,7 @@ impl Provider for Entra {
         }
         let strays = || self.complaints.misconfigured("session", "the connector began no session of this person's, or one that leads elsewhere");
         let session = begun.session(&user).ok_or_else(strays)?;
-        let (server, target) = self.affinity(begun.affinity()).ok_or_else(strays)?;
+        let (server, target) = self.settings.affinity(begun.affinity()).ok_or_else(strays)?;
         let ticket = Ticket(format!("{server} {target} {session} {context} {user}").into());
         if ticket.0.len() > Ticket::LEN_MAX {
             return Err(strays());
@@ -276,48 +235,6 @@ impl Provider for Entra {
     async fn cancel(&self, _ticket: &Ticket) {}
 }
 
-impl<'a> Session<'a> {
-    fn of(ticket: &'a Ticket) -> Option<Self> {
-        let mut parts = ticket.0.splitn(5, ' ');
-        let mut part = || parts.next();
-        Some(Self { server: part()?.parse().ok()?, target: part()?, id: part()?, context: part()?, user: part()? })
-    }
-}
-
-/// The elements stand in the order of their contract, or they are not seen.
-fn begin(tenant: &str, asking: &Asking, user: &str, method: &str, context: &str) -> String {
-    // Without this a push would be answered by a demand for a code, for callers that cannot show a number.
-    let plain = if method == "PhoneAppNotification" {
-        "<a:KeyValueOfstringstring><a:Key>OverrideNumberMatchingWithOTP</a:Key><a:Value>false</a:Value></a:KeyValueOfstringstring>"
-    } else {
-        ""
-    };
-    let properties = format!(
-        "<AuthenticationMethodProperties xmlns:a=\"http://schemas.microsoft.com/2003/10/Serialization/Arrays\">{plain}</AuthenticationMethodProperties>"
-    );
-    let fields = [
-        element("Version", "1.0"),
-        element("UserPrincipalName", user),
-        element("TenantId", tenant),
-        element("Lcid", asking.account.language.as_deref().unwrap_or("en-us")),
-        element("AuthenticationMethodId", method),
-        properties,
-        element("ContextId", context),
-        element("SyncCall", "false"),
-    ];
-    format!("<{BEGIN}Request>{}</{BEGIN}Request>", fields.concat())
-}
-
-/// The login's own number in the form of a GUID: unlike that of any other login.
-fn guid(number: u128) -> String {
-    let hex = format!("{number:032x}");
-    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
-}
-
-const CONNECTOR: &str = "/StrongAuthenticationService.svc/Connector";
-const BEGIN: &str = "BeginTwoWayAuthentication";
-const END: &str = "EndTwoWayAuthentication";
 const PACE: Pace = Pace { gap_min: Duration::from_secs(1), gap_max: Duration::from_secs(2), per_s_max: 100 };
 const WAIT_MAX: Duration = Duration::from_secs(70);
 const GARBLED: &str =

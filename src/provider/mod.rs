@@ -3,6 +3,7 @@
 mod breaker;
 pub mod codes;
 mod complaints;
+mod destination;
 pub mod duo;
 pub mod email;
 pub mod entra;

@@ -1,12 +1,10 @@
 //! Okta, by its Factors API: push with a number to choose, call, text, mail and codes of generators.
 
 mod answer;
+mod people;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,16 +18,14 @@ use reqwest::header::USER_AGENT;
 use serde_json::json;
 use tokio::time::Instant;
 
-use self::answer::Factor;
 use self::answer::Refusal;
-use self::answer::User;
 use self::answer::Verified;
+use self::people::People;
 use super::complaints::Complaints;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
 use super::http::Request;
-use super::http::segment;
 use super::line::Line;
 use super::line::Pace;
 use super::login::Login;
@@ -72,15 +68,7 @@ pub struct Okta {
     settings: Settings,
     wait_max: Duration,
     complaints: Complaints,
-    people: Mutex<HashMap<String, (Instant, Arc<Person>)>>,
-}
-
-/// Somebody there, and by what they can be asked.
-#[derive(Debug)]
-struct Person {
-    /// `/api/v1/users/{id}`
-    path: String,
-    factors: Vec<Factor>,
+    people: People,
 }
 
 impl Okta {
@@ -93,7 +81,7 @@ impl Okta {
         let http = Http::open(&settings.name, &base, settings.ca_file.as_deref(), settings.timeout)?;
         let complaints = Complaints::new(&settings.name);
         let hosts = [format!("https://{}", settings.host), base];
-        Ok(Self { http, hosts, line: Line::paced(PACE), settings, wait_max: WAIT_MAX, complaints, people: Mutex::default() })
+        Ok(Self { http, hosts, line: Line::paced(PACE), settings, wait_max: WAIT_MAX, complaints, people: People::default() })
     }
 
     /// How often a question is looked at, instead of every 1 to 4 s, and how long one wait lasts, instead of 70 s.
@@ -102,47 +90,6 @@ impl Okta {
         self.line = Line::paced(Pace { gap_min: gap, gap_max: gap, ..PACE });
         self.wait_max = wait_max;
         self
-    }
-
-    /// The person, as asked within the last minute or now.
-    async fn person(&self, asking: &Asking) -> Result<Arc<Person>, FactorError> {
-        let login = self.settings.login.of(&asking.account).ok_or(FactorError::NotEnrolled)?;
-        let known = self.people.lock().unwrap_or_else(PoisonError::into_inner).get(&login).cloned();
-        if let Some((until, person)) = known
-            && Instant::now() < until
-            && person.factors.iter().any(|factor| factor.does(asking.choice.method))
-        {
-            return Ok(person);
-        }
-        let person = Arc::new(self.look_up(&login).await?);
-        let now = Instant::now();
-        let mut people = self.people.lock().unwrap_or_else(PoisonError::into_inner);
-        if people.len() >= PEOPLE_MAX {
-            people.retain(|_, (until, _)| now < *until);
-        }
-        if people.len() >= PEOPLE_MAX {
-            people.clear();
-        }
-        people.insert(login, (now.checked_add(KNOWN_FOR).unwrap_or(now), Arc::clone(&person)));
-        Ok(person)
-    }
-
-    async fn look_up(&self, login: &str) -> Result<Person, FactorError> {
-        let name = segment(login).ok_or(FactorError::NotEnrolled)?;
-        let found = self.send(Verb::GET, format!("/api/v1/users/{name}"), HeaderMap::new(), None).await?;
-        let user: User = found.object().filter(|_| found.status == 200).ok_or_else(|| self.refused(&found, false))?;
-        if !user.is(login) {
-            return Err(self.complaints.misconfigured("user", "Okta answers with another user than the one asked for: is `user` the login people have there?"));
-        }
-        match user.status.as_str() {
-            "ACTIVE" | "PASSWORD_EXPIRED" | "PROVISIONED" | "RECOVERY" => {}
-            "LOCKED_OUT" => return Err(FactorError::Locked),
-            _ => return Err(FactorError::NotEnrolled),
-        }
-        let path = format!("/api/v1/users/{}", user.id);
-        let listed = self.send(Verb::GET, format!("{path}/factors"), HeaderMap::new(), None).await?;
-        let factors = serde_json::from_slice(&listed.body).ok().filter(|_| listed.status == 200);
-        Ok(Person { path, factors: factors.ok_or_else(|| self.refused(&listed, false))? })
     }
 
     /// Has a factor verified: begins a question, or brings a code.
@@ -275,23 +222,9 @@ impl Provider for Okta {
     }
 }
 
-impl Person {
-    /// The paths of the factors that can do it: those that the account names come first.
-    fn factors_for<'a>(&'a self, asking: &Asking) -> impl Iterator<Item = String> + use<'a> {
-        let named: Vec<&str> =
-            asking.account.devices.iter().filter(|device| *device.provider == *asking.choice.provider).map(|device| device.id.as_str()).collect();
-        let mut able: Vec<&Factor> = self.factors.iter().filter(|factor| factor.does(asking.choice.method)).collect();
-        able.sort_by_key(|factor| !named.contains(&factor.id.as_str()));
-        able.into_iter().map(|factor| format!("{}/factors/{}", self.path, factor.id))
-    }
-}
-
 /// Okta counts requests by the minute.
 const PACE: Pace = Pace { gap_min: Duration::from_secs(1), gap_max: Duration::from_secs(4), per_s_max: 40 };
 const WAIT_MAX: Duration = Duration::from_secs(70);
-/// How long a person's factors are taken for known.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
-const PEOPLE_MAX: usize = 4_096;
 const CODE_LEN_MAX: usize = 64;
 /// Generators of one person that a code is tried with.
 const GENERATORS_MAX: usize = 3;

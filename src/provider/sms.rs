@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use phonenumber::country::Id;
 use regex::bytes::Regex;
 use tracing::debug;
 use tracing::error;
+use tracing::warn;
 
 pub use self::template::Format;
 pub use self::template::Sketch;
@@ -20,6 +22,7 @@ use self::template::Values;
 use super::codes::Codes;
 use super::codes::Habits;
 use super::complaints::Complaints;
+use super::destination::Destination;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
@@ -43,8 +46,8 @@ pub struct Settings {
     pub key: Option<Secret>,
     /// How the gateway says that it took the text.
     pub success: Success,
-    /// The beginnings of numbers that texts may go to: `+49`. At least one (M-28).
-    pub countries: Vec<String>,
+    /// The countries whose numbers are texted (M-28).
+    pub countries: Vec<Id>,
     /// How its codes are.
     pub habits: Habits,
     /// The certificate authorities that may vouch for the gateway, PEM; `None`: the machine's own.
@@ -111,8 +114,9 @@ impl Gateway {
             debug!(provider = %self.settings.name, "a number that no text can go to");
             return Err(FactorError::NotEnrolled);
         }
-        if !self.settings.countries.iter().any(|country| phone.starts_with(country.as_str())) {
-            debug!(provider = %self.settings.name, "a number of a country that is not in `countries`");
+        let destination = Destination::of(phone);
+        if !destination.is_in(&self.settings.countries) {
+            warn!(provider = %self.settings.name, who = %asking.identity.0, ?destination, "a number in none of `countries`, or one that costs: not texted");
             return Err(FactorError::NotEnrolled);
         }
         Ok(phone)

@@ -23,6 +23,7 @@ use self::answer::Refusal;
 use self::answer::Verification;
 use self::answer::is_sid;
 use super::complaints::Complaints;
+use super::destination::Destination;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
@@ -117,9 +118,9 @@ impl Twilio {
             Method::Oath | Method::Push => return Err(FactorError::Misconfigured),
         };
         let (to, behind) = number(account).ok_or(FactorError::NotEnrolled)?;
-        let country = phonenumber::parse(None, &to).ok().and_then(|number| number.country().id());
-        if !country.is_some_and(|country| self.settings.countries.contains(&country)) {
-            warn!(provider = %self.settings.name, who = %asking.identity.0, ?country, "the number is in none of `countries`: it is neither texted nor called");
+        let destination = Destination::of(&to);
+        if !destination.is_in(&self.settings.countries) {
+            warn!(provider = %self.settings.name, who = %asking.identity.0, ?destination, "a number in none of `countries`, or one that costs: neither texted nor called");
             return Err(FactorError::NotEnrolled);
         }
         Ok(Way { channel, to, behind: behind.filter(|_| channel == "call") })

@@ -5,6 +5,7 @@ mod directories;
 mod keys;
 mod ldap;
 mod policy;
+mod providers;
 mod radius;
 mod secrets;
 mod texts;
@@ -77,7 +78,8 @@ impl Etc {
             "strongswan",
             "switch",
         ];
-        for name in ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "sms-key", "mail-password"].iter().chain(&clients) {
+        let keys = ["corp-bind", "branch-bind", "emea-bind", "ldap-bind", "duo-key", "entra-secret", "mail-password", "okta-token", "sms-key", "twilio-key"];
+        for name in keys.iter().chain(&clients) {
             etc.secret(name, &format!("{name}-5f0c1d7e9a2b\n"));
         }
         etc

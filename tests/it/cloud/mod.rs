@@ -1,6 +1,7 @@
 //! What every provider is tested against: a cloud of one script, whose answers may be good, lies, late, cut, endless, or not there at all.
 
 mod email;
+mod entra;
 mod okta;
 mod sms;
 mod twilio;
@@ -8,8 +9,10 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -190,6 +193,18 @@ pub(crate) fn asking_of(method: Method, change: impl FnOnce(&mut Account)) -> As
     asking
 }
 
+/// For `Settings::ca_file`: nobody speaks TLS here, and reading the machine's own authorities for every provider that is made takes a second.
+pub(crate) fn authority() -> PathBuf {
+    static FILE: OnceLock<tempfile::NamedTempFile> = OnceLock::new();
+    let written = || {
+        let made = rcgen::generate_simple_self_signed(vec!["cloud.example".into()]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), made.cert.pem()).unwrap();
+        file
+    };
+    FILE.get_or_init(written).path().to_owned()
+}
+
 /// A clock that stands at [`NOW_MS`] until it is set.
 #[derive(Debug)]
 pub(crate) struct Dial(pub(crate) Mutex<u64>);
@@ -340,9 +355,10 @@ async fn say(stream: &mut TcpStream, said: Said) -> std::io::Result<()> {
         }
         Said::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+            let mut beat = tokio::time::interval(Duration::from_millis(5));
             loop {
+                beat.tick().await;
                 stream.write_all(b"1\r\n \r\n").await?;
-                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
         Said::Silent => return std::future::pending().await,

@@ -87,7 +87,7 @@ fn okta_with(url: String, change: impl FnOnce(&mut Settings)) -> Okta {
         login: Login { by: By::Name, domain: Some("corp.example".into()) },
         number_match: true,
         url: Some(url),
-        ca_file: None,
+        ca_file: Some(authority()),
         timeout: TIMEOUT,
     };
     change(&mut settings);

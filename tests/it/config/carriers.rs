@@ -15,7 +15,7 @@ fn carried(method: &str, keys: &str) -> String {
 }
 
 const WEBHOOK: &str = "kind = \"webhook\"\nurl = \"https://bridge.example/v1/\"\nkey = { file = \"secrets/bridge-key\" }";
-const SMS: &str = "kind = \"sms-gateway\"\nurl = \"https://sms.example/send\"\nbody = '{\"to\":\"{phone}\",\"text\":\"{text}\"}'\ncountries = [\"+49\"]";
+const SMS: &str = "kind = \"sms-gateway\"\nurl = \"https://sms.example/send\"\nbody = '{\"to\":\"{phone}\",\"text\":\"{text}\"}'\ncountries = [\"DE\"]";
 const MAIL: &str = "[mail]\nserver = \"smtps://smtp.corp.example\"\nfrom = \"mfa@corp.example\"";
 
 fn letters(mail: &str) -> String {
@@ -66,15 +66,15 @@ fn m_13_what_is_wrong_with_a_webhook_is_told() {
 
 #[test]
 fn m_28_what_is_wrong_with_a_gateway_is_told() {
-    let countries = "countries = [\"+49\"]";
+    let countries = "countries = [\"DE\"]";
     refused(
         "text",
         SMS,
         &[
             (countries, "", "provider.more.countries: is missing"),
-            (countries, "countries = []", "no text could go anywhere"),
-            (countries, "countries = [\"49\"]", "is not how the numbers of a country begin"),
-            (countries, "countries = [\"+\"]", "is not how the numbers of a country begin"),
+            (countries, "countries = []", "nobody could be reached"),
+            (countries, "countries = [\"+49\"]", "is no country"),
+            (countries, "countries = [\"XQ\"]", "is no country"),
             ("https://sms", "http://sms", "http:// is for loopback addresses alone"),
             ("https://sms.example/send", "https://sms.example/{text}", "behind the `?` alone"),
             ("\"{phone}\"", "{phone}", "between quotes"),

@@ -18,6 +18,7 @@ use super::super::secret::Sources;
 use super::codes::habits;
 use super::is_private;
 use super::timeout;
+use super::twilio::countries;
 
 pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources, texts: &Arc<Lexicon>) -> Option<Settings> {
     let template = template(section);
@@ -34,11 +35,11 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources, tex
         value.error("holds what no header may", Some("printable ASCII characters alone"));
     }
     let success = section.find("success").and_then(|value| value.table(success)).unwrap_or(Success { status: STATUS.to_vec(), body: None });
-    let countries: Vec<String> = section.need("countries", "[\"+49\"]").and_then(|value| countries(&value)).unwrap_or_default();
+    let countries = section.need("countries", "[\"DE\", \"AT\"]").and_then(|value| countries(&value));
     let habits = habits(section, texts);
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
-    Some(Settings { name: name.to_owned(), template: template?, key: secret, success, countries, habits: habits?, ca_file, timeout })
+    Some(Settings { name: name.to_owned(), template: template?, key: secret, success, countries: countries?, habits: habits?, ca_file, timeout })
 }
 
 /// The request: `method`, `url`, `headers`, `format` and `body`.
@@ -71,24 +72,6 @@ fn success(section: &Section<'_>) -> Option<Success> {
         built.map_err(|error| value.error(&format!("is no regular expression: {error}"), None)).ok()
     });
     Some(Success { status: status.unwrap_or_else(|| STATUS.to_vec()), body })
-}
-
-/// The beginnings of numbers, from the `+` on.
-fn countries(value: &Value<'_>) -> Option<Vec<String>> {
-    let listed = value.list()?;
-    if listed.is_empty() {
-        value.error("is empty: no text could go anywhere", Some("write [\"+49\"]"));
-    }
-    let country = |value: &Value<'_>| {
-        let text = value.text()?;
-        let digits = text.strip_prefix('+').unwrap_or_default();
-        let fine = (1..=7).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !fine {
-            value.error(&format!("{text:?} is not how the numbers of a country begin"), Some("write \"+49\""));
-        }
-        fine.then(|| text.to_owned())
-    };
-    Some(listed.iter().filter_map(country).collect())
 }
 
 const STATUS: [u16; 3] = [200, 201, 202];

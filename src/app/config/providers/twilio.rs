@@ -42,7 +42,7 @@ fn sid<'a>(value: &Value<'a>, is: fn(&str) -> bool, kind: &str) -> Option<&'a st
 }
 
 /// By their two letters.
-fn countries(value: &Value<'_>) -> Option<Vec<Id>> {
+pub(super) fn countries(value: &Value<'_>) -> Option<Vec<Id>> {
     let country = |value: &Value<'_>| {
         let text = value.text()?;
         let known = text.parse().ok().filter(|_| text.len() == 2);
@@ -52,6 +52,9 @@ fn countries(value: &Value<'_>) -> Option<Vec<Id>> {
         known
     };
     let entries = value.list()?;
+    if entries.is_empty() {
+        value.error("is empty: nobody could be reached", Some("write [\"DE\"]"));
+    }
     let countries: Vec<Option<Id>> = entries.iter().map(country).collect();
     countries.into_iter().collect()
 }
