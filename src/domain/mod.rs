@@ -29,6 +29,7 @@ mod rules;
 mod rulings;
 mod second;
 mod secret;
+pub mod texts;
 #[cfg(test)]
 mod transcript;
 
@@ -100,3 +101,5 @@ pub use rules::Remember;
 pub use rules::RememberBy;
 pub use rules::Rules;
 pub use secret::Secret;
+pub use texts::Lexicon;
+pub use texts::Texts;

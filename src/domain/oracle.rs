@@ -17,7 +17,6 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
-use super::dialogue;
 use super::flow::Action;
 use super::flow::Event;
 use super::memory::Memory;
@@ -189,7 +188,8 @@ fn may_be_said(scene: &Scene, story: &Story, text: &str) -> bool {
     if text == PROMPT {
         return nothing_came && matches!(event, Some(Event::Progress(Ok(Progress::CodeNeeded { .. }))));
     }
-    if [dialogue::EXPIRED, dialogue::AGAIN, dialogue::DIFFERENT, dialogue::NOT_TAKEN].contains(&text) {
+    let texts = scene.rules.texts.usual();
+    if [&texts.expired, &texts.again, &texts.different, &texts.not_taken].into_iter().any(|renewal| text == *renewal) {
         return run_out(scene, story).is_some() && factor_passed(story);
     }
     if text.ends_with("press Enter.") {

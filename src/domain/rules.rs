@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::groups::Groups;
 use super::hours::Hours;
 use super::network::Network;
+use super::texts::Lexicon;
 
 /// One policy. Shared by all clients that name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +39,12 @@ pub struct Rules {
     pub pushes: Pushes,
     /// Milliseconds for which somebody who reports a fraud is blocked; 0: not at all.
     pub block_ms: u64,
+    /// What people read.
+    pub texts: Arc<Lexicon>,
 }
 
 impl Rules {
-    /// A policy that lets nobody in by the first factor alone, remembers nothing, and has no limits but five failures and a quarter of an hour.
+    /// A policy that lets nobody in by the first factor alone, remembers nothing, and has no limits but five failures and a quarter of an hour. It speaks English.
     #[must_use]
     pub fn bare(name: &str, methods: Vec<Choice>) -> Self {
         Self {
@@ -58,6 +61,7 @@ impl Rules {
             remember: Remember::default(),
             pushes: Pushes::default(),
             block_ms: 0,
+            texts: Arc::default(),
         }
     }
 }
@@ -101,11 +105,13 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method that a person means by this word, case ignored; a code has none.
+    /// The method that a person means by this word, English or German, case ignored; a code has none.
     #[must_use]
     pub fn of_word(word: &[u8]) -> Option<Self> {
         let words = [
+            ("anruf", Self::Call),
             ("call", Self::Call),
+            ("e-mail", Self::Email),
             ("email", Self::Email),
             ("mail", Self::Email),
             ("phone", Self::Call),

@@ -41,6 +41,7 @@ use super::rules::Choice;
 use super::rules::Method;
 use super::rules::OnOutage;
 use super::secret::Secret;
+use super::texts::Texts;
 
 /// What became of the first factor.
 #[derive(Debug)]
@@ -67,6 +68,8 @@ impl First {
 pub(super) struct Second {
     pub(super) first: First,
     account: Arc<Account>,
+    /// In the person's language.
+    texts: Arc<Texts>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -109,8 +112,8 @@ pub(super) enum Question {
 }
 
 impl Second {
-    fn new(first: First, account: Arc<Account>, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, account, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
+    fn new(first: First, account: Arc<Account>, texts: Arc<Texts>, choices: Vec<Choice>, owes: bool) -> Self {
+        Self { first, account, texts, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -137,7 +140,8 @@ impl Flow {
     /// The account may be asked for its second factor.
     pub(super) fn second(&self, first: First, account: Arc<Account>, owes: bool) -> Next {
         let (choices, since) = (self.choices(&account), account.created_at);
-        let mut second = Second::new(first, account, choices, owes);
+        let texts = Arc::clone(self.rules.texts.of(account.language.as_deref()));
+        let mut second = Second::new(first, account, texts, choices, owes);
         match &self.request.appended {
             Some(Appended::Code(code)) => second.take_code(code.clone()),
             Some(Appended::Method(method)) => second.narrow(|choice| choice.method == *method),
@@ -176,7 +180,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.account.phone.as_deref(), &second.texts).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -273,7 +277,7 @@ impl Flow {
     }
 
     fn send_to_phone(&self, mut second: Second, ticket: Ticket) -> Next {
-        let text = dialogue::approve(second.shown.as_ref().map(|(_, number)| number), second.rounds > 0);
+        let text = dialogue::approve(second.shown.as_ref().map(|(_, number)| number), second.rounds > 0, &second.texts);
         second.rounds = second.rounds.saturating_add(1);
         (Stage::Parked(second, Question::Approval(ticket)), Action::Park(text))
     }
@@ -288,7 +292,12 @@ impl Flow {
             return self.verify(second, ticket, code);
         }
         match &self.request.dialogue.prompt {
-            Some(prompt) => (Stage::Parked(second, Question::Code(ticket)), Action::Park(prompt.clone())),
+            Some(prompt) => {
+                // The client's own is in the usual language.
+                let foreign = self.rules.texts.foreign(second.account.language.as_deref());
+                let prompt = foreign.map_or(prompt.as_str(), |texts| &texts.code_prompt).to_owned();
+                (Stage::Parked(second, Question::Code(ticket)), Action::Park(prompt))
+            }
             None => {
                 second.heard.mute = true;
                 self.start_next(second)
@@ -323,7 +332,7 @@ impl Flow {
 
     /// What is neither a number nor a word of the menu is a code, and where there are none a wrong one: it costs a try.
     fn chosen(&self, now: Timestamp, mut second: Second, typed: Secret) -> Next {
-        match dialogue::picked(typed.expose(), &second.choices) {
+        match dialogue::picked(typed.expose(), &second.choices, &second.texts) {
             Some(method) => {
                 second.narrow(|choice| choice.method == method);
                 self.start(second)
@@ -421,7 +430,7 @@ fn pass(second: Second, why: Grant, spend: Option<Change>) -> Next {
         First::Passed(first) | First::Renewed(first) => {
             permit(Permit::new(why, first).keeping(second.memento), second.owes && why == Grant::Factor, spend.into_iter().collect())
         }
-        First::Expired(expired) if why == Grant::Factor => renewal::due(expired, spend),
+        First::Expired(expired) if why == Grant::Factor => renewal::due(expired, second.texts, spend),
         First::Expired(_) => reject(Denial::NotPermitted),
     }
 }

@@ -13,9 +13,13 @@ use tokio::time::Instant;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Identity;
+use crate::domain::Lexicon;
 use crate::domain::Secret;
+use crate::domain::Texts;
 use crate::domain::Ticket;
 use crate::domain::Timestamp;
+use crate::domain::texts;
+use crate::domain::texts::fill;
 
 /// How a carrier's codes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +28,10 @@ pub struct Habits {
     pub digits: u8,
     /// Codes to one address on one day (UTC), at least 1 (M-28).
     pub day_max: u32,
-    /// What the person reads; `{code}` in it is the code.
-    pub text: String,
+    /// What everybody reads, where the operator says it here; `{code}` in it is the code.
+    pub text: Option<String>,
+    /// What people read where it does not stand here, each in their language.
+    pub texts: Arc<Lexicon>,
 }
 
 impl Habits {
@@ -34,9 +40,17 @@ impl Habits {
     /// The longest code.
     pub const DIGITS_MAX: u8 = 8;
 
-    /// The text with its code.
-    pub(super) fn text(&self, code: &str) -> String {
-        self.text.replace(CODE, code)
+    /// The text with its code: the operator's, or what `usual` picks of the texts in the person's language.
+    pub(super) fn text(&self, asking: &Asking, code: &str, usual: impl Fn(&Texts) -> &str) -> String {
+        match &self.text {
+            Some(text) => text.replace(CODE, code),
+            None => fill(usual(self.texts(asking)), &[(texts::APP, &asking.client), (texts::CODE, code)]),
+        }
+    }
+
+    /// In the person's language.
+    pub(super) fn texts(&self, asking: &Asking) -> &Texts {
+        self.texts.of(asking.account.language.as_deref())
     }
 }
 

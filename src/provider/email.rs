@@ -22,6 +22,8 @@ use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::domain::texts;
+use crate::domain::texts::fill;
 use crate::metrics;
 use crate::ports::Clock;
 use crate::ports::MailError;
@@ -33,8 +35,8 @@ use crate::ports::Provider;
 pub struct Settings {
     /// Its name in the configuration.
     pub name: String,
-    /// The subject; the code never stands in it, since screens show subjects to whoever passes by.
-    pub subject: String,
+    /// The subject, where the operator says it here; the code never stands in it, since screens show subjects to whoever passes by.
+    pub subject: Option<String>,
     /// How its codes are.
     pub habits: Habits,
 }
@@ -43,7 +45,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Email {
     name: String,
-    subject: String,
+    subject: Option<String>,
     codes: Codes,
     mailer: Arc<dyn Mailer>,
     clock: Arc<dyn Clock>,
@@ -67,13 +69,19 @@ impl Email {
         }
     }
 
-    async fn send(&self, to: &str, code: &Secret) -> Result<(), FactorError> {
+    fn subject(&self, asking: &Asking) -> String {
+        let usual = || fill(&self.codes.habits().texts(asking).mail_subject, &[(texts::APP, &asking.client)]);
+        self.subject.clone().unwrap_or_else(usual)
+    }
+
+    async fn send(&self, asking: &Asking, to: &str, code: &Secret) -> Result<(), FactorError> {
         let pass = self.guard(|breaker| breaker.admit(Instant::now())).map_err(|closed| match closed {
             Closed::Failing => FactorError::Unreachable,
             Closed::Quiet => FactorError::Throttled,
         })?;
-        let text = self.codes.habits().text(code.expose_text().unwrap_or_default());
-        let sent = self.mailer.send(to, &self.subject, &text).await;
+        let text = self.codes.habits().text(asking, code.expose_text().unwrap_or_default(), |texts| &texts.mail_body);
+        let subject = self.subject(asking);
+        let sent = self.mailer.send(to, &subject, &text).await;
         let label = sent.as_ref().map_or_else(|error| error.as_str(), |()| "answered");
         ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
         match sent {
@@ -123,7 +131,7 @@ impl Provider for Email {
         // From our own account alone (M-16): nothing that came with the login says where to.
         let to = asking.account.mail.as_deref().ok_or(FactorError::NotEnrolled)?;
         let issued = self.codes.issue(asking, &to.to_lowercase(), self.clock.now())?;
-        self.send(to, &issued.code).await.inspect_err(|_| self.codes.withdraw(&issued.ticket))?;
+        self.send(asking, to, &issued.code).await.inspect_err(|_| self.codes.withdraw(&issued.ticket))?;
         Ok(Progress::CodeNeeded { ticket: Some(issued.ticket) })
     }
 

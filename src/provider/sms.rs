@@ -87,9 +87,9 @@ impl Gateway {
         Ok(Self { http, codes, settings, clock, complaints })
     }
 
-    async fn send(&self, phone: &str, code: &Secret) -> Result<(), FactorError> {
+    async fn send(&self, asking: &Asking, phone: &str, code: &Secret) -> Result<(), FactorError> {
         let code = code.expose_text().unwrap_or_default();
-        let text = self.settings.habits.text(code);
+        let text = self.settings.habits.text(asking, code, |texts| &texts.sms);
         let key = self.settings.key.as_ref().and_then(Secret::expose_text).unwrap_or_default();
         let request = self.settings.template.request(&Values { phone, code, text: &text, key });
         let answer = self.http.send(request.ok_or_else(|| self.complain("no request", "our own request cannot be written: check `key`"))?).await?;
@@ -138,7 +138,7 @@ impl Provider for Gateway {
         }
         let phone = self.phone(asking)?;
         let issued = self.codes.issue(asking, phone, self.clock.now())?;
-        self.send(phone, &issued.code).await.inspect_err(|_| self.codes.withdraw(&issued.ticket))?;
+        self.send(asking, phone, &issued.code).await.inspect_err(|_| self.codes.withdraw(&issued.ticket))?;
         Ok(Progress::CodeNeeded { ticket: Some(issued.ticket) })
     }
 

@@ -10,6 +10,7 @@ mod policy;
 mod providers;
 mod radius;
 mod secrets;
+mod texts;
 mod tls;
 
 use std::fs;
@@ -44,7 +45,9 @@ struct Etc {
 impl Etc {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        fs::create_dir(folder.path().join("secrets")).unwrap();
+        for name in ["secrets", "texts"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
         let etc = Self { folder };
         let made = rcgen::generate_simple_self_signed(["mfa1.corp.example".to_owned()]).unwrap();
         for certificate in ["apps-ca.pem", "tls.pem", "corp-ca.pem", "proxy-ca.pem", "radsec-ca.pem"] {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::directory;
 use crate::directory::winbind;
 use crate::domain::CodeEntry;
+use crate::domain::Lexicon;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -48,6 +49,7 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) upstreams: &'b BTreeMap<String, Option<UpstreamSettings>>,
     pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
+    pub(super) texts: &'b Lexicon,
     pub(super) limits: Limits,
 }
 

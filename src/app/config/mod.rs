@@ -16,6 +16,7 @@ mod reader;
 mod realms;
 mod rooms;
 mod secret;
+mod texts;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -430,15 +431,18 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let audit = audit::audit(file, sources);
+    let texts = Arc::new(texts::texts(file, sources));
     let directories = rooms::directories(file, sources);
     let pin = pin::rules(file);
     let mail = mail::mail(file, sources);
-    let providers = providers::providers(file, sources, file.find("mail").is_some());
+    let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
-    let policies = policy::policies(file, &providers);
-    let doors =
-        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
+    let policies = policy::policies(file, &providers, &texts);
+    let doors = doors::doors(
+        file,
+        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, texts: &texts, limits },
+    );
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);

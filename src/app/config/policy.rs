@@ -9,6 +9,7 @@ use crate::domain::Choice;
 use crate::domain::FirstAlone;
 use crate::domain::Groups;
 use crate::domain::Hours;
+use crate::domain::Lexicon;
 use crate::domain::Lock;
 use crate::domain::Method;
 use crate::domain::Network;
@@ -34,9 +35,9 @@ pub(super) struct Policy<'a> {
 }
 
 /// Each `[policy.NAME]`.
-pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>) -> BTreeMap<String, Policy<'a>> {
+pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>, texts: &Arc<Lexicon>) -> BTreeMap<String, Policy<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
-        let settings = value.table(|section| settings(name, section, providers));
+        let settings = value.table(|section| settings(name, section, providers, texts));
         (name.to_owned(), Policy { settings, place: value })
     };
     file.named("policy").into_iter().map(one).collect()
@@ -65,10 +66,10 @@ pub(super) fn warn_of_utc(policies: &BTreeMap<String, Policy<'_>>) {
     }
 }
 
-fn settings(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<super::Policy> {
+fn settings(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>, texts: &Arc<Lexicon>) -> Option<super::Policy> {
     let reply: Vec<Addition> = section.each("reply").iter().filter_map(|value| value.table(addition)).collect();
     let enrol_url = section.find("enrol_url").and_then(|value| enrol_url(&value));
-    let rules = rules(name, section, providers)?;
+    let rules = Rules { texts: Arc::clone(texts), ..rules(name, section, providers)? };
     Some(super::Policy { rules: Arc::new(rules), reply: reply.into(), enrol_url })
 }
 

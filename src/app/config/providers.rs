@@ -13,8 +13,10 @@ mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::Lexicon;
 use crate::domain::Method;
 use crate::provider::login::By;
 use crate::provider::login::Login;
@@ -83,18 +85,18 @@ impl Carrier {
 }
 
 /// Each `[provider.NAME]`. Some need the mail server.
-pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources, has_mail: bool) -> BTreeMap<String, Provider<'a>> {
+pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources, has_mail: bool, texts: &Arc<Lexicon>) -> BTreeMap<String, Provider<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
         let mut kind = None;
         let settings = value.table(|section| {
             kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
-                Some(Carrier::Email) => email::settings(name, section, has_mail).map(ProviderSettings::Email),
+                Some(Carrier::Email) => email::settings(name, section, has_mail, texts).map(ProviderSettings::Email),
                 Some(Carrier::Entra) => entra::settings(name, section, sources).map(|settings| ProviderSettings::Entra(Box::new(settings))),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
                 Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
-                Some(Carrier::SmsGateway) => sms::settings(name, section, sources).map(ProviderSettings::SmsGateway),
+                Some(Carrier::SmsGateway) => sms::settings(name, section, sources, texts).map(ProviderSettings::SmsGateway),
                 Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
                 Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
                 Some(Carrier::Webhook) => webhook::settings(name, section, sources).map(ProviderSettings::Webhook),

@@ -209,7 +209,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         section.find("nas_address").and_then(|value| value.word(&[("log", NasAddress::Log), ("require", NasAddress::Require)])).unwrap_or(NasAddress::Log);
     let first = section.need("first", "{ directory = \"NAME\" }").and_then(|value| first(builder, &value, habits));
     let identify = identify(builder, section, first.as_ref());
-    let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| habits.code.entry());
+    let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| habits.code.entry(&builder.behind.texts.usual().code_prompt));
     if let (CodeEntry::Challenge(_), false, Some(value)) = (&code, habits.can_challenge, section.find("code")) {
         value.warn("this kind of NAS shows no challenge to anybody", Some("write { append = \",\" } or \"none\""));
     }

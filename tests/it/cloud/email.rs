@@ -60,8 +60,8 @@ fn plain(office: &Office) -> Smtp {
 }
 
 fn email(mailer: Smtp) -> Email {
-    let habits = Habits { digits: 8, day_max: 5, text: "Your code: {code}".into() };
-    Email::new(&Settings { name: "cloud".into(), subject: "Your login".into(), habits }, Arc::new(mailer), clock())
+    let habits = Habits { digits: 8, day_max: 5, text: Some("Your code: {code}".into()), texts: Arc::default() };
+    Email::new(&Settings { name: "cloud".into(), subject: Some("Your login".into()), habits }, Arc::new(mailer), clock())
 }
 
 async fn started(email: &Email, asking: &Asking) -> Ticket {
@@ -93,6 +93,18 @@ async fn allow() {
     assert_eq!(email.verify(&asking, Some(&ticket), &Secret::from("0000000")).await, Err(FactorError::BadCode));
     assert_eq!(email.verify(&asking, Some(&ticket), &Secret::from(code.as_str())).await, ALLOWED);
     assert_eq!(email.verify(&asking, Some(&ticket), &Secret::from(code.as_str())).await, Err(FactorError::Expired), "a code is good once");
+}
+
+#[tokio::test]
+async fn a_letter_is_in_the_language_of_its_reader_where_the_operator_has_none_for_everybody() {
+    let office = Office::open(Manner::Fine).await;
+    let habits = Habits { digits: 8, day_max: 5, text: None, texts: Arc::default() };
+    let email = Email::new(&Settings { name: "cloud".into(), subject: None, habits }, Arc::new(plain(&office)), clock());
+    for (language, subject, text) in [(Some("de"), "Ihre Anmeldung", "Ihr Code: "), (None, "Your login", "Your code: ")] {
+        started(&email, &asking_of(Method::Email, |alice| alice.language = language.map(str::to_owned))).await;
+        let letter = office.letters().pop().unwrap();
+        assert!(letter.text.contains(&format!("Subject: {subject}\r\n")) && letter.text.contains(text), "{}", letter.text);
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn settings(url: &str) -> Settings {
         key: Some(Secret::from("sesame")),
         success: Success { status: vec![202], body: Some(Regex::new("\"status\":\"(queued|sent)\"").unwrap()) },
         countries: ["DE", "AT"].map(|country| country.parse().unwrap()).into(),
-        habits: Habits { digits: 6, day_max: 5, text: "Your code: {code}".into() },
+        habits: Habits { digits: 6, day_max: 5, text: Some("Your code: {code}".into()), texts: Arc::default() },
         ca_file: None,
         timeout: TIMEOUT,
     }
@@ -64,6 +64,17 @@ async fn allow() {
     assert_eq!(gateway.verify(&asking, Some(&ticket), &Secret::from(code.as_str())).await, ALLOWED);
     let again = gateway.verify(&asking, Some(&ticket), &Secret::from(code.as_str())).await;
     assert_eq!(again, Err(FactorError::Expired), "a code is good once");
+}
+
+#[tokio::test]
+async fn a_text_is_in_the_language_of_its_reader_where_the_operator_has_none_for_everybody() {
+    let sky = Sky::open(good).await;
+    let settings = settings(&sky.url());
+    let gateway = Gateway::new(Settings { habits: Habits { text: None, ..settings.habits.clone() }, ..settings }, clock()).unwrap();
+    for (language, text) in [(Some("de-AT"), "Ihr Code: "), (Some("fr"), "Your code: "), (None, "Your code: ")] {
+        started(&gateway, &asking_of(Method::Text, |alice| alice.language = language.map(str::to_owned))).await;
+        assert_eq!(sky.heard().last().unwrap().json()["text"], format!("{text}{}", texted(&sky)), "{language:?}");
+    }
 }
 
 #[tokio::test]

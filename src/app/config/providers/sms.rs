@@ -1,7 +1,10 @@
 //! `kind = "sms-gateway"`: codes of our own by text message.
 
+use std::sync::Arc;
+
 use regex::bytes::RegexBuilder;
 
+use crate::domain::Lexicon;
 use crate::provider::sms::Format;
 use crate::provider::sms::Settings;
 use crate::provider::sms::Sketch;
@@ -17,7 +20,7 @@ use super::is_private;
 use super::timeout;
 use super::twilio::countries;
 
-pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> Option<Settings> {
+pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources, texts: &Arc<Lexicon>) -> Option<Settings> {
     let template = template(section);
     let key = section.find("key");
     let secret = key.as_ref().and_then(|value| sources.secret(value));
@@ -33,7 +36,7 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
     }
     let success = section.find("success").and_then(|value| value.table(success)).unwrap_or(Success { status: STATUS.to_vec(), body: None });
     let countries = section.need("countries", "[\"DE\", \"AT\"]").and_then(|value| countries(&value));
-    let habits = habits(section);
+    let habits = habits(section, texts);
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
     Some(Settings { name: name.to_owned(), template: template?, key: secret, success, countries: countries?, habits: habits?, ca_file, timeout })
