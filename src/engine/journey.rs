@@ -265,7 +265,7 @@ impl Journey {
         let named = self.entry.is_some();
         checked.map_err(|error| match (if named { self.refused(error) } else { self.nobodys(error) }, before) {
             (PrimaryError::Refused { who, why: Refused::WrongPassword }, Some((tried, heard))) => {
-                self.engine.was_wrong(tried, heard);
+                self.engine.was_wrong(&tried, heard);
                 // What was wrong before guesses nothing.
                 PrimaryError::Refused { who: who.filter(|_| heard == Heard::Never), why: Refused::WrongPassword }
             }

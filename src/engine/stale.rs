@@ -101,7 +101,7 @@ impl Stale {
     }
 
     /// The directory says that it is wrong.
-    fn wrong(&self, now: Instant, tried: Tried, heard: Heard) {
+    fn wrong(&self, now: Instant, tried: &Tried, heard: Heard) {
         let mut people = self.lock();
         if people.find(&tried.who).is_none() {
             people.put(tried.who.clone(), Vec::new());
@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// The directory was asked about it and says that it is wrong.
-    pub(super) fn was_wrong(&self, tried: Tried, heard: Heard) {
+    pub(super) fn was_wrong(&self, tried: &Tried, heard: Heard) {
         self.stale.wrong(Instant::now(), tried, heard);
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let stale = Stale::new().unwrap();
         let mut now = Instant::now();
         assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never);
-        stale.wrong(now, tried(1, 1), Heard::Never);
+        stale.wrong(now, &tried(1, 1), Heard::Never);
         for minutes in [5, 10, 20, 40, 60, 60] {
             for _ in 1..minutes {
                 now += Duration::from_secs(60);
@@ -171,11 +171,11 @@ mod tests {
             }
             now += Duration::from_secs(60);
             assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Once, "{minutes}");
-            stale.wrong(now, tried(1, 1), Heard::Once);
+            stale.wrong(now, &tried(1, 1), Heard::Once);
         }
         now += PAUSE_MAX * 2;
         assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never, "what nobody tried for long counts again");
-        stale.wrong(now, tried(1, 1), Heard::Never);
+        stale.wrong(now, &tried(1, 1), Heard::Never);
         assert_eq!(stale.heard(now + PAUSE, &tried(1, 1)), Heard::Once, "and begins with the short pause");
     }
 
@@ -184,11 +184,11 @@ mod tests {
         let stale = Stale::new().unwrap();
         let now = Instant::now();
         for mark in 0..=OF_ONE_MAX {
-            stale.wrong(now, tried(0, u8::try_from(mark).unwrap()), Heard::Never);
+            stale.wrong(now, &tried(0, u8::try_from(mark).unwrap()), Heard::Never);
         }
         assert_eq!((stale.heard(now, &tried(0, 0)), stale.heard(now, &tried(0, 1))), (Heard::Never, Heard::Lately));
         for who in 1..=PEOPLE_MAX {
-            stale.wrong(now, tried(who, 1), Heard::Never);
+            stale.wrong(now, &tried(who, 1), Heard::Never);
         }
         assert_eq!((stale.heard(now, &tried(0, 1)), stale.heard(now, &tried(PEOPLE_MAX, 1))), (Heard::Never, Heard::Lately));
     }

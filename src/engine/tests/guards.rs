@@ -62,7 +62,7 @@ async fn m_10_fifty_logins_of_an_attacker_ring_three_times_at_most() {
         world.verdict.lock().unwrap().take();
         tokio::time::advance(Duration::from_secs(3)).await;
     }
-    println!("50 logins against an account under attack: {} pushes sent", starts(&world));
+    eprintln!("50 logins against an account under attack: {} pushes sent", starts(&world));
     assert!((1..=3).contains(&starts(&world)), "{} pushes", starts(&world));
     assert!(refused > 25, "{refused}");
 }
