@@ -9,7 +9,7 @@ use phonenumber::metadata::DATABASE;
 pub(super) struct Destination {
     /// `None`: in no country that we know.
     pub(super) country: Option<Id>,
-    /// It costs whoever calls it.
+    /// It costs whoever calls it, or nobody can tell: it is no number that its country gives out.
     pub(super) dear: bool,
 }
 
@@ -18,7 +18,7 @@ impl Destination {
     pub(super) fn of(number: &str) -> Self {
         let parsed = phonenumber::parse(None, number).ok();
         let country = parsed.as_ref().and_then(|number| number.country().id());
-        Self { country, dear: parsed.is_some_and(|number| number.number_type(&DATABASE) == Type::PremiumRate) }
+        Self { country, dear: parsed.is_none_or(|number| !number.is_valid() || number.number_type(&DATABASE) == Type::PremiumRate) }
     }
 
     /// Whether it is in one of these countries, and costs nobody more than others do.

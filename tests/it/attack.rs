@@ -63,7 +63,7 @@ fn m_10_fifty_logins_against_an_account_under_attack_send_three_pushes_at_most()
         let logins: Vec<_> = (0..10).map(|at| sent(&house, wave * 10 + at, "Builder-Can-2")).collect();
         refused += logins.iter().filter(|(socket, sent)| lab::heard(socket, sent, PATIENCE).unwrap().code == Code::AccessReject).count();
     }
-    println!("50 logins against an account under attack: {} pushes sent", cloud.pushes("bob"));
+    eprintln!("50 logins against an account under attack: {} pushes sent", cloud.pushes("bob"));
     assert_eq!(refused, 50);
     assert!((1..=3).contains(&cloud.pushes("bob")), "{} pushes", cloud.pushes("bob"));
     assert!(house.until("why=\"pushes_spent\"").iter().any(|line| line.contains("not rung")));

@@ -594,12 +594,3 @@ fn the_admin_socket_is_found_without_any_secret() {
     let output = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["user", "list", "--config"]).arg(&path).output().unwrap();
     assert!(output.status.code() == Some(3) && String::from_utf8_lossy(&output.stderr).contains("--socket PATH"), "{output:?}");
 }
-
-/// Names and prompts end in logs, on screens and in packets.
-#[test]
-fn o_06_names_and_texts_hold_nothing_that_steers_a_terminal() {
-    let etc = Etc::new();
-    assert!(only(&etc.told(&with("name = \"fortigate\"", "name = \"forti gate\""))).contains("radius.client[0].name: is not a name"));
-    assert!(only(&etc.told(&with("key_id = \"DIXXXXXXXXXXXXXXXXXX\"", "key_id = \"DI\\u001b[2J\""))).contains("control characters"));
-    assert!(etc.told(&with("[provider.tokens]", "[provider.\"to\\u001bkens\"]")).iter().all(|told| !told.contains('\u{1b}')));
-}

@@ -231,3 +231,12 @@ fn of_a_data_folder_the_last_step_alone_is_made() {
     assert!(only(&told).contains("node.data_dir: there is no folder") && only(&told).contains("vra/lib"), "{told:?}");
     assert_eq!(etc.told(SMALL), [] as [&str; 0], "beside the configuration");
 }
+
+/// Names and prompts end in logs, on screens and in packets.
+#[test]
+fn o_06_names_and_texts_hold_nothing_that_steers_a_terminal() {
+    let etc = Etc::new();
+    assert!(only(&etc.told(&with("name = \"fortigate\"", "name = \"forti gate\""))).contains("radius.client[0].name: is not a name"));
+    assert!(only(&etc.told(&with("key_id = \"DIXXXXXXXXXXXXXXXXXX\"", "key_id = \"DI\\u001b[2J\""))).contains("control characters"));
+    assert!(etc.told(&with("[provider.tokens]", "[provider.\"to\\u001bkens\"]")).iter().all(|told| !told.contains('\u{1b}')));
+}
