@@ -245,8 +245,27 @@ pub trait Provider: Debug + Send + Sync {
         false
     }
 
+    /// Whether it answers and takes our key, found out without asking anybody. Bounded as `start` is.
+    async fn probe(&self) -> Probed {
+        Probed::Unasked
+    }
+
     /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
     async fn cancel(&self, ticket: &Ticket);
+}
+
+/// How a carrier of second factors is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It cannot be used: what is wrong, and what to do, in words.
+    Failed(String),
+    /// There is no way to find out without asking somebody.
+    Unasked,
+    /// It answers and takes our key.
+    Well {
+        /// Its clock, to a second, where it tells.
+        clock: Option<Timestamp>,
+    },
 }
 
 /// Who takes accounting over from us (RFC 2866).

@@ -274,7 +274,8 @@ fn first_words(first: &FirstFactor) -> String {
     }
 }
 
-fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
+/// What stands behind the settings of a provider.
+pub(super) fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
     Ok(match settings {
         ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
         ProviderSettings::Duo(settings) => {

@@ -34,7 +34,7 @@ enum Command {
     Demo(demo::Options),
     /// Run the server
     Serve(serve::Options),
-    /// Validate a configuration
+    /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
@@ -68,7 +68,7 @@ pub async fn run() -> ExitCode {
     let done = match line.command {
         Command::Demo(options) => demo::run(options).await,
         Command::Serve(options) => serve::run(options).await,
-        Command::Check(options) => check::run(&options),
+        Command::Check(options) => check::run(&options).await,
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
@@ -100,6 +100,7 @@ mod tests {
             "vestibule demo --once --json --port-base 0",
             "vestibule serve --config f.toml",
             "vestibule check --config f.toml --offline --json",
+            "vestibule check --config f.toml",
             "vestibule user add alice --directory corp --method push --mail a@b --phone +49",
             "vestibule user list --search al --json --socket /run/x.sock",
             r"vestibule user show CORP\alice --directory corp",
@@ -141,7 +142,6 @@ mod tests {
             "vestibule bypass grant alice --for ever",
             "vestibule bypass grant alice --for 25h",
             "vestibule bypass grant alice --for 0s",
-            "vestibule check --config f.toml",
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",

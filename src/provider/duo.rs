@@ -42,7 +42,9 @@ use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::domain::Timestamp;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "duo"`.
@@ -284,6 +286,18 @@ impl Provider for Duo {
         params.extend(address.as_deref().map(|address| ("ipaddr", address)));
         let status: Status = self.ask(Verb::POST, "/auth/v2/auth", &params, None).await.map_err(|trouble| self.blame(&trouble))?;
         status.of_code()
+    }
+
+    async fn probe(&self) -> Probed {
+        let checked: Result<Ping, _> = self.ask(Verb::GET, "/auth/v2/check", &Params::new(), None).await;
+        match checked {
+            Ok(ping) => Probed::Well { clock: Some(Timestamp(ping.time.saturating_mul(1_000))) },
+            Err(Trouble::Factor(FactorError::Faltering | FactorError::Unreachable)) => {
+                Probed::Failed("does not answer: check `host` and the way there".to_owned())
+            }
+            Err(Trouble::Factor(_)) => Probed::Failed("what answers there is not Duo's Auth API: check `host`".to_owned()),
+            Err(Trouble::Refused(code)) => Probed::Failed(format!("{} (code {code})", remedy(code))),
+        }
     }
 
     /// The Auth API cannot take a question back: it stays on the phone until it runs out, about a minute. An approval that comes late opens nothing, since
