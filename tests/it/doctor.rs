@@ -228,3 +228,38 @@ fn r_023_a_secret_of_few_signs_is_worth_little_however_long_it_is() {
         assert!(!report.to_string().contains(secret));
     }
 }
+
+/// A certificate and its key, good until so many days from now.
+fn good_for(days: i32) -> (String, String) {
+    let mut wanted = rcgen::CertificateParams::new(vec!["mfa1.example.test".to_owned()]).unwrap();
+    let end = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24) * days).to_zoned(jiff::tz::TimeZone::UTC);
+    wanted.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(end.year().into(), end.month().try_into().unwrap(), end.day().try_into().unwrap());
+    let key = rcgen::KeyPair::generate().unwrap();
+    (wanted.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[test]
+fn days_left_of_certificates_and_exemptions_are_told() {
+    let directory = people(anywhere());
+    let last_day = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24) * 10).strftime("%Y-%m-%d").to_string();
+    let more = format!(
+        "[[ldap.listen]]\nname = \"wiki\"\naddress = \"127.0.0.1:0\"\ntransport = \"tls\"\ncert_file = \"tls.pem\"\nkey = {{ file = \"tls-key\" }}\ndirectory = \"lab\"\n\
+         code = {{ append = \",\" }}\npolicy = \"codes\"\nexempt = [{{ name = \"{}\", from = [\"127.0.0.1\"], until = \"{last_day}\" }}]\n",
+        directory.dn("bob").unwrap(),
+    );
+    let folder = furnish(directory.address(), &more);
+    alter(&folder, "timeout = \"1s\"", "timeout = \"1s\"\nca_file = \"ca.pem\"");
+    write(folder.path(), "ca.pem", &good_for(-3).0);
+    for (days, outcome) in [(90, "ok"), (20, "warning")] {
+        let (certificate, key) = good_for(days);
+        write(folder.path(), "tls.pem", &certificate);
+        write(folder.path(), "tls-key", &key);
+        let (code, report) = report(&folder);
+        let [authority, ours] = found(&report, "certificate").try_into().unwrap();
+        assert_eq!((code, authority.0.as_str(), ours.0.as_str()), (0, "warning", outcome), "{report:#}");
+        assert!(authority.1.contains("has expired") && ours.1.contains(&format!("{} days left", days - 1)), "{report:#}");
+        let [exemption] = found(&report, "exemption").try_into().unwrap();
+        assert_eq!(exemption, ("warning".to_owned(), format!("holds until {last_day}, for 10 days")));
+    }
+}
