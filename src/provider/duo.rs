@@ -295,7 +295,10 @@ impl Provider for Duo {
             Err(Trouble::Factor(FactorError::Faltering | FactorError::Unreachable)) => {
                 Probed::Failed("does not answer: check `host` and the way there".to_owned())
             }
-            Err(Trouble::Factor(_)) => Probed::Failed("what answers there is not Duo's Auth API: check `host`".to_owned()),
+            Err(Trouble::Factor(FactorError::Throttled) | Trouble::Refused(42_900..43_000)) => {
+                Probed::Failed("wants to be left alone for a while: it is asked too often".to_owned())
+            }
+            Err(Trouble::Factor(_)) => Probed::Failed("what answers there is not Duo's Auth API, or cannot prove it: check `host` and `ca_file`".to_owned()),
             Err(Trouble::Refused(code)) => Probed::Failed(format!("{} (code {code})", remedy(code))),
         }
     }
