@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | `wire`, `domain` | bytes; decisions |
 //! | 1 | `ports` | the seams |
-//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `metrics` | the loop; first factor; second factor; memory; the account of logins; counters |
+//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `mail`, `metrics`, `stretch` | the loop; first factor; second factor; memory; the account of logins; letters; counters; slow hashes |
 //! | 3 | `front` | the doors: RADIUS, LDAP, administration |
 //! | 4 | `app`, `demo` | the roof: rooms built from a configuration; the whole thing with no set-up |
 //! | 5 | `cli` | the command line |
@@ -19,8 +19,10 @@ pub mod directory;
 pub mod domain;
 pub mod engine;
 pub mod front;
+pub mod mail;
 pub mod metrics;
 pub mod ports;
 pub mod provider;
 pub mod store;
+pub mod stretch;
 pub mod wire;

@@ -25,6 +25,14 @@ pub const PARKED: &str = "vestibule_challenges_parked_count";
 pub const RADIUS_UNSIGNED: &str = "vestibule_radius_unsigned_total";
 /// Access-Requests with Proxy-State (R-03C); label `client`.
 pub const RADIUS_PROXIED: &str = "vestibule_radius_proxied_total";
+/// Questions that would ring somebody; labels `method`, `outcome`: `rung`, or why not (`while`, `day`, `rest`, `full`).
+pub const RINGS: &str = "vestibule_rings_total";
+/// Approvals that came when nobody waited for them any more.
+pub const LATE_APPROVALS: &str = "vestibule_late_approvals_total";
+/// Wrong passwords that were heard before, refused without asking the directory; label `door`.
+pub const STALE_PASSWORDS: &str = "vestibule_stale_passwords_total";
+/// Logins by a name that is nobody's; labels `door`, `outcome`: `counted`, or `locked` after as many as would lock somebody.
+pub const UNKNOWN_NAMES: &str = "vestibule_unknown_names_total";
 /// RADIUS connections behind TLS that are open now.
 pub const RADIUS_CONNECTIONS: &str = "vestibule_radius_connections_count";
 /// Sessions that accounting says are on now.
@@ -32,6 +40,8 @@ pub const SESSIONS: &str = "vestibule_sessions_count";
 
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
+/// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
+pub const ALARMS: &str = "vestibule_alarms_total";
 
 /// Starts counting for this process and hands out the reader.
 ///
@@ -69,6 +79,26 @@ impl Counts {
     /// So many challenges wait for an answer now.
     pub fn parked(&self, count: usize) {
         self.parked.set(float(count));
+    }
+
+    /// Somebody was rung, or would have been.
+    pub fn ring(&self, method: &'static str, outcome: &'static str) {
+        ::metrics::counter!(RINGS, "method" => method, "outcome" => outcome).increment(1);
+    }
+
+    /// An approval was thrown away.
+    pub fn late_approval(&self) {
+        ::metrics::counter!(LATE_APPROVALS).increment(1);
+    }
+
+    /// A wrong password was known.
+    pub fn stale(&self, door: &'static str) {
+        ::metrics::counter!(STALE_PASSWORDS, "door" => door).increment(1);
+    }
+
+    /// A name was nobody's.
+    pub fn nobody(&self, door: &'static str, outcome: &'static str) {
+        ::metrics::counter!(UNKNOWN_NAMES, "door" => door, "outcome" => outcome).increment(1);
     }
 
     /// A login was decided.
@@ -139,8 +169,13 @@ fn describe() {
     ::metrics::describe_gauge!(PARKED, "Challenges waiting for an answer now");
     ::metrics::describe_counter!(RADIUS_UNSIGNED, "Requests without Message-Authenticator that were taken all the same, by client");
     ::metrics::describe_counter!(RADIUS_PROXIED, "Requests with Proxy-State, which a NAS does not send, by client");
+    ::metrics::describe_counter!(RINGS, "Questions that rang somebody or were spared them, by method and outcome");
+    ::metrics::describe_counter!(LATE_APPROVALS, "Approvals that came when nobody waited for them any more");
+    ::metrics::describe_counter!(STALE_PASSWORDS, "Wrong passwords heard before and refused without asking the directory, by door");
+    ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
+    ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
 
@@ -152,6 +187,11 @@ pub fn discard(door: &'static str, why: &'static str) {
 /// Counts lines that the audit lacks.
 pub fn audit_lost(lines: usize) {
     ::metrics::counter!(AUDIT_LOST).increment(u64::try_from(lines).unwrap_or(u64::MAX));
+}
+
+/// Counts what somebody should look at now.
+pub fn alarm(alarm: &'static str) {
+    ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
 }
 
 /// Says whether a server behind us is well.

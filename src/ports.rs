@@ -12,6 +12,9 @@ use tokio::io::AsyncWrite;
 use crate::domain::Account;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
+use crate::domain::BackupCodes;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Checked;
@@ -29,6 +32,8 @@ use crate::domain::Ticket;
 use crate::domain::Timestamp;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::WeekMinute;
+use crate::domain::pin::Pin;
 
 /// The first factor of a door. One `check` asks the directory once: at most one bind.
 #[async_trait]
@@ -46,6 +51,15 @@ pub trait PrimaryCheck: Debug + Send + Sync {
     /// # Errors
     /// `Refused` with the reason; `Outage` when nobody decided.
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
+
+    /// In which of `wanted` the person is whose first factor was right: groups that decide. `entry` as in [`PrimaryCheck::check`], which went before; `None`
+    /// where no directory of ours has this person. Read anew each time (M-47).
+    ///
+    /// # Errors
+    /// Nobody can tell; that is never "in none".
+    async fn groups(&self, _entry: Option<&Entry>, _who: &Identity, _wanted: &[String], _aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        Err(Outage::Fault)
+    }
 
     /// Whether [`PrimaryCheck::change`] can be asked for at all.
     fn can_change(&self) -> bool {
@@ -195,6 +209,26 @@ pub enum Claim {
     Other,
 }
 
+/// In which of `wanted` `who` is, as `directory` tells, where it has this person: under the entry that the first factor told, or else under that of the name.
+///
+/// # Errors
+/// As [`PrimaryCheck::groups`].
+pub async fn groups_of(
+    directory: &dyn Directory,
+    entry: Option<&Entry>,
+    who: &Identity,
+    wanted: &[String],
+    aside: &Aside,
+) -> Result<Option<Vec<String>>, Outage> {
+    let has = |person: &Entry| person.directory == directory.name() || directory.realm(person).is_some();
+    let Some(person) = aside.entry.as_ref().or(entry).filter(|person| person.identity == *who && has(person)) else { return Ok(None) };
+    match directory.groups(person, wanted).await {
+        Ok(groups) => Ok(Some(groups)),
+        Err(PrimaryError::Outage(outage)) => Err(outage),
+        Err(PrimaryError::Refused { .. }) => Err(Outage::Directory),
+    }
+}
+
 /// A fresh connection, and to which of a directory's servers.
 #[derive(Debug)]
 pub struct Connected {
@@ -268,6 +302,16 @@ pub enum Probed {
     },
 }
 
+impl From<FactorError> for Probed {
+    fn from(error: FactorError) -> Self {
+        Self::Failed(match error {
+            FactorError::Faltering | FactorError::Unreachable => "does not answer: check its address and the way there".to_owned(),
+            FactorError::Throttled => "wants to be left alone for a while: it is asked too often".to_owned(),
+            _ => "answers, but not as it should: check its address, our key there, ca_file and the clocks".to_owned(),
+        })
+    }
+}
+
 /// Who takes accounting over from us (RFC 2866).
 #[async_trait]
 pub trait AccountingRelay: Debug + Send + Sync {
@@ -276,6 +320,52 @@ pub trait AccountingRelay: Debug + Send + Sync {
     /// # Errors
     /// Nobody has answered that it is written down.
     async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
+}
+
+/// Who takes letters to a mail server.
+#[async_trait]
+pub trait Mailer: Debug + Send + Sync {
+    /// Hands a letter over: `body` is plain text. Bounded in time, and in how many wait for their turn.
+    ///
+    /// # Errors
+    /// The server has not taken it. After `Unreachable` nobody knows: it is not sent again by itself.
+    async fn send(&self, to: &str, subject: &str, body: &str) -> Result<(), MailError>;
+
+    /// Whether the server is there and takes our name and password, without a letter.
+    ///
+    /// # Errors
+    /// As [`Mailer::send`].
+    async fn probe(&self) -> Result<(), MailError>;
+}
+
+/// Why a letter was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// Too many letters wait here already.
+    #[error("too many letters wait for the mail server already")]
+    Busy,
+    /// The server refuses us, cannot prove who it is, or speaks no SMTP that we understand.
+    #[error("the mail server refuses us, cannot prove who it is, or speaks no SMTP: check `server`, `user`, `password` and `ca_file` in [mail]")]
+    Misconfigured,
+    /// This letter cannot be: its address is none, or the server does not take it.
+    #[error("the mail server does not take this letter, or its address is none: check the person's mail address, and `from` in [mail]")]
+    Refused,
+    /// Nothing answers there, or not in time.
+    #[error("the mail server does not answer")]
+    Unreachable,
+}
+
+impl MailError {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Misconfigured => "misconfigured",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// Accounts, tokens and the log of changes. Reads are from memory or disk at once; the one write is `commit`.
@@ -307,6 +397,22 @@ pub trait Store: Debug + Send + Sync {
     /// As [`Store::standing`].
     fn accounts_named(&self, name: &str) -> Result<Vec<Account>, StoreError>;
 
+    /// The backup codes of an identity. By default none are kept.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn backup_codes(&self, _who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(None)
+    }
+
+    /// The PIN of an identity. By default none is kept.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn pin(&self, _who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(None)
+    }
+
     /// All tokens without their seeds, at most `count_max`.
     ///
     /// # Errors
@@ -318,6 +424,14 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// As [`Store::standing`].
     fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError>;
+
+    /// All blocks, those that have ended too, at most `count_max`. A store that keeps none has none.
+    ///
+    /// # Errors
+    /// As [`Store::standing`].
+    fn block_list(&self, _count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// Writes all of `changes` or none. When it returns they are on disk. Several callers share one flush.
     ///
@@ -360,4 +474,9 @@ pub enum StoreError {
 pub trait Clock: Debug + Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// The minute of the week by the clock on the wall, where the server stands.
+    fn week_minute(&self) -> WeekMinute {
+        WeekMinute::utc(self.now())
+    }
 }

@@ -17,7 +17,10 @@ use tokio::time::timeout;
 
 use super::clock::WallClock;
 use super::config::Config;
+use super::rooms;
 use crate::ports::Clock;
+use crate::ports::Store;
+use crate::store::Memory;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,8 +141,12 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     for (domain, settings) in &config.winbinds {
         running.push(Running::start(Area::Winbind, domain, servers::winbind(domain.clone(), settings.clone())));
     }
+    // What is asked is about no account, so the store need not be the one on disk.
+    let store: Arc<dyn Store> = Arc::new(Memory::default());
     for settings in &config.providers {
-        running.push(Running::start(Area::Provider, settings.name(), servers::provider(settings.clone(), Arc::clone(&clock))));
+        let provider = rooms::provider(config, settings, &store, &clock);
+        let probing = servers::provider(settings.name().to_owned(), provider, Arc::clone(&clock));
+        running.push(Running::start(Area::Provider, settings.name(), probing));
     }
     let mut findings = listeners::listeners(config);
     for running in running {

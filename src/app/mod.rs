@@ -18,7 +18,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::metrics;
-use clock::WallClock;
+use clock::ClockOf;
 use config::Config;
 use config::Problem;
 
@@ -60,7 +60,8 @@ pub async fn serve(path: &Path) -> Result<(), ServeError> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut server = Server::open(config, Arc::new(WallClock), Some(counters)).await?;
+    let clock = ClockOf(config.time_zone.clone());
+    let mut server = Server::open(config, Arc::new(clock), Some(counters)).await?;
     say_ready(&server.ready())?;
     tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
     loop {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::config;
 use super::config::AccountingTo;
 use super::config::Config;
 use super::config::FirstFactor;
@@ -14,6 +15,7 @@ use super::config::LdapListen;
 use super::config::Policy;
 use super::config::ProviderSettings;
 use super::config::RadiusClient;
+use super::config::pin::carrier;
 use crate::directory;
 use crate::directory::ByDirectory;
 use crate::directory::homes::Homes;
@@ -27,15 +29,32 @@ use crate::directory::upstream::EapNames;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind::ByWinbind;
 use crate::directory::winbind::Winbind;
+use crate::domain::CodeEntry;
+use crate::domain::Rules;
+use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap;
 use crate::front::radius;
+use crate::mail;
+use crate::mail::Smtp;
 use crate::ports::Clock;
 use crate::ports::Directory;
+use crate::ports::Mailer;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::provider::duo::Duo;
+use crate::provider::email::Email;
+use crate::provider::entra::Entra;
+use crate::provider::http;
 use crate::provider::oath::Oath;
+use crate::provider::okta::Okta;
+use crate::provider::pin;
+use crate::provider::pin::WithPin;
+use crate::provider::privacyidea::PrivacyIdea;
+use crate::provider::sms::Gateway;
+use crate::provider::twilio::Twilio;
+use crate::provider::webhook::Webhook;
 
 /// What stands between the doors and the world.
 #[derive(Debug)]
@@ -48,6 +67,8 @@ pub(super) struct Rooms {
     winbinds: BTreeMap<String, Arc<Winbind>>,
     store: Arc<dyn Store>,
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
+    pub(super) numbers: Numbers,
+    pub(super) pin: PinRules,
 }
 
 /// Why a room could not be built.
@@ -61,6 +82,9 @@ pub enum RoomError {
         /// Why.
         error: directory::OpenError,
     },
+    /// The mail server cannot be set up.
+    #[error("mail.{0}")]
+    Mail(#[from] mail::OpenError),
     /// A name leads nowhere.
     #[error("`{0}` is named but not configured")]
     Missing(String),
@@ -91,10 +115,13 @@ impl Rooms {
             let directory = directory::open_among(settings.clone(), &homes).map_err(|error| RoomError::Directory { name: name.clone(), error })?;
             directories.insert(name, directory);
         }
+        let mailer = mailer(config)?;
+        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() };
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
         for settings in &config.providers {
-            providers.insert(settings.name().to_owned(), provider(settings, store, clock)?);
+            providers.insert(settings.name().to_owned(), behind.provider(settings)?);
         }
+        with_pins(config, &mut providers, store, clock)?;
         let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
             let name = &settings.login.name;
@@ -105,7 +132,7 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin })
     }
 
     /// What the RADIUS listeners share.
@@ -132,7 +159,7 @@ impl Rooms {
             accounting: self.accounting(client)?,
             integrity: client.integrity,
             first: self.first(config, client, policy)?,
-            code: client.code.clone(),
+            code: entry(&client.code, &policy.rules),
             menu: client.menu,
             approval: client.approval,
             late_ms: u64::try_from(client.late_approval.as_millis()).unwrap_or(0),
@@ -190,7 +217,7 @@ impl Rooms {
         }
     }
 
-    /// Groups are asked for where a policy's reply names some.
+    /// Groups are asked for where a policy names some, for its reply or to decide.
     fn with_groups(
         &self,
         config: &Config,
@@ -200,7 +227,7 @@ impl Rooms {
     ) -> Result<Arc<dyn PrimaryCheck>, RoomError> {
         let wanted: BTreeSet<String> = policy.reply.iter().filter_map(|addition| addition.group.clone()).collect();
         match directory {
-            Some(names) if !wanted.is_empty() => {
+            Some(names) if !wanted.is_empty() || !policy.rules.groups.is_empty() => {
                 Ok(Arc::new(WithGroups { check, directory: self.directory(config, names)?, wanted: wanted.into_iter().collect() }))
             }
             _ => Ok(check),
@@ -213,7 +240,7 @@ impl Rooms {
             name: listen.name.clone(),
             transport: listen.transport.clone(),
             directory: self.directory(config, &listen.directory)?,
-            code: listen.code.clone(),
+            code: entry(&listen.code, &policy(config, &listen.policy)?.rules),
             join_ms: u64::try_from(listen.join.as_millis()).unwrap_or(0),
             rules: Arc::clone(&policy(config, &listen.policy)?.rules),
             callers: callers(config, listen, roll)?,
@@ -245,7 +272,7 @@ fn callers(config: &Config, listen: &LdapListen, roll: &ldap::Roll) -> Result<ld
             networks: client.networks.clone(),
             certificate: client.certificate.clone(),
             service: client.service.as_deref().map(named),
-            code: client.code.clone(),
+            code: entry(&client.code, &policy(config, &client.policy)?.rules),
             rules: Arc::clone(&policy(config, &client.policy)?.rules),
         })
     };
@@ -274,15 +301,64 @@ fn first_words(first: &FirstFactor) -> String {
     }
 }
 
-/// What stands behind the settings of a provider.
-pub(super) fn provider(settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
-    Ok(match settings {
-        ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(store), Arc::clone(clock))),
-        ProviderSettings::Duo(settings) => {
-            let duo = Duo::new(settings.clone(), Arc::clone(clock));
-            Arc::new(duo.map_err(|error| RoomError::Provider { name: settings.name.clone(), error: error.to_string() })?)
-        }
-    })
+/// The provider of these settings alone, for whoever wants to know how it is.
+pub(super) fn provider(config: &Config, settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
+    let mailer = mailer(config)?;
+    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() }.provider(settings)
+}
+
+fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
+    let open = |mail: &config::Mail| Smtp::open(&mail.settings).map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
+    config.mail.as_ref().map(open).transpose()
+}
+
+/// What providers are built on.
+struct BehindProviders<'a> {
+    server: &'a str,
+    store: &'a Arc<dyn Store>,
+    clock: &'a Arc<dyn Clock>,
+    mailer: Option<&'a Arc<dyn Mailer>>,
+}
+
+impl BehindProviders<'_> {
+    fn provider(&self, settings: &ProviderSettings) -> Result<Arc<dyn Provider>, RoomError> {
+        let clock = || Arc::clone(self.clock);
+        let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
+        Ok(match settings {
+            ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::Email(settings) => {
+                let mailer = self.mailer.ok_or_else(|| RoomError::Missing("mail".to_owned()))?;
+                Arc::new(Email::new(settings, Arc::clone(mailer), clock()))
+            }
+            ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
+            ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
+            ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
+            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),
+        })
+    }
+}
+
+/// Behind a separator stand more digits where a PIN comes with each code.
+fn entry(code: &CodeEntry, rules: &Rules) -> CodeEntry {
+    match code {
+        CodeEntry::Append(separator) if rules.methods.iter().any(|choice| carrier(&choice.provider).1.is_some()) => CodeEntry::AppendWithPin(separator.clone()),
+        code => code.clone(),
+    }
+}
+
+/// Policies that want a PIN ask a provider that stands in front of the one they name.
+fn with_pins(config: &Config, providers: &mut HashMap<String, Arc<dyn Provider>>, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<(), RoomError> {
+    for choice in config.policies.values().flat_map(|policy| &policy.rules.methods) {
+        let (behind, Some(place)) = carrier(&choice.provider) else { continue };
+        let inner = providers.get(behind).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("provider.{behind}")))?;
+        let settings = pin::Settings { name: behind.into(), place, rules: config.pin };
+        let with_pin = WithPin::new(settings, inner, Arc::clone(store), Arc::clone(clock));
+        providers.insert(choice.provider.to_string(), Arc::new(with_pin));
+    }
+    Ok(())
 }
 
 fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {

@@ -269,6 +269,9 @@ impl Server {
     /// What lies under everything stays until a restart.
     fn may_change(&self, config: &Config) -> Result<(), ServerError> {
         let old = &self.config;
+        if old.time_zone != config.time_zone {
+            return Err(ServerError::Restart("node.time_zone"));
+        }
         if old.store.data_dir != config.store.data_dir {
             return Err(ServerError::Restart("node.data_dir"));
         }
@@ -397,6 +400,8 @@ fn behind_admin(
         sessions: behind.sessions.clone(),
         metrics: counters.cloned(),
         engine: Arc::clone(&behind.engine),
+        numbers: rooms.numbers,
+        pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
     }

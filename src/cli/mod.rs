@@ -1,6 +1,7 @@
 //! The command line: one file a noun, and what all of them share.
 
 mod audit;
+mod block;
 mod bypass;
 mod check;
 mod client;
@@ -45,6 +46,9 @@ enum Command {
     /// Leave to log in once without the second factor
     #[command(subcommand)]
     Bypass(bypass::Verb),
+    /// People and telephone numbers that nobody comes in with
+    #[command(subcommand)]
+    Block(block::Verb),
     /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
@@ -72,6 +76,7 @@ pub async fn run() -> ExitCode {
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
+        Command::Block(verb) => block::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
         Command::Audit(verb) => audit::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
@@ -102,17 +107,32 @@ mod tests {
             "vestibule check --config f.toml --offline --json",
             "vestibule check --config f.toml",
             "vestibule user add alice --directory corp --method push --mail a@b --phone +49",
+            "vestibule user add bob --backup-phone +49301 --given-name Bob --language de --device duo=DP1:phone --device duo=DP2",
+            "vestibule user add --csv people.csv",
+            "vestibule user set alice --phone +49301 --notes x --method none --device none",
+            "vestibule user set alice --pin",
+            "vestibule token backup alice --count 5 --for 8h --json",
+            "vestibule token backup alice --revoke",
             "vestibule user list --search al --json --socket /run/x.sock",
             r"vestibule user show CORP\alice --directory corp",
             "vestibule user unlock alice --config f.toml",
             "vestibule token enrol alice --svg q.svg --algorithm sha256 --digits 8 --period 60",
             "vestibule token enrol alice --hotp",
+            "vestibule token resync alice 123456 654321",
+            "vestibule token resync abc 123456 654321 111111 --directory corp",
+            "vestibule token import keys.xml --key-file k --assign who.csv",
+            "vestibule token import keys.xml --password-file p",
             "vestibule token list",
             "vestibule token list alice --json",
             "vestibule token remove abc",
             "vestibule bypass grant alice --for 10m --reason phone",
             "vestibule bypass list --json",
             "vestibule bypass revoke alice",
+            "vestibule block add alice --directory corp --for 90d --reason fraud",
+            "vestibule block add --phone +491705550142 --json",
+            "vestibule block list --json",
+            "vestibule block remove alice",
+            "vestibule block remove --phone +491705550142",
             "vestibule client list --json",
             "vestibule client list --wide",
             "vestibule user list --wide",
@@ -135,13 +155,23 @@ mod tests {
             "vestibule audit tail -n 0",
             "vestibule audit explain",
             "vestibule user import",
+            "vestibule user add",
+            "vestibule user add alice --csv people.csv",
+            "vestibule user set alice --device duo",
             "vestibule token enrol alice --digits 5",
+            "vestibule token backup alice --for 25h",
+            "vestibule token resync alice 123456",
+            "vestibule token import keys.xml --password-file p --key-file k",
+            "vestibule user set alice --pin 4711",
             "vestibule token enrol alice --period 45",
             "vestibule token enrol alice --hotp --period 60",
             "vestibule user add alice --method telepathy",
             "vestibule bypass grant alice --for ever",
             "vestibule bypass grant alice --for 25h",
             "vestibule bypass grant alice --for 0s",
+            "vestibule block add",
+            "vestibule block add alice --phone +491705550142",
+            "vestibule block add alice --for 366d",
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",

@@ -1,5 +1,8 @@
 //! `vestibule token ..`: code generators.
 
+mod backup;
+mod import;
+
 use std::fs;
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -32,7 +35,9 @@ use super::server::Server;
 use super::server::Whom;
 use crate::app::shapes::Enrolled;
 use crate::app::shapes::Kind;
+use crate::app::shapes::NewResync;
 use crate::app::shapes::NewToken;
+use crate::app::shapes::Once;
 use crate::app::shapes::Token;
 use crate::app::shapes::TokenList;
 use crate::domain::otp::Algorithm;
@@ -40,14 +45,31 @@ use crate::domain::otp::Algorithm;
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Issue backup codes for somebody who has lost the generator, in place of those there may be; they are shown this once
+    Backup(backup::Issue),
     /// Make a token; its QR code and otpauth:// line are shown this once
     Enrol(Enrolment),
+    /// Enrol hardware tokens by the file: all of them or none
+    Import(import::Import),
     /// List tokens, of one account or all
     List {
         /// The account's name or identity
         name: Option<String>,
         /// The directory it is in, where more than one has that name
         #[arg(long, value_name = "NAME", requires = "name")]
+        directory: Option<String>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Bring a token that goes by counter back into step, with two or three codes that it showed one after the other; a wrong try counts as a wrong code
+    Resync {
+        /// The token's id, or the name of whoever has one such token
+        token: String,
+        /// The codes, the first one first
+        #[arg(required = true, num_args = 2..=3, value_name = "CODE")]
+        codes: Vec<String>,
+        /// The directory the account is in, where more than one has that name
+        #[arg(long, value_name = "NAME")]
         directory: Option<String>,
         #[command(flatten)]
         reach: Reach,
@@ -117,8 +139,19 @@ const STILL: &str = "the token is enrolled all the same: its otpauth:// line is 
 /// What the server says, or the SVG file cannot be written.
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Backup(issue) => backup::run(&issue).await,
         Verb::Enrol(enrolment) => enrol(&enrolment).await,
+        Verb::Import(import) => import::run(&import).await,
         Verb::List { name, directory, reach } => list(name.map(|name| Whom { name, directory }), &reach).await,
+        Verb::Resync { token, codes, directory, reach } => {
+            let query: Vec<_> = directory.iter().map(|directory| ("directory", directory.as_str())).collect();
+            let new = NewResync { token, codes: codes.into_iter().map(Once::new).collect() };
+            let token: Token = Server::new(&reach)?.ask(Method::POST, &["tokens", "resync"], &query, Some(&new)).await?;
+            if reach.json {
+                return say_json(&token);
+            }
+            say(&harmless(&format!("token {} of {} is in step again", token.id, or_dash(token.account.as_deref()))))
+        }
         Verb::Remove { id, reach } => {
             let token: Token = Server::new(&reach)?.ask(Method::DELETE, &["tokens", &id], &[], NOTHING).await?;
             if reach.json {

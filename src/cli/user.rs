@@ -1,7 +1,12 @@
 //! `vestibule user ..`: accounts.
 
+mod fields;
+mod import;
+mod pin;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use clap::ValueEnum;
 use reqwest::Method;
 
 use super::output::Failure;
@@ -18,28 +23,42 @@ use super::server::Whom;
 use crate::app::shapes::Account;
 use crate::app::shapes::AccountDetail;
 use crate::app::shapes::AccountPage;
+use crate::app::shapes::BackupState;
 use crate::app::shapes::NewAccount;
 use crate::domain;
+use fields::Said;
 
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add an account: looked up in the directory, or a local one where there is no directory
+    /// Add an account, or a file of them: looked up in the directory, or local ones where there is no directory
     Add {
         /// The name as the directory knows it
-        name: String,
+        #[arg(required_unless_present = "csv")]
+        name: Option<String>,
         /// The directory; may be left out where there is one
         #[arg(long, value_name = "NAME")]
         directory: Option<String>,
-        /// The method tried first
+        #[command(flatten)]
+        said: Box<Said>,
+        /// A table of accounts; its first line names the columns: name, directory, method, mail, phone, backup_phone, given_name, family_name, language, group, notes, device
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "directory", "method", "mail", "phone", "backup_phone", "given_name", "family_name", "language", "group", "notes", "device"])]
+        csv: Option<PathBuf>,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Change what is known of a person; an empty text takes a field away
+    Set {
+        #[command(flatten)]
+        whom: Whom,
+        #[command(flatten)]
+        said: Box<Said>,
+        /// Set a PIN: typed twice and not shown, or one line of standard input
         #[arg(long)]
-        method: Option<Way>,
-        /// The mail address, in place of the directory's
-        #[arg(long, value_parser = mail)]
-        mail: Option<String>,
-        /// The telephone number, in place of the directory's
-        #[arg(long)]
-        phone: Option<String>,
+        pin: bool,
+        /// Take the PIN away
+        #[arg(long, conflicts_with = "pin")]
+        no_pin: bool,
         #[command(flatten)]
         reach: Reach,
     },
@@ -98,42 +117,21 @@ pub(super) enum Verb {
     },
 }
 
-/// The method tried first.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Way {
-    /// A telephone call
-    Call,
-    /// A code from a generator
-    Oath,
-    /// A question on the phone's screen
-    Push,
-}
-
-impl From<Way> for domain::Method {
-    fn from(way: Way) -> Self {
-        match way {
-            Way::Call => Self::Call,
-            Way::Oath => Self::Oath,
-            Way::Push => Self::Push,
-        }
-    }
-}
-
-/// What is plainly no mail address is a slip of the keyboard; the server looks closer.
-fn mail(text: &str) -> Result<String, String> {
-    if text.contains('@') { Ok(text.to_owned()) } else { Err("write it as name@example.org".to_owned()) }
-}
-
 /// Does it.
 ///
 /// # Errors
 /// What the server says.
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::Add { name, directory, method, mail, phone, reach } => {
-            let new = NewAccount { name, directory, method: method.map(domain::Method::from), mail, phone };
+        Verb::Add { csv: Some(file), reach, .. } => import::run(&file, &reach).await,
+        Verb::Add { name, directory, said, csv: None, reach } => {
+            let new = NewAccount { name: name.unwrap_or_default(), directory, fields: said.fields() };
             let account: Account = Server::new(&reach)?.ask(Method::POST, &["accounts"], &[], Some(&new)).await?;
             tell(&account, "added", &reach)
+        }
+        Verb::Set { whom, said, pin, no_pin, reach } => {
+            let steps = Steps { fields: !said.is_empty(), pin, no_pin };
+            set(&whom, &said, steps, &reach).await
         }
         Verb::List { search, wide, reach } => list(search.as_deref().unwrap_or_default(), wide, &reach).await,
         Verb::Show { whom, reach } => show(&whom, &reach).await,
@@ -143,6 +141,29 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Unlock { whom, reach } => change(Method::POST, &whom, &["unlock"], "unlocked", &reach).await,
         Verb::Remove { whom, reach } => change(Method::DELETE, &whom, &[], "removed", &reach).await,
     }
+}
+
+/// What is to be changed.
+#[derive(Clone, Copy, Debug)]
+struct Steps {
+    fields: bool,
+    pin: bool,
+    no_pin: bool,
+}
+
+async fn set(whom: &Whom, said: &Said, steps: Steps, reach: &Reach) -> Result<(), Failure> {
+    let mut changed = None;
+    if steps.fields {
+        changed = Some(Server::new(reach)?.ask(Method::PATCH, &whom.path(&[]), &whom.query(), Some(&said.fields())).await?);
+    }
+    if steps.pin {
+        changed = Some(pin::set(whom, reach).await?);
+    }
+    if steps.no_pin {
+        changed = Some(Server::new(reach)?.ask(Method::DELETE, &whom.path(&["pin"]), &whom.query(), NOTHING).await?);
+    }
+    let account = changed.ok_or_else(|| Failure::Usage("nothing is to be changed".to_owned()))?;
+    tell(&account, "changed", reach)
 }
 
 async fn change(method: Method, whom: &Whom, rest: &[&str], done: &str, reach: &Reach) -> Result<(), Failure> {
@@ -229,13 +250,31 @@ async fn show(whom: &Whom, reach: &Reach) -> Result<(), Failure> {
         ("method", or_dash(account.method.map(domain::Method::as_str))),
         ("mail", or_dash(account.mail.as_deref())),
         ("phone", or_dash(account.phone.as_deref())),
+        ("backup", or_dash(account.backup_phone.as_deref())),
+        ("given", or_dash(account.given_name.as_deref())),
+        ("family", or_dash(account.family_name.as_deref())),
+        ("language", or_dash(account.language.as_deref())),
+        ("group", or_dash(account.group.as_deref())),
+        ("notes", or_dash(account.notes.as_deref())),
         ("added", account.created_at.clone()),
         ("failures", detail.failures.to_string()),
         ("locked", lock),
     ];
+    facts.extend(account.devices.iter().map(|device| ("device", format!("{}={} {}", device.provider, device.id, device.label).trim_end().to_owned())));
     let bypass =
         detail.bypass.as_ref().map_or_else(|| "none".to_owned(), |bypass| format!("until {}, by {}: {}", bypass.until, bypass.granted_by, bypass.reason));
     facts.push(("bypass", bypass));
+    facts.push(("blocked", detail.blocked_until.as_ref().map_or_else(|| "no".to_owned(), |until| format!("until {until}"))));
+    let pin = detail.pin.as_ref().map_or_else(
+        || "none".to_owned(),
+        |pin| {
+            let until = pin.until.as_ref().map(|until| if pin.expired { format!(", ran out {until}") } else { format!(", until {until}") });
+            format!("set {}{}", pin.set_at, until.unwrap_or_default())
+        },
+    );
+    facts.push(("pin", pin));
+    let codes = |codes: &BackupState| format!("{} left, until {}, by {}", codes.left, codes.until, codes.issued_by);
+    facts.push(("codes", detail.backup_codes.as_ref().map_or_else(|| "none".to_owned(), codes)));
     if detail.tokens.is_empty() {
         facts.push(("token", "none".to_owned()));
     }

@@ -34,6 +34,8 @@ pub struct Person {
     pub passcodes: Vec<String>,
     /// What the telephone can do: `push`, `phone`, `sms`, `mobile_otp`.
     pub capabilities: Vec<String>,
+    /// What the cloud calls the telephones; all can do the same.
+    pub devices: Vec<String>,
 }
 
 impl Person {
@@ -41,7 +43,7 @@ impl Person {
     #[must_use]
     pub fn new(name: &str, manner: Manner) -> Self {
         let capabilities = ["push", "phone", "mobile_otp"].map(str::to_owned).to_vec();
-        Self { name: name.to_owned(), manner, passcodes: Vec::new(), capabilities }
+        Self { name: name.to_owned(), manner, passcodes: Vec::new(), capabilities, devices: vec![DEVICE.to_owned()] }
     }
 
     /// With these passcodes too.
@@ -59,7 +61,7 @@ impl Person {
     }
 }
 
-/// How somebody answers.
+/// How somebody answers. Who approves by himself types the number that was shown, where there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Let in without a question, as the cloud's own policy says.
@@ -213,9 +215,20 @@ impl Cloud {
         self.sky.town().shown.get(&name.to_lowercase()).cloned().unwrap_or_default()
     }
 
-    /// The person approves all that is open. How many questions that were.
+    /// The person approves all that is open and needs no number. How many questions that were.
     pub fn approve(&self, name: &str) -> usize {
-        self.sky.decide(name, Decision::Approved)
+        self.sky.decide_those(name, Decision::Approved, |question| question.number.is_none())
+    }
+
+    /// The person types this number into the telephone: what is open and has that number is approved. How many questions that were.
+    pub fn approve_number(&self, name: &str, number: &str) -> usize {
+        self.sky.decide_those(name, Decision::Approved, |question| question.number.as_deref() == Some(number))
+    }
+
+    /// The passcode that was last sent to this person by text.
+    #[must_use]
+    pub fn texted(&self, name: &str) -> Option<String> {
+        self.sky.town().texted.get(&name.to_lowercase()).cloned()
     }
 
     /// The person says no to all that is open. How many questions that were.
@@ -270,6 +283,9 @@ struct Town {
     pushes: HashMap<String, u64>,
     requests: HashMap<String, u64>,
     shown: HashMap<String, HashMap<String, String>>,
+    /// Numbers that were given out for pushes to come, by their transaction ids, and whose.
+    numbers: HashMap<String, (String, String)>,
+    texted: HashMap<String, String>,
     weather: Weather,
     local: HashMap<String, Weather>,
 }
@@ -279,6 +295,8 @@ struct Town {
 struct Question {
     name: String,
     call: bool,
+    /// What must be typed to approve it.
+    number: Option<String>,
     asked_at: Instant,
     /// The first poll of a question is told at once that it is out.
     told: bool,
@@ -302,9 +320,13 @@ impl Sky {
     }
 
     fn decide(&self, name: &str, decision: Decision) -> usize {
+        self.decide_those(name, decision, |_| true)
+    }
+
+    fn decide_those(&self, name: &str, decision: Decision, meant: impl Fn(&Question) -> bool) -> usize {
         let name = name.to_lowercase();
         let mut town = self.town();
-        let open = town.questions.values_mut().filter(|question| question.name == name && question.decision.is_none());
+        let open = town.questions.values_mut().filter(|question| question.name == name && question.decision.is_none() && meant(question));
         let count = open.map(|question| question.decision = Some(decision)).count();
         drop(town);
         self.news.send_replace(());
@@ -337,4 +359,5 @@ fn random_hex(count: usize) -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+const DEVICE: &str = "DPLAB0000000000000P1";
 const HOST: &str = "api-1ab0c10d.vestibule.example";

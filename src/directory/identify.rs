@@ -18,6 +18,7 @@ use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Store;
+use crate::ports::groups_of;
 
 /// How a name becomes an identity. One account has dozens of spellings, so the name itself is never one (M-20).
 #[derive(Clone, Debug)]
@@ -99,14 +100,14 @@ impl PrimaryCheck for Waived {
     }
 }
 
-/// A first factor that also tells in which groups the person is, for rules that name some.
+/// A first factor that also tells in which groups the person is, for replies and rules that name some.
 #[derive(Clone, Debug)]
 pub struct WithGroups {
     /// Who checks.
     pub check: Arc<dyn PrimaryCheck>,
     /// Who knows the groups.
     pub directory: Arc<dyn Directory>,
-    /// Groups that the rules name.
+    /// Groups that replies name, told beside the yes.
     pub wanted: Arc<[String]>,
 }
 
@@ -119,9 +120,13 @@ impl PrimaryCheck for WithGroups {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
         let checked = self.check.check(request, entry, aside).await?;
         if let Checked::Passed(identity) = &checked {
-            aside.groups = self.groups(entry, identity, aside).await?;
+            aside.groups = self.named(entry, identity, aside).await?;
         }
         Ok(checked)
+    }
+
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        groups_of(self.directory.as_ref(), entry, who, wanted, aside).await
     }
 
     fn can_change(&self) -> bool {
@@ -130,23 +135,19 @@ impl PrimaryCheck for WithGroups {
 
     async fn change(&self, request: &AuthRequest, entry: Option<&Entry>, old: &Secret, new: &Secret, aside: &mut Aside) -> Result<Identity, PasswordError> {
         let who = self.check.change(request, entry, old, new, aside).await?;
-        aside.groups = self.groups(entry, &who, aside).await.map_err(|_| PasswordError::Outage(Outage::Directory))?;
+        aside.groups = self.named(entry, &who, aside).await.map_err(|_| PasswordError::Outage(Outage::Directory))?;
         Ok(who)
     }
 }
 
 impl WithGroups {
     /// A person whom this directory does not have is in none of its groups; one whom it has is asked about, and silence is no "no" (M-47).
-    async fn groups(&self, entry: Option<&Entry>, identity: &Identity, aside: &Aside) -> Result<Vec<String>, PrimaryError> {
-        let person = aside.entry.as_ref().or(entry).filter(|person| person.identity == *identity && self.has(person));
-        match person {
-            Some(person) => self.directory.groups(person, &self.wanted).await,
-            None => Ok(Vec::new()),
+    async fn named(&self, entry: Option<&Entry>, identity: &Identity, aside: &Aside) -> Result<Vec<String>, PrimaryError> {
+        if self.wanted.is_empty() {
+            return Ok(Vec::new());
         }
-    }
-
-    fn has(&self, person: &Entry) -> bool {
-        person.directory == self.directory.name() || self.directory.realm(person).is_some()
+        let theirs = groups_of(self.directory.as_ref(), entry, identity, &self.wanted, aside).await;
+        theirs.map(Option::unwrap_or_default).map_err(PrimaryError::Outage)
     }
 }
 

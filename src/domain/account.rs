@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::block::Block;
 use super::otp::Algorithm;
 use super::rules::Lock;
 use super::rules::Method;
@@ -208,6 +209,8 @@ pub struct Standing {
     pub tries: Tries,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
+    /// A block of this person, or of a telephone number of the account's; of several the one that holds longest.
+    pub block: Option<Block>,
 }
 
 #[cfg(test)]

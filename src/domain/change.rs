@@ -5,11 +5,22 @@ use super::account::Bypass;
 use super::account::Identity;
 use super::account::Timestamp;
 use super::account::Token;
+use super::backup::BackupCodes;
+use super::block::Block;
+use super::block::Blocked;
+use super::pin::Pin;
 use super::rules::Lock;
 
-/// One write. `UseOtp` and `SpendBypass` are conditional: a `commit` that holds one which is spent already writes nothing.
+/// One write. `SpendBypass`, `UseBackup` and `UseOtp` are conditional: a `commit` that holds one which is spent already writes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// A block, in place of one there may be.
+    Block {
+        /// Whom.
+        whom: Blocked,
+        /// What.
+        block: Block,
+    },
     /// Enables or disables an account; nothing where there is none.
     EnableAccount {
         /// Whose.
@@ -35,10 +46,28 @@ pub enum Change {
     },
     /// An account, in place of one there may be.
     PutAccount(Box<Account>),
+    /// Backup codes, in place of those there may be.
+    PutBackups {
+        /// Whose.
+        who: Identity,
+        /// Which.
+        codes: BackupCodes,
+    },
+    /// A PIN with those before it, in place of one there may be.
+    PutPin {
+        /// Whose.
+        who: Identity,
+        /// Which.
+        pin: Pin,
+    },
     /// A token, in place of one with its id.
     PutToken(Token),
-    /// An account with its tokens, tries and bypass.
+    /// An account with all there is of it. A block stays.
     RemoveAccount(Identity),
+    /// All backup codes.
+    RemoveBackups(Identity),
+    /// A PIN, and those before it.
+    RemovePin(Identity),
     /// One token.
     RemoveToken {
         /// Whose.
@@ -57,8 +86,21 @@ pub enum Change {
     },
     /// A login went well: failures start again at none.
     Succeed(Identity),
+    /// Ends a block.
+    Unblock(Blocked),
     /// Ends a lock and its count.
     Unlock(Identity),
+    /// Uses a backup code up. Conditional: it must be there, unused, of this issue, and not run out at `at` (M-44).
+    UseBackup {
+        /// Whose.
+        who: Identity,
+        /// Its place among those that were issued together.
+        place: u8,
+        /// When these were issued.
+        issued_at: Timestamp,
+        /// When it is used.
+        at: Timestamp,
+    },
     /// Burns a code: `step` and all before it. Conditional: the token must be there and `step` not burnt (M-01, M-03).
     UseOtp {
         /// Whose.

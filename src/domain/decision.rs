@@ -67,6 +67,8 @@ pub enum Grant {
     Disabled,
     /// The account is exempt from the second factor where the login came from.
     Exempt,
+    /// The person is in a group that needs no second factor.
+    ExemptGroup,
     /// The second factor passed.
     Factor,
     /// No provider could be reached and the policy is open in an outage.
@@ -91,6 +93,7 @@ impl Grant {
             Self::Bypass => "bypass",
             Self::Disabled => "disabled",
             Self::Exempt => "exempt",
+            Self::ExemptGroup => "exempt_group",
             Self::Factor => "factor",
             Self::FailOpen => "fail_open",
             Self::Joined => "joined",
@@ -109,6 +112,8 @@ pub enum Denial {
     BadCode,
     /// The password is wrong, or nobody has that name.
     BadCredential,
+    /// The person, or the telephone number, is blocked.
+    Blocked,
     /// A code is needed and this client sent none and cannot be asked, or a number would have to be shown where none can be.
     CodeNeeded,
     /// The account is disabled, here or in the directory.
@@ -119,6 +124,10 @@ pub enum Denial {
     FactorUnavailable,
     /// The person said no and reported it.
     FraudReported,
+    /// The person is in a group that is kept out, or nobody can tell.
+    GroupDenied,
+    /// The person is in none of the groups that are let in.
+    GroupMissing,
     /// Too many failures, here or in the directory.
     Locked,
     /// The password has run out. The second factor passed: the client may change the password, once.
@@ -131,6 +140,12 @@ pub enum Denial {
     NotPermitted,
     /// Too many logins of this identity wait for their turn, or this one's answer came out of turn.
     OutOfTurn,
+    /// Nobody logs in at this hour.
+    OutsideHours,
+    /// The PIN in front of the code is too old and must be changed first.
+    PinExpired,
+    /// This person was rung as often as the policy allows for now, and has no other method (M-10).
+    PushesSpent,
     /// No account, and the policy wants one.
     Unenrolled,
 }
@@ -142,17 +157,23 @@ impl Denial {
         match self {
             Self::BadCode => "bad_code",
             Self::BadCredential => "bad_credential",
+            Self::Blocked => "blocked",
             Self::CodeNeeded => "code_needed",
             Self::Disabled => "disabled",
             Self::FactorDenied => "factor_denied",
             Self::FactorUnavailable => "factor_unavailable",
             Self::FraudReported => "fraud_reported",
+            Self::GroupDenied => "group_denied",
+            Self::GroupMissing => "group_missing",
             Self::Locked => "locked",
             Self::MustChange => "must_change",
             Self::NoAnswer => "no_answer",
             Self::NoMethod => "no_method",
             Self::NotPermitted => "not_permitted",
             Self::OutOfTurn => "out_of_turn",
+            Self::OutsideHours => "outside_hours",
+            Self::PinExpired => "pin_expired",
+            Self::PushesSpent => "pushes_spent",
             Self::Unenrolled => "unenrolled",
         }
     }
@@ -354,6 +375,10 @@ pub enum FactorError {
     Misconfigured,
     /// The provider does not know this person, or the person has no device for this method.
     NotEnrolled,
+    /// The PIN in front of the code was right and is too old: nobody is let in before it is changed.
+    PinExpired,
+    /// This person may not be rung by this method now (M-10): somebody with the password may be causing it, so never a reason to let anybody in.
+    PushesSpent,
     /// Too many requests: somebody may be causing it, so never a reason to let anybody in.
     Throttled,
     /// Nothing answers there, after several requests.
@@ -371,6 +396,8 @@ impl FactorError {
             Self::Locked => "locked",
             Self::Misconfigured => "misconfigured",
             Self::NotEnrolled => "not_enrolled",
+            Self::PinExpired => "pin_expired",
+            Self::PushesSpent => "pushes_spent",
             Self::Throttled => "throttled",
             Self::Unreachable => "unreachable",
         }

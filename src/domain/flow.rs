@@ -21,6 +21,8 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
+use super::groups::Member;
+use super::hours::WeekMinute;
 use super::memory::Recognized;
 use super::renewal;
 use super::renewal::Expired;
@@ -43,6 +45,8 @@ use super::secret::Secret;
 pub enum Event {
     /// The person answered a question, ours or that of a server behind us.
     Answer(Primary),
+    /// For how many milliseconds the providers are away by now, the one that went last; `None` where nobody knows.
+    Away(Option<u64>),
     /// The login begins.
     Begin,
     /// The password was changed, and whose it is; or was not.
@@ -55,8 +59,12 @@ pub enum Event {
     Expired,
     /// What we hold about the proven identity.
     Found(Result<Standing, Outage>),
+    /// Which of the groups that were asked for the proven identity is in; `None` where no directory of ours has that person.
+    Groups(Result<Option<Vec<String>>, Outage>),
     /// What we hold about whoever the typed name seems to be; good for saying no alone.
     Hinted(Result<Option<Standing>, PrimaryError>),
+    /// What minute of the week it is.
+    Hour(WeekMinute),
     /// The leave that was taken, and whose it was; `None` where there is none.
     Leave(Option<Identity>),
     /// Too many logins of this identity wait for their turn.
@@ -72,6 +80,8 @@ pub enum Event {
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Tell since when these providers, by their names, cannot be reached. Answered by [`Event::Away`].
+    Away(Vec<Arc<str>>),
     /// Change the password that has run out. Answered by [`Event::Changed`].
     ChangePassword {
         /// The one that was right.
@@ -89,8 +99,17 @@ pub enum Action {
     Finish(Decision),
     /// Let this identity change its password once, from the same client and seat, within a few minutes. Answered by [`Event::Committed`].
     GiveLeave(Identity),
+    /// Ask the directory in which of these groups the proven identity is. Answered by [`Event::Groups`].
+    Groups {
+        /// Whose first factor was right.
+        who: Identity,
+        /// As the configuration names them.
+        wanted: Vec<String>,
+    },
     /// Find out who the typed name would be. Answered by [`Event::Hinted`].
     Hint,
+    /// Tell what hour it is here. Answered by [`Event::Hour`].
+    Hour,
     /// Ask the person this, and keep the flow until [`Event::Answer`].
     Park(String),
     /// Take over the question that this identity's last login from here left out. Answered by [`Event::Recalled`].
@@ -149,14 +168,21 @@ pub(super) enum Stage {
     Asked {
         named: bool,
     },
+    /// Has the outage lasted too long to let anybody in?
+    Away(Second),
     /// The first factor is asked; with whose leave to change the password, if any.
     Check(Option<Identity>),
     Commit(Then),
     /// The factor passed after a wait; is the account still what it was?
     Confirm(Second, Grant, Option<Box<Change>>),
     Done,
-    Find(First),
+    /// Is there anything against this person? With the proof of a group that is exempt, if there is one.
+    Find(First, Option<Member>),
+    /// Is this person in a group that decides?
+    Groups(First),
     Hint,
+    /// May people log in now?
+    Hour,
     /// Was a second factor passed for this change of a password?
     Leave,
     New,
@@ -215,8 +241,9 @@ impl Flow {
     #[must_use]
     pub fn proven(&self) -> Option<&Identity> {
         match &self.stage {
-            Stage::Find(first) => Some(first.identity()),
-            Stage::Confirm(second, _, _)
+            Stage::Find(first, _) | Stage::Groups(first) => Some(first.identity()),
+            Stage::Away(second)
+            | Stage::Confirm(second, _, _)
             | Stage::Parked(second, _)
             | Stage::Recall(second)
             | Stage::Recognize(second)
@@ -227,8 +254,20 @@ impl Flow {
             Stage::Commit(Then::Renew(renewal)) | Stage::Renew(renewal, _) => Some(&renewal.who),
             Stage::Commit(Then::GiveLeave(who)) => Some(who),
             Stage::Commit(Then::Speak(Decision::Accept(permit))) => Some(permit.identity()),
-            Stage::Asked { .. } | Stage::Check(_) | Stage::Commit(Then::Speak(_)) | Stage::Done | Stage::Hint | Stage::Leave | Stage::New => None,
+            Stage::Asked { .. } | Stage::Check(_) | Stage::Commit(Then::Speak(_)) | Stage::Done | Stage::Hint | Stage::Hour | Stage::Leave | Stage::New => None,
         }
+    }
+
+    /// Whether the first factor was right and has run out: its password may yet be changed.
+    #[must_use]
+    pub fn is_run_out(&self) -> bool {
+        matches!(&self.stage, Stage::Groups(First::Expired(_)))
+    }
+
+    /// Whether another method is left for when the one that is asked now comes to nothing: it must not take all the time there is.
+    #[must_use]
+    pub fn has_next_method(&self) -> bool {
+        matches!(&self.stage, Stage::Start(second) | Stage::Verify(second) if second.has_next())
     }
 
     /// Whether the question that the person was just asked is for a password, which nobody should read off a screen.
@@ -260,7 +299,10 @@ impl Flow {
 
     fn step(&self, now: Timestamp, stage: Stage, event: Event) -> Next {
         match (stage, event) {
-            (stage @ (Stage::New | Stage::Hint | Stage::Leave | Stage::Check(_) | Stage::Find(_)), event) => self.first(now, stage, event),
+            (stage @ (Stage::New | Stage::Hint | Stage::Leave | Stage::Check(_) | Stage::Find(..) | Stage::Groups(_) | Stage::Hour), event) => {
+                self.first(now, stage, event)
+            }
+            (Stage::Away(second), Event::Away(lasted)) => self.away(second, lasted),
             (Stage::Recall(second), Event::Recalled(recalled)) => self.recalled(second, recalled),
             (Stage::Recognize(second), Event::Recognized(recognized)) => self.recognized(second, recognized),
             // A code that is answered with "I need a code" would go round for ever.
@@ -269,7 +311,7 @@ impl Flow {
             (Stage::Wait(second, _), Event::Progress(Ok(Progress::Waived))) => second::look_again(second, Grant::ProviderBypass, None),
             (Stage::Wait(second, ticket), Event::Expired) => self.undecided(second, ticket),
             (Stage::Start(second) | Stage::Wait(second, _) | Stage::Verify(second), Event::Progress(progress)) => match progress {
-                Ok(progress) => self.progressed(second, progress),
+                Ok(progress) => self.progressed(now, second, progress),
                 Err(error) => self.failed(now, second, error),
             },
             (Stage::Parked(second, question), Event::Answer(answer)) => Self::answered(second, question, &answer),
@@ -289,21 +331,28 @@ impl Flow {
     /// The first factor's part: up to what is held about whose it was.
     fn first(&self, now: Timestamp, stage: Stage, event: Event) -> Next {
         match (stage, event) {
+            (Stage::New, Event::Begin) if !self.rules.hours.is_empty() => (Stage::Hour, Action::Hour),
             (Stage::New, Event::Begin) => (Stage::Hint, Action::Hint),
+            (Stage::Hour, Event::Hour(hour)) if self.rules.hours.contain(hour) => (Stage::Hint, Action::Hint),
+            (Stage::Hour, Event::Hour(_)) => reject(Denial::OutsideHours),
             (Stage::Hint, Event::Hinted(Ok(hint))) => self.hinted(now, hint.as_ref()),
             (Stage::Hint, Event::Hinted(Err(error))) => self.refused(now, error),
             (Stage::Leave, Event::Leave(Some(who))) => (Stage::Check(Some(who)), Action::Check),
             (Stage::Leave, Event::Leave(None)) => reject(Denial::NotPermitted),
             (Stage::Check(None), Event::Checked(Ok(Checked::More))) => (Stage::Asked { named: self.request.is_named() }, Action::Relay),
-            (Stage::Check(None), Event::Checked(Ok(Checked::Passed(who)))) => find(First::Passed(Passed(who))),
-            (Stage::Check(Some(leave)), Event::Checked(Ok(Checked::Passed(who)))) if who == leave => find(First::Renewed(Passed(who))),
+            (Stage::Check(None), Event::Checked(Ok(Checked::Passed(who)))) => self.right(First::Passed(Passed(who))),
+            (Stage::Check(Some(leave)), Event::Checked(Ok(Checked::Passed(who)))) if who == leave => self.right(First::Renewed(Passed(who))),
             (Stage::Check(_), Event::Checked(Err(error))) => match self.run_out(&error) {
-                Some(expired) => find(First::Expired(expired)),
+                Some(expired) => self.right(First::Expired(expired)),
                 None => self.refused(now, error),
             },
-            (Stage::Find(first), Event::Found(Ok(standing))) => self.found(now, first, standing),
-            (Stage::Find(_), Event::Found(Err(outage))) => drop_for(outage),
-            (Stage::Find(_) | Stage::Hint, Event::OutOfTurn) => reject(Denial::OutOfTurn),
+            (Stage::Groups(first), Event::Groups(heard)) => match self.rules.groups.judge(heard) {
+                Ok(member) => find(first, member),
+                Err(decision) => finish(decision),
+            },
+            (Stage::Find(first, member), Event::Found(Ok(standing))) => self.found(now, first, member, standing),
+            (Stage::Find(..), Event::Found(Err(outage))) => drop_for(outage),
+            (Stage::Find(..) | Stage::Hint, Event::OutOfTurn) => reject(Denial::OutOfTurn),
             (stage, Event::Expired) => expired(&stage),
             _ => drop_for(Outage::Fault),
         }
@@ -339,19 +388,28 @@ impl Flow {
         }
     }
 
+    /// The first factor was right. Groups that decide are read before anything else, and with each login (M-47).
+    fn right(&self, first: First) -> Next {
+        if self.rules.groups.is_empty() {
+            return find(first, None);
+        }
+        let who = first.identity().clone();
+        (Stage::Groups(first), Action::Groups { who, wanted: self.rules.groups.wanted() })
+    }
+
     /// The first factor was right and we know whose it is.
-    fn found(&self, now: Timestamp, first: First, standing: Standing) -> Next {
+    fn found(&self, now: Timestamp, first: First, member: Option<Member>, standing: Standing) -> Next {
         if let Some(denial) = self.barred(now, &standing) {
             return reject(denial);
         }
         let owes = standing.tries.failures > 0;
         match first {
-            First::Passed(first) => self.passed(now, first, owes, standing),
+            First::Passed(first) => self.passed(now, first, member, owes, standing),
             First::Renewed(first) => match gone(now, &standing) {
                 Some(denial) => reject(denial),
                 None => accept(Grant::Factor, first, owes, Vec::new()),
             },
-            // Nothing but a second factor stands in for a password that has run out: no trusted network, no bypass, no policy.
+            // Nothing but a second factor stands in for a password that has run out: no group, no trusted network, no bypass, no policy.
             First::Expired(expired) => match standing.account.filter(|account| account.enabled) {
                 Some(account) => self.second(First::Expired(expired), account, owes),
                 None => reject(Denial::NotPermitted),
@@ -359,12 +417,15 @@ impl Flow {
         }
     }
 
-    fn passed(&self, now: Timestamp, first: Passed, owes: bool, standing: Standing) -> Next {
+    fn passed(&self, now: Timestamp, first: Passed, member: Option<Member>, owes: bool, standing: Standing) -> Next {
         if standing.account.as_ref().is_some_and(|account| !account.enabled) {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
         if self.request.exempt.iter().any(|exempt| exempt.holds(now, &first.0)) {
             return accept(Grant::Exempt, first, owes && standing.account.is_none(), Vec::new());
+        }
+        if let Some(member) = member {
+            return accept(member.grant(), first, owes && standing.account.is_none(), Vec::new());
         }
         if self.request.source.is_some_and(|source| self.rules.trusted.iter().any(|network| network.contains(source))) {
             // A password alone forgives no wrong codes: whoever stole it could guess on for ever, a trusted login in between (M-05).
@@ -381,13 +442,10 @@ impl Flow {
         }
     }
 
-    /// Locked or disabled: refused before anything is asked.
+    /// Blocked, locked or disabled: refused before anything is asked.
     fn barred(&self, now: Timestamp, standing: &Standing) -> Option<Denial> {
-        if standing.tries.locked(now) {
-            return Some(Denial::Locked);
-        }
         let disabled = standing.account.as_ref().is_some_and(|account| !account.enabled);
-        (disabled && self.rules.disabled == FirstAlone::Reject).then_some(Denial::Disabled)
+        shut_out(now, standing).or_else(|| (disabled && self.rules.disabled == FirstAlone::Reject).then_some(Denial::Disabled))
     }
 
     /// Refuses and counts it against the identity.
@@ -403,42 +461,50 @@ impl Flow {
             }
             (Then::Speak(Decision::Accept(_)), Err(CommitError::Spent)) => reject(Denial::OutOfTurn),
             (Then::GiveLeave(who) | Then::Renew(Renewal { who, .. }), Err(CommitError::Spent)) => self.count(now, who, Denial::BadCode),
+            // The person has said no, whether or not it could be written.
+            (Then::Speak(decision @ Decision::Reject(Denial::FraudReported)), Err(_)) => finish(decision),
             (_, Err(_)) => drop_for(Outage::Store),
         }
     }
 }
 
-fn find(first: First) -> Next {
+fn find(first: First, member: Option<Member>) -> Next {
     let who = first.identity().clone();
-    (Stage::Find(first), Action::Find(who))
+    (Stage::Find(first, member), Action::Find(who))
 }
 
-/// What has become of the account while a person took their time (M-19): locked, removed or disabled, it opens nothing.
-pub(super) fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
-    if standing.tries.locked(now) {
-        return Some(Denial::Locked);
+/// Blocked or locked: nobody comes in as this person, whatever the policy says.
+fn shut_out(now: Timestamp, standing: &Standing) -> Option<Denial> {
+    if standing.block.as_ref().is_some_and(|block| block.holds(now)) {
+        return Some(Denial::Blocked);
     }
-    match &standing.account {
+    standing.tries.locked(now).then_some(Denial::Locked)
+}
+
+/// What has become of the account while a person took their time (M-19): blocked, locked, removed or disabled, it opens nothing.
+pub(super) fn gone(now: Timestamp, standing: &Standing) -> Option<Denial> {
+    shut_out(now, standing).or_else(|| match &standing.account {
         None => Some(Denial::Unenrolled),
         Some(account) if !account.enabled => Some(Denial::Disabled),
         Some(_) => None,
-    }
+    })
 }
 
 /// Out of time: before the first factor passed it is the directory that is away, later it is the person.
 fn expired(stage: &Stage) -> Next {
     match stage {
-        Stage::Check(_) | Stage::Hint | Stage::Renew(_, Typed::Offered) => drop_for(Outage::Directory),
+        Stage::Check(_) | Stage::Groups(_) | Stage::Hint | Stage::Renew(_, Typed::Offered) => drop_for(Outage::Directory),
         Stage::Commit(_)
         | Stage::Confirm(..)
-        | Stage::Find(_)
+        | Stage::Find(..)
         | Stage::Leave
         | Stage::Recall(_)
         | Stage::Recognize(_)
         | Stage::Refind(..)
         | Stage::Renew(_, Typed::Twice(_)) => drop_for(Outage::Store),
         Stage::Asked { .. } | Stage::Parked(..) | Stage::Renew(..) | Stage::Start(_) | Stage::Verify(_) | Stage::Wait(..) => reject(Denial::NoAnswer),
-        Stage::Done | Stage::New => drop_for(Outage::Fault),
+        Stage::Away(_) => reject(Denial::FactorUnavailable),
+        Stage::Done | Stage::Hour | Stage::New => drop_for(Outage::Fault),
     }
 }
 
@@ -456,7 +522,7 @@ pub(super) fn permit(permit: Permit, owes: bool, mut changes: Vec<Change>) -> Ne
     if changes.is_empty() { finish(decision) } else { commit(decision, changes) }
 }
 
-fn commit(decision: Decision, changes: Vec<Change>) -> Next {
+pub(super) fn commit(decision: Decision, changes: Vec<Change>) -> Next {
     (Stage::Commit(Then::Speak(decision)), Action::Commit(changes))
 }
 

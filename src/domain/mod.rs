@@ -1,17 +1,25 @@
 //! Decisions: who may come in, and why. Pure: time and chance are handed in, nothing here waits.
 
 mod account;
+pub mod backup;
+mod block;
+#[cfg(test)]
+mod bounds;
 mod change;
 mod decision;
 mod dialogue;
 mod ending;
 mod exempt;
 mod flow;
+mod groups;
+mod hours;
 mod memory;
 mod network;
 #[cfg(test)]
 mod oracle;
 pub mod otp;
+pub mod phone;
+pub mod pin;
 #[cfg(test)]
 mod play;
 mod renewal;
@@ -21,6 +29,7 @@ mod rules;
 mod rulings;
 mod second;
 mod secret;
+pub mod texts;
 #[cfg(test)]
 mod transcript;
 
@@ -34,6 +43,10 @@ pub use account::Token;
 pub use account::TokenInfo;
 pub use account::TokenKind;
 pub use account::Tries;
+pub use backup::BackupCodes;
+pub use block::Block;
+pub use block::Blocked;
+pub use block::Phone;
 pub use change::Change;
 pub use change::CommitError;
 pub use change::Lsn;
@@ -61,6 +74,10 @@ pub use flow::Action;
 pub use flow::Asking;
 pub use flow::Event;
 pub use flow::Flow;
+pub use groups::Groups;
+pub use hours::Hours;
+pub use hours::Opening;
+pub use hours::WeekMinute;
 pub use memory::Memento;
 pub use memory::Memory;
 pub use memory::Recognized;
@@ -84,3 +101,5 @@ pub use rules::Remember;
 pub use rules::RememberBy;
 pub use rules::Rules;
 pub use secret::Secret;
+pub use texts::Lexicon;
+pub use texts::Texts;

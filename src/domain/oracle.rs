@@ -2,6 +2,8 @@
 
 use super::account::Identity;
 use super::account::Standing;
+use super::block::Block;
+use super::block::Blocked;
 use super::change::Change;
 use super::change::CommitError;
 use super::decision::Checked;
@@ -15,7 +17,6 @@ use super::decision::PrimaryError;
 use super::decision::Progress;
 use super::decision::Refused;
 use super::decision::Ticket;
-use super::dialogue;
 use super::flow::Action;
 use super::flow::Event;
 use super::memory::Memory;
@@ -43,10 +44,11 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
     let Some((event, action)) = story.last() else { return };
     let (known, proven) = (known(scene, story), proven(story));
     let (name, may) = match action {
+        Action::Away(providers) => ("away", scene.rules.outage_max_ms > 0 && all_away(scene, story) && *providers == unreachable(story)),
         Action::ChangePassword { old, new } => ("change", may_be_changed(scene, story, old, new)),
         Action::Check => ("check", may_be_checked(scene, story)),
         Action::Commit(changes) => ("commit", may_be_written(scene, story, changes)),
-        Action::Find(who) => ("find", Some(who) == known.as_ref()),
+        Action::Find(who) => ("find", Some(who) == known.as_ref() && groups_admit(scene, story)),
         Action::Finish(Decision::Accept(permit)) => {
             tally.grants.insert(permit.why().as_str());
             let theirs = Some(permit.identity()) == proven.as_ref();
@@ -60,8 +62,14 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
             let hashed = matches!(scene.request.primary, Primary::MsChap2 { .. });
             ("give_leave", hashed && run_out(scene, story).as_ref() == Some(who) && factor_passed(story) && welcome(scene, story))
         }
+        // Once in each login, of whoever's password was right.
+        Action::Groups { who, wanted } => {
+            let once = count(story, |action| matches!(action, Action::Groups { .. })) == 1;
+            ("groups", once && Some(who) == known.as_ref() && !wanted.is_empty() && *wanted == scene.rules.groups.wanted())
+        }
         // At the start, and again with every answer to the first factor's own question.
-        Action::Hint => ("hint", matches!(event, Event::Begin) && story.len() == 1 || matches!(event, Event::Answer(_)) && answers_relay(story)),
+        Action::Hint => ("hint", begins(scene, story) || matches!(event, Event::Answer(_)) && answers_relay(story)),
+        Action::Hour => ("hour", matches!(event, Event::Begin) && story.len() == 1 && !scene.rules.hours.is_empty()),
         Action::Park(text) => ("park", scene.can_ask() && welcome(scene, story) && may_be_said(scene, story, text)),
         Action::Recall(who) => ("recall", scene.request.dialogue.late_ms > 0 && known.as_ref() == Some(who) && welcome(scene, story)),
         Action::Recognize { who, .. } => ("recognize", may_be_recognized(scene, story, who)),
@@ -77,6 +85,38 @@ pub(super) fn judge(scene: &Scene, story: &Story, tally: &mut Tally) {
     if is_refusal || matches!(event, Event::Progress(Err(FactorError::BadCode)) | Event::Changed(Err(PasswordError::WrongOld))) {
         assert!(matches!(action, Action::Commit(_) | Action::Finish(Decision::Drop(_) | Decision::Reject(_))), "{}", told(story));
     }
+}
+
+/// Nothing is before it but the hour, where that counts.
+fn begins(scene: &Scene, story: &Story) -> bool {
+    match story.iter().map(|(event, _)| event).collect::<Vec<_>>().as_slice() {
+        [Event::Begin] => scene.rules.hours.is_empty(),
+        [Event::Begin, Event::Hour(hour)] => scene.rules.hours.contain(*hour),
+        _ => false,
+    }
+}
+
+/// Whether the directory was asked about the groups that decide, and keeps this person not out by its answer (M-47).
+fn groups_admit(scene: &Scene, story: &Story) -> bool {
+    let groups = &scene.rules.groups;
+    let mut heard = answers(story, |action| matches!(action, Action::Groups { .. }));
+    groups.is_empty()
+        || heard.any(|event| match event {
+            Event::Groups(Ok(Some(theirs))) => {
+                let within = |wanted: &[String]| theirs.iter().any(|group| wanted.contains(group));
+                !within(&groups.denied) && (groups.required.is_empty() || within(&groups.required))
+            }
+            Event::Groups(Ok(None) | Err(_)) => groups.required.is_empty() && groups.denied.is_empty(),
+            _ => false,
+        })
+}
+
+/// Whether the directory says that this person is in a group that is exempt.
+fn in_exempt_group(scene: &Scene, story: &Story) -> bool {
+    answers(story, |action| matches!(action, Action::Groups { .. })).any(|event| match event {
+        Event::Groups(Ok(Some(theirs))) => theirs.iter().any(|group| scene.rules.groups.exempt.contains(group)),
+        _ => false,
+    })
 }
 
 fn answers_relay(story: &Story) -> bool {
@@ -104,7 +144,12 @@ fn may_be_asked(scene: &Scene, event: &Event) -> bool {
 
 fn barred(scene: &Scene, standing: &Standing) -> bool {
     let disabled = standing.account.as_ref().is_some_and(|account| !account.enabled);
-    standing.tries.locked(NOW) || (disabled && scene.rules.disabled == FirstAlone::Reject)
+    kept_out(standing) || (disabled && scene.rules.disabled == FirstAlone::Reject)
+}
+
+/// Locked or blocked, under whatever policy.
+fn kept_out(standing: &Standing) -> bool {
+    standing.tries.locked(NOW) || standing.block.as_ref().is_some_and(|block| NOW < block.until)
 }
 
 /// The password that was right is changed for one that was typed twice alike, behind a factor that passed.
@@ -121,6 +166,10 @@ fn may_be_written(scene: &Scene, story: &Story, changes: &[Change]) -> bool {
         return *changes == [Change::Fail { who, at: NOW, lock: scene.rules.lock }];
     }
     let who = known(scene, story);
+    if let (Some((Event::Progress(Ok(Progress::Denied { fraud: true })), _)), Some(who)) = (story.last(), &who) {
+        let block = Block::fraud(NOW, scene.rules.block_ms);
+        return scene.rules.block_ms > 0 && *changes == [Change::Block { whom: Blocked::Identity(who.clone()), block }];
+    }
     let theirs = changes.iter().all(|change| Some(owner(change)) == who.as_ref() || *change == burnt());
     // A password alone forgives no wrong codes (M-05).
     theirs && (may_forgive(story) || !changes.iter().any(|change| matches!(change, Change::Succeed(_))))
@@ -139,7 +188,8 @@ fn may_be_said(scene: &Scene, story: &Story, text: &str) -> bool {
     if text == PROMPT {
         return nothing_came && matches!(event, Some(Event::Progress(Ok(Progress::CodeNeeded { .. }))));
     }
-    if [dialogue::EXPIRED, dialogue::AGAIN, dialogue::DIFFERENT, dialogue::NOT_TAKEN].contains(&text) {
+    let texts = scene.rules.texts.usual();
+    if [&texts.expired, &texts.again, &texts.different, &texts.not_taken].into_iter().any(|renewal| text == *renewal) {
         return run_out(scene, story).is_some() && factor_passed(story);
     }
     if text.ends_with("press Enter.") {
@@ -244,7 +294,7 @@ fn was_typed(scene: &Scene, story: &Story, code: &Secret) -> bool {
 
 fn owner(change: &Change) -> &Identity {
     match change {
-        Change::Succeed(who) | Change::SpendBypass { who, .. } | Change::UseOtp { who, .. } => who,
+        Change::Succeed(who) | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } | Change::UseOtp { who, .. } => who,
         other => panic!("a login does not write {other:?}"),
     }
 }
@@ -252,7 +302,7 @@ fn owner(change: &Change) -> &Identity {
 /// Whether this history is reason enough to let somebody in, and for the reason given.
 fn allows(scene: &Scene, story: &Story, why: Grant) -> bool {
     let Some(standing) = standing(story) else { return false };
-    if proven(story).is_none() || standing.tries.locked(NOW) || story.iter().any(|(event, action)| says_no(event, action)) {
+    if proven(story).is_none() || kept_out(standing) || !groups_admit(scene, story) || story.iter().any(|(event, action)| says_no(event, action)) {
         return false;
     }
     if let Some(who) = run_out(scene, story) {
@@ -272,8 +322,9 @@ fn allows(scene: &Scene, story: &Story, why: Grant) -> bool {
             let whose = scene.request.exempt.iter().find(|exempt| proven(story).as_ref() == Some(&exempt.who));
             asked == 0 && whose.is_some_and(|exempt| NOW < exempt.until) && (enabled || account.is_none())
         }
+        Grant::ExemptGroup => asked == 0 && in_exempt_group(scene, story) && (enabled || account.is_none()),
         Grant::Factor => enabled && (factor_passed(story) || (asked == 0 && leave(story) == proven(story))),
-        Grant::FailOpen => enabled && scene.rules.outage == OnOutage::Open && all_away(scene, story),
+        Grant::FailOpen => enabled && scene.rules.outage == OnOutage::Open && all_away(scene, story) && outage_is_new(scene, story),
         Grant::Joined => enabled && asked == 0 && scene.request.dialogue.join_ms > 0 && recognized(story, Memory::Joined),
         Grant::ProviderBypass => enabled && story.iter().any(|(event, _)| matches!(event, Event::Progress(Ok(Progress::Waived)))),
         Grant::Remembered => {
@@ -316,7 +367,7 @@ fn says_no(event: &Event, action: &Action) -> bool {
         Event::Changed(Err(_)) | Event::Checked(Err(_)) | Event::Expired => !goes_on,
         Event::Committed(Err(_)) | Event::Found(Err(_)) | Event::Hinted(Err(_)) | Event::Leave(None) | Event::OutOfTurn => true,
         Event::Progress(Ok(Progress::Denied { .. })) => true,
-        Event::Progress(Err(error)) => matches!(error, FactorError::BadCode | FactorError::Expired | FactorError::Locked),
+        Event::Progress(Err(error)) => matches!(error, FactorError::BadCode | FactorError::Expired | FactorError::Locked | FactorError::PinExpired),
         _ => false,
     }
 }
@@ -342,6 +393,23 @@ fn all_away(scene: &Scene, story: &Story) -> bool {
     let unsaid = |event: &Event| matches!(event, Event::Progress(Ok(Progress::Choose { .. } | Progress::CodeNeeded { .. })));
     heard(FactorError::Unreachable) > 0
         && heard(FactorError::Unreachable) + heard(FactorError::NotEnrolled) == scene.rules.methods.len()
-        && heard(FactorError::Faltering) + heard(FactorError::Misconfigured) + heard(FactorError::Throttled) == 0
+        && heard(FactorError::Faltering) + heard(FactorError::Misconfigured) + heard(FactorError::PushesSpent) + heard(FactorError::Throttled) == 0
         && !(mute && story.iter().any(|(event, _)| unsaid(event)))
+}
+
+/// Who was heard to be unreachable, as often as it was heard.
+fn unreachable(story: &Story) -> Vec<std::sync::Arc<str>> {
+    let asked = story.iter().zip(story.iter().skip(1)).filter_map(|((_, action), (event, _))| match (action, event) {
+        (Action::Start(asking) | Action::Verify(asking, ..) | Action::Wait(asking, _), Event::Progress(Err(FactorError::Unreachable))) => {
+            Some(asking.choice.provider.clone())
+        }
+        _ => None,
+    });
+    asked.collect()
+}
+
+/// The outage has lasted no longer than it may.
+fn outage_is_new(scene: &Scene, story: &Story) -> bool {
+    let max = scene.rules.outage_max_ms;
+    max == 0 || answers(story, |action| matches!(action, Action::Away(_))).any(|event| matches!(event, Event::Away(Some(lasted)) if *lasted <= max))
 }

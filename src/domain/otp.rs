@@ -1,10 +1,13 @@
 //! One-time codes: HOTP (RFC 4226) and TOTP (RFC 6238), checked in constant time, each step good once.
 
+use std::ops::RangeInclusive;
+
 use hmac::Hmac;
 use hmac::KeyInit;
 use hmac::Mac;
 use serde::Deserialize;
 use serde::Serialize;
+use subtle::Choice;
 use subtle::ConstantTimeEq;
 
 use super::account::Timestamp;
@@ -63,6 +66,31 @@ pub fn matching_step(info: &TokenInfo, seed: &Secret, now: Timestamp, window: Wi
     }
     found
 }
+
+/// The step of the last of these codes, which must be those of steps that follow each other, none below the token's `next_step` and the first at most
+/// [`RESYNC_AHEAD`] above it (RFC 4226 §7.4, M-04). Every candidate is computed and compared.
+#[must_use]
+pub fn resynced(info: &TokenInfo, seed: &Secret, typed: &[Secret]) -> Option<u64> {
+    if !RESYNC_CODES.contains(&typed.len()) || typed.iter().any(|code| code.len() != usize::from(info.digits)) {
+        return None;
+    }
+    let behind = u64::try_from(typed.len()).ok()?.checked_sub(1)?;
+    let last = info.next_step.checked_add(RESYNC_AHEAD)?.checked_add(behind)?;
+    let codes: Vec<String> = (info.next_step..=last).map(|step| code(info.algorithm, seed, step, info.digits)).collect();
+    let mut found = None;
+    for (ahead, row) in (0..).zip(codes.windows(typed.len())) {
+        let same = row.iter().zip(typed).map(|(code, typed)| code.as_bytes().ct_eq(typed.expose()));
+        if bool::from(same.fold(Choice::from(1), |all, one| all & one)) {
+            found = found.or(info.next_step.checked_add(ahead)?.checked_add(behind));
+        }
+    }
+    found
+}
+
+/// Codes in a row that show where a token is.
+pub const RESYNC_CODES: RangeInclusive<usize> = 2..=3;
+/// Presses that a token may be ahead.
+pub const RESYNC_AHEAD: u64 = 100;
 
 /// The code of a step: `digits` ASCII digits, leading zeros kept (RFC 4226 §5.3).
 #[must_use]
@@ -189,6 +217,20 @@ mod tests {
         let at =
             |step: u64| matching_step(&token(TokenKind::Hotp, 5), &seed, Timestamp(0), WINDOW, &Secret::from(code(Algorithm::Sha1, &seed, step, 6).as_str()));
         assert_eq!([at(4), at(5), at(15), at(16)], [None, Some(5), Some(15), None]);
+    }
+
+    #[test]
+    fn m_04_codes_in_a_row_bring_a_token_back_and_only_forward() {
+        let seed = Secret::from("12345678901234567890");
+        let typed = |steps: &[u64]| steps.iter().map(|step| Secret::from(code(Algorithm::Sha1, &seed, *step, 6).as_str())).collect::<Vec<_>>();
+        let at = |steps: &[u64]| resynced(&token(TokenKind::Hotp, 50), &seed, &typed(steps));
+        assert_eq!(at(&[50, 51]), Some(51));
+        assert_eq!(at(&[90, 91, 92]), Some(92));
+        assert_eq!(at(&[150, 151]), Some(151));
+        for none in [&[151, 152][..], &[49, 50], &[60, 62], &[61, 60], &[60, 60], &[60], &[60, 61, 62, 63], &[]] {
+            assert_eq!(at(none), None, "{none:?}");
+        }
+        assert_eq!(resynced(&token(TokenKind::Hotp, u64::MAX), &seed, &typed(&[1, 2])), None);
     }
 
     #[test]

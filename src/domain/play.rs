@@ -9,6 +9,7 @@ use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
 use super::account::Tries;
+use super::block::Block;
 use super::change::Change;
 use super::change::CommitError;
 use super::decision::Checked;
@@ -26,6 +27,7 @@ use super::exempt::Exempt;
 use super::flow::Action;
 use super::flow::Event;
 use super::flow::Flow;
+use super::hours::WeekMinute;
 use super::memory::Memento;
 use super::memory::Memory;
 use super::memory::Recognized;
@@ -53,6 +55,11 @@ pub(super) const PROMPT: &str = "Enter your code:";
 pub(super) const TYPED: &str = "654321";
 const APPENDED: &str = "123456";
 pub(super) const PASSWORD: &str = "correct horse";
+/// An outage of so many milliseconds is borne, where any length is not.
+pub(super) const OUTAGE_MAX_MS: u64 = 3_600_000;
+/// Monday at 12, when people may log in, and at 3, when they may not.
+const OPEN: (u8, u8) = (0, 12);
+const SHUT: (u8, u8) = (0, 3);
 
 /// A rule set and a request.
 pub(super) struct Scene {
@@ -93,7 +100,7 @@ pub(super) enum Shape {
 
 #[derive(Default)]
 pub(super) struct Tally {
-    plays: usize,
+    pub(super) plays: usize,
     pub(super) grants: BTreeSet<&'static str>,
     /// Kinds of actions that were asked for.
     pub(super) actions: BTreeSet<&'static str>,
@@ -135,6 +142,17 @@ pub(super) fn locked() -> Standing {
     Standing { tries: Tries { failures: 3, lock_until: Some(Timestamp(NOW.0 + 1)) }, ..enrolled() }
 }
 
+pub(super) fn blocked() -> Standing {
+    let block = Block { until: Timestamp(NOW.0 + 1), reason: "stolen laptop".into(), by: "root".into(), at: Timestamp(0) };
+    Standing { block: Some(block), ..enrolled() }
+}
+
+/// Blocked once.
+fn unblocked() -> Standing {
+    let block = blocked().block.map(|block| Block { until: NOW, ..block });
+    Standing { block, ..enrolled() }
+}
+
 pub(super) fn owing() -> Standing {
     Standing { tries: Tries { failures: 2, lock_until: Some(NOW) }, ..enrolled() }
 }
@@ -158,19 +176,25 @@ pub(super) fn refusal(who: Option<Identity>, why: Refused) -> PrimaryError {
 }
 
 /// Every event with every payload that means something of its own. A variant new in the domain belongs in here.
-fn alphabet() -> Vec<Event> {
+pub(super) fn alphabet() -> Vec<Event> {
     let mut events = vec![said(TYPED), said("1"), Event::Answer(Primary::Waived), Event::Begin, Event::Expired, Event::OutOfTurn];
     let unchanged = [PasswordError::Outage(Outage::Directory), PasswordError::Refused, PasswordError::Unsupported, PasswordError::WrongOld];
     events.extend([Ok(alice()), Ok(mallory())].into_iter().chain(unchanged.map(Err)).map(Event::Changed));
     events.extend([None, Some(alice()), Some(mallory())].map(Event::Leave));
     let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice { method: Method::Call, provider: "other".into() }, Ticket("q0".into())))];
     events.extend(recalled.map(Event::Recalled));
+    events.extend([None, Some(OUTAGE_MAX_MS), Some(OUTAGE_MAX_MS + 1)].map(Event::Away));
+    let groups: [&[&str]; 5] = [&[], &["staff"], &["robots"], &["staff", "robots"], &["staff", "robots", "guests"]];
+    events.extend(groups.map(|groups| Event::Groups(Ok(Some(groups.iter().map(|group| (*group).to_owned()).collect())))));
+    events.extend([Ok(None), Err(Outage::Directory)].map(Event::Groups));
+    events.extend([OPEN, SHUT].map(|(day, hour)| Event::Hour(WeekMinute::new(day, hour, 0).unwrap())));
     events.extend([None, Some(Memory::Joined), Some(Memory::Remembered)].map(known));
     events.extend([Ok(()), Err(CommitError::Spent), Err(CommitError::Outage)].map(Event::Committed));
     events.extend([
         Event::Hinted(Ok(None)),
         Event::Hinted(Ok(Some(enrolled()))),
         Event::Hinted(Ok(Some(locked()))),
+        Event::Hinted(Ok(Some(blocked()))),
         Event::Hinted(Ok(Some(disabled()))),
         Event::Hinted(Err(refusal(None, Refused::UnknownName))),
         Event::Hinted(Err(PrimaryError::Outage(Outage::Directory))),
@@ -185,7 +209,7 @@ fn alphabet() -> Vec<Event> {
         Event::Checked(Err(refusal(Some(alice()), Refused::PasswordExpired))),
         Event::Checked(Err(PrimaryError::Outage(Outage::Directory))),
     ]);
-    let found = [Standing::default(), enrolled(), locked(), disabled(), owing(), bypassed(Timestamp(NOW.0 + 1)), bypassed(NOW)];
+    let found = [Standing::default(), enrolled(), locked(), blocked(), unblocked(), disabled(), owing(), bypassed(Timestamp(NOW.0 + 1)), bypassed(NOW)];
     events.extend(found.map(|standing| Event::Found(Ok(standing))));
     events.push(Event::Found(Err(Outage::Store)));
     let progress = [
@@ -208,6 +232,8 @@ fn alphabet() -> Vec<Event> {
         FactorError::Locked,
         FactorError::Misconfigured,
         FactorError::NotEnrolled,
+        FactorError::PinExpired,
+        FactorError::PushesSpent,
         FactorError::Throttled,
         FactorError::Unreachable,
     ];
@@ -220,6 +246,8 @@ fn letter(event: &Event) -> char {
     match event {
         Event::Answer(Primary::Password(_)) => 'a',
         Event::Answer(_) => '}',
+        Event::Away(Some(_)) => 'K',
+        Event::Away(None) => 'L',
         Event::Begin => 'b',
         Event::Changed(Ok(_)) => 'A',
         Event::Changed(Err(_)) => 'B',
@@ -233,9 +261,13 @@ fn letter(event: &Event) -> char {
         Event::Expired => 'i',
         Event::Found(Ok(_)) => 'j',
         Event::Found(Err(_)) => 'k',
+        Event::Groups(Ok(Some(_))) => 'M',
+        Event::Groups(Ok(None)) => 'N',
+        Event::Groups(Err(_)) => 'O',
         Event::Hinted(Ok(_)) => 'l',
         Event::Hinted(Err(PrimaryError::Outage(_))) => 'm',
         Event::Hinted(Err(PrimaryError::Refused { .. })) => 'n',
+        Event::Hour(_) => 'P',
         Event::Leave(Some(_)) => 'C',
         Event::Leave(None) => 'D',
         Event::OutOfTurn => 'z',
@@ -251,6 +283,8 @@ fn letter(event: &Event) -> char {
         Event::Progress(Err(FactorError::Locked)) => 'u',
         Event::Progress(Err(FactorError::Misconfigured)) => 'v',
         Event::Progress(Err(FactorError::NotEnrolled)) => 'w',
+        Event::Progress(Err(FactorError::PinExpired)) => 'I',
+        Event::Progress(Err(FactorError::PushesSpent)) => 'J',
         Event::Progress(Err(FactorError::Throttled)) => 'x',
         Event::Progress(Err(FactorError::Unreachable)) => 'y',
         Event::Recalled(Some(_)) => 'F',
@@ -267,6 +301,7 @@ pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOuta
         disabled,
         outage,
         lock: Lock { failures_max, wait_ms: 900_000 },
+        block_ms: 7_776_000_000,
         ..Rules::bare("vpn", vec![choice(Method::Push, "duo"), choice(Method::Oath, "tokens")])
     })
 }
@@ -334,7 +369,7 @@ pub(super) fn remembering(rules: &Rules) -> Arc<Rules> {
 }
 
 /// Plays on from `story` by every event of the alphabet, `depth` events deep. A login that is finished is not played on but probed once.
-fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, tally: &mut Tally) {
+pub(super) fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, tally: &mut Tally) {
     for event in alphabet {
         let mut flow = scene.flow();
         for (past, _) in story.iter() {
@@ -357,7 +392,7 @@ fn explore(scene: &Scene, alphabet: &[Event], story: &mut Story, depth: usize, t
 }
 
 /// Plays `opening` first, judging each step.
-fn explore_from(scene: &Scene, opening: Vec<Event>, depth: usize, tally: &mut Tally) {
+pub(super) fn explore_from(scene: &Scene, opening: Vec<Event>, depth: usize, tally: &mut Tally) {
     let mut flow = scene.flow();
     let mut story = Story::new();
     for event in opening {
@@ -388,7 +423,7 @@ fn reachable(scene: &Scene) -> BTreeSet<&'static str> {
 /// Every order of events from nothing, seven deep. Says how many plays there were.
 fn play_all<const N: usize>(failures_max: u32, shapes: [Shape; N]) -> usize {
     let alphabet = alphabet();
-    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='H').chain('a'..='~').collect());
+    assert_eq!(alphabet.iter().map(letter).collect::<BTreeSet<_>>(), ('A'..='P').chain('a'..='~').collect());
     let mut plays = 0;
     for rules in rule_sets(failures_max) {
         for shape in shapes {
@@ -418,7 +453,7 @@ fn no_order_of_events_lets_anybody_in_who_may_not_without_a_lock() {
 }
 
 /// The first factor passed, and nothing is against this person.
-fn passed() -> Vec<Event> {
+pub(super) fn passed() -> Vec<Event> {
     vec![Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(alice()))), Event::Found(Ok(enrolled()))]
 }
 

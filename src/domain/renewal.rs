@@ -1,5 +1,7 @@
 //! A password that has run out: changed by whoever knew it, and only behind a second factor that passed.
 
+use std::sync::Arc;
+
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
@@ -10,7 +12,6 @@ use super::decision::Grant;
 use super::decision::Outage;
 use super::decision::Passed;
 use super::decision::PasswordError;
-use super::dialogue;
 use super::flow::Action;
 use super::flow::Flow;
 use super::flow::Next;
@@ -21,6 +22,7 @@ use super::flow::drop_for;
 use super::flow::gone;
 use super::flow::reject;
 use super::secret::Secret;
+use super::texts::Texts;
 
 /// A password that was right and has run out. It proves nothing that lets anybody in.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Expired {
 pub(super) struct Renewal {
     pub(super) who: Identity,
     old: Secret,
+    /// In the person's language.
+    texts: Arc<Texts>,
     /// How often the two new ones were different.
     different: u8,
     /// How often the directory did not take the new one.
@@ -57,10 +61,10 @@ pub(super) enum Typed {
 }
 
 /// The second factor passed for an expired password: what it spends is on disk before anything goes on.
-pub(super) fn due(expired: Expired, spend: Option<Change>) -> Next {
+pub(super) fn due(expired: Expired, texts: Arc<Texts>, spend: Option<Change>) -> Next {
     let Expired { who, old } = expired;
     let then = match old {
-        Some(old) => Then::Renew(Renewal { who, old, different: 0, not_taken: 0, owes: false }),
+        Some(old) => Then::Renew(Renewal { who, old, texts, different: 0, not_taken: 0, owes: false }),
         None => Then::GiveLeave(who),
     };
     match spend {
@@ -73,7 +77,7 @@ pub(super) fn due(expired: Expired, spend: Option<Change>) -> Next {
 pub(super) fn go_on(then: Then) -> Next {
     match then {
         Then::GiveLeave(who) => (Stage::Commit(Then::Speak(Decision::Reject(Denial::MustChange))), Action::GiveLeave(who)),
-        Then::Renew(renewal) => ask(renewal, dialogue::EXPIRED),
+        Then::Renew(renewal) => ask(renewal, |texts| &texts.expired),
         Then::Speak(decision) => (Stage::Done, Action::Finish(decision)),
     }
 }
@@ -81,14 +85,17 @@ pub(super) fn go_on(then: Then) -> Next {
 /// The person typed. A new password is taken as it is: blanks may be part of it.
 pub(super) fn answered(mut renewal: Renewal, typed: Typed, answer: Option<&Secret>) -> Next {
     match (typed, answer) {
-        (Typed::Not, Some(new)) => (Stage::Renew(renewal, Typed::Once(new.clone())), Action::Park(dialogue::AGAIN.into())),
+        (Typed::Not, Some(new)) => {
+            let again = renewal.texts.again.clone().into_owned();
+            (Stage::Renew(renewal, Typed::Once(new.clone())), Action::Park(again))
+        }
         (Typed::Once(new), Some(again)) if new == *again && !new.is_empty() => {
             let who = renewal.who.clone();
             (Stage::Renew(renewal, Typed::Twice(new)), Action::Find(who))
         }
         (Typed::Once(_), Some(_)) => {
             renewal.different = renewal.different.saturating_add(1);
-            if renewal.different > DIFFERENT_MAX { reject(Denial::NotPermitted) } else { ask(renewal, dialogue::DIFFERENT) }
+            if renewal.different > DIFFERENT_MAX { reject(Denial::NotPermitted) } else { ask(renewal, |texts| &texts.different) }
         }
         (Typed::Not | Typed::Once(_), None) => reject(Denial::NotPermitted),
         (Typed::Twice(_) | Typed::Offered, _) => drop_for(Outage::Fault),
@@ -116,14 +123,15 @@ impl Flow {
             Err(PasswordError::WrongOld) => self.count(now, renewal.who, Denial::BadCredential),
             Err(PasswordError::Refused) => {
                 renewal.not_taken = renewal.not_taken.saturating_add(1);
-                if renewal.not_taken > NOT_TAKEN_MAX { reject(Denial::NotPermitted) } else { ask(renewal, dialogue::NOT_TAKEN) }
+                if renewal.not_taken > NOT_TAKEN_MAX { reject(Denial::NotPermitted) } else { ask(renewal, |texts| &texts.not_taken) }
             }
         }
     }
 }
 
-fn ask(renewal: Renewal, text: &str) -> Next {
-    (Stage::Renew(renewal, Typed::Not), Action::Park(text.into()))
+fn ask(renewal: Renewal, text: impl Fn(&Texts) -> &str) -> Next {
+    let text = text(&renewal.texts).to_owned();
+    (Stage::Renew(renewal, Typed::Not), Action::Park(text))
 }
 
 /// How often somebody may type two that are not alike and begin again.

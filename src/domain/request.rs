@@ -215,7 +215,9 @@ impl Primary {
 pub enum CodeEntry {
     /// Behind the password, after this separator; in place of a code the word of a method may stand there.
     Append(String),
-    /// Behind the password: so many last digits, 6 to 8.
+    /// As [`CodeEntry::Append`], where a PIN stands beside each code: 6 to 24 digits.
+    AppendWithPin(String),
+    /// Behind the password: so many last digits, 6 to 8, and to 24 with a PIN among them.
     AppendDigits(u8),
     /// Asked for with this text.
     Challenge(String),
@@ -229,7 +231,7 @@ impl CodeEntry {
     pub fn split(&self, typed: &Secret) -> (Secret, Option<Appended>) {
         let bytes = typed.expose();
         let cut = match self {
-            Self::Append(separator) => after_last(bytes, separator.as_bytes()),
+            Self::Append(separator) | Self::AppendWithPin(separator) => after_last(bytes, separator.as_bytes()),
             Self::AppendDigits(digits) => bytes.len().checked_sub(usize::from(*digits)).map(|at| (at, at)),
             Self::Challenge(_) | Self::None => None,
         };
@@ -243,7 +245,8 @@ impl CodeEntry {
     fn read(&self, appended: &[u8]) -> Option<Appended> {
         match self {
             _ if is_code(appended) => Some(Appended::Code(Secret::new(appended.to_vec()))),
-            Self::Append(_) => Method::of_word(appended).map(Appended::Method),
+            Self::AppendDigits(_) | Self::AppendWithPin(_) if is_code_with_pin(appended) => Some(Appended::Code(Secret::new(appended.to_vec()))),
+            Self::Append(_) | Self::AppendWithPin(_) => Method::of_word(appended).map(Appended::Method),
             Self::AppendDigits(_) | Self::Challenge(_) | Self::None => None,
         }
     }
@@ -252,6 +255,11 @@ impl CodeEntry {
 /// Six to eight ASCII digits.
 pub(super) fn is_code(bytes: &[u8]) -> bool {
     (6..=8).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
+}
+
+/// A code and a PIN of up to sixteen digits.
+fn is_code_with_pin(bytes: &[u8]) -> bool {
+    (6..=24).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_digit)
 }
 
 /// Where the last `separator` begins and ends.
@@ -287,6 +295,18 @@ mod tests {
         }
         assert_eq!(split(&CodeEntry::AppendDigits(6), "passphrase,push"), ("passphrase,push".into(), None));
         assert_eq!(split(&CodeEntry::Challenge("Code:".into()), "pass,push"), ("pass,push".into(), None));
+    }
+
+    #[test]
+    fn r_066_a_pin_may_stand_beside_a_code_where_the_policy_says_so() {
+        let comma = CodeEntry::AppendWithPin(",".into());
+        assert_eq!(split(&comma, "pa,ss,4711123456"), ("pa,ss".into(), Some("4711123456".into())));
+        assert_eq!(split(&comma, "pass,123456"), ("pass".into(), Some("123456".into())));
+        assert_eq!(split(&comma, "pass,push"), ("pass".into(), Some("push".into())));
+        for whole in ["pass,4711 123456", "pass,1234567890123456789012345", "pass,4711x123456"] {
+            assert_eq!(split(&comma, whole), (whole.into(), None));
+        }
+        assert_eq!(split(&CodeEntry::AppendDigits(10), "pass4711123456"), ("pass".into(), Some("4711123456".into())));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::groups::Groups;
+use super::hours::Hours;
 use super::network::Network;
+use super::texts::Lexicon;
 
 /// One policy. Shared by all clients that name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,12 @@ pub struct Rules {
     pub disabled: FirstAlone,
     /// Every provider the person could use is away.
     pub outage: OnOutage,
+    /// Milliseconds of an outage after which it is no reason any more to let anybody in; 0: however long it lasts.
+    pub outage_max_ms: u64,
+    /// Groups that decide.
+    pub groups: Groups,
+    /// When people may log in.
+    pub hours: Hours,
     /// When too many failures lock.
     pub lock: Lock,
     /// For how long both factors are good, and for which logins.
@@ -30,10 +39,12 @@ pub struct Rules {
     pub pushes: Pushes,
     /// Milliseconds for which somebody who reports a fraud is blocked; 0: not at all.
     pub block_ms: u64,
+    /// What people read.
+    pub texts: Arc<Lexicon>,
 }
 
 impl Rules {
-    /// A policy that lets nobody in by the first factor alone, remembers nothing, and has no limits but five failures and a quarter of an hour.
+    /// A policy that lets nobody in by the first factor alone, remembers nothing, and has no limits but five failures and a quarter of an hour. It speaks English.
     #[must_use]
     pub fn bare(name: &str, methods: Vec<Choice>) -> Self {
         Self {
@@ -43,10 +54,14 @@ impl Rules {
             unenrolled: FirstAlone::Reject,
             disabled: FirstAlone::Reject,
             outage: OnOutage::Closed,
+            outage_max_ms: 0,
+            groups: Groups::default(),
+            hours: Hours::default(),
             lock: Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 },
             remember: Remember::default(),
             pushes: Pushes::default(),
             block_ms: 0,
+            texts: Arc::default(),
         }
     }
 }
@@ -90,11 +105,13 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method that a person means by this word, case ignored; a code has none.
+    /// The method that a person means by this word, English or German, case ignored; a code has none.
     #[must_use]
     pub fn of_word(word: &[u8]) -> Option<Self> {
         let words = [
+            ("anruf", Self::Call),
             ("call", Self::Call),
+            ("e-mail", Self::Email),
             ("email", Self::Email),
             ("mail", Self::Email),
             ("phone", Self::Call),

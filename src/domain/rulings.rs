@@ -114,6 +114,7 @@ fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
     assert!(accepts(heard(FactorError::NotEnrolled)));
     assert!(!accepts(heard(FactorError::Misconfigured)));
     assert!(!accepts(heard(FactorError::Throttled)));
+    assert!(!accepts(heard(FactorError::PushesSpent)));
     assert!(!accepts(heard(FactorError::Faltering)));
     assert!(!accepts(heard(FactorError::Expired)));
     assert!(!accepts(CODE_NEEDED));

@@ -6,7 +6,10 @@ use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
+use super::block::Block;
+use super::block::Blocked;
 use super::change::Change;
+use super::decision::Decision;
 use super::decision::Denial;
 use super::decision::FactorError;
 use super::decision::Grant;
@@ -22,6 +25,7 @@ use super::flow::Asking;
 use super::flow::Flow;
 use super::flow::Next;
 use super::flow::Stage;
+use super::flow::commit;
 use super::flow::drop_for;
 use super::flow::gone;
 use super::flow::permit;
@@ -37,6 +41,7 @@ use super::rules::Choice;
 use super::rules::Method;
 use super::rules::OnOutage;
 use super::secret::Secret;
+use super::texts::Texts;
 
 /// What became of the first factor.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ impl First {
 pub(super) struct Second {
     pub(super) first: First,
     account: Arc<Account>,
+    /// In the person's language.
+    texts: Arc<Texts>,
     choices: Vec<Choice>,
     at: usize,
     heard: Heard,
@@ -87,7 +94,10 @@ struct Heard {
     doubtful: bool,
     /// A method of the policy was left out, so nobody knows how its provider is.
     narrowed: bool,
-    unreachable: bool,
+    /// The person was rung too often.
+    spent: bool,
+    /// Those behind which nothing answers: a bit for each place in the choices, as they stand while none was left out.
+    unreachable: u16,
 }
 
 /// What a person was asked.
@@ -102,8 +112,8 @@ pub(super) enum Question {
 }
 
 impl Second {
-    fn new(first: First, account: Arc<Account>, choices: Vec<Choice>, owes: bool) -> Self {
-        Self { first, account, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
+    fn new(first: First, account: Arc<Account>, texts: Arc<Texts>, choices: Vec<Choice>, owes: bool) -> Self {
+        Self { first, account, texts, choices, at: 0, heard: Heard::default(), owes, memento: None, code: None, rounds: 0, shown: None }
     }
 
     /// Leaves out what is not meant. What is left is asked from the start.
@@ -112,6 +122,11 @@ impl Second {
         self.choices.retain(wanted);
         self.heard.narrowed |= self.choices.len() < before;
         (self.at, self.rounds, self.shown) = (0, 0, None);
+    }
+
+    /// Whether another method could be asked if the one whose turn it is came to nothing.
+    pub(super) fn has_next(&self) -> bool {
+        self.at.saturating_add(1) < self.choices.len()
     }
 
     /// A code can only be for methods that take one.
@@ -125,7 +140,8 @@ impl Flow {
     /// The account may be asked for its second factor.
     pub(super) fn second(&self, first: First, account: Arc<Account>, owes: bool) -> Next {
         let (choices, since) = (self.choices(&account), account.created_at);
-        let mut second = Second::new(first, account, choices, owes);
+        let texts = Arc::clone(self.rules.texts.of(account.language.as_deref()));
+        let mut second = Second::new(first, account, texts, choices, owes);
         match &self.request.appended {
             Some(Appended::Code(code)) => second.take_code(code.clone()),
             Some(Appended::Method(method)) => second.narrow(|choice| choice.method == *method),
@@ -164,7 +180,7 @@ impl Flow {
     /// Lets the person choose where there is a choice and nothing was chosen yet.
     fn open(&self, second: Second) -> Next {
         let asks = self.request.dialogue.menu && self.can_ask() && self.request.appended.is_none();
-        match dialogue::menu(&second.choices, second.account.phone.as_deref()).filter(|_| asks) {
+        match dialogue::menu(&second.choices, second.account.phone.as_deref(), &second.texts).filter(|_| asks) {
             Some(menu) => (Stage::Parked(second, Question::Menu), Action::Park(menu)),
             None => self.start(second),
         }
@@ -212,16 +228,25 @@ impl Flow {
         self.request.dialogue.approval == Approval::Enter && self.can_ask()
     }
 
-    pub(super) fn progressed(&self, second: Second, progress: Progress) -> Next {
+    pub(super) fn progressed(&self, now: Timestamp, second: Second, progress: Progress) -> Next {
         match progress {
             Progress::Allowed { spend } => pass(second, Grant::Factor, spend),
             Progress::Choose { ticket, number } => self.choose(second, ticket, number),
             Progress::CodeNeeded { ticket } => self.code_needed(second, ticket),
-            Progress::Denied { fraud: true } => reject(Denial::FraudReported),
+            Progress::Denied { fraud: true } => self.fraud(now, &second),
             Progress::Denied { fraud: false } => reject(Denial::FactorDenied),
             Progress::Pending(ticket) => self.pending(second, ticket),
             Progress::Waived => pass(second, Grant::ProviderBypass, None),
         }
+    }
+
+    /// Whoever has the password is not the person: nobody comes in as them before the block ends.
+    fn fraud(&self, now: Timestamp, second: &Second) -> Next {
+        if self.rules.block_ms == 0 {
+            return reject(Denial::FraudReported);
+        }
+        let whom = Blocked::Identity(second.first.identity().clone());
+        commit(Decision::Reject(Denial::FraudReported), vec![Change::Block { whom, block: Block::fraud(now, self.rules.block_ms) }])
     }
 
     /// The question is out. A number that was shown stands for its own question alone (M-11, M-12).
@@ -252,7 +277,7 @@ impl Flow {
     }
 
     fn send_to_phone(&self, mut second: Second, ticket: Ticket) -> Next {
-        let text = dialogue::approve(second.shown.as_ref().map(|(_, number)| number), second.rounds > 0);
+        let text = dialogue::approve(second.shown.as_ref().map(|(_, number)| number), second.rounds > 0, &second.texts);
         second.rounds = second.rounds.saturating_add(1);
         (Stage::Parked(second, Question::Approval(ticket)), Action::Park(text))
     }
@@ -267,7 +292,12 @@ impl Flow {
             return self.verify(second, ticket, code);
         }
         match &self.request.dialogue.prompt {
-            Some(prompt) => (Stage::Parked(second, Question::Code(ticket)), Action::Park(prompt.clone())),
+            Some(prompt) => {
+                // The client's own is in the usual language.
+                let foreign = self.rules.texts.foreign(second.account.language.as_deref());
+                let prompt = foreign.map_or(prompt.as_str(), |texts| &texts.code_prompt).to_owned();
+                (Stage::Parked(second, Question::Code(ticket)), Action::Park(prompt))
+            }
             None => {
                 second.heard.mute = true;
                 self.start_next(second)
@@ -302,7 +332,7 @@ impl Flow {
 
     /// What is neither a number nor a word of the menu is a code, and where there are none a wrong one: it costs a try.
     fn chosen(&self, now: Timestamp, mut second: Second, typed: Secret) -> Next {
-        match dialogue::picked(typed.expose(), &second.choices) {
+        match dialogue::picked(typed.expose(), &second.choices, &second.texts) {
             Some(method) => {
                 second.narrow(|choice| choice.method == method);
                 self.start(second)
@@ -324,8 +354,10 @@ impl Flow {
             FactorError::Locked => return reject(Denial::Locked),
             FactorError::Misconfigured => second.heard.misconfigured = true,
             FactorError::NotEnrolled => {}
+            FactorError::PinExpired => return reject(Denial::PinExpired),
+            FactorError::PushesSpent => second.heard.spent = true,
             FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,
-            FactorError::Unreachable => second.heard.unreachable = true,
+            FactorError::Unreachable => second.heard.unreachable |= bit(second.at),
         }
         self.start_next(second)
     }
@@ -339,18 +371,40 @@ impl Flow {
     /// No method is left. Open in an outage means: unreachable was all we heard, of all there are (M-14).
     fn exhausted(&self, second: Second) -> Next {
         let heard = &second.heard;
+        if heard.spent {
+            return reject(Denial::PushesSpent);
+        }
         if heard.misconfigured || heard.doubtful {
             return reject(Denial::FactorUnavailable);
         }
         if heard.mute {
             return reject(Denial::CodeNeeded);
         }
-        match (heard.unreachable, self.rules.outage) {
-            (true, OnOutage::Open) if !heard.narrowed => look_again(second, Grant::FailOpen, None),
-            (true, _) => reject(Denial::FactorUnavailable),
-            (false, _) => reject(Denial::NoMethod),
+        match self.rules.outage {
+            _ if heard.unreachable == 0 => reject(Denial::NoMethod),
+            OnOutage::Open if heard.narrowed => reject(Denial::FactorUnavailable),
+            OnOutage::Open if self.rules.outage_max_ms == 0 => look_again(second, Grant::FailOpen, None),
+            OnOutage::Open => {
+                let away = (0..).zip(&second.choices).filter(|(at, _)| heard.unreachable & bit(*at) != 0);
+                let away = away.map(|(_, choice)| Arc::clone(&choice.provider)).collect();
+                (Stage::Away(second), Action::Away(away))
+            }
+            OnOutage::Closed => reject(Denial::FactorUnavailable),
         }
     }
+
+    /// An outage that lasts is nobody's surprise any more, and open doors are what somebody may be waiting for (M-14).
+    pub(super) fn away(&self, second: Second, lasted_ms: Option<u64>) -> Next {
+        match lasted_ms {
+            Some(lasted_ms) if lasted_ms <= self.rules.outage_max_ms => look_again(second, Grant::FailOpen, None),
+            _ => reject(Denial::FactorUnavailable),
+        }
+    }
+}
+
+/// Of a place; none of one behind sixteen others, so that an outage there opens nothing.
+fn bit(at: usize) -> u16 {
+    u32::try_from(at).ok().and_then(|at| 1_u16.checked_shl(at)).unwrap_or(0)
 }
 
 /// The person took their time: what has become of the account meanwhile?
@@ -376,7 +430,7 @@ fn pass(second: Second, why: Grant, spend: Option<Change>) -> Next {
         First::Passed(first) | First::Renewed(first) => {
             permit(Permit::new(why, first).keeping(second.memento), second.owes && why == Grant::Factor, spend.into_iter().collect())
         }
-        First::Expired(expired) if why == Grant::Factor => renewal::due(expired, spend),
+        First::Expired(expired) if why == Grant::Factor => renewal::due(expired, second.texts, spend),
         First::Expired(_) => reject(Denial::NotPermitted),
     }
 }

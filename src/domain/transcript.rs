@@ -11,6 +11,7 @@ use super::account::Identity;
 use super::account::Standing;
 use super::account::Timestamp;
 use super::account::Tries;
+use super::block::Blocked;
 use super::change::Change;
 use super::change::CommitError;
 use super::decision::Checked;
@@ -27,8 +28,10 @@ use super::flow::Action;
 use super::flow::Asking;
 use super::flow::Event;
 use super::flow::Flow;
+use super::hours::WeekMinute;
 use super::memory::Memory;
 use super::play::NOW;
+use super::play::blocked;
 use super::play::bypassed;
 use super::play::choose;
 use super::play::disabled;
@@ -113,6 +116,12 @@ fn scene_rules(words: &[&str]) -> Rules {
             ("disabled", "accept") => rules.disabled = FirstAlone::Accept,
             ("remember", ms) => rules.remember.for_ms = ms.parse().unwrap(),
             ("outage", "open") => rules.outage = OnOutage::Open,
+            ("outage_max", ms) => rules.outage_max_ms = ms.parse().unwrap(),
+            ("block", ms) => rules.block_ms = ms.parse().unwrap(),
+            ("exempt_group", group) => rules.groups.exempt.push(group.into()),
+            ("required_group", group) => rules.groups.required.push(group.into()),
+            ("denied_group", group) => rules.groups.denied.push(group.into()),
+            ("hours", opening) => rules.hours.0.push(opening.replace('/', " ").parse().unwrap()),
             other => panic!("no rule: {other:?}"),
         }
     }
@@ -158,6 +167,8 @@ fn scene_request(words: &[&str]) -> AuthRequest {
 fn event(words: &[&str]) -> Event {
     match words {
         ["answer", rest @ ..] => Event::Answer(Primary::Password(Secret::from(rest.join(" ").as_str()))),
+        ["away", "unknown"] => Event::Away(None),
+        ["away", ms] => Event::Away(Some(ms.parse().unwrap())),
         ["begin"] => Event::Begin,
         ["changed", "away"] => Event::Changed(Err(PasswordError::Outage(Outage::Directory))),
         ["changed", "refused"] => Event::Changed(Err(PasswordError::Refused)),
@@ -172,9 +183,13 @@ fn event(words: &[&str]) -> Event {
         ["committed", "spent"] => Event::Committed(Err(CommitError::Spent)),
         ["expired"] => Event::Expired,
         ["found", rest @ ..] => Event::Found(Ok(standing(rest).unwrap_or_default())),
+        ["groups", "away"] => Event::Groups(Err(Outage::Directory)),
+        ["groups", "unknown"] => Event::Groups(Ok(None)),
+        ["groups", groups @ ..] => Event::Groups(Ok(Some(groups.iter().map(|group| (*group).to_owned()).collect()))),
         ["hinted", "away"] => Event::Hinted(Err(PrimaryError::Outage(Outage::Directory))),
         ["hinted", "refused", why] => Event::Hinted(Err(PrimaryError::Refused { who: None, why: refused(why) })),
         ["hinted", rest @ ..] => Event::Hinted(Ok(standing(rest))),
+        ["hour", day, hour] => Event::Hour(WeekMinute::new(day.parse().unwrap(), hour.parse().unwrap(), 0).unwrap()),
         ["leave", "none"] => Event::Leave(None),
         ["leave", who] => Event::Leave(Some(Identity((*who).into()))),
         ["recalled", "nothing"] => Event::Recalled(None),
@@ -206,6 +221,7 @@ fn standing(words: &[&str]) -> Option<Standing> {
         }
         ["enrolled", "bypass"] => Some(bypassed(Timestamp(NOW.0.saturating_add(1)))),
         ["enrolled", "bypass", "over"] => Some(bypassed(NOW)),
+        ["blocked"] => Some(blocked()),
         ["disabled"] => Some(disabled()),
         ["locked"] => Some(locked()),
         other => panic!("no standing: {other:?}"),
@@ -231,6 +247,8 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
         ["not_enrolled"] => Err(FactorError::NotEnrolled),
         ["waived"] => Ok(Progress::Waived),
         ["faltering"] => Err(FactorError::Faltering),
+        ["pin_expired"] => Err(FactorError::PinExpired),
+        ["pushes_spent"] => Err(FactorError::PushesSpent),
         ["throttled"] => Err(FactorError::Throttled),
         ["unreachable"] => Err(FactorError::Unreachable),
         other => panic!("no progress: {other:?}"),
@@ -239,6 +257,7 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
 
 fn said(action: &Action) -> String {
     match action {
+        Action::Away(providers) => providers.iter().fold("away".into(), |all, one| all + " " + one),
         Action::ChangePassword { old, new } => format!("change {} to {}", old.expose_text().unwrap(), new.expose_text().unwrap()),
         Action::Check => "check".into(),
         Action::Commit(changes) => changes.iter().map(written).fold("commit".into(), |all, one| all + " " + &one),
@@ -250,7 +269,9 @@ fn said(action: &Action) -> String {
         Action::Finish(Decision::Drop(outage)) => format!("drop {}", outage.as_str()),
         Action::Finish(Decision::Reject(denial)) => format!("reject {}", denial.as_str()),
         Action::GiveLeave(who) => format!("give_leave {}", who.0),
+        Action::Groups { who, wanted } => format!("groups {} {}", who.0, wanted.join(" ")),
         Action::Hint => "hint".into(),
+        Action::Hour => "hour".into(),
         Action::Park(prompt) => format!("park {prompt}"),
         Action::Recall(who) => format!("recall {}", who.0),
         Action::Recognize { who, .. } => format!("recognize {}", who.0),
@@ -271,6 +292,7 @@ fn way(asking: &Asking) -> String {
 
 fn written(change: &Change) -> String {
     match change {
+        Change::Block { whom: Blocked::Identity(who), block } => format!("block {} for {}", who.0, block.until.0.saturating_sub(NOW.0)),
         Change::Fail { who, .. } => format!("fail {}", who.0),
         Change::SpendBypass { who, .. } => format!("spend_bypass {}", who.0),
         Change::Succeed(who) => format!("succeed {}", who.0),

@@ -16,12 +16,12 @@ use super::kept::Whence;
 use super::out::Out;
 use super::parked::Awake;
 use super::parked::Car;
+use super::stale::Heard;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
-use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::Choice;
 use crate::domain::CommitError;
@@ -33,14 +33,13 @@ use crate::domain::FactorError;
 use crate::domain::Fate;
 use crate::domain::Flow;
 use crate::domain::Identity;
-use crate::domain::Method;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::Primary;
 use crate::domain::PrimaryError;
 use crate::domain::Progress;
+use crate::domain::Refused;
 use crate::domain::Secret;
-use crate::domain::Standing;
 use crate::domain::Ticket;
 use crate::domain::Trail;
 use crate::domain::What;
@@ -48,7 +47,6 @@ use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
-use crate::ports::StoreError;
 
 /// Between two questions about the same push, for providers that answer at once.
 pub(super) const PACE: Duration = Duration::from_millis(250);
@@ -91,6 +89,8 @@ pub(super) struct Told {
     pub(super) asked: Option<Choice>,
     /// The answer is to a question of an earlier login.
     pub(super) late: bool,
+    /// The person said yes to the question.
+    approved: bool,
     pub(super) refused: Option<&'static str>,
     /// How often the client asked again, and after how many milliseconds last.
     pub(super) repeats: u32,
@@ -195,7 +195,10 @@ impl Journey {
 
     async fn act(&mut self, action: Action) -> Event {
         match action {
+            Action::Away(providers) => Event::Away(self.engine.away(&providers)),
             Action::ChangePassword { old, new } => Event::Changed(self.change(&old, &new).await),
+            Action::Groups { who, wanted } => Event::Groups(self.groups(&who, &wanted).await),
+            Action::Hour => Event::Hour(self.engine.clock.week_minute()),
             Action::GiveLeave(who) => Event::Committed(self.give_leave(who)),
             Action::Hint => self.hint().await,
             Action::Check => Event::Checked(self.check().await),
@@ -224,8 +227,11 @@ impl Journey {
         }
         let entry = match check.resolve(self.flow.request()).await {
             Ok(Some(entry)) => entry,
+            Ok(None) if self.engine.nobody_is_locked(self.flow.request()) => {
+                return Event::Hinted(Err(self.refused(PrimaryError::Refused { who: None, why: Refused::LockedOut })));
+            }
             Ok(None) => return Event::Hinted(Ok(None)),
-            Err(error) => return Event::Hinted(Err(self.refused(error))),
+            Err(error) => return Event::Hinted(Err(self.nobodys(error))),
         };
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
@@ -240,20 +246,56 @@ impl Journey {
         let Some(check) = self.check.clone() else {
             return Err(PrimaryError::Outage(Outage::Fault));
         };
+        let before = self.engine.heard_before(self.flow.request(), self.entry.as_deref());
+        if before.as_ref().is_some_and(|(_, heard)| *heard == Heard::Lately) {
+            self.told.refused = Some("the same wrong password again");
+            return Err(PrimaryError::Refused { who: None, why: Refused::WrongPassword });
+        }
         let mut aside = self.aside.take().unwrap_or_default();
         let checked = check.check(self.flow.request(), self.entry.as_deref(), &mut aside).await;
         self.aside = Some(aside).filter(|aside| !aside.is_empty());
-        if matches!(checked, Ok(Checked::Passed(_))) {
+        let passed = matches!(checked, Ok(Checked::Passed(_)));
+        if let Ok(Checked::Passed(who)) = &checked {
+            self.engine.was_right(who, self.flow.request());
             self.step(What::Proven);
+        }
+        if passed && self.flow.rules().groups.is_empty() {
             self.entry = None;
         }
-        checked.map_err(|error| self.refused(error))
+        let named = self.entry.is_some();
+        checked.map_err(|error| match (if named { self.refused(error) } else { self.nobodys(error) }, before) {
+            (PrimaryError::Refused { who, why: Refused::WrongPassword }, Some((tried, heard))) => {
+                self.engine.was_wrong(&tried, heard);
+                // What was wrong before guesses nothing.
+                PrimaryError::Refused { who: who.filter(|_| heard == Heard::Never), why: Refused::WrongPassword }
+            }
+            (PrimaryError::Refused { who: Some(who), why: why @ (Refused::MustChange | Refused::PasswordExpired) }, _) => {
+                self.engine.was_right(&who, self.flow.request());
+                PrimaryError::Refused { who: Some(who), why }
+            }
+            (error, _) => error,
+        })
+    }
+
+    /// Groups that decide. Only who has to change a password needs the entry after it.
+    async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
+        let check = self.check.clone().ok_or(Outage::Fault)?;
+        self.told.identity = Some(who.clone());
+        let silent = Aside::default();
+        let groups = check.groups(self.entry.as_deref(), who, wanted, self.aside.as_deref().unwrap_or(&silent)).await;
+        if !self.flow.is_run_out() {
+            self.entry = None;
+        }
+        groups.inspect_err(|outage| tracing::warn!(identity = who.0, why = outage.as_str(), "the groups of this person cannot be read: none is to their good"))
     }
 
     async fn change(&mut self, old: &Secret, new: &Secret) -> Result<Identity, PasswordError> {
         let check = self.check.clone().ok_or(PasswordError::Outage(Outage::Fault))?;
         let aside = self.aside.get_or_insert_default();
         let changed = check.change(self.flow.request(), self.entry.as_deref(), old, new, aside).await;
+        if let Ok(who) = &changed {
+            self.engine.was_right(who, self.flow.request());
+        }
         changed.inspect_err(|error| tracing::info!(login = ?self.flow.request().login, %error, "the password was not changed"))
     }
 
@@ -280,6 +322,7 @@ impl Journey {
         let out = self.engine.late.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), who, &whence)?;
         self.providers.get(&*out.choice.provider).filter(|provider| out.is_by(provider))?;
         let recalled = (out.choice.clone(), out.ticket.clone());
+        self.engine.still_rings(who, self.flow.trace());
         self.told.late = true;
         self.open = Some(out);
         Some(recalled)
@@ -300,12 +343,26 @@ impl Journey {
         let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
-        if asking.choice.method != Method::Oath {
-            self.engine.hush(&asking.identity);
+        if let Err(error) = self.engine.ring(self.flow.rules().pushes, &asking) {
+            self.told.refused = Some(error.as_str());
+            self.step(What::Failed(error));
+            return Event::Progress(Err(error));
         }
         self.step(What::Started(asking.choice.method));
-        let progress = provider.start(&asking).await;
+        let progress = match self.share() {
+            Some(until) => tokio::time::timeout_at(until, provider.start(&asking)).await.unwrap_or(Err(FactorError::Faltering)),
+            None => provider.start(&asking).await,
+        };
+        self.engine.note_outage(&asking.choice.provider, &progress);
+        self.engine.rang(&asking, &progress);
         self.heard(&provider, asking.choice, progress)
+    }
+
+    /// Until when a provider may take, where another comes after it: half of the time that is left.
+    fn share(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let half = self.deadline.saturating_duration_since(now) / 2;
+        now.checked_add(half).filter(|_| self.flow.has_next_method())
     }
 
     async fn verify(&mut self, asking: Asking, ticket: Option<Ticket>, code: Secret) -> Event {
@@ -313,6 +370,7 @@ impl Journey {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
         let progress = provider.verify(&asking, ticket.as_ref(), &code).await;
+        self.engine.note_outage(&asking.choice.provider, &progress);
         self.heard(&provider, asking.choice, progress)
     }
 
@@ -355,6 +413,10 @@ impl Journey {
             self.paced = None;
         }
         let (provider, choice) = self.open.as_ref().and_then(|out| Some((Arc::clone(out.question()?.0), out.choice.clone())))?;
+        // That a poll has no news may be said without asking anybody.
+        if !matches!(progress, Ok(Progress::Pending(_))) {
+            self.engine.note_outage(&choice.provider, &progress);
+        }
         Some(self.heard(&provider, choice, progress))
     }
 
@@ -373,6 +435,7 @@ impl Journey {
         if let (Some((ticket, numbered)), None) = (question, &self.open) {
             self.open = Some(Out::new(Arc::clone(provider), choice, ticket.clone(), numbered));
         }
+        self.told.approved = matches!(progress, Ok(Progress::Allowed { spend: None }));
         match &progress {
             Err(error) => {
                 self.told.refused = Some(error.as_str());
@@ -409,6 +472,16 @@ impl Journey {
         self.open.is_some()
     }
 
+    /// A refusal of a name: one that is nobody's is counted and locked as if it were somebody's.
+    fn nobodys(&mut self, error: PrimaryError) -> PrimaryError {
+        match self.refused(error) {
+            PrimaryError::Refused { who: None, why } => {
+                PrimaryError::Refused { who: None, why: self.engine.nobody(self.flow.request(), self.flow.rules().lock, why) }
+            }
+            error => error,
+        }
+    }
+
     fn refused(&mut self, error: PrimaryError) -> PrimaryError {
         if let PrimaryError::Refused { why, .. } = &error {
             self.told.refused = Some(why.as_str());
@@ -421,6 +494,10 @@ impl Journey {
         self.heard_from(repeats);
         let request = self.flow.request();
         tracing::info!(trace = %self.flow.trace(), door = request.door.as_str(), client = request.client, login = ?request.login, "login given up by the client");
+        if self.told.approved {
+            tracing::warn!(trace = %self.flow.trace(), door = request.door.as_str(), client = request.client, login = ?request.login, "late approval discarded");
+            self.engine.counts.late_approval();
+        }
         let why = if self.flow.proven().is_some() { "second_factor" } else { "first_factor" };
         self.account_for(Fate::GivenUp, why);
         self.leave_out();
@@ -486,6 +563,8 @@ impl Journey {
             self.leave_out();
         }
         self.engine.learn(&self.flow, self.told.identity.as_ref(), &decision);
+        self.engine.alarm(&self.flow, self.told.identity.as_ref(), &decision);
+        self.engine.rung_out(&self.flow, self.told.identity.as_ref(), &decision);
         self.log(&decision);
         Outcome::Decided { decision: Arc::new(decision), aside: Arc::new(self.aside.map(|aside| *aside).unwrap_or_default()) }
     }
@@ -500,25 +579,6 @@ async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unp
     .await
 }
 
-impl Engine {
-    /// What is held, and what is counted here alone.
-    pub(super) fn standing(&self, who: &Identity) -> Result<Standing, Outage> {
-        let standing = self.store.standing(who).map_err(|error| note_store(&error))?;
-        let now = self.clock.now();
-        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).added_to(now, who, standing).ok_or(Outage::Store)
-    }
-
-    /// Has it written. A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
-    pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
-        let written = by(deadline, self.store.commit(changes.clone())).await;
-        let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
-        let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
-        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
-        self.note_locks(&changes);
-        outcome.inspect_err(note_commit)
-    }
-}
-
 /// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
 pub(super) fn is_committed(action: &Action) -> bool {
     matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_) | Action::Verify(..))
@@ -530,20 +590,9 @@ pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.
-async fn by<T>(deadline: Instant, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+pub(super) async fn by<T>(deadline: Instant, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
     match poll_fn(|context| Poll::Ready(pin!(&mut wait).poll(context))).await {
         Poll::Ready(came) => Some(came),
         Poll::Pending => tokio::time::timeout_at(deadline, wait).await.ok(),
-    }
-}
-
-fn note_store(error: &StoreError) -> Outage {
-    tracing::error!(%error, "the store cannot be read: nobody is let in on what it holds");
-    Outage::Store
-}
-
-fn note_commit(error: &CommitError) {
-    if *error == CommitError::Spent {
-        tracing::warn!("a code or bypass was used a second time and refused");
     }
 }

@@ -1,14 +1,23 @@
 //! The loop: the one place that waits between a question and its answer.
 
 mod account;
+mod alarm;
 mod journey;
 mod kept;
+mod nobody;
 mod out;
+mod outages;
 mod parked;
+mod recent;
+mod rehearsed;
 mod remember;
+mod rings;
 mod simulate;
+mod stale;
+mod told;
 mod turnstile;
 mod uncounted;
+mod written;
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -63,11 +72,15 @@ use journey::Ended;
 use journey::Journey;
 use kept::Kept;
 use kept::Whence;
+use nobody::Nobodies;
 use out::Out;
+use outages::Outages;
 use parked::Car;
 use parked::Parked;
 use parked::STATE_LEN;
 use remember::Memories;
+use rings::Rings;
+use stale::Stale;
 use turnstile::Entered;
 use turnstile::Place;
 use turnstile::Running;
@@ -76,11 +89,11 @@ use turnstile::Seat;
 use turnstile::Turns;
 use uncounted::Uncounted;
 
-pub use simulate::Asks;
-pub use simulate::Part;
-pub use simulate::Simulation;
-pub use simulate::Step;
-pub use simulate::Verdict;
+pub use rehearsed::Asks;
+pub use rehearsed::Part;
+pub use rehearsed::Simulation;
+pub use rehearsed::Step;
+pub use rehearsed::Verdict;
 
 /// How much may go on at once, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +122,11 @@ pub struct Engine {
     /// Who may change a password that has run out.
     leaves: Mutex<Kept<()>>,
     memories: Memories,
+    nobodies: Nobodies,
+    rings: Rings,
+    stale: Stale,
     uncounted: Mutex<Uncounted>,
+    outages: Mutex<Outages>,
     counts: Counts,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
@@ -216,7 +233,11 @@ impl Engine {
             late: Mutex::new(Kept::new(KEPT_MAX)),
             leaves: Mutex::new(Kept::new(KEPT_MAX)),
             memories: Memories::new()?,
+            nobodies: Nobodies::new()?,
+            rings: Rings::default(),
+            stale: Stale::new()?,
             uncounted: Mutex::default(),
+            outages: Mutex::default(),
             counts: Counts::new(),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },

@@ -15,6 +15,7 @@ use super::Engine;
 use super::random;
 use crate::domain::Appended;
 use crate::domain::AuthRequest;
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::Decision;
 use crate::domain::Denial;
@@ -218,8 +219,15 @@ impl Shelf {
 }
 
 impl Engine {
-    /// Ends all that is remembered of this person; the next login asks for the second factor. Says how many marks that were.
+    /// An administrator has to do with this person: ends all that is remembered of them, so that the next login asks for the second factor, what is known of wrong
+    /// passwords, and the rest after pushes that were not approved. Says how many logins were remembered.
     pub fn forget(&self, who: &Identity) -> usize {
+        self.stale.forget(who);
+        self.rings.forget(who);
+        self.unremember(who)
+    }
+
+    fn unremember(&self, who: &Identity) -> usize {
         let count = self.memories.forget(who);
         if count > 0 {
             tracing::info!(identity = ?who, count, "what was remembered of somebody is forgotten");
@@ -241,7 +249,7 @@ impl Engine {
             }
             Decision::Reject(Denial::Disabled | Denial::FraudReported | Denial::Locked | Denial::MustChange | Denial::NotPermitted | Denial::Unenrolled) => {
                 if let Some(who) = who {
-                    self.forget(who);
+                    self.unremember(who);
                 }
             }
             Decision::Drop(_) | Decision::Reject(_) => {}
@@ -251,10 +259,13 @@ impl Engine {
     /// A failure that locks ends what is remembered, so that it is not there again after the lock.
     pub(super) fn note_locks(&self, changes: &[Change]) {
         for change in changes {
+            if let Change::Block { whom: Blocked::Identity(who), .. } = change {
+                self.unremember(who);
+            }
             if let Change::Fail { who, .. } = change
                 && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
             {
-                self.forget(who);
+                self.unremember(who);
             }
         }
     }

@@ -13,6 +13,17 @@ use super::journey::PACE;
 use super::journey::is_committed;
 use super::journey::typed_as;
 use super::out::Out;
+use super::rehearsed::Asks;
+use super::rehearsed::Part;
+use super::rehearsed::Simulation;
+use super::rehearsed::Step;
+use super::rehearsed::Verdict;
+use super::told::denied;
+use super::told::factor_said;
+use super::told::first_said;
+use super::told::granted;
+use super::told::held;
+use super::told::written;
 use super::turnstile::Turn;
 use crate::domain::Action;
 use crate::domain::Asking;
@@ -21,15 +32,11 @@ use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::Decision;
-use crate::domain::Denial;
 use crate::domain::Event;
 use crate::domain::FactorError;
-use crate::domain::FirstAlone;
 use crate::domain::Flow;
-use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::domain::Method;
-use crate::domain::OnOutage;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::Primary;
@@ -40,95 +47,10 @@ use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Ticket;
-use crate::domain::Timestamp;
 use crate::ports::Aside;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
-
-/// What a rehearsal may do in earnest.
-#[derive(Clone, Debug, Default)]
-pub struct Asks {
-    /// Have the first factor checked, once, and a wrong one counted as any login counts it (M-05); else it is taken as passed.
-    pub first: bool,
-    /// Ask for the second factor, and write down what that uses up or counts against the person; else nobody is asked and nothing is written.
-    pub second: bool,
-    /// What the person would answer to a challenge.
-    pub answer: Option<Secret>,
-}
-
-/// What a login would have been.
-#[derive(Clone, Debug)]
-pub struct Simulation {
-    /// In the order in which they happen.
-    pub steps: Vec<Step>,
-    /// How it ends.
-    pub verdict: Verdict,
-    /// Whom the typed name means.
-    pub entry: Option<Entry>,
-    /// What the first factor said beside, where it was asked.
-    pub aside: Aside,
-}
-
-/// One thing that a login does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What it is about.
-    pub part: Part,
-    /// In plain words.
-    pub told: String,
-    /// Nobody was asked: it is taken to be so.
-    pub assumed: bool,
-}
-
-/// What a step is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// What is held about the person.
-    Account,
-    /// The password, or what stands for it.
-    First,
-    /// Whom the typed name means.
-    Name,
-    /// The rule that decides.
-    Rule,
-    /// What the person proves beside.
-    Second,
-    /// What is written.
-    Write,
-}
-
-impl Part {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::First => "first factor",
-            Self::Name => "name",
-            Self::Rule => "rule",
-            Self::Second => "second factor",
-            Self::Write => "writes",
-        }
-    }
-}
-
-/// How a rehearsal ends. No permit: it opens nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// They would be let in.
-    Accept(Grant),
-    /// They would be asked this.
-    Challenge(String),
-    /// Nobody would hear anything.
-    Drop(Outage),
-    /// They would be refused.
-    Reject(Denial),
-    /// The server behind us would ask a question of its own.
-    Relayed,
-    /// Only the first factor knows whose login it is, and it was not asked.
-    Untold,
-}
 
 impl Engine {
     /// Rehearses a login. It joins no login under way and none joins it; it counts in no figure; whatever it asks, it takes back.
@@ -242,6 +164,9 @@ impl Rehearsal {
             Action::Verify(asking, ticket, code) => Event::Progress(self.verify(&asking, ticket.as_ref(), &code).await),
             Action::Wait(asking, ticket) => Event::Progress(self.wait(&asking, &ticket).await),
             Action::Park(prompt) => return self.park(prompt),
+            Action::Away(providers) => Event::Away(self.engine.away(&providers)),
+            Action::Groups { who, wanted } => Event::Groups(self.groups(&who, &wanted).await),
+            Action::Hour => Event::Hour(self.engine.clock.week_minute()),
             Action::ChangePassword { .. } => {
                 self.say(Part::Write, "nothing; a login would change the password now".to_owned());
                 Event::Changed(Err(PasswordError::Unsupported))
@@ -311,6 +236,9 @@ impl Rehearsal {
         }
         self.was_tried = true;
         let checked = self.check.check(self.flow.request(), self.entry.as_ref(), &mut self.aside).await;
+        if let Ok(Checked::Passed(who)) = &checked {
+            self.engine.was_right(who, self.flow.request());
+        }
         let told = match &checked {
             Ok(Checked::More) => "asked: it wants to know more".to_owned(),
             Ok(Checked::Passed(identity)) => format!("passed, as identity {}", identity.0),
@@ -318,6 +246,19 @@ impl Rehearsal {
         };
         self.say(Part::First, told);
         Some(checked)
+    }
+
+    /// Groups that decide: read in earnest, which changes nothing.
+    async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
+        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.aside).await;
+        let told = match &groups {
+            Ok(Some(groups)) if groups.is_empty() => format!("of {} in none", wanted.join(", ")),
+            Ok(Some(groups)) => format!("of {} in {}", wanted.join(", "), groups.join(", ")),
+            Ok(None) => "no directory of ours has this person".to_owned(),
+            Err(outage) => format!("nobody can tell the groups ({})", outage.as_str()),
+        };
+        self.say(Part::Account, told);
+        groups
     }
 
     async fn find(&mut self, who: &Identity) -> Event {
@@ -355,7 +296,7 @@ impl Rehearsal {
     /// Writes what a factor that was tried in earnest uses up or counts; never what forgives or spends a leave.
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
         let (earnest, rest): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseOtp { .. }));
+            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseBackup { .. } | Change::UseOtp { .. }));
         for change in &rest {
             self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
         }
@@ -375,12 +316,14 @@ impl Rehearsal {
         };
         let told = format!("{} through {through}", method.as_str());
         if self.asks.second {
+            if let Err(error) = self.engine.ring(self.flow.rules().pushes, asking) {
+                self.say(Part::Second, format!("{told}: {}", factor_said(&Err(error))));
+                return Err(error);
+            }
             self.say(Part::Second, format!("{told}: asked"));
             self.was_tried = true;
-            if method != Method::Oath {
-                self.engine.hush(&asking.identity);
-            }
             let progress = provider.start(asking).await;
+            self.engine.rang(asking, &progress);
             return self.heard(&provider, asking, progress);
         }
         if provider.asks_nobody() {
@@ -473,6 +416,7 @@ impl Rehearsal {
 
     /// The end, in words. The permit, if there is one, ends here.
     fn finish(&mut self, decision: &Decision) -> Verdict {
+        self.engine.rung_out(&self.flow, self.entry.as_ref().map(|entry| &entry.identity), decision);
         let request = self.flow.request();
         let rules = self.flow.rules();
         let (told, verdict) = match decision {
@@ -490,107 +434,6 @@ impl Rehearsal {
 
     fn assume(&mut self, part: Part, told: String) {
         self.steps.push(Step { part, told, assumed: true });
-    }
-}
-
-fn first_said(error: &PrimaryError) -> String {
-    match error {
-        PrimaryError::Outage(outage) => format!("nobody can tell ({})", outage.as_str()),
-        PrimaryError::Refused { why, .. } => format!("refused ({})", why.as_str()),
-    }
-}
-
-fn factor_said(progress: &Result<Progress, FactorError>) -> String {
-    match progress {
-        Ok(Progress::Allowed { .. }) => "passed".to_owned(),
-        Ok(Progress::CodeNeeded { .. }) => "a code is needed".to_owned(),
-        Ok(Progress::Denied { fraud }) => format!("the person said no{}", if *fraud { " and reported it" } else { "" }),
-        Ok(Progress::Choose { number, .. }) => format!("the question is out, to be answered with {}", number.as_str()),
-        Ok(Progress::Pending(_)) => "the question is out".to_owned(),
-        Ok(Progress::Waived) => "the provider's own rules ask for nothing".to_owned(),
-        Err(error) => format!("cannot be used or did not pass ({})", error.as_str()),
-    }
-}
-
-/// What is held about somebody, as far as it decides.
-fn held(standing: &Standing, now: Timestamp) -> String {
-    let left = |until: Timestamp| humantime::format_duration(Duration::from_secs(until.0.saturating_sub(now.0) / 1000));
-    let mut told = vec![match &standing.account {
-        None => "no account".to_owned(),
-        Some(account) => {
-            let state = if account.enabled { "enabled" } else { "disabled" };
-            let first = account.method.map(|method| format!(", {} first", method.as_str())).unwrap_or_default();
-            format!("account {:?}, {state}{first}", account.name)
-        }
-    }];
-    if standing.tries.failures > 0 {
-        told.push(format!("{} failures in a row", standing.tries.failures));
-    }
-    if let Some(until) = standing.tries.lock_until.filter(|_| standing.tries.locked(now)) {
-        told.push(format!("locked for another {}", left(until)));
-    }
-    if let Some(bypass) = standing.bypass.as_ref().filter(|bypass| now < bypass.until) {
-        told.push(format!("a bypass for another {}", left(bypass.until)));
-    }
-    told.join("; ")
-}
-
-fn written(change: &Change) -> &'static str {
-    match change {
-        Change::Fail { .. } => "one failure more",
-        Change::SpendBypass { .. } => "the bypass is used up",
-        Change::Succeed(_) => "failures start again at none",
-        Change::UseOtp { .. } => "the code is used up",
-        _ => "something that no login writes",
-    }
-}
-
-/// Why somebody would be let in, by the key of the policy that says so.
-fn granted(why: Grant, request: &AuthRequest, rules: &Rules) -> String {
-    let policy = &rules.name;
-    match why {
-        Grant::Bypass => "a bypass is there: once, the second factor is not asked for".to_owned(),
-        Grant::Disabled => format!("policy.{policy}: disabled = \"{}\": a disabled account needs the first factor alone", alone(rules.disabled)),
-        Grant::Exempt => "the account is exempt where this came from: it needs the first factor alone".to_owned(),
-        Grant::Factor => "both factors passed".to_owned(),
-        Grant::Joined => "the very same login was let in a moment ago".to_owned(),
-        Grant::FailOpen => format!("policy.{policy}: outage = \"{}\": no provider could be reached", open(rules.outage)),
-        Grant::ProviderBypass => "the provider's own rules ask this person for nothing".to_owned(),
-        Grant::Remembered => format!("policy.{policy}: remember: both factors passed not long ago"),
-        Grant::TrustedNetwork => {
-            let from = request.source.map(|source| source.to_string()).unwrap_or_default();
-            let network = request.source.and_then(|source| rules.trusted.iter().find(|network| network.contains(source)));
-            format!("policy.{policy}: trusted has {}: {from} needs the first factor alone", network.map(ToString::to_string).unwrap_or_default())
-        }
-        Grant::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\": who has no account needs the first factor alone", alone(rules.unenrolled)),
-    }
-}
-
-/// Why somebody would be refused.
-fn denied(denial: Denial, rules: &Rules) -> String {
-    let policy = &rules.name;
-    match denial {
-        Denial::CodeNeeded => "a code is needed, and this client can neither send nor be asked for one".to_owned(),
-        Denial::Disabled => format!("the account is disabled (here by policy.{policy}: disabled = \"{}\", or in the directory)", alone(rules.disabled)),
-        Denial::FactorUnavailable => format!("policy.{policy}: outage = \"{}\": no second factor could be asked for", open(rules.outage)),
-        Denial::Locked => format!("locked after too many failures (policy.{policy}: lock, failures_max = {}), or in the directory", rules.lock.failures_max),
-        Denial::NoMethod => format!("policy.{policy}: methods names none that this person can use"),
-        Denial::Unenrolled => format!("policy.{policy}: unenrolled = \"{}\", and there is no account", alone(rules.unenrolled)),
-        other => other.as_str().replace('_', " "),
-    }
-}
-
-fn alone(choice: FirstAlone) -> &'static str {
-    match choice {
-        FirstAlone::Accept => "accept",
-        FirstAlone::Reject => "reject",
-    }
-}
-
-fn open(choice: OnOutage) -> &'static str {
-    match choice {
-        OnOutage::Closed => "closed",
-        OnOutage::Open => "open",
     }
 }
 

@@ -22,6 +22,7 @@ use reqwest::header::HeaderMap;
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use reqwest::retry;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
@@ -49,6 +50,8 @@ pub struct Http {
     lanes: Vec<Client>,
     lane: AtomicUsize,
     timeout: Duration,
+    /// How long to keep silent after a 429 that does not say.
+    pause: Duration,
     breaker: Mutex<Breaker>,
     /// What an answer takes at present, in microseconds; 0: nothing was answered yet.
     usual_us: AtomicU64,
@@ -83,8 +86,19 @@ impl std::fmt::Debug for Request {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// What came along.
+    pub headers: HeaderMap,
     /// At most [`BODY_BYTES_MAX`] bytes.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, if it is one JSON object of this shape and nothing else. A list is never taken for one.
+    #[must_use]
+    pub fn object<T: DeserializeOwned>(&self) -> Option<T> {
+        let begins = self.body.trim_ascii_start().first() == Some(&b'{');
+        serde_json::from_slice(&self.body).ok().filter(|_| begins)
+    }
 }
 
 /// Why there is no answer.
@@ -176,10 +190,19 @@ impl Http {
             lanes,
             lane: AtomicUsize::new(0),
             timeout,
+            pause: PAUSE,
             breaker: Mutex::new(Breaker::new()),
             usual_us: AtomicU64::new(0),
             streams: AtomicBool::new(false),
         })
+    }
+
+    /// For a server whose 429 is about one person and not about us, unless it says how long to keep silent: nobody may silence it for all others by asking
+    /// for one message after the other.
+    #[must_use]
+    pub fn with_personal_limits(mut self) -> Self {
+        self.pause = Duration::ZERO;
+        self
     }
 
     /// A poll that is not answered within this time has no news: what is known is told at once.
@@ -212,6 +235,11 @@ impl Http {
         };
         ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
         outcome
+    }
+
+    /// An answer was not to be believed, or not understood: counted, beside that it came.
+    pub fn disbelieve(&self) {
+        ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => "disbelieved").increment(1);
     }
 
     /// Polls are counted by those who send them; of the others so many are under way at most.
@@ -263,13 +291,14 @@ impl Http {
         }
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Trouble::Throttled(retry_after(response.headers())));
+            return Err(Trouble::Throttled(retry_after(response.headers(), self.pause)));
         }
         if status.is_server_error() {
             return Err(Trouble::Broken(format!("it answered {}", status.as_u16())));
         }
+        let headers = response.headers().clone();
         let body = read(response).await?;
-        Ok(Answer { status: status.as_u16(), body })
+        Ok(Answer { status: status.as_u16(), headers, body })
     }
 
     fn next_lane(&self) -> &Client {
@@ -376,10 +405,10 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
     Ok(body)
 }
 
-/// Seconds alone; a date, nonsense or nothing is one second.
-fn retry_after(headers: &HeaderMap) -> Duration {
+/// Seconds alone; a date, nonsense or nothing is the usual pause.
+fn retry_after(headers: &HeaderMap, usual: Duration) -> Duration {
     let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
-    Duration::from_secs(told.unwrap_or(1))
+    told.map_or(usual, Duration::from_secs)
 }
 
 fn check_base(base: &str) -> Result<(), OpenError> {
@@ -412,6 +441,27 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, OpenError> {
     Ok(certificates)
 }
 
+/// One segment of a path, percent-encoded; `None` for those that are none: an empty one and the two that mean a place (`.`, `..`).
+#[must_use]
+pub(super) fn segment(text: &str) -> Option<String> {
+    (!["", ".", ".."].contains(&text)).then(|| escaped(text))
+}
+
+/// The body of a form (`application/x-www-form-urlencoded`).
+pub(super) fn form(fields: &[(&str, &str)]) -> Vec<u8> {
+    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value))).collect();
+    pairs.join("&").into_bytes()
+}
+
+/// Everything but what RFC 3986 §2.3 leaves unreserved is percent-encoded.
+pub(super) fn escaped(text: &str) -> String {
+    let byte = |byte: u8| {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(byte).collect()
+}
+
 /// An error and its causes in one line: the outermost alone says next to nothing.
 fn chain(error: &dyn Error) -> String {
     let mut told = error.to_string();
@@ -431,6 +481,7 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 }
 
 const ROOM: &str = "provider";
+const PAUSE: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(10);
 const LANES: usize = 4;
@@ -478,14 +529,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_never_leads_to_another_place() {
+        assert_eq!(segment("al/ice?a=b#c%41 é").as_deref(), Some("al%2Fice%3Fa%3Db%23c%2541%20%C3%A9"));
+        assert_eq!([segment(""), segment("."), segment(".."), segment("...")], [None, None, None, Some("...".into())]);
+        assert_eq!(form(&[("To", "+49 1"), ("a&b", "c=d")]), b"To=%2B49%201&a%26b=c%3Dd");
+    }
+
+    #[test]
     fn how_long_to_keep_silent_is_read_in_seconds() {
         let wait = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers).as_secs()
+            retry_after(&headers, PAUSE).as_secs()
         };
         assert_eq!([wait("7"), wait(" 7 "), wait("soon"), wait("-3"), wait("Wed, 21 Oct 2015 07:28:00 GMT")], [7, 7, 1, 1, 1]);
-        assert_eq!(retry_after(&HeaderMap::new()).as_secs(), 1);
+        assert_eq!(retry_after(&HeaderMap::new(), PAUSE).as_secs(), 1);
     }
 
     #[test]

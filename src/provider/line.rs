@@ -35,6 +35,18 @@ pub(super) struct Line {
     /// Looks that are broken off when the answer does not come at once.
     brief: Arc<Semaphore>,
     waiting: AtomicUsize,
+    pace: Pace,
+}
+
+/// How often a provider lets itself be asked how a question stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// The shortest time between two looks at one question.
+    pub(super) gap_min: Duration,
+    /// The longest, while few wait.
+    pub(super) gap_max: Duration,
+    /// Looks in a second, over all who wait; at least one.
+    pub(super) per_s_max: u32,
 }
 
 /// Those who wait for their turn. One task calls them all, so that each costs no more than an entry here.
@@ -70,12 +82,18 @@ pub(super) struct Look {
 
 impl Line {
     /// Looks in a second, over all who wait.
-    pub(super) const LOOKS_PER_S_MAX: u64 = 3_000;
+    pub(super) const LOOKS_PER_S_MAX: u32 = 3_000;
     /// Looks at a time that may last, and that may not: as many requests are open at most, and over HTTP/1.1 as many connections.
     pub(super) const PATIENT_MAX: usize = 200;
     pub(super) const BRIEF_MAX: usize = 120;
 
+    /// For a provider that is asked often, and itself lets us wait while it has no news.
     pub(super) fn new() -> Arc<Self> {
+        Self::paced(Pace { gap_min: GAP_MIN, gap_max: GAP_MAX, per_s_max: Self::LOOKS_PER_S_MAX })
+    }
+
+    /// For a provider with a pace of its own.
+    pub(super) fn paced(pace: Pace) -> Arc<Self> {
         Arc::new(Self {
             crowd: Mutex::default(),
             sooner: Notify::new(),
@@ -83,6 +101,7 @@ impl Line {
             patient: Arc::new(Semaphore::new(Self::PATIENT_MAX)),
             brief: Arc::new(Semaphore::new(Self::BRIEF_MAX)),
             waiting: AtomicUsize::new(0),
+            pace,
         })
     }
 
@@ -135,7 +154,7 @@ impl Line {
             else => std::future::pending().await,
         };
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        *next = later(not_long_ago(*next), PER_LOOK);
+        *next = later(not_long_ago(*next), self.per_look());
         look
     }
 
@@ -156,7 +175,11 @@ impl Line {
     /// How long to let an old question be: a second, or as long as it takes to look at everybody once.
     fn gap_max(&self) -> Duration {
         let waiting = u32::try_from(self.waiting.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        PER_LOOK.saturating_mul(waiting).max(GAP_MAX)
+        self.per_look().saturating_mul(waiting).max(self.pace.gap_max)
+    }
+
+    fn per_look(&self) -> Duration {
+        SECOND.checked_div(self.pace.per_s_max).unwrap_or(SECOND)
     }
 }
 
@@ -199,7 +222,7 @@ impl Waiting<'_> {
     pub(super) fn due(&self) -> Option<Instant> {
         let looked = self.looked?;
         let age = looked.saturating_duration_since(self.since);
-        let gap = age.checked_div(4).unwrap_or_default().clamp(GAP_MIN, self.line.gap_max());
+        let gap = age.checked_div(4).unwrap_or_default().clamp(self.line.pace.gap_min, self.line.gap_max());
         Some(later(looked, gap))
     }
 }
@@ -227,7 +250,7 @@ fn not_long_ago(moment: Instant) -> Instant {
     moment.max(now.checked_sub(LAG_MAX).unwrap_or(now))
 }
 
-const PER_LOOK: Duration = Duration::from_nanos(1_000_000_000 / Line::LOOKS_PER_S_MAX);
+const SECOND: Duration = Duration::from_secs(1);
 const LAG_MAX: Duration = Duration::from_millis(5);
 const GAP_MIN: Duration = Duration::from_millis(250);
 const GAP_MAX: Duration = Duration::from_secs(1);

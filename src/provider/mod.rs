@@ -1,7 +1,20 @@
 //! The second factor: one file a provider, and the one HTTP client they share.
 
 mod breaker;
+pub mod codes;
+mod complaints;
+mod destination;
 pub mod duo;
+pub mod email;
+pub mod entra;
 pub mod http;
 mod line;
+pub mod login;
 pub mod oath;
+mod object;
+pub mod okta;
+pub mod pin;
+pub mod privacyidea;
+pub mod sms;
+pub mod twilio;
+pub mod webhook;

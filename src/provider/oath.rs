@@ -1,11 +1,13 @@
-//! Codes of our own tokens: TOTP and HOTP, each good once.
+//! Codes of our own: of tokens, TOTP and HOTP, and backup codes, each good once.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tracing::error;
+use tracing::warn;
 
 use crate::domain::Asking;
+use crate::domain::BackupCodes;
 use crate::domain::Change;
 use crate::domain::FactorError;
 use crate::domain::Identity;
@@ -19,6 +21,7 @@ use crate::domain::otp::Window;
 use crate::ports::Clock;
 use crate::ports::Provider;
 use crate::ports::Store;
+use crate::stretch;
 
 /// One `[provider.NAME]` with `kind = "oath"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Settings {
     pub steps_around: u8,
     /// HOTP: counters ahead of the next, 0..10.
     pub look_ahead: u8,
+    /// Whether backup codes are taken where a code is.
+    pub backup_codes: bool,
 }
 
 /// Checks codes against the tokens in the store. It only finds the step; the flow burns it before anybody is let in.
@@ -36,6 +41,7 @@ pub struct Settings {
 pub struct Oath {
     name: String,
     window: Window,
+    backup_codes: bool,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
@@ -45,7 +51,7 @@ impl Oath {
     #[must_use]
     pub fn new(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let window = Window { steps_around: settings.steps_around.min(1), look_ahead: settings.look_ahead.min(10) };
-        Self { name: settings.name.clone(), window, store, clock }
+        Self { name: settings.name.clone(), window, backup_codes: settings.backup_codes, store, clock }
     }
 
     /// Fails as `Misconfigured`: of all the errors that lead to "no" without blaming the person it is the one that no policy opens a door for. A store of
@@ -56,6 +62,32 @@ impl Oath {
             FactorError::Misconfigured
         })
     }
+
+    /// Backup codes of which one may still be used now.
+    fn backups(&self, who: &Identity) -> Result<Option<BackupCodes>, FactorError> {
+        if !self.backup_codes {
+            return Ok(None);
+        }
+        let found = self.store.backup_codes(who).map_err(|why| {
+            error!(provider = %self.name, %why, "backup codes cannot be read");
+            FactorError::Misconfigured
+        })?;
+        Ok(found.filter(|codes| codes.open(self.clock.now())))
+    }
+
+    /// What a backup code uses up, if this is one. Nothing is hashed for people who have none, or for what cannot be one.
+    async fn backup(&self, who: &Identity, code: &Secret) -> Result<Option<Change>, FactorError> {
+        if code.len() != usize::from(BackupCodes::DIGITS) || !code.expose().iter().all(u8::is_ascii_digit) {
+            return Ok(None);
+        }
+        let Some(codes) = self.backups(who)? else { return Ok(None) };
+        let hash = stretch::hash_with(codes.salt, code).await.map_err(|why| {
+            warn!(provider = %self.name, %why, "a backup code was not checked, so nobody was let in on it");
+            FactorError::Throttled
+        })?;
+        let spend = |place| Change::UseBackup { who: who.clone(), place, issued_at: codes.issued_at, at: self.clock.now() };
+        Ok(codes.place_of(&hash).map(spend))
+    }
 }
 
 #[async_trait]
@@ -65,8 +97,8 @@ impl Provider for Oath {
             error!(provider = %self.name, method = asking.choice.method.as_str(), "tokens know codes alone: name another provider for this method");
             return Err(FactorError::Misconfigured);
         }
-        let tokens = self.tokens(&asking.identity)?;
-        if tokens.is_empty() { Err(FactorError::NotEnrolled) } else { Ok(Progress::CodeNeeded { ticket: None }) }
+        let has_any = !self.tokens(&asking.identity)?.is_empty() || self.backups(&asking.identity)?.is_some();
+        if has_any { Ok(Progress::CodeNeeded { ticket: None }) } else { Err(FactorError::NotEnrolled) }
     }
 
     fn asks_nobody(&self) -> bool {
@@ -90,6 +122,10 @@ impl Provider for Oath {
                 found = found.or(Some(Change::UseOtp { who: asking.identity.clone(), token: token.info.id, step }));
             }
         }
+        let found = match found {
+            Some(spend) => Some(spend),
+            None => self.backup(&asking.identity, code).await?,
+        };
         found.map(|spend| Progress::Allowed { spend: Some(spend) }).ok_or(FactorError::BadCode)
     }
 

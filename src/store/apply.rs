@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::Account;
+use crate::domain::BackupCodes;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Identity;
@@ -19,6 +20,8 @@ use crate::ports::StoreError;
 use super::disk::Disk;
 use super::keys;
 use super::keys::Tree;
+use super::locked::StoredBackups;
+use super::locked::StoredPin;
 use super::record;
 use super::record::Head;
 use super::record::Logged;
@@ -118,6 +121,7 @@ impl<'a> Draft<'a> {
     /// Whether there is anything to log: that a login went well of somebody who had no failures, which is nearly every login, costs no write.
     fn apply(&mut self, change: &Change) -> Result<bool, Refusal> {
         match change {
+            Change::Block { whom, block } => self.put(Tree::Blocks, &keys::block(whom), block)?,
             Change::EnableAccount { who, enabled } => self.enable_account(who, *enabled)?,
             Change::Fail { who, at, lock } => {
                 let tries: Tries = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
@@ -125,13 +129,23 @@ impl<'a> Draft<'a> {
             }
             Change::GrantBypass { who, bypass } => self.put(Tree::Bypasses, keys::identity(who), bypass)?,
             Change::PutAccount(account) => self.put_account(account)?,
+            Change::PutBackups { who, codes } => self.put_backups(who, codes)?,
+            Change::PutPin { who, pin } => {
+                let key = keys::identity(who);
+                let stored = StoredPin::close(pin, self.seal, Tree::Pins, key).ok_or_else(no_random_numbers)?;
+                self.put(Tree::Pins, key, &stored)?;
+            }
             Change::PutToken(token) => self.put_token(token)?,
             Change::RemoveAccount(who) => self.remove_account(who)?,
+            Change::RemoveBackups(who) => self.remove(Tree::Backups, keys::identity(who)),
+            Change::RemovePin(who) => self.remove(Tree::Pins, keys::identity(who)),
             Change::RemoveToken { who, token } => self.remove(Tree::Tokens, &keys::token(who, token)),
             Change::RevokeBypass(who) => self.remove(Tree::Bypasses, keys::identity(who)),
             Change::SpendBypass { who, at } => self.spend_bypass(who, *at)?,
             Change::Succeed(who) => return Ok(self.succeed(who)?),
+            Change::Unblock(whom) => self.remove(Tree::Blocks, &keys::block(whom)),
             Change::Unlock(who) => self.remove(Tree::Tries, keys::identity(who)),
+            Change::UseBackup { who, place, issued_at, at } => self.use_backup(who, *place, *issued_at, *at)?,
             Change::UseOtp { who, token, step } => self.use_otp(who, token, *step)?,
         }
         Ok(true)
@@ -165,7 +179,7 @@ impl<'a> Draft<'a> {
         if let Some(old) = self.read::<Account>(Tree::Accounts, keys::identity(who))? {
             self.remove(Tree::Names, &keys::name(&old.name, who));
         }
-        for tree in [Tree::Accounts, Tree::Bypasses, Tree::Tries] {
+        for tree in [Tree::Accounts, Tree::Backups, Tree::Bypasses, Tree::Pins, Tree::Tries] {
             self.remove(tree, keys::identity(who));
         }
         for key in self.keys_of_tokens(who)? {
@@ -194,6 +208,24 @@ impl<'a> Draft<'a> {
             self.remove(Tree::Tries, keys::identity(who));
         }
         Ok(true)
+    }
+
+    fn put_backups(&mut self, who: &Identity, codes: &BackupCodes) -> Result<(), StoreError> {
+        let key = keys::identity(who);
+        let stored = StoredBackups::close(codes, self.seal, Tree::Backups, key).ok_or_else(no_random_numbers)?;
+        self.put(Tree::Backups, key, &stored)
+    }
+
+    /// Look and use in one, as [`Draft::use_otp`]. With the last code goes the record.
+    fn use_backup(&mut self, who: &Identity, place: u8, issued_at: Timestamp, at: Timestamp) -> Result<(), Refusal> {
+        let key = keys::identity(who);
+        let stored: StoredBackups = self.read(Tree::Backups, key)?.ok_or(Refusal::Spent)?;
+        let left = stored.open(self.seal, Tree::Backups, key)?.used(place, issued_at, at).ok_or(Refusal::Spent)?;
+        if left.left() == 0 {
+            self.remove(Tree::Backups, key);
+            return Ok(());
+        }
+        Ok(self.put_backups(who, &left)?)
     }
 
     /// Check and burn in one: of two that bring the same code, the second finds it burnt (M-03).

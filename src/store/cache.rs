@@ -21,12 +21,14 @@ use std::sync::PoisonError;
 
 use serde::de::DeserializeOwned;
 
+use crate::domain::Blocked;
 use crate::domain::Identity;
 use crate::domain::Standing;
 use crate::domain::Token;
 use crate::ports::StoreError;
 
 use super::apply::Writes;
+use super::keys;
 use super::keys::Tree;
 use super::record;
 use super::record::StoredToken;
@@ -243,6 +245,7 @@ impl Known {
     fn amend(&mut self, seal: &Seal, chance: &RandomState, row: &Row<'_>) -> Result<(), StoreError> {
         match (row.tree, &mut self.standing, &mut self.tokens) {
             (Tree::Accounts, Some(standing), _) => standing.account = row.decoded()?.map(Arc::new),
+            (Tree::Blocks, Some(standing), _) => standing.block = row.decoded()?,
             (Tree::Bypasses, Some(standing), _) => standing.bypass = row.decoded()?,
             (Tree::Tries, Some(standing), _) => standing.tries = row.decoded()?.unwrap_or_default(),
             (Tree::Tokens, _, Some(tokens)) => {
@@ -283,7 +286,7 @@ impl Row<'_> {
 }
 
 fn touched(writes: &Writes) -> impl Iterator<Item = Row<'_>> {
-    let trees = writes.iter().filter(|(tree, _)| matches!(tree, Tree::Accounts | Tree::Bypasses | Tree::Tokens | Tree::Tries));
+    let trees = writes.iter().filter(|(tree, _)| matches!(tree, Tree::Accounts | Tree::Blocks | Tree::Bypasses | Tree::Tokens | Tree::Tries));
     trees.flat_map(|(tree, records)| records.iter().filter_map(|(key, value)| row(*tree, key, value.as_deref())))
 }
 
@@ -295,6 +298,11 @@ fn renamed(writes: &Writes) -> impl Iterator<Item = &str> {
 
 /// A key is text, as whoever orders a change gives text.
 fn row<'a>(tree: Tree, key: &'a [u8], value: Option<&'a [u8]>) -> Option<Row<'a>> {
+    if tree == Tree::Blocks {
+        // That of a number is nobody's own, and not kept here.
+        let Some(Blocked::Identity(who)) = keys::blocked(key) else { return None };
+        return Some(Row { who, tree, key, token: "", value });
+    }
     let text = std::str::from_utf8(key).ok()?;
     let (who, token) = text.split_once('\0').unwrap_or((text, ""));
     Some(Row { who: Identity(who.to_owned()), tree, key, token, value })
@@ -306,7 +314,6 @@ const SHARDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys;
     use super::*;
     use crate::domain::Secret;
     use crate::domain::Tries;

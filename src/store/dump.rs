@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::domain::Account;
+use crate::domain::Block;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Lsn;
@@ -17,6 +18,8 @@ use super::Vault;
 use super::disk::Disk;
 use super::keys;
 use super::keys::Tree;
+use super::locked::StoredBackups;
+use super::locked::StoredPin;
 use super::record;
 use super::record::Counts;
 use super::record::DataKey;
@@ -94,6 +97,8 @@ impl Vault {
     fn check(&self, tree: Tree, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         match tree {
             Tree::Accounts => record::decode::<Account>(tree, key, value).map(drop),
+            Tree::Backups => record::decode::<StoredBackups>(tree, key, value)?.open(self.shelf.seal(), tree, key).map(drop),
+            Tree::Blocks => record::decode::<Block>(tree, key, value).map(drop),
             Tree::Bypasses => record::decode::<Bypass>(tree, key, value).map(drop),
             Tree::Changes => {
                 let lsn = keys::lsn_of(key).ok_or_else(|| damaged(tree, key))?;
@@ -102,6 +107,7 @@ impl Vault {
             Tree::Meta if key == keys::HEAD => record::decode::<Head>(tree, key, value).map(drop),
             Tree::Meta => record::decode::<DataKey>(tree, key, value).map(drop),
             Tree::Names => record::decode::<()>(tree, key, value),
+            Tree::Pins => record::decode::<StoredPin>(tree, key, value)?.open(self.shelf.seal(), tree, key).map(drop),
             Tree::Tokens => record::decode::<StoredToken>(tree, key, value)?.opened(self.shelf.seal(), key).map(drop),
             Tree::Tries => record::decode::<Tries>(tree, key, value).map(drop),
         }

@@ -3,43 +3,58 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `accounts` | identity | [`crate::domain::Account`] |
+//! | `backups` | identity | [`crate::domain::BackupCodes`], the hashes sealed |
+//! | `blocks` | `id:` and identity, or `tel:` and number | [`crate::domain::Block`] |
 //! | `bypasses` | identity | [`crate::domain::Bypass`] |
 //! | `changes` | Lsn, 8 bytes big endian | one change, seeds sealed |
 //! | `meta` | `head`, `key` | format, counts and ends of the log; the data key, sealed by the master key |
 //! | `names` | lower-case name, 0, identity | nothing: an index |
+//! | `pins` | identity | [`crate::domain::pin::Pin`], the hashes sealed |
 //! | `tokens` | identity, 0, token id | what may be seen, and the seed sealed |
 //! | `tries` | identity | [`crate::domain::Tries`] |
 //!
 //! No identity, name or token id holds a zero byte, so no key can be read as another's.
 
+use crate::domain::Account;
+use crate::domain::BackupCodes;
+use crate::domain::Blocked;
 use crate::domain::Change;
+use crate::domain::Device;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Phone;
 
 /// A tree of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tree {
     Accounts,
+    Backups,
+    Blocks,
     Bypasses,
     Changes,
     Meta,
     Names,
+    Pins,
     Tokens,
     Tries,
 }
 
 impl Tree {
     /// All of them, in the order of a transaction's views.
-    pub(super) const ALL: [Self; 7] = [Self::Accounts, Self::Bypasses, Self::Changes, Self::Meta, Self::Names, Self::Tokens, Self::Tries];
+    pub(super) const ALL: [Self; 10] =
+        [Self::Accounts, Self::Backups, Self::Blocks, Self::Bypasses, Self::Changes, Self::Meta, Self::Names, Self::Pins, Self::Tokens, Self::Tries];
 
     /// The name on disk, in errors and in a dump.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
+            Self::Backups => "backups",
+            Self::Blocks => "blocks",
             Self::Bypasses => "bypasses",
             Self::Changes => "changes",
             Self::Meta => "meta",
             Self::Names => "names",
+            Self::Pins => "pins",
             Self::Tokens => "tokens",
             Self::Tries => "tries",
         }
@@ -58,12 +73,32 @@ pub(super) const LOG_MAX: u64 = 100_000;
 const PART_BYTES_MAX: usize = 512;
 /// Bytes of free text in one record: a mail address, a number, a reason.
 const TEXT_BYTES_MAX: usize = 2_048;
+/// How the keys of `blocks` begin.
+const PERSON: &str = "id:";
+const NUMBER: &str = "tel:";
 /// Bytes of a token's seed: twice the block of SHA-512.
 const SEED_BYTES_MAX: usize = 256;
+/// PINs before the present one that are kept.
+const EARLIER_PINS_MAX: usize = 9;
 
-/// `accounts`, `bypasses`, `tries`.
+/// `accounts`, `backups`, `bypasses`, `pins`, `tries`.
 pub(super) fn identity(who: &Identity) -> &[u8] {
     who.0.as_bytes()
+}
+
+/// `blocks`.
+pub(super) fn block(whom: &Blocked) -> Vec<u8> {
+    match whom {
+        Blocked::Identity(who) => [PERSON.as_bytes(), who.0.as_bytes()].concat(),
+        Blocked::Phone(phone) => [NUMBER.as_bytes(), phone.as_str().as_bytes()].concat(),
+    }
+}
+
+/// Whom a key of `blocks` is about.
+pub(super) fn blocked(key: &[u8]) -> Option<Blocked> {
+    let text = std::str::from_utf8(key).ok()?;
+    let person = text.strip_prefix(PERSON).map(|who| Blocked::Identity(Identity(who.to_owned())));
+    person.or_else(|| text.strip_prefix(NUMBER).and_then(Phone::of).map(Blocked::Phone))
 }
 
 /// `tokens`.
@@ -127,14 +162,29 @@ pub(super) fn shown(tree: Tree, key: &[u8]) -> String {
 pub(super) fn fits(change: &Change) -> bool {
     match change {
         Change::PutAccount(account) => {
-            let texts = [&account.directory, &account.mail, &account.phone];
-            part(&account.identity.0) && part(&account.name) && texts.into_iter().flatten().all(|each| text(each))
+            let reach = [&account.directory, &account.mail, &account.phone, &account.backup_phone];
+            let texts = [&account.given_name, &account.family_name, &account.language, &account.group, &account.notes];
+            let device = |device: &Device| [&device.provider, &device.id, &device.label].into_iter().all(|each| text(each));
+            let devices = account.devices.len() <= Account::DEVICES_MAX && account.devices.iter().all(device);
+            part(&account.identity.0) && part(&account.name) && devices && reach.into_iter().chain(texts).flatten().all(|each| text(each))
         }
         Change::PutToken(token) => part(&token.info.owner.0) && part(&token.info.id) && token.seed.len() <= SEED_BYTES_MAX,
+        Change::Block { whom, block } => fits_blocked(whom) && text(&block.reason) && text(&block.by),
+        Change::Unblock(whom) => fits_blocked(whom),
         Change::GrantBypass { who, bypass } => part(&who.0) && text(&bypass.reason) && text(&bypass.granted_by),
         Change::RemoveToken { who, token } | Change::UseOtp { who, token, .. } => part(&who.0) && part(token),
-        Change::EnableAccount { who, .. } | Change::Fail { who, .. } | Change::SpendBypass { who, .. } => part(&who.0),
+        Change::PutBackups { who, codes } => part(&who.0) && text(&codes.issued_by) && codes.hashes.len() <= usize::from(BackupCodes::COUNT_MAX),
+        Change::PutPin { who, pin } => part(&who.0) && pin.earlier.len() <= EARLIER_PINS_MAX,
+        Change::EnableAccount { who, .. } | Change::Fail { who, .. } | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } => part(&who.0),
+        Change::RemoveBackups(who) | Change::RemovePin(who) => part(&who.0),
         Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => part(&who.0),
+    }
+}
+
+fn fits_blocked(whom: &Blocked) -> bool {
+    match whom {
+        Blocked::Identity(who) => part(&who.0),
+        Blocked::Phone(phone) => Phone::of(phone.as_str()).as_ref() == Some(phone),
     }
 }
 

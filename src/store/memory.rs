@@ -9,6 +9,9 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 
 use crate::domain::Account;
+use crate::domain::BackupCodes;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::CommitError;
@@ -18,9 +21,11 @@ use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
 use crate::domain::Tries;
+use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
+use super::blocks;
 use super::keys;
 
 /// A store in memory.
@@ -32,14 +37,17 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     people: BTreeMap<Identity, Person>,
+    blocks: BTreeMap<Blocked, Block>,
     last: u64,
 }
 
-/// Every change is about one identity, and this is all there is about it.
+/// Every change but those of blocks is about one identity, and this is all there is about it beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Person {
     account: Option<Account>,
+    backups: Option<BackupCodes>,
     bypass: Option<Bypass>,
+    pin: Option<Pin>,
     tokens: BTreeMap<String, Token>,
     tries: Tries,
 }
@@ -48,21 +56,30 @@ impl Person {
     /// Does what the change says; `None` when it is spent.
     fn apply(&mut self, change: Change) -> Option<()> {
         match change {
+            // Not a person's own.
+            Change::Block { .. } | Change::Unblock(_) => {}
             Change::EnableAccount { enabled, .. } => self.account.iter_mut().for_each(|account| account.enabled = enabled),
             Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
             Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
             Change::PutAccount(account) => self.account = Some(*account),
+            Change::PutBackups { codes, .. } => self.backups = Some(codes),
+            Change::PutPin { pin, .. } => self.pin = Some(pin),
             Change::PutToken(mut token) => {
                 let burnt = self.tokens.get(&token.info.id).map_or(0, |old| old.info.next_step);
                 token.info.next_step = token.info.next_step.max(burnt);
                 self.tokens.insert(token.info.id.clone(), token);
             }
             Change::RemoveAccount(_) => *self = Self::default(),
+            Change::RemoveBackups(_) => self.backups = None,
+            Change::RemovePin(_) => self.pin = None,
             Change::RemoveToken { token, .. } => drop(self.tokens.remove(&token)),
             Change::RevokeBypass(_) => self.bypass = None,
             Change::SpendBypass { at, .. } => drop(self.bypass.take().filter(|bypass| at < bypass.until)?),
             Change::Succeed(_) => self.tries.failures = 0,
             Change::Unlock(_) => self.tries = Tries::default(),
+            Change::UseBackup { place, issued_at, at, .. } => {
+                self.backups = Some(self.backups.clone()?.used(place, issued_at, at)?).filter(|left| left.left() > 0);
+            }
             Change::UseOtp { token, step, .. } => {
                 let info = &mut self.tokens.get_mut(&token)?.info;
                 info.next_step = Some(step).filter(|step| *step >= info.next_step)?.checked_add(1)?;
@@ -90,7 +107,10 @@ impl Memory {
 impl Store for Memory {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
         let person = self.state().people.get(who).cloned().unwrap_or_default();
-        Ok(Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass })
+        let held = self.state().blocks.clone();
+        let block = held.get(&Blocked::Identity(who.clone())).cloned();
+        let standing = Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass, block };
+        blocks::with_numbers(standing, |whom| Ok(held.get(whom).cloned()))
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -110,6 +130,14 @@ impl Store for Memory {
         Ok(found.filter(|account| keys::folded(&account.name) == wanted).collect())
     }
 
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.state().people.get(who).and_then(|person| person.backups.clone()))
+    }
+
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(self.state().people.get(who).and_then(|person| person.pin.clone()))
+    }
+
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
         let state = self.state();
         let tokens = state.people.values().flat_map(|person| person.tokens.values());
@@ -122,6 +150,10 @@ impl Store for Memory {
         Ok(bypasses.take(count_max).collect())
     }
 
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(self.state().blocks.iter().map(|(whom, block)| (whom.clone(), block.clone())).take(count_max).collect())
+    }
+
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
         if super::unfit(&changes).is_some() {
             return Err(CommitError::Outage);
@@ -129,8 +161,17 @@ impl Store for Memory {
         let mut state = self.state();
         let mut last = state.last;
         let mut touched: BTreeMap<Identity, Person> = BTreeMap::new();
+        let mut blocks = state.blocks.clone();
         for change in changes {
-            let who = whose(&change).clone();
+            let Some(who) = whose(&change).cloned() else {
+                last = last.saturating_add(1);
+                match change {
+                    Change::Block { whom, block } => drop(blocks.insert(whom, block)),
+                    Change::Unblock(whom) => drop(blocks.remove(&whom)),
+                    _ => {}
+                }
+                continue;
+            };
             let person = touched.entry(who.clone()).or_insert_with(|| state.people.get(&who).cloned().unwrap_or_default());
             let idle = matches!(change, Change::Succeed(_)) && person.tries.failures == 0;
             person.apply(change).ok_or(CommitError::Spent)?;
@@ -143,21 +184,27 @@ impl Store for Memory {
                 state.people.insert(who, person);
             }
         }
-        state.last = last;
+        (state.blocks, state.last) = (blocks, last);
         Ok(Lsn(last))
     }
 }
 
-fn whose(change: &Change) -> &Identity {
-    match change {
+/// Whose record a change is about; a block's is nobody's.
+fn whose(change: &Change) -> Option<&Identity> {
+    Some(match change {
+        Change::Block { .. } | Change::Unblock(_) => return None,
         Change::PutAccount(account) => &account.identity,
         Change::PutToken(token) => &token.info.owner,
+        Change::RemoveBackups(who) | Change::RemovePin(who) => who,
         Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => who,
         Change::EnableAccount { who, .. }
         | Change::Fail { who, .. }
         | Change::GrantBypass { who, .. }
+        | Change::PutBackups { who, .. }
+        | Change::PutPin { who, .. }
         | Change::RemoveToken { who, .. }
         | Change::SpendBypass { who, .. }
+        | Change::UseBackup { who, .. }
         | Change::UseOtp { who, .. } => who,
-    }
+    })
 }

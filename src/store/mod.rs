@@ -1,10 +1,12 @@
 //! What is remembered: accounts, tokens and the log of changes, in sled.
 
 mod apply;
+mod blocks;
 mod cache;
 mod disk;
 mod dump;
 mod keys;
+mod locked;
 mod mark;
 mod memory;
 mod record;
@@ -29,6 +31,9 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::domain::Account;
+use crate::domain::BackupCodes;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::CommitError;
@@ -38,12 +43,15 @@ use crate::domain::Secret;
 use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
 use apply::Writes;
 use disk::Disk;
 use keys::Tree;
+use locked::StoredBackups;
+use locked::StoredPin;
 use record::DataKey;
 use record::Head;
 use record::StoredToken;
@@ -124,15 +132,17 @@ impl Drop for Vault {
 #[async_trait]
 impl Store for Vault {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        self.shelf.cache().standing(who, || {
+        let standing = self.shelf.cache().standing(who, || {
             let disk = self.shelf.disk()?;
             let key = keys::identity(who);
             Ok(Standing {
                 account: disk.read(Tree::Accounts, key)?.map(Arc::new),
                 tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
                 bypass: disk.read(Tree::Bypasses, key)?,
+                block: blocks::own(&disk, who)?,
             })
-        })
+        })?;
+        blocks::with_numbers(standing, |whom| blocks::of(&*self.shelf.disk()?, whom))
     }
 
     fn tokens(&self, who: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -167,6 +177,16 @@ impl Store for Vault {
         named.iter().map(|who| account(who).map(Arc::unwrap_or_clone)).collect()
     }
 
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        let (tree, key) = (Tree::Backups, keys::identity(who));
+        self.shelf.disk()?.read::<StoredBackups>(tree, key)?.map(|stored| stored.open(self.shelf.seal(), tree, key)).transpose()
+    }
+
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        let (tree, key) = (Tree::Pins, keys::identity(who));
+        self.shelf.disk()?.read::<StoredPin>(tree, key)?.map(|stored| stored.open(self.shelf.seal(), tree, key)).transpose()
+    }
+
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
         let disk = self.shelf.disk()?;
         let rows = disk.scan(Tree::Tokens, b"")?.take(count_max);
@@ -185,6 +205,10 @@ impl Store for Vault {
             Ok((Identity(String::from_utf8_lossy(&key).into_owned()), record::decode(Tree::Bypasses, &key, &value)?))
         })
         .collect()
+    }
+
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        blocks::list(&*self.shelf.disk()?, count_max)
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {

@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::Account;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Identity;
@@ -17,6 +19,8 @@ use crate::ports::StoreError;
 
 use super::keys;
 use super::keys::Tree;
+use super::locked::StoredBackups;
+use super::locked::StoredPin;
 use super::seal::Seal;
 
 /// The only version there is.
@@ -41,8 +45,14 @@ pub(super) struct Head {
 pub struct Counts {
     /// Accounts, and as many names.
     pub accounts: u64,
+    /// Identities with backup codes.
+    #[serde(default)]
+    pub backups: u64,
     /// Bypasses not yet spent.
     pub bypasses: u64,
+    /// Identities with a PIN.
+    #[serde(default)]
+    pub pins: u64,
     /// Tokens.
     pub tokens: u64,
     /// Identities with failures or a lock.
@@ -54,10 +64,12 @@ impl Counts {
     pub(super) fn of(&mut self, tree: Tree) -> Option<&mut u64> {
         match tree {
             Tree::Accounts => Some(&mut self.accounts),
+            Tree::Backups => Some(&mut self.backups),
             Tree::Bypasses => Some(&mut self.bypasses),
+            Tree::Pins => Some(&mut self.pins),
             Tree::Tokens => Some(&mut self.tokens),
             Tree::Tries => Some(&mut self.tries),
-            Tree::Changes | Tree::Meta | Tree::Names => None,
+            Tree::Blocks | Tree::Changes | Tree::Meta | Tree::Names => None,
         }
     }
 }
@@ -96,17 +108,24 @@ pub(super) struct Logged {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 enum What {
+    Block { whom: Blocked, block: Block },
     EnableAccount { who: Identity, enabled: bool },
     Fail { who: Identity, at: Timestamp, lock: Lock },
     GrantBypass { who: Identity, bypass: Bypass },
     PutAccount { account: Box<Account> },
+    PutBackups { who: Identity, codes: StoredBackups },
+    PutPin { who: Identity, pin: StoredPin },
     PutToken { info: TokenInfo, seed: String },
     RemoveAccount { who: Identity },
+    RemoveBackups { who: Identity },
+    RemovePin { who: Identity },
     RemoveToken { who: Identity, token: String },
     RevokeBypass { who: Identity },
     SpendBypass { who: Identity, at: Timestamp },
     Succeed { who: Identity },
+    Unblock { whom: Blocked },
     Unlock { who: Identity },
+    UseBackup { who: Identity, place: u8, issued_at: Timestamp, at: Timestamp },
     UseOtp { who: Identity, token: String, step: u64 },
 }
 
@@ -114,17 +133,24 @@ impl Logged {
     /// The entry for `change` at `lsn`. `None` when a seed cannot be sealed.
     pub(super) fn new(change: &Change, lsn: Lsn, more: bool, seal: &Seal) -> Option<Self> {
         let what = match change.clone() {
+            Change::Block { whom, block } => What::Block { whom, block },
             Change::EnableAccount { who, enabled } => What::EnableAccount { who, enabled },
             Change::Fail { who, at, lock } => What::Fail { who, at, lock },
             Change::GrantBypass { who, bypass } => What::GrantBypass { who, bypass },
             Change::PutAccount(account) => What::PutAccount { account },
+            Change::PutBackups { who, codes } => What::PutBackups { who, codes: StoredBackups::close(&codes, seal, Tree::Changes, &keys::lsn(lsn))? },
+            Change::PutPin { who, pin } => What::PutPin { who, pin: StoredPin::close(&pin, seal, Tree::Changes, &keys::lsn(lsn))? },
             Change::PutToken(token) => What::PutToken { seed: seal.close(Tree::Changes, &keys::lsn(lsn), &token.seed)?, info: token.info },
             Change::RemoveAccount(who) => What::RemoveAccount { who },
+            Change::RemoveBackups(who) => What::RemoveBackups { who },
+            Change::RemovePin(who) => What::RemovePin { who },
             Change::RemoveToken { who, token } => What::RemoveToken { who, token },
             Change::RevokeBypass(who) => What::RevokeBypass { who },
             Change::SpendBypass { who, at } => What::SpendBypass { who, at },
             Change::Succeed(who) => What::Succeed { who },
+            Change::Unblock(whom) => What::Unblock { whom },
             Change::Unlock(who) => What::Unlock { who },
+            Change::UseBackup { who, place, issued_at, at } => What::UseBackup { who, place, issued_at, at },
             Change::UseOtp { who, token, step } => What::UseOtp { who, token, step },
         };
         Some(Self { more, what })
@@ -133,20 +159,27 @@ impl Logged {
     /// The change again.
     pub(super) fn opened(self, lsn: Lsn, seal: &Seal) -> Result<Change, StoreError> {
         Ok(match self.what {
+            What::Block { whom, block } => Change::Block { whom, block },
             What::EnableAccount { who, enabled } => Change::EnableAccount { who, enabled },
             What::Fail { who, at, lock } => Change::Fail { who, at, lock },
             What::GrantBypass { who, bypass } => Change::GrantBypass { who, bypass },
             What::PutAccount { account } => Change::PutAccount(account),
+            What::PutBackups { who, codes } => Change::PutBackups { who, codes: codes.open(seal, Tree::Changes, &keys::lsn(lsn))? },
+            What::PutPin { who, pin } => Change::PutPin { who, pin: pin.open(seal, Tree::Changes, &keys::lsn(lsn))? },
             What::PutToken { info, seed } => {
                 let seed = seal.open(Tree::Changes, &keys::lsn(lsn), &seed).ok_or_else(|| StoreError::Sealed { tree: Tree::Changes.name() })?;
                 Change::PutToken(Token { info, seed })
             }
             What::RemoveAccount { who } => Change::RemoveAccount(who),
+            What::RemoveBackups { who } => Change::RemoveBackups(who),
+            What::RemovePin { who } => Change::RemovePin(who),
             What::RemoveToken { who, token } => Change::RemoveToken { who, token },
             What::RevokeBypass { who } => Change::RevokeBypass(who),
             What::SpendBypass { who, at } => Change::SpendBypass { who, at },
             What::Succeed { who } => Change::Succeed(who),
+            What::Unblock { whom } => Change::Unblock(whom),
             What::Unlock { who } => Change::Unlock(who),
+            What::UseBackup { who, place, issued_at, at } => Change::UseBackup { who, place, issued_at, at },
             What::UseOtp { who, token, step } => Change::UseOtp { who, token, step },
         })
     }

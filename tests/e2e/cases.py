@@ -87,7 +87,7 @@ def names_four_spellings_are_one_account_with_one_count(world):
     for spelling in spellings:
         same(world.nas.ask(spelling, PASSWORD).kind, "Access-Challenge", f"{spelling!r}:")
     for count, spelling in enumerate(spellings, 1):
-        same(world.nas.ask(spelling, "wrong").kind, "Access-Reject")
+        same(world.nas.ask(spelling, f"wrong {count}").kind, "Access-Reject")
         same(world.bob.standing()["failures"], count, f"failures after {spelling!r}:")
     names = [account["name"] for account in world.server.json("user", "list", "--search", "bob")]
     same(names, ["bob"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import clients
 import peers
+import peers_privacyidea
 import peers_radius
 import telephone
 from clients_radius import Nas
@@ -227,3 +228,25 @@ class WinbindWorld(World):
 
     def find_doors(self):
         self.nas = self.radius(1)
+
+
+class PrivacyIdeaWorld(World):
+    """privacyIDEA behind us."""
+
+    NAME, CONFIG = "privacyidea", "privacyidea.toml"
+    PEOPLE = ("alice", "bob", "carol", "dora", "frida")
+    NUMBER, PIN = "+15550100", "9x8w"
+
+    def values(self):
+        self.pi = peers_privacyidea.PrivacyIdea(self.folder / "pi", TARGET / "privacyidea", TARGET / "e2e-cache")
+        self.parts.append(self.pi)
+        self.pi.make()
+        self.pi.start()
+        self.pi.populate()
+        self.codes_of = {"alice": self.pi.hotp("alice"), "carol": self.pi.hotp("carol", self.PIN)}
+        self.phone_of = {"dora": self.pi.phone("dora")}
+        self.pi.enrol("bob", "sms", phone=self.NUMBER)
+        return {"PI_URL": self.pi.url, "PI_REALM": peers_privacyidea.REALM, "PI_SERVICE": peers_privacyidea.SERVICE}
+
+    def find_doors(self):
+        self.codes, self.appending, self.texts, self.pushes, self.outage = (self.radius(source) for source in range(1, 6))

@@ -1,5 +1,6 @@
 //! The real Duo provider against the lab cloud: every answer, and every kind of bad weather.
 
+mod grown;
 mod lies;
 
 use std::net::SocketAddr;
@@ -106,6 +107,8 @@ fn duo_at(cloud: &Cloud, now_ms: u64, change: impl FnOnce(&mut Settings)) -> Duo
         url: Some(cloud.url()),
         ca_file: None,
         timeout: Duration::from_millis(500),
+        number_match: false,
+        send_name: false,
     };
     change(&mut settings);
     Duo::new(settings, dial(now_ms)).unwrap().with_poll_max(Duration::from_secs(2))

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod admin;
+mod attack;
 mod audit;
+mod cloud;
 mod config;
 mod conformance;
 mod directory;
@@ -13,6 +15,7 @@ mod exempt;
 mod lab;
 mod ldap;
 mod profiles;
+mod races;
 mod realms;
 mod serve;
 mod store;

@@ -18,12 +18,15 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use vestibule::domain::Account;
+use vestibule::domain::Block;
+use vestibule::domain::Blocked;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
 use vestibule::domain::CommitError;
 use vestibule::domain::Identity;
 use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
+use vestibule::domain::Phone;
 use vestibule::domain::Secret;
 use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
@@ -328,11 +331,22 @@ fn identities() -> impl Strategy<Value = Identity> {
     prop::sample::select(vec!["a", "b", "b!"]).prop_map(who)
 }
 
+/// People, the number of everybody's, and one of nobody's.
+fn blocked() -> impl Strategy<Value = Blocked> {
+    let number = prop::sample::select(vec!["+49 30 1234567", "+49 30 7654321"]);
+    prop_oneof![identities().prop_map(Blocked::Identity), number.prop_map(|number| Blocked::Phone(Phone::of(number).unwrap()))]
+}
+
 fn changes() -> impl Strategy<Value = Change> {
     let name = || prop::sample::select(vec!["Ann", "ann", "Bob", "Ännchen"]);
     let id = || prop::sample::select(vec!["t", "u"]).prop_map(str::to_owned);
     let lock = Lock { failures_max: 2, wait_ms: 3 };
     prop_oneof![
+        (blocked(), 0..9_u64).prop_map(|(whom, until)| {
+            let block = Block { until: Timestamp(until), reason: "r".into(), by: "b".into(), at: Timestamp(0) };
+            Change::Block { whom, block }
+        }),
+        blocked().prop_map(Change::Unblock),
         (identities(), any::<bool>()).prop_map(|(who, enabled)| Change::EnableAccount { who, enabled }),
         (identities(), 0..9_u64).prop_map(move |(who, at)| Change::Fail { who, at: Timestamp(at), lock }),
         (identities(), 0..9_u64).prop_map(|(who, until)| {
@@ -364,6 +378,7 @@ fn seen(store: &dyn Store) -> Vec<String> {
         seen.push(format!("{:?}", store.accounts(search, after, count_max)));
     }
     seen.extend(["ANN", "bob", "ännCHEN", "an", ""].map(|name| format!("{:?}", store.accounts_named(name))));
+    seen.extend([0, 1, 100].map(|count_max| format!("{:?}", store.block_list(count_max))));
     seen.extend([0, 1, 100].map(|count_max| format!("{:?} {:?}", store.token_list(count_max), store.bypass_list(count_max))));
     seen
 }

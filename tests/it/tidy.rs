@@ -18,7 +18,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("mail", BESIDE),
     ("audit", BESIDE),
     ("metrics", &["domain", "ports", "wire"]),
-    ("front", &["domain", "engine", "metrics", "ports", "wire"]),
+    ("stretch", &["domain"]),
+    ("front", &["domain", "engine", "metrics", "ports", "stretch", "wire"]),
     ("app", BELOW_THE_ROOF),
     // The demo puts the real server, which the app builds, before its lab.
     ("demo", DEMO),
@@ -26,7 +27,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
 ];
-const BESIDE: &[&str] = &["domain", "metrics", "ports", "wire"];
+const BESIDE: &[&str] = &["domain", "metrics", "ports", "stretch", "wire"];
 const BELOW_THE_ROOF: &[&str] =
     &["audit", "cluster", "directory", "domain", "engine", "front", "mail", "metrics", "ports", "provider", "store", "sync", "wire"];
 const DEMO: &[&str] = &["app", "audit", "cluster", "directory", "domain", "engine", "front", "mail", "metrics", "ports", "provider", "store", "sync", "wire"];

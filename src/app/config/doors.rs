@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::directory;
 use crate::directory::winbind;
 use crate::domain::CodeEntry;
+use crate::domain::Lexicon;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::Rules;
@@ -48,6 +49,7 @@ pub(super) struct Behind<'b, 'a> {
     pub(super) upstreams: &'b BTreeMap<String, Option<UpstreamSettings>>,
     pub(super) winbinds: &'b BTreeMap<String, winbind::Settings>,
     pub(super) policies: &'b BTreeMap<String, Policy<'a>>,
+    pub(super) texts: &'b Lexicon,
     pub(super) limits: Limits,
 }
 
@@ -155,7 +157,12 @@ pub(super) fn none(value: &Value<'_>, forms: &str) -> Option<CodeEntry> {
 
 pub(super) fn appended(way: &str, place: &Value<'_>) -> Option<CodeEntry> {
     if way == "append_digits" {
-        return place.number(6..=8).map(CodeEntry::AppendDigits);
+        let digits = place.number(6..=24)?;
+        // Six digits of a code and four of a PIN are ten.
+        if digits == 9 {
+            place.error("no code has 9 digits, and none with a PIN beside it", Some("6 to 8, or 10 to 24 with the digits of a PIN"));
+        }
+        return Some(CodeEntry::AppendDigits(digits));
     }
     let separator = place.text()?;
     if separator.len() > SEPARATOR_BYTES_MAX || separator.bytes().any(|byte| byte.is_ascii_digit()) {

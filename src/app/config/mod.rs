@@ -5,6 +5,8 @@
 mod audit;
 mod doors;
 mod ldap;
+mod mail;
+pub(super) mod pin;
 mod policy;
 mod problem;
 mod profile;
@@ -14,6 +16,7 @@ mod reader;
 mod realms;
 mod rooms;
 mod secret;
+mod texts;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -23,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use serde::Serialize;
 use toml::de::DeTable;
@@ -36,6 +40,8 @@ use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::front::ldap::Transport;
 use crate::front::radius::Addition;
 use crate::front::radius::Charset;
@@ -43,7 +49,14 @@ use crate::front::radius::NasAddress;
 use crate::front::radius::TlsSettings;
 use crate::ports::Clock;
 use crate::provider::duo;
+use crate::provider::email;
+use crate::provider::entra;
 use crate::provider::oath;
+use crate::provider::okta;
+use crate::provider::privacyidea;
+use crate::provider::sms;
+use crate::provider::twilio;
+use crate::provider::webhook;
 use crate::store;
 use crate::wire::radius::Integrity;
 
@@ -61,6 +74,10 @@ pub(super) use radius::SHORT_SECRET_BYTES;
 pub struct Config {
     /// `node.name`: which of several appliances this is.
     pub name: String,
+    /// `node.time_zone`: by which clock hours count; usually UTC.
+    pub time_zone: TimeZone,
+    /// `node.country`: how telephone numbers without one are read.
+    pub numbers: Numbers,
     /// `node.data_dir` and `node.master_key`.
     pub store: store::Settings,
     /// `[log]`
@@ -71,8 +88,12 @@ pub struct Config {
     pub admin: Admin,
     /// `[audit]`
     pub audit: crate::audit::Settings,
+    /// `[mail]`
+    pub mail: Option<Mail>,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
+    /// `[pin]`
+    pub pin: PinRules,
     /// Each `[provider.NAME]`, in the order of the names.
     pub providers: Vec<ProviderSettings>,
     /// Each `[upstream.NAME]`, in the order of the names.
@@ -169,13 +190,36 @@ pub struct Admin {
     pub group: String,
 }
 
+/// `[mail]`
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// The server.
+    pub settings: crate::mail::Settings,
+    /// Who is told what somebody should look at.
+    pub alerts: Vec<String>,
+}
+
 /// One `[provider.NAME]`.
 #[derive(Clone, Debug)]
 pub enum ProviderSettings {
     /// `kind = "duo"`
     Duo(duo::Settings),
+    /// `kind = "email"`
+    Email(email::Settings),
+    /// `kind = "entra"`
+    Entra(Box<entra::Settings>),
     /// `kind = "oath"`
     Oath(oath::Settings),
+    /// `kind = "okta"`
+    Okta(okta::Settings),
+    /// `kind = "privacyidea"`
+    PrivacyIdea(privacyidea::Settings),
+    /// `kind = "sms-gateway"`
+    SmsGateway(sms::Settings),
+    /// `kind = "twilio-verify"`
+    TwilioVerify(twilio::Settings),
+    /// `kind = "webhook"`
+    Webhook(webhook::Settings),
 }
 
 impl ProviderSettings {
@@ -184,16 +228,29 @@ impl ProviderSettings {
     pub fn name(&self) -> &str {
         match self {
             Self::Duo(settings) => &settings.name,
+            Self::Email(settings) => &settings.name,
+            Self::Entra(settings) => &settings.name,
             Self::Oath(settings) => &settings.name,
+            Self::Okta(settings) => &settings.name,
+            Self::PrivacyIdea(settings) => &settings.name,
+            Self::SmsGateway(settings) => &settings.name,
+            Self::TwilioVerify(settings) => &settings.name,
+            Self::Webhook(settings) => &settings.name,
         }
     }
 
-    /// How long one request to it may take; `None`: nobody is asked.
+    /// How long one request to it may take; `None`: nobody is asked, or a mail server has its own time.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Duo(settings) => Some(settings.timeout),
-            Self::Oath(_) => None,
+            Self::Email(_) | Self::Oath(_) => None,
+            Self::Entra(settings) => Some(settings.timeout),
+            Self::Okta(settings) => Some(settings.timeout),
+            Self::PrivacyIdea(settings) => Some(settings.timeout),
+            Self::SmsGateway(settings) => Some(settings.timeout),
+            Self::TwilioVerify(settings) => Some(settings.timeout),
+            Self::Webhook(settings) => Some(settings.timeout),
         }
     }
 }
@@ -408,13 +465,18 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let audit = audit::audit(file, sources);
+    let texts = Arc::new(texts::texts(file, sources));
     let directories = rooms::directories(file, sources);
-    let providers = providers::providers(file, sources);
+    let pin = pin::rules(file);
+    let mail = mail::mail(file, sources);
+    let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
-    let policies = policy::policies(file, &providers);
-    let doors =
-        doors::doors(file, doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, limits });
+    let policies = policy::policies(file, &providers, &texts);
+    let doors = doors::doors(
+        file,
+        doors::Behind { sources, directories: &directories, upstreams: &upstreams, winbinds: &winbinds, policies: &policies, texts: &texts, limits },
+    );
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);
@@ -423,15 +485,22 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
             winbinds.entry(domain.clone()).or_insert_with(|| radius::usual_winbind(domain));
         }
     }
-    let (name, store) = node?;
+    let rooms::Node { name, store, time_zone, numbers } = node?;
+    if time_zone.is_none() {
+        policy::warn_of_utc(&policies);
+    }
     Some(Config {
         audit: audit::settings(audit, &name, &store),
         name,
+        numbers,
+        time_zone: time_zone.unwrap_or(TimeZone::UTC),
         store,
         log,
         limits,
         admin,
+        mail,
         directories: directories.into_values().flatten().collect(),
+        pin,
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),
         upstreams: upstreams.into_values().flatten().collect(),
         winbinds,

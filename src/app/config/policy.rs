@@ -7,16 +7,21 @@ use std::time::Duration;
 
 use crate::domain::Choice;
 use crate::domain::FirstAlone;
+use crate::domain::Groups;
+use crate::domain::Hours;
+use crate::domain::Lexicon;
 use crate::domain::Lock;
 use crate::domain::Method;
 use crate::domain::Network;
 use crate::domain::OnOutage;
+use crate::domain::Pushes;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
 use crate::domain::Rules;
 use crate::front::radius::Addition;
 use crate::wire::radius::dictionary::Dictionary;
 
+use super::pin;
 use super::providers::Provider;
 use super::reader::Section;
 use super::reader::Value;
@@ -30,9 +35,9 @@ pub(super) struct Policy<'a> {
 }
 
 /// Each `[policy.NAME]`.
-pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>) -> BTreeMap<String, Policy<'a>> {
+pub(super) fn policies<'a>(file: &Section<'a>, providers: &BTreeMap<String, Provider<'_>>, texts: &Arc<Lexicon>) -> BTreeMap<String, Policy<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
-        let settings = value.table(|section| settings(name, section, providers));
+        let settings = value.table(|section| settings(name, section, providers, texts));
         (name.to_owned(), Policy { settings, place: value })
     };
     file.named("policy").into_iter().map(one).collect()
@@ -43,17 +48,28 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> =
-        policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
+    let asked: BTreeSet<&str> = policies
+        .values()
+        .filter_map(|policy| policy.settings.as_ref())
+        .flat_map(|policy| &policy.rules.methods)
+        .map(|choice| pin::carrier(&choice.provider).0)
+        .collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
 }
 
-fn settings(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<super::Policy> {
+/// Hours without a clock of their own count by UTC, which nobody has on the wall.
+pub(super) fn warn_of_utc(policies: &BTreeMap<String, Policy<'_>>) {
+    for policy in policies.values().filter(|policy| policy.settings.as_ref().is_some_and(|settings| !settings.rules.hours.is_empty())) {
+        policy.place.warn("counts its `hours` by UTC", Some("write time_zone = \"Europe/Berlin\" in [node], or time_zone = \"UTC\" where that is meant"));
+    }
+}
+
+fn settings(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>, texts: &Arc<Lexicon>) -> Option<super::Policy> {
     let reply: Vec<Addition> = section.each("reply").iter().filter_map(|value| value.table(addition)).collect();
     let enrol_url = section.find("enrol_url").and_then(|value| enrol_url(&value));
-    let rules = rules(name, section, providers)?;
+    let rules = Rules { texts: Arc::clone(texts), ..rules(name, section, providers)? };
     Some(super::Policy { rules: Arc::new(rules), reply: reply.into(), enrol_url })
 }
 
@@ -93,7 +109,7 @@ fn enrol_url(value: &Value<'_>) -> Option<String> {
 fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Rules> {
     let listed = section.find("methods").and_then(|value| value.list());
     let some_listed = listed.as_ref().is_some_and(|listed| !listed.is_empty());
-    let methods = methods(&listed.unwrap_or_default(), providers);
+    let methods = pin::carried(section, methods(&listed.unwrap_or_default(), providers));
     let trusted: Vec<Network> = section.find("trusted").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(trusted).collect();
     let alone = [("reject", FirstAlone::Reject), ("accept", FirstAlone::Accept)];
     let unenrolled = section.find("unenrolled").and_then(|value| value.word(&alone)).unwrap_or(FirstAlone::Reject);
@@ -101,10 +117,28 @@ fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provide
     let outages = [("closed", OnOutage::Closed), ("open", OnOutage::Open)];
     let outage = section.find("outage").and_then(|value| value.word(&outages)).unwrap_or(OnOutage::Closed);
     let lock = section.find("lock").and_then(|value| value.table(|lock| Some(read_lock(lock)))).unwrap_or(LOCK);
-    if !some_listed && trusted.is_empty() && unenrolled == FirstAlone::Reject {
+    let pushes = section.find("pushes").and_then(|value| value.table(|pushes| Some(read_pushes(pushes)))).unwrap_or(PUSHES);
+    let block = section.find("block").and_then(|value| value.duration(seconds(0)..=WAIT_MAX));
+    let block_ms = block.map_or(BLOCK_MS, millis);
+    let groups = groups(section);
+    let hours = Hours(section.find("hours").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(|value| value.parsed()).collect());
+    if !some_listed && trusted.is_empty() && groups.exempt.is_empty() && unenrolled == FirstAlone::Reject {
         section.error("lets nobody in: it has no methods and trusts no network", Some("write methods = [{ push = \"duo\" }]"));
     }
-    Some(Rules { trusted, unenrolled, disabled, outage, lock, remember: remember(section), ..Rules::bare(name, methods) })
+    Some(Rules {
+        trusted,
+        unenrolled,
+        disabled,
+        outage,
+        lock,
+        outage_max_ms: outage_max(section, outage),
+        groups,
+        hours,
+        remember: remember(section),
+        pushes,
+        block_ms,
+        ..Rules::bare(name, methods)
+    })
 }
 
 fn methods(listed: &[Value<'_>], providers: &BTreeMap<String, Provider<'_>>) -> Vec<Choice> {
@@ -146,6 +180,48 @@ fn trusted(value: &Value<'_>) -> Option<Network> {
     Some(network)
 }
 
+/// Groups that decide (M-47).
+fn groups(section: &Section<'_>) -> Groups {
+    let denied = named(section.find("denied_groups"), &[]);
+    let exempt = named(section.find("exempt_groups"), &denied);
+    let required = named(section.find("required_groups"), &denied);
+    Groups { exempt, required, denied }
+}
+
+fn named(listed: Option<Value<'_>>, denied: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for value in listed.and_then(|value| value.list()).unwrap_or_default() {
+        let Some(name) = value.text() else { continue };
+        if name.trim().is_empty() || name.len() > GROUP_BYTES_MAX {
+            value.error("is no name of a group", Some("write its name, or its DN"));
+        } else if names.iter().any(|other| other == name) {
+            value.error("is listed twice", Some("take one away"));
+        } else if denied.iter().any(|other| other == name) {
+            value.error("is in `denied_groups` too: nobody of it is let in", Some("take it out of one of them"));
+        } else if names.len() == GROUPS_MAX {
+            value.error("is one group too many", Some("make a group of groups in the directory, and name that"));
+        } else {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// How long an outage may last that opens doors (M-14).
+fn outage_max(section: &Section<'_>, outage: OnOutage) -> u64 {
+    let value = section.find("outage_max");
+    let max = value.as_ref().and_then(|value| value.duration(seconds(0)..=OUTAGE_MAX_MAX)).unwrap_or(HOUR);
+    match (value, outage) {
+        (Some(value), OnOutage::Closed) => value.warn("does nothing: `outage` is \"closed\"", Some("take it away, or write outage = \"open\"")),
+        (Some(value), OnOutage::Open) if max.is_zero() => value.warn(
+            "has no end: for as long as no provider can be reached the password is enough, and whoever has one may be the reason for that",
+            Some("write outage_max = \"1h\""),
+        ),
+        _ => {}
+    }
+    millis(max)
+}
+
 /// For how long both factors are good, and for which logins (M-40).
 fn remember(section: &Section<'_>) -> Remember {
     let keep = section.find("remember").and_then(|value| value.duration(seconds(0)..=REMEMBER_MAX)).unwrap_or_default();
@@ -154,7 +230,7 @@ fn remember(section: &Section<'_>) -> Remember {
     if let (Some((_, value)), true) = (&by, keep.is_zero()) {
         value.warn("does nothing: nothing is remembered", Some("write remember = \"8h\", or take it away"));
     }
-    Remember { for_ms: u64::try_from(keep.as_millis()).unwrap_or(0), by: by.map(|(by, _)| by).unwrap_or_default() }
+    Remember { for_ms: millis(keep), by: by.map(|(by, _)| by).unwrap_or_default() }
 }
 
 fn read_lock(section: &Section<'_>) -> Lock {
@@ -164,14 +240,45 @@ fn read_lock(section: &Section<'_>) -> Lock {
         value.warn("never locks: codes and passwords can be guessed without end", Some("write 1 to 100"));
     }
     let wait = section.find("wait").and_then(|value| value.duration(seconds(1)..=WAIT_MAX));
-    Lock { failures_max, wait_ms: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()).unwrap_or(LOCK.wait_ms) }
+    Lock { failures_max, wait_ms: wait.map_or(LOCK.wait_ms, millis) }
 }
+
+/// How often one person is rung (M-10).
+fn read_pushes(section: &Section<'_>) -> Pushes {
+    let count = |key, usual| section.find(key).and_then(|value| value.number(0..=RINGS_MAX)).unwrap_or(usual);
+    let (count_max, day_max) = (count("count_max", PUSHES.count_max), count("day_max", PUSHES.day_max));
+    let per = section.find("per").and_then(|value| value.duration(seconds(1)..=DAY)).map_or(PUSHES.per_ms, millis);
+    let backoff = section.find("backoff").and_then(|value| value.duration(seconds(0)..=HOUR)).map_or(PUSHES.backoff_ms, millis);
+    if let (0, 0, 0, Some(value)) = (count_max, day_max, backoff, section.find("count_max")) {
+        value.warn("whoever has a password can ring its owner's phone without end until it is approved", Some("write count_max = 3"));
+    }
+    Pushes { count_max, per_ms: per, day_max, backoff_ms: backoff }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Three in five minutes, ten in a day, and half a minute of rest after one that was not approved.
+const PUSHES: Pushes = Pushes { count_max: 3, per_ms: 5 * 60 * 1000, day_max: 10, backoff_ms: 30 * 1000 };
+/// Ninety days.
+const BLOCK_MS: u64 = 90 * 24 * 60 * 60 * 1000;
+/// No phone rings more often in a day.
+const RINGS_MAX: u32 = 1000;
+const HOUR: Duration = seconds(60 * 60);
+const DAY: Duration = seconds(24 * 60 * 60);
 
 /// Five failures, a quarter of an hour.
 const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
 
 /// Half a day: somebody comes to work and goes home.
 const REMEMBER_MAX: Duration = Duration::from_millis(Remember::FOR_MS_MAX);
+/// Bytes of a group's name or DN.
+const GROUP_BYTES_MAX: usize = 512;
+/// Groups in a list: each is looked up in the directory.
+const GROUPS_MAX: usize = 64;
+/// A month.
+const OUTAGE_MAX_MAX: Duration = seconds(31 * 24 * 60 * 60);
 /// Beside it a Reply-Message has room for a sentence.
 const URL_BYTES_MAX: usize = 180;
 /// A year; who is to stay out for longer is disabled.

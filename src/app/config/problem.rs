@@ -58,6 +58,8 @@ pub(super) struct Notes {
     /// Lines that are no TOML: what was salvaged of them is not judged.
     torn: Vec<usize>,
     errors: RefCell<Vec<Problem>>,
+    /// Errors of other files, which this one names.
+    elsewhere: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
     /// Every key that was asked for, so that a test can hold the commented file against it.
     #[cfg(test)]
@@ -72,6 +74,7 @@ impl Notes {
             starts,
             torn: Vec::new(),
             errors: RefCell::default(),
+            elsewhere: RefCell::default(),
             warnings: RefCell::default(),
             #[cfg(test)]
             asked: RefCell::default(),
@@ -102,6 +105,11 @@ impl Notes {
         }
     }
 
+    /// Errors of another file, which this one names.
+    pub(super) fn adopt(&self, problems: Vec<Problem>) {
+        self.elsewhere.borrow_mut().extend(problems);
+    }
+
     pub(super) fn warn(&self, path: &str, line: usize, message: String, hint: Option<String>) {
         self.warnings.borrow_mut().push(self.problem(path, line, message, hint));
     }
@@ -111,14 +119,15 @@ impl Notes {
         self.warnings.borrow_mut().push(Problem { grave: true, ..self.problem(path, line, message, hint) });
     }
 
-    /// Warnings if there is no error, else all errors; both in the order of the file.
+    /// Warnings if there is no error, else all errors; both in the order of the file, and other files after it.
     pub(super) fn close(self) -> Result<Vec<Problem>, Vec<Problem>> {
         let in_order = |mut problems: Vec<Problem>| {
             problems.sort_by_key(|problem| problem.line);
             problems
         };
-        let errors = self.errors.into_inner();
-        if errors.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(in_order(errors)) }
+        let mut errors = in_order(self.errors.into_inner());
+        errors.extend(self.elsewhere.into_inner());
+        if errors.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(errors) }
     }
 
     fn problem(&self, path: &str, line: usize, message: String, hint: Option<String>) -> Problem {

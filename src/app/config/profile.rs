@@ -50,18 +50,18 @@ pub(super) struct Profile {
 pub(super) enum Code {
     /// Behind the password, after this separator.
     Append(&'static str),
-    /// Asked for with this text.
-    Challenge(&'static str),
+    /// Asked for, with the usual language's text.
+    Challenge,
     /// Not at all.
     None,
 }
 
 impl Code {
-    /// The same for a client.
-    pub(super) fn entry(self) -> CodeEntry {
+    /// The same for a client whose people are asked with this text.
+    pub(super) fn entry(self, prompt: &str) -> CodeEntry {
         match self {
             Self::Append(separator) => CodeEntry::Append(separator.to_owned()),
-            Self::Challenge(prompt) => CodeEntry::Challenge(prompt.to_owned()),
+            Self::Challenge => CodeEntry::Challenge(prompt.to_owned()),
             Self::None => CodeEntry::None,
         }
     }
@@ -84,7 +84,7 @@ pub(super) const UNKNOWN: Profile = Profile { late_approval: seconds(0), source:
 const PATIENT: Profile = Profile {
     name: "",
     patience: seconds(60),
-    code: Code::Challenge(PROMPT),
+    code: Code::Challenge,
     approval: Approval::Wait,
     late_approval: seconds(30),
     // A menu asks everybody each time, who has but one telephone too: it is for administrators to want.
@@ -231,7 +231,6 @@ const PROFILES: &[Profile] = &[
 /// RFC 2865 §5.31
 const CALLING_STATION_ID: u8 = 31;
 
-const PROMPT: &str = "Enter your code:";
 const SEPARATOR: &str = ",";
 
 #[cfg(test)]
@@ -294,7 +293,7 @@ mod tests {
     #[test]
     fn who_cannot_be_challenged_is_never_challenged() {
         for profile in PROFILES.iter().filter(|profile| !profile.can_challenge) {
-            assert!(!matches!(profile.code, Code::Challenge(_)), "{}", profile.name);
+            assert!(!matches!(profile.code, Code::Challenge), "{}", profile.name);
             assert_eq!((profile.approval, profile.menu), (Approval::Wait, false), "{}", profile.name);
         }
     }
@@ -324,8 +323,8 @@ mod tests {
 
     #[test]
     fn a_code_is_handed_over_as_the_profile_says() {
-        let entry = |name: &str| find(name).unwrap().code.entry();
-        assert_eq!(entry("fortigate"), CodeEntry::Challenge("Enter your code:".to_owned()));
+        let entry = |name: &str| find(name).unwrap().code.entry("Code?");
+        assert_eq!(entry("fortigate"), CodeEntry::Challenge("Code?".to_owned()));
         assert_eq!(entry("postgresql"), CodeEntry::Append(",".to_owned()));
         assert_eq!(entry("rd-gateway"), CodeEntry::None);
     }
@@ -341,7 +340,7 @@ mod tests {
             let push = if profile.approval == Approval::Enter { "Enter" } else { "held" };
             let code = match profile.code {
                 Code::Append(_) => "`password,123456`",
-                Code::Challenge(_) => "asked for",
+                Code::Challenge => "asked for",
                 Code::None => "none",
             };
             let integrity = format!("`{:?}`", profile.integrity).to_lowercase();

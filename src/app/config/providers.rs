@@ -1,13 +1,25 @@
 //! Each `[provider.NAME]`: what all have in common, and a file for the keys of each kind.
 
+mod codes;
 mod duo;
+mod email;
+mod entra;
 mod oath;
+mod okta;
+mod privacyidea;
+mod sms;
+mod twilio;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::Lexicon;
 use crate::domain::Method;
+use crate::provider::login::By;
+use crate::provider::login::Login;
 
 use super::ProviderSettings;
 use super::reader::Section;
@@ -27,38 +39,67 @@ pub(super) struct Provider<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
     Duo,
+    Email,
+    Entra,
     Oath,
+    Okta,
+    PrivacyIdea,
+    SmsGateway,
+    TwilioVerify,
+    Webhook,
 }
 
 impl Carrier {
-    const ALL: [Self; 2] = [Self::Duo, Self::Oath];
+    const ALL: [Self; 9] =
+        [Self::Duo, Self::Email, Self::Entra, Self::Oath, Self::Okta, Self::PrivacyIdea, Self::SmsGateway, Self::TwilioVerify, Self::Webhook];
 
     /// The word behind `kind`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Duo => "duo",
+            Self::Email => "email",
+            Self::Entra => "entra",
             Self::Oath => "oath",
+            Self::Okta => "okta",
+            Self::PrivacyIdea => "privacyidea",
+            Self::SmsGateway => "sms-gateway",
+            Self::TwilioVerify => "twilio-verify",
+            Self::Webhook => "webhook",
         }
     }
 
     /// What it can do.
     pub(super) fn methods(self) -> &'static [Method] {
         match self {
-            Self::Duo => &[Method::Push, Method::Call, Method::Oath],
+            Self::Duo => &[Method::Push, Method::Call, Method::Text, Method::Oath],
+            Self::Email => &[Method::Email],
+            Self::Entra => &[Method::Push, Method::Call, Method::Text, Method::Oath],
             Self::Oath => &[Method::Oath],
+            Self::Okta => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
+            Self::PrivacyIdea => &[Method::Push, Method::Text, Method::Email, Method::Oath],
+            Self::SmsGateway => &[Method::Text],
+            Self::TwilioVerify => &[Method::Text, Method::Call, Method::Email],
+            Self::Webhook => &[Method::Push, Method::Call, Method::Text, Method::Email, Method::Oath],
         }
     }
 }
 
-/// Each `[provider.NAME]`.
-pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources) -> BTreeMap<String, Provider<'a>> {
+/// Each `[provider.NAME]`. Some need the mail server.
+pub(super) fn providers<'a>(file: &Section<'a>, sources: &Sources, has_mail: bool, texts: &Arc<Lexicon>) -> BTreeMap<String, Provider<'a>> {
     let one = |(name, value): (&str, Value<'a>)| {
         let mut kind = None;
         let settings = value.table(|section| {
             kind = section.need("kind", "\"duo\"").and_then(|value| value.word(&Carrier::ALL.map(|carrier| (carrier.as_str(), carrier))));
             match kind {
                 Some(Carrier::Duo) => duo::settings(name, section, sources).map(ProviderSettings::Duo),
+                Some(Carrier::Email) => email::settings(name, section, has_mail, texts).map(ProviderSettings::Email),
+                Some(Carrier::Entra) => entra::settings(name, section, sources).map(|settings| ProviderSettings::Entra(Box::new(settings))),
                 Some(Carrier::Oath) => Some(ProviderSettings::Oath(oath::settings(name, section))),
+                Some(Carrier::Okta) => okta::settings(name, section, sources).map(ProviderSettings::Okta),
+                Some(Carrier::SmsGateway) => sms::settings(name, section, sources, texts).map(ProviderSettings::SmsGateway),
+                Some(Carrier::TwilioVerify) => twilio::settings(name, section, sources).map(ProviderSettings::TwilioVerify),
+                Some(Carrier::PrivacyIdea) => privacyidea::settings(name, section, sources).map(ProviderSettings::PrivacyIdea),
+                Some(Carrier::Webhook) => webhook::settings(name, section, sources).map(ProviderSettings::Webhook),
                 None => {
                     section.forgive();
                     None
@@ -78,6 +119,19 @@ pub(super) fn host<'a>(value: &Value<'a>) -> Option<&'a str> {
         value.error(&format!("{text:?} is not a host name"), Some("write it without https:// and without a path"));
     }
     fine.then_some(text)
+}
+
+/// `user` and `domain`: by which name a provider knows people.
+pub(super) fn login(section: &Section<'_>) -> Option<Login> {
+    let by = match section.find("user") {
+        Some(value) => value.word(&[("name", By::Name), ("mail", By::Mail)])?,
+        None => By::Name,
+    };
+    let domain = match section.find("domain") {
+        Some(value) => Some(host(&value)?.to_owned()),
+        None => None,
+    };
+    Some(Login { by, domain })
 }
 
 /// Where to connect instead of the host. Questions about people do not travel in clear text.
@@ -102,13 +156,32 @@ pub(super) fn url(value: &Value<'_>) -> Option<String> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether this may go there: what we ask is not for others to read.
+fn is_private(value: &Value<'_>, url: &reqwest::Url) -> bool {
+    match url.scheme() {
+        "https" => true,
+        "http" if url.host_str().is_some_and(is_loopback) => true,
+        _ => {
+            value.error("http:// is for loopback addresses alone", Some("write https://"));
+            false
+        }
+    }
+}
+
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 pub(super) fn timeout(section: &Section<'_>) -> Duration {
     section.find("timeout").and_then(|value| value.duration(Duration::from_millis(100)..=seconds(60))).unwrap_or(TIMEOUT)
+}
+
+/// What goes out about a person beside what the provider cannot do without: of `known`, what `send` names.
+pub(super) fn sent(section: &Section<'_>, known: &[&'static str]) -> Vec<&'static str> {
+    let words: Vec<(&'static str, &'static str)> = known.iter().map(|word| (*word, *word)).collect();
+    let listed = section.find("send").and_then(|value| value.list()).unwrap_or_default();
+    listed.iter().filter_map(|value| value.word(&words)).collect()
 }
 
 const TIMEOUT: Duration = seconds(5);

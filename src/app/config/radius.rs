@@ -209,7 +209,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
         section.find("nas_address").and_then(|value| value.word(&[("log", NasAddress::Log), ("require", NasAddress::Require)])).unwrap_or(NasAddress::Log);
     let first = section.need("first", "{ directory = \"NAME\" }").and_then(|value| first(builder, &value, habits));
     let identify = identify(builder, section, first.as_ref());
-    let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| habits.code.entry());
+    let code = section.find("code").and_then(|value| code(&value)).unwrap_or_else(|| habits.code.entry(&builder.behind.texts.usual().code_prompt));
     if let (CodeEntry::Challenge(_), false, Some(value)) = (&code, habits.can_challenge, section.find("code")) {
         value.warn("this kind of NAS shows no challenge to anybody", Some("write { append = \",\" } or \"none\""));
     }
@@ -221,11 +221,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     }
     let join = section.find("join").and_then(|value| value.duration(JOIN_WITHIN)).unwrap_or(seconds(0));
     let menu = section.find("menu").and_then(|value| value.flag()).unwrap_or(habits.menu);
-    for (key, is_meant) in [("approval", approval == Approval::Enter), ("menu", menu)] {
-        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
-            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
-        }
-    }
+    warn_mute(section, asks, [("approval", approval == Approval::Enter), ("menu", menu)]);
     let charset = section.find("charset").and_then(|value| value.word(&[("utf-8", Charset::Utf8), ("latin-1", Charset::Latin1)])).unwrap_or(Charset::Utf8);
     let patience = patience(builder, section, habits);
     warn_hasty(builder, section, first.as_ref(), patience);
@@ -234,6 +230,7 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     let policy = builder.policy(section, &code);
     warn_of_spellings(builder, section, first.as_ref(), policy.as_deref());
     warn_forgetful(builder, section, source, join, policy.as_deref());
+    warn_of_trust(builder, section, policy.as_deref());
     refuse_groups(builder, section, identify.as_ref(), policy.as_deref());
     Some(RadiusClient {
         name: name?,
@@ -262,6 +259,15 @@ pub(super) fn client(builder: &mut Builder<'_, '_>, section: &Section<'_>) -> Op
     })
 }
 
+/// What is to be said back to the person is never said to one who is never asked back.
+fn warn_mute(section: &Section<'_>, asks: bool, meant: [(&'static str, bool); 2]) {
+    for (key, is_meant) in meant {
+        if let Some(value) = section.find(key).filter(|_| is_meant && !asks) {
+            value.warn("does nothing: this client is never asked back", Some("write code = { challenge = \"Enter your code:\" }, or take it away"));
+        }
+    }
+}
+
 /// Where nobody can tell where a person is, what hangs on that is never remembered.
 fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Option<u8>, join: Duration, policy: Option<&str>) {
     if source.is_some() {
@@ -280,6 +286,18 @@ fn warn_forgetful(builder: &Builder<'_, '_>, section: &Section<'_>, source: Opti
     }
 }
 
+/// An address that the device itself asks for is no place where anybody is (M-43).
+fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, policy: Option<&str>) {
+    let rules = policy.and_then(|name| builder.behind.policies.get(name)?.settings.as_ref()).map(|policy| &policy.rules);
+    let trusts = rules.is_some_and(|rules| !rules.trusted.is_empty());
+    if let Some(value) = section.find("source").filter(|value| trusts && value.text().is_some_and(|name| name.starts_with("Framed-"))) {
+        value.warn(
+            "opens the policy's trusted networks to whoever asks for an address in them: in a request it is what the device would like to have (M-43)",
+            Some("write source = \"Calling-Station-Id\", if the client writes there where people come from"),
+        );
+    }
+}
+
 /// What is known about this kind of NAS, for the keys that are left out.
 fn habits(section: &Section<'_>) -> &'static Profile {
     let words: Vec<(&'static str, &'static str)> = profile::names().map(|name| (name, name)).collect();
@@ -287,13 +305,14 @@ fn habits(section: &Section<'_>) -> &'static Profile {
     named.and_then(profile::find).unwrap_or(&profile::UNKNOWN)
 }
 
-/// A reply for a group needs somebody who knows groups.
+/// Whatever hangs on a group needs somebody who knows groups.
 fn refuse_groups(builder: &Builder<'_, '_>, section: &Section<'_>, identify: Option<&Option<Vec<String>>>, policy: Option<&str>) {
     let (Some(None), Some(name)) = (identify, policy) else { return };
     let settings = builder.behind.policies.get(name).and_then(|policy| policy.settings.as_ref());
-    if settings.is_some_and(|settings| settings.reply.iter().any(|addition| addition.group.is_some())) {
-        let message = format!("has no directory that knows groups, and policy {name:?} has a reply for some");
-        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take `group` out of the policy"));
+    let named = |settings: &super::Policy| settings.reply.iter().any(|addition| addition.group.is_some()) || !settings.rules.groups.is_empty();
+    if settings.is_some_and(named) {
+        let message = format!("has no directory that knows groups, and policy {name:?} names some");
+        section.error(&message, Some("write identify = \"NAME\" of a [directory.NAME], or take the groups out of the policy"));
     }
 }
 

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 use toml::de::DeValue;
 
 use super::problem::Notes;
+use super::problem::Problem;
 use super::problem::listed;
 use super::problem::suggestion;
 
@@ -109,6 +110,11 @@ impl<'a> Section<'a> {
     /// Notes something about the table that is worth a second look.
     pub(super) fn warn(&self, message: &str, hint: Option<&str>) {
         self.notes.warn(&self.path, self.line, message.to_owned(), hint.map(str::to_owned));
+    }
+
+    /// Notes what is wrong in another file, which a key of this table names.
+    pub(super) fn adopt(&self, problems: Vec<Problem>) {
+        self.notes.adopt(problems);
     }
 
     pub(super) fn path(&self) -> &str {

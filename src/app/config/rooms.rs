@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use rustls::pki_types::ServerName;
 
 use crate::directory;
@@ -14,6 +15,7 @@ use crate::directory::LOGIN_ATTRIBUTES;
 use crate::directory::Security;
 use crate::directory::srv::Srv;
 use crate::domain::Secret;
+use crate::domain::phone::Numbers;
 use crate::store;
 
 use super::Admin;
@@ -28,8 +30,18 @@ use super::secret::Origin;
 use super::secret::Sources;
 use super::tls;
 
-/// `[node]`: the name, and what the store needs.
-pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, store::Settings)> {
+/// `[node]` as read.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) store: store::Settings,
+    /// How telephone numbers are read.
+    pub(super) numbers: Numbers,
+    /// `None` where none is written.
+    pub(super) time_zone: Option<TimeZone>,
+}
+
+/// `[node]`: the name, what the store needs, how telephone numbers are read, and by which clock hours count.
+pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
     let Some(value) = file.find("node") else {
         file.missing("node", "write [node] with name, data_dir and master_key");
         return None;
@@ -40,7 +52,14 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<(String, sto
         let has_store = data_dir.as_ref().is_some_and(|data_dir| data_dir.join("store").exists());
         let origin = if has_store { Origin::Lost } else { Origin::Made };
         let master_key = node.need("master_key", "{ credential = \"master-key\" }").and_then(|value| master_key(&value, sources, origin));
-        Some((name?.to_owned(), store::Settings { data_dir: data_dir?, master_key: master_key? }))
+        let time_zone = node.find("time_zone").map_or(Some(None), |value| time_zone(&value).map(Some));
+        let country = node.find("country").and_then(|value| value.parsed());
+        Some(Node {
+            name: name?.to_owned(),
+            store: store::Settings { data_dir: data_dir?, master_key: master_key? },
+            time_zone: time_zone?,
+            numbers: Numbers::new(country),
+        })
     })
 }
 
@@ -53,6 +72,16 @@ fn data_dir(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// A name of the tz database: of the machine's own, else of the one that is built in.
+fn time_zone(value: &Value<'_>) -> Option<TimeZone> {
+    let name = value.text()?;
+    let found = TimeZone::get(name).ok().filter(|_| name != "Etc/Unknown");
+    if found.is_none() {
+        value.error(&format!("{name:?} is no time zone"), Some("write \"Europe/Berlin\" or \"UTC\""));
+    }
+    found
 }
 
 /// 64 hexadecimal digits, 32 bytes.

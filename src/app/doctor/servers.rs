@@ -7,8 +7,7 @@ use tokio::time::Instant;
 use super::Area;
 use super::Finding;
 use super::Outcome;
-use crate::app::config::ProviderSettings;
-use crate::app::rooms;
+use crate::app::RoomError;
 use crate::directory::upstream;
 use crate::directory::upstream::ProbeError;
 use crate::directory::upstream::Upstream;
@@ -16,15 +15,12 @@ use crate::directory::winbind;
 use crate::directory::winbind::Winbind;
 use crate::ports::Clock;
 use crate::ports::Probed;
-use crate::ports::Store;
-use crate::store::Memory;
+use crate::ports::Provider;
 
 /// Asks a provider about nobody.
-pub(super) async fn provider(settings: ProviderSettings, clock: Arc<dyn Clock>) -> Vec<Finding> {
-    let finding = |outcome, message: String| Finding::new(Area::Provider, settings.name(), outcome, message);
-    // What is asked is about no account, so the store need not be the one on disk.
-    let store: Arc<dyn Store> = Arc::new(Memory::default());
-    let provider = match rooms::provider(&settings, &store, &clock) {
+pub(super) async fn provider(name: String, provider: Result<Arc<dyn Provider>, RoomError>, clock: Arc<dyn Clock>) -> Vec<Finding> {
+    let finding = |outcome, message: String| Finding::new(Area::Provider, &name, outcome, message);
+    let provider = match provider {
         Ok(provider) => provider,
         Err(error) => return vec![finding(Outcome::Failed, error.to_string())],
     };

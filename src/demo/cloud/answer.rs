@@ -124,7 +124,7 @@ impl Asked<'_> {
 async fn call(sky: &Sky, method: &Method, path: &str, params: &Params) -> Result<Value, Refusal> {
     match (method, path) {
         (&Method::GET, "/auth/v2/check") => Ok(time(sky)),
-        (&Method::POST, "/auth/v2/preauth") => Ok(preauth(person(sky, params)?)),
+        (&Method::POST, "/auth/v2/preauth") => preauth(sky, person(sky, params)?, params),
         (&Method::POST, "/auth/v2/auth") => auth(sky, params).await,
         (&Method::GET, "/auth/v2/auth_status") => {
             let txid = params.get("txid").ok_or(Refusal(40_001, "Missing required request parameters"))?;
@@ -138,20 +138,37 @@ fn time(sky: &Sky) -> Value {
     json!({ "time": sky.clock.now().0 / 1_000 })
 }
 
-fn preauth(person: Option<Person>) -> Value {
+fn preauth(sky: &Sky, person: Option<Person>, params: &Params) -> Result<Value, Refusal> {
     let Some(person) = person.filter(|person| person.manner != Manner::Unenrolled) else {
-        return json!({ "result": "enroll", "status_msg": "Enroll an authentication device to proceed", "enroll_portal_url": "https://enroll.example" });
+        return Ok(json!({ "result": "enroll", "status_msg": "Enroll an authentication device to proceed", "enroll_portal_url": "https://enroll.example" }));
     };
     match person.manner {
-        Manner::AllowedAtOnce => json!({ "result": "allow", "status_msg": "Account is set to allow authentication without two factors" }),
-        Manner::DeniedAtOnce => json!({ "result": "deny", "status_msg": "Your account is disabled" }),
-        _ => {
-            let mut capabilities = vec!["auto".to_owned()];
-            capabilities.extend(person.capabilities);
-            let phone = json!({ "device": DEVICE, "type": "phone", "display_name": "Lab phone", "number": "XXX-XXX-0199", "capabilities": capabilities });
-            json!({ "result": "auth", "status_msg": "Account is active", "devices": [phone, { "device": "DHLAB0000000000000K1", "type": "token", "name": "0" }] })
-        }
+        Manner::AllowedAtOnce => return Ok(json!({ "result": "allow", "status_msg": "Account is set to allow authentication without two factors" })),
+        Manner::DeniedAtOnce => return Ok(json!({ "result": "deny", "status_msg": "Your account is disabled" })),
+        _ => {}
     }
+    let mut capabilities = vec!["auto"];
+    capabilities.extend(person.capabilities.iter().map(String::as_str));
+    let phone = |id: &String| json!({ "device": id, "type": "phone", "display_name": "Lab phone", "number": "XXX-XXX-0199", "capabilities": capabilities });
+    let mut devices: Vec<Value> = person.devices.iter().map(phone).collect();
+    devices.push(json!({ "device": "DHLAB0000000000000K1", "type": "token", "name": "0" }));
+    if params.get("client_supports_verified_push").is_none_or(|word| word != "1") {
+        return Ok(json!({ "result": "auth", "status_msg": "Account is active", "devices": devices }));
+    }
+    let (txid, number) = number(sky, &person).ok_or(Refusal(50_000, "Internal error"))?;
+    Ok(json!({ "result": "auth", "status_msg": "Account is active", "devices": devices, "txid": txid, "verification_code": number, "expiration": 60 }))
+}
+
+/// A number for a push that is to come. `None`: no random bytes, or too many that never came.
+fn number(sky: &Sky, person: &Person) -> Option<(String, String)> {
+    let txid = random_hex(16).ok()?;
+    let number: String = txid.bytes().take(3).map(|byte| char::from(b'0'.saturating_add(byte % 10))).collect();
+    let mut town = sky.town();
+    if town.numbers.len() >= NUMBERS_MAX {
+        town.numbers.clear();
+    }
+    town.numbers.insert(txid.clone(), (person.name.to_lowercase(), number.clone()));
+    Some((txid, number))
 }
 
 async fn auth(sky: &Sky, params: &Params) -> Result<Value, Refusal> {
@@ -161,10 +178,13 @@ async fn auth(sky: &Sky, params: &Params) -> Result<Value, Refusal> {
             let code = params.get("passcode").ok_or(Refusal(40_001, "Missing required request parameters"))?;
             Ok(passcode(sky, &person, code))
         }
-        Some(factor @ ("push" | "phone")) => {
-            let known = params.get("device").is_some_and(|device| device == "auto" || device == DEVICE);
+        Some(factor @ ("push" | "phone" | "sms")) => {
+            let known = params.get("device").is_some_and(|device| device == "auto" || person.devices.contains(device));
             if !known || !person.capabilities.iter().any(|word| word == factor) {
                 return Err(Refusal(40_002, "Invalid request parameters"));
+            }
+            if factor == "sms" {
+                return text(sky, &person).ok_or(Refusal(50_000, "Internal error"));
             }
             let txid = ask(sky, &person, params).ok_or(Refusal(50_000, "Internal error"))?;
             if params.get("async").is_some_and(|word| word == "1") {
@@ -179,6 +199,19 @@ async fn auth(sky: &Sky, params: &Params) -> Result<Value, Refusal> {
         }
         _ => Err(Refusal(40_002, "Invalid request parameters")),
     }
+}
+
+/// Sends a passcode by text. `None`: no random bytes.
+fn text(sky: &Sky, person: &Person) -> Option<Value> {
+    if person.manner == Manner::LockedOut {
+        return Some(decided(Decision::LockedOut));
+    }
+    let code: String = random_hex(7).ok()?.bytes().take(7).map(|byte| char::from(b'0'.saturating_add(byte % 10))).collect();
+    let name = person.name.to_lowercase();
+    let mut town = sky.town();
+    town.people.get_mut(&name)?.passcodes.push(code.clone());
+    town.texted.insert(name, code);
+    Some(json!({ "result": "deny", "status": "sent", "status_msg": "New SMS passcodes sent." }))
 }
 
 /// A code is good once.
@@ -200,8 +233,14 @@ fn passcode(sky: &Sky, person: &Person, typed: &str) -> Value {
 
 /// Lets the telephone ring. `None`: no random bytes, or too many questions.
 fn ask(sky: &Sky, person: &Person, params: &Params) -> Option<String> {
-    let txid = random_hex(16).ok()?;
     let name = person.name.to_lowercase();
+    // A number that was given out to somebody else is nobody's.
+    let numbered = params.get("txid").and_then(|txid| sky.town().numbers.remove(txid).map(|(whose, number)| (txid, whose, number)));
+    let numbered = numbered.filter(|(_, whose, _)| *whose == name);
+    let (txid, number) = match numbered {
+        Some((txid, _, number)) => (txid.clone(), Some(number)),
+        None => (random_hex(16).ok()?, None),
+    };
     let in_a = |wait: Duration, decision| Instant::now().checked_add(wait).map(|moment| (moment, decision));
     let (decision, due) = match person.manner {
         Manner::AllowedAtOnce => (Some(Decision::Approved), None),
@@ -221,7 +260,7 @@ fn ask(sky: &Sky, person: &Person, params: &Params) -> Option<String> {
     if town.questions.len() >= QUESTIONS_MAX {
         return None;
     }
-    town.questions.insert(txid.clone(), Question { name: name.clone(), call, asked_at: Instant::now(), told: false, decision, due });
+    town.questions.insert(txid.clone(), Question { name: name.clone(), call, number, asked_at: Instant::now(), told: false, decision, due });
     let count = town.pushes.entry(name.clone()).or_default();
     *count = count.saturating_add(1);
     town.shown.insert(name, params.clone());
@@ -317,7 +356,8 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-const DEVICE: &str = "DPLAB0000000000000P1";
+/// Given out and not used; pushes come right behind them.
+const NUMBERS_MAX: usize = 10_000;
 /// A poll without news ends after this.
 const HOLD: Duration = Duration::from_secs(20);
 /// A question nobody answers.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// A directory that takes any password but `wrong`, the old one of somebody who has changed it too.
+/// A directory that takes any password but `wrong` with a number or without, the old one of somebody who has changed it too.
 #[derive(Debug)]
 struct Trusting;
 
@@ -18,7 +18,7 @@ impl PrimaryCheck for Trusting {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         let identity = entry.unwrap().identity.clone();
         match request.primary.typed().unwrap().expose() {
-            b"wrong" => Err(PrimaryError::Refused { who: Some(identity), why: Refused::WrongPassword }),
+            [b'w', b'r', b'o', b'n', b'g', ..] => Err(PrimaryError::Refused { who: Some(identity), why: Refused::WrongPassword }),
             _ => Ok(Checked::Passed(identity)),
         }
     }
@@ -225,13 +225,13 @@ async fn m_41_an_account_removed_and_added_again_is_another_even_if_nobody_saw_i
 async fn m_41_failures_that_lock_end_it_at_once_and_fewer_do_not() {
     let stage = Stage::new(RememberBy::Source);
     stage.pass().await;
-    let wrong = || stage.login(|request| request.primary = Primary::Password("wrong".into()));
-    for _ in 0..4 {
-        assert_eq!(wrong().await, Err(Denial::BadCredential));
+    let wrong = |guess: u8| stage.login(move |request| request.primary = Primary::Password(format!("wrong {guess}").as_str().into()));
+    for guess in 0..4 {
+        assert_eq!(wrong(guess).await, Err(Denial::BadCredential));
     }
     assert_eq!(stage.again().await, Ok(Grant::Remembered));
     assert_eq!(enrolled(&stage.world, &alice()).tries.failures, 4, "what is remembered forgives no wrong passwords (M-05)");
-    assert_eq!(wrong().await, Err(Denial::BadCredential));
+    assert_eq!(wrong(4).await, Err(Denial::BadCredential));
     stage.stand(|standing| standing.tries = Tries::default());
     assert_eq!(stage.again().await, ASKED);
 }

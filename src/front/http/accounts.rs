@@ -1,4 +1,6 @@
-//! Accounts: listed, shown, added, enabled, disabled, unlocked, removed; and what is remembered of their logins, forgotten.
+//! Accounts: listed, shown, added, changed, enabled, disabled, unlocked, removed; and what is remembered of their logins, forgotten.
+
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::Json;
@@ -13,35 +15,36 @@ use axum::routing::get;
 use axum::routing::post;
 use serde::Deserialize;
 use tracing::info;
+use tracing::warn;
 
 use super::admin::Desk;
 use super::admin::Rooms;
 use super::admin::asked;
+use super::fields;
 use super::lookup;
 use super::lookup::InDirectory;
 use super::peer::Operator;
+use super::pins;
 use super::refusal::Refusal;
 use super::shapes;
 use super::shapes::AccountDetail;
 use super::shapes::AccountPage;
+use super::shapes::Fields;
 use super::shapes::NewAccount;
 use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Identity;
+use crate::ports::Store;
 
 /// Accounts on a page.
 const PAGE_MAX: usize = 100;
 /// Bytes of a local account's name.
 const LOCAL_NAME_LEN_MAX: usize = 128;
-/// Bytes of a mail address (RFC 5321 §4.5.3.1.3, without the brackets).
-const MAIL_LEN_MAX: usize = 254;
-/// Characters of a telephone number with its spaces.
-const PHONE_LEN_MAX: usize = 32;
 
 pub(super) fn routes() -> Router<Desk> {
     Router::new()
         .route("/v1/accounts", get(list).post(add))
-        .route("/v1/accounts/{name}", get(show).delete(remove))
+        .route("/v1/accounts/{name}", get(show).patch(set).delete(remove))
         .route("/v1/accounts/{name}/enable", post(enable))
         .route("/v1/accounts/{name}/disable", post(disable))
         .route("/v1/accounts/{name}/unlock", post(unlock))
@@ -68,7 +71,9 @@ async fn show(State(desk): State<Desk>, Path(name): Path<String>, Query(at): Que
     let account = lookup::account(&rooms, &name, at.directory.as_deref()).await?;
     let standing = rooms.store.standing(&account.identity)?;
     let tokens: Vec<_> = rooms.store.tokens(&account.identity)?.into_iter().map(|token| token.info).collect();
-    Ok(Json(AccountDetail::new(&account, &standing, &tokens, rooms.clock.now())))
+    let now = rooms.clock.now();
+    let (pin, backup_codes) = pins::seen(&*rooms.store, &account.identity, rooms.pin, now)?;
+    Ok(Json(AccountDetail { pin, backup_codes, ..AccountDetail::new(&account, &standing, &tokens, now) }))
 }
 
 async fn add(
@@ -77,30 +82,32 @@ async fn add(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<shapes::Account>), Refusal> {
     let asked: NewAccount = asked(body)?;
-    check_reach(&asked)?;
-    let rooms = desk.rooms();
-    let account = match lookup::directory(&rooms, &asked.name, asked.directory.as_deref())? {
-        Some(directory) => {
-            let entry = lookup::entry(directory, &asked.name).await?;
-            Account {
-                method: asked.method,
-                mail: asked.mail.or(entry.mail),
-                phone: asked.phone.or(entry.phone),
-                ..Account::new(entry.identity, entry.name, Some(entry.directory), rooms.clock.now())
-            }
-        }
-        None => local(&rooms, asked)?,
-    };
+    let account = made(&desk.rooms(), asked).await?;
     let turn = desk.turn().await;
-    let taken = match &account.directory {
-        Some(_) => turn.store().standing(&account.identity)?.account.is_some(),
-        None => turn.store().accounts_named(&account.name)?.iter().any(|other| other.directory.is_none()),
-    };
-    if taken {
-        return Err(Refusal::conflict(format!("{:?} has an account already", account.name), "`vestibule user show` shows it"));
-    }
+    check_free(turn.store(), &account)?;
     turn.commit(&operator, "account added", &account, Change::PutAccount(Box::new(account.clone()))).await?;
     Ok((StatusCode::CREATED, Json(shapes::Account::from(&account))))
+}
+
+/// Other fields for an account that there is.
+async fn set(
+    State(desk): State<Desk>,
+    Extension(operator): Extension<Operator>,
+    Path(name): Path<String>,
+    Query(at): Query<InDirectory>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<shapes::Account>, Refusal> {
+    let asked: Fields = asked(body)?;
+    let rooms = desk.rooms();
+    let account = lookup::account(&rooms, &name, at.directory.as_deref()).await?;
+    let turn = desk.turn_for(&account).await?;
+    // As it is now that nobody else changes it.
+    let account = turn.store().standing(&account.identity)?.account.map_or(account, Arc::unwrap_or_clone);
+    let new = fields::put(&account, asked, rooms.numbers)?;
+    let reach = |account: &Account| (account.mail.clone(), account.phone.clone(), account.backup_phone.clone());
+    let what = if reach(&account) == reach(&new) { "account changed" } else { "mail address or telephone number changed" };
+    turn.commit(&operator, what, &new, Change::PutAccount(Box::new(new.clone()))).await?;
+    Ok(Json(shapes::Account::from(&new)))
 }
 
 async fn enable(
@@ -170,16 +177,53 @@ async fn change(
     Ok(Json(shapes::Account::from(now.as_deref().unwrap_or(&account))))
 }
 
-/// An account of our own, with an id of ours: 128 bits, so that no removed one ever comes back under another name.
-fn local(rooms: &Rooms, asked: NewAccount) -> Result<Account, Refusal> {
-    check_local_name(&asked.name)?;
-    Ok(Account { method: asked.method, mail: asked.mail, phone: asked.phone, ..Account::new(local_identity()?, asked.name, None, rooms.clock.now()) })
+/// The account that is asked for, as its directory knows it; where there is none, one of our own.
+///
+/// # Errors
+/// No directory knows the name, or a field cannot be.
+pub(super) async fn made(rooms: &Rooms, asked: NewAccount) -> Result<Account, Refusal> {
+    let NewAccount { name, directory, fields } = asked;
+    let known = match lookup::directory(rooms, &name, directory.as_deref())? {
+        Some(directory) => {
+            let entry = lookup::entry(directory, &name).await?;
+            let phone = entry.phone.as_deref().and_then(|phone| usable(rooms, &entry.name, phone));
+            Account { mail: entry.mail, phone, ..Account::new(entry.identity, entry.name, Some(entry.directory), rooms.clock.now()) }
+        }
+        None => {
+            check_local_name(&name)?;
+            Account::new(Identity(format!("local:{}", chance()?)), name, None, rooms.clock.now())
+        }
+    };
+    fields::put(&known, fields, rooms.numbers)
 }
 
-fn local_identity() -> Result<Identity, Refusal> {
+/// # Errors
+/// Somebody has it already.
+pub(super) fn check_free(store: &dyn Store, account: &Account) -> Result<(), Refusal> {
+    let taken = match &account.directory {
+        Some(_) => store.standing(&account.identity)?.account.is_some(),
+        None => store.accounts_named(&account.name)?.iter().any(|other| other.directory.is_none()),
+    };
+    if taken { Err(Refusal::conflict(format!("{:?} has an account already", account.name), "`vestibule user show` shows it")) } else { Ok(()) }
+}
+
+/// A directory's number, where it can be read.
+fn usable(rooms: &Rooms, name: &str, phone: &str) -> Option<String> {
+    let read = rooms.numbers.read(phone);
+    if let Err(error) = &read {
+        warn!(account = ?name, ?phone, %error, "the directory's telephone number cannot be used and is left out: `vestibule user set NAME --phone ..`");
+    }
+    read.ok()
+}
+
+/// 128 bits as text: no removed account of ours ever comes back under another name.
+///
+/// # Errors
+/// The system has no chance to give.
+pub(super) fn chance() -> Result<String, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::unavailable("the system gives no random bytes", "try again"))?;
-    Ok(Identity(format!("local:{:032x}", u128::from_be_bytes(bytes))))
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// # Errors
@@ -191,23 +235,6 @@ fn check_local_name(name: &str) -> Result<(), Refusal> {
             format!("{name:?} cannot be a local account's name"),
             "at most 128 bytes, no space at either end, no control character and none of \\ / : * ? \" < > |",
         ));
-    }
-    Ok(())
-}
-
-/// # Errors
-/// What is given as mail address or telephone number is none.
-fn check_reach(asked: &NewAccount) -> Result<(), Refusal> {
-    let mail_ok = |mail: &str| mail.len() <= MAIL_LEN_MAX && mail.contains('@') && !mail.contains(|c: char| c.is_control() || c.is_whitespace());
-    if let Some(mail) = asked.mail.as_deref().filter(|mail| !mail_ok(mail)) {
-        return Err(Refusal::wrong(format!("{mail:?} is no mail address"), "write it as name@example.org"));
-    }
-    let phone_ok = |phone: &str| {
-        let usual = |c: char| c.is_ascii_digit() || "+-(). /".contains(c);
-        phone.len() <= PHONE_LEN_MAX && phone.contains(|c: char| c.is_ascii_digit()) && phone.chars().all(usual)
-    };
-    if let Some(phone) = asked.phone.as_deref().filter(|phone| !phone_ok(phone)) {
-        return Err(Refusal::wrong(format!("{phone:?} is no telephone number"), "write it as +49 30 123456"));
     }
     Ok(())
 }

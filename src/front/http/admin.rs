@@ -37,12 +37,16 @@ use tracing::warn;
 
 use super::accounts;
 use super::audit;
+use super::blocks;
 use super::bypasses;
 use super::clients;
 use super::exemptions;
+use super::import;
+use super::import::Imports;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
+use super::pins;
 use super::refusal::Refusal;
 use super::sessions;
 use super::shapes::Status;
@@ -51,7 +55,10 @@ use super::socket::Doorway;
 use super::tokens;
 use crate::domain::Account;
 use crate::domain::Change;
+use crate::domain::Identity;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
+use crate::domain::pin::PinRules;
 use crate::engine::Engine;
 use crate::front::ldap;
 use crate::front::radius;
@@ -91,6 +98,10 @@ pub struct Rooms {
     pub metrics: Option<PrometheusHandle>,
     /// Runs dry runs.
     pub engine: Arc<Engine>,
+    /// How telephone numbers without a country are read.
+    pub numbers: Numbers,
+    /// What PINs are like.
+    pub pin: PinRules,
     /// The RADIUS clients, as the doors know them.
     pub radius: Arc<radius::Settings>,
     /// The LDAP listeners, in the order of the configuration.
@@ -116,7 +127,7 @@ impl Admin {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())) };
+        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())), imports: Imports::default() };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
@@ -151,6 +162,7 @@ pub(super) struct Desk {
     gate: Gate,
     rooms: watch::Receiver<Arc<Rooms>>,
     turn: Arc<Mutex<()>>,
+    imports: Imports,
 }
 
 /// The right to change something: one at a time, so that what was looked at still holds when it is written.
@@ -164,6 +176,11 @@ impl Desk {
     /// The rooms as they are now.
     pub(super) fn rooms(&self) -> Arc<Rooms> {
         self.rooms.borrow().clone()
+    }
+
+    /// The files in the works.
+    pub(super) fn imports(&self) -> &Imports {
+        &self.imports
     }
 
     /// Waits for its turn to change something.
@@ -201,15 +218,42 @@ impl Turn {
     /// # Errors
     /// The store did not write.
     pub(super) async fn commit(self, operator: &Operator, what: &'static str, account: &Account, change: Change) -> Result<(), Refusal> {
+        self.write(operator, what, vec![(account.name.clone(), Some(account.identity.clone()))], vec![change]).await
+    }
+
+    /// As [`Turn::commit`], of many accounts: all of it is written or nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn commit_all(self, operator: &Operator, what: &'static str, changes: Vec<(Account, Change)>) -> Result<(), Refusal> {
+        let (about, changes) = changes.into_iter().map(|(account, change)| ((account.name, Some(account.identity)), change)).unzip();
+        self.write(operator, what, about, changes).await
+    }
+
+    /// The same about whom it is, who need be no accounts: a line of the log for each.
+    ///
+    /// # Errors
+    /// The store did not write.
+    pub(super) async fn write(
+        self,
+        operator: &Operator,
+        what: &'static str,
+        about: Vec<(String, Option<Identity>)>,
+        changes: Vec<Change>,
+    ) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
-        let (whom, identity) = (account.name.clone(), account.identity.clone());
         let written = tokio::spawn(async move {
-            let written = self.rooms.store.commit(vec![change]).await;
-            // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
-            self.rooms.engine.forget(&identity);
-            match written {
-                Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, lsn = lsn.0, "administration"),
-                Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity = ?identity.0, ?error, "an administrator's change was not written"),
+            let written = self.rooms.store.commit(changes).await;
+            for (whom, identity) in about {
+                // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
+                if let Some(identity) = &identity {
+                    self.rooms.engine.forget(identity);
+                }
+                let identity = identity.map(|identity| identity.0);
+                match written {
+                    Ok(lsn) => info!(what, operator = ?name, uid, account = ?whom, identity, lsn = lsn.0, "administration"),
+                    Err(error) => error!(what, operator = ?name, uid, account = ?whom, identity, ?error, "an administrator's change was not written"),
+                }
             }
             written
         });
@@ -235,7 +279,10 @@ fn routes(desk: Desk) -> Router {
         .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
+        .merge(blocks::routes())
         .merge(bypasses::routes())
+        .merge(import::routes())
+        .merge(pins::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
         .merge(sessions::routes())

@@ -282,6 +282,7 @@ fn methods(rules: &Rules) -> Vec<String> {
 fn code(entry: &CodeEntry) -> String {
     match entry {
         CodeEntry::Append(separator) => format!("behind the password and {separator:?}"),
+        CodeEntry::AppendWithPin(separator) => format!("with its PIN, behind the password and {separator:?}"),
         CodeEntry::AppendDigits(digits) => format!("the last {digits} digits of the password"),
         CodeEntry::Challenge(prompt) => format!("asked for with {prompt:?}"),
         CodeEntry::None => "none".to_owned(),

@@ -3,13 +3,18 @@
 mod accounts;
 mod admin;
 mod audit;
+mod blocks;
 mod bypasses;
 mod clients;
 mod exemptions;
+mod fields;
+mod import;
 mod lookup;
 mod otpauth;
 mod peer;
+mod pins;
 mod refusal;
+mod resync;
 mod sessions;
 pub mod shapes;
 mod socket;

@@ -1,5 +1,8 @@
 //! Answers that say no: what went wrong, and what to do.
 
+use std::fmt::Display;
+use std::fmt::Formatter;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -44,6 +47,11 @@ impl Refusal {
         Self { status, problem: Problem { error: error.into(), hint: hint.to_owned() } }
     }
 
+    /// Whether somebody could not be asked, which says nothing about what was asked.
+    pub(super) fn is_outage(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// Why `directory` has no answer for `login`.
     pub(super) fn of_directory(directory: &str, login: &str, error: &PrimaryError) -> Self {
         match error {
@@ -58,6 +66,12 @@ impl Refusal {
                 Self::conflict(format!("the directory {directory:?} refuses {login:?}: {}", why.as_str()), "put it right in the directory first")
             }
         }
+    }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.problem.error)
     }
 }
 

@@ -1,6 +1,11 @@
-//! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed.
+//! The JSON that both ends of the administration socket share. Times are RFC 3339 in UTC; nothing here but [`Enrolled`] ever holds a seed, and nothing but [`IssuedBackups`] a backup code.
 
+mod accounts;
+mod blocks;
 mod clients;
+mod pins;
+mod sessions;
+mod tokens;
 
 use std::fmt::Debug;
 
@@ -18,142 +23,44 @@ pub use crate::ports::audit::Verified;
 
 use crate::domain;
 use crate::domain::Identity;
-use crate::domain::Method;
-use crate::domain::Standing;
 use crate::domain::Timestamp;
 use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
 use crate::domain::otp::Algorithm;
-use crate::front::radius;
 
-pub use self::clients::Client;
-pub use self::clients::ClientDetail;
-pub use self::clients::ClientList;
-pub use self::clients::LdapClient;
-pub use self::clients::ShownClient;
-
-/// An enrolled person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// The unchangeable id.
-    pub identity: String,
-    /// The short name.
-    pub name: String,
-    /// The directory it lives in; none for a local account.
-    pub directory: Option<String>,
-    /// Whether it is in use.
-    pub enabled: bool,
-    /// The method tried first.
-    pub method: Option<Method>,
-    /// Where to write.
-    pub mail: Option<String>,
-    /// Where to call.
-    pub phone: Option<String>,
-    /// When it was added.
-    pub created_at: String,
-}
-
-/// Some accounts in the order of their names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountPage {
-    /// At most 100.
-    pub accounts: Vec<Account>,
-    /// What to pass as `after` for the next page; none on the last.
-    pub next: Option<String>,
-}
-
-/// All about one account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDetail {
-    /// The account.
-    #[serde(flatten)]
-    pub account: Account,
-    /// Wrong passwords and codes in a row.
-    pub failures: u32,
-    /// Whether nobody gets in under it now.
-    pub locked: bool,
-    /// Until when.
-    pub lock_until: Option<String>,
-    /// Its generators.
-    pub tokens: Vec<Token>,
-    /// A bypass not yet spent.
-    pub bypass: Option<Bypass>,
-}
-
-/// Asks for an account.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewAccount {
-    /// The name as the directory knows it; for a local account the name itself.
-    pub name: String,
-    /// In which directory to look; may be left out where there is one.
-    pub directory: Option<String>,
-    /// The method tried first.
-    pub method: Option<Method>,
-    /// In place of the directory's.
-    pub mail: Option<String>,
-    /// In place of the directory's.
-    pub phone: Option<String>,
-}
-
-/// Somebody who is on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// User-Name.
-    pub name: Option<String>,
-    /// The RADIUS client, by its name in the configuration.
-    pub client: String,
-    /// The NAS, by its own word.
-    pub nas: String,
-    /// Acct-Session-Id.
-    pub session: String,
-    /// When it began.
-    pub since: String,
-    /// When it was last spoken of.
-    pub heard: String,
-    /// Calling-Station-Id: where the person is.
-    pub source: Option<String>,
-    /// The address the person was given.
-    pub address: Option<String>,
-    /// Octets from the person.
-    pub input_octets: u64,
-    /// Octets to the person.
-    pub output_octets: u64,
-}
-
-/// Some sessions in the order of client, NAS and id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionPage {
-    /// At most as many as were asked for.
-    pub sessions: Vec<Session>,
-    /// What to pass as `after` for the next page; none on the last.
-    pub next: Option<String>,
-}
-
-/// A service account that an LDAP listener lets in without a second factor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exemption {
-    /// The listener's name.
-    pub listener: String,
-    /// The account's DN, as configured.
-    pub name: String,
-    /// Whose that is; none while nobody is known by it.
-    pub identity: Option<String>,
-    /// Whether anybody is let in on it now.
-    pub holds: bool,
-    /// From where.
-    pub networks: Vec<String>,
-    /// A name that the caller's certificate must have.
-    pub certificate: Option<String>,
-    /// The last day on which it holds, as configured; UTC.
-    pub until: String,
-    /// Whole days until then; none when it is over.
-    pub days_left: Option<u64>,
-    /// How often the account came in on it since the server started.
-    pub uses: u64,
-    /// When last.
-    pub last_used: Option<String>,
-}
+pub use accounts::Account;
+pub use accounts::AccountDetail;
+pub use accounts::AccountPage;
+pub use accounts::Device;
+pub use accounts::Fields;
+pub use accounts::Gathered;
+pub use accounts::Imported;
+pub use accounts::NewAccount;
+pub use accounts::Sheet;
+pub use accounts::WrongLine;
+pub use blocks::Block;
+pub use blocks::BlockList;
+pub use blocks::NewBlock;
+pub use clients::Client;
+pub use clients::ClientDetail;
+pub use clients::ClientList;
+pub use clients::LdapClient;
+pub use clients::ShownClient;
+pub use pins::BackupState;
+pub use pins::IssuedBackups;
+pub use pins::NewBackups;
+pub use pins::NewPin;
+pub use pins::PinState;
+pub use sessions::Exemption;
+pub use sessions::NewSimulation;
+pub use sessions::ReplyAttribute;
+pub use sessions::Session;
+pub use sessions::SessionPage;
+pub use sessions::Simulation;
+pub use sessions::SimulationStep;
+pub use tokens::NewResync;
+pub use tokens::TokenFile;
+pub use tokens::TokensImported;
 
 /// A code generator without its seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,65 +214,6 @@ impl Default for NewBypass {
     }
 }
 
-/// Asks for a dry run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NewSimulation {
-    /// The name as typed.
-    pub user: String,
-    /// The password, to be checked once; without it the first factor is taken as passed.
-    pub password: Option<Once>,
-    /// The code.
-    pub code: Option<Once>,
-    /// Where the person is.
-    pub from: Option<String>,
-    /// Ask for the second factor in earnest.
-    pub ask: bool,
-}
-
-/// What a login would have been.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Simulation {
-    /// The client's name.
-    pub client: String,
-    /// The name as typed.
-    pub user: String,
-    /// In the order in which they happen.
-    pub steps: Vec<SimulationStep>,
-    /// `accept`, `challenge`, `reject`, `drop` or `unknown`.
-    pub verdict: String,
-    /// The word for why, as in log and metrics.
-    pub why: String,
-    /// What goes out.
-    pub reply: String,
-    /// Attributes of ours in it.
-    pub attributes: Vec<ReplyAttribute>,
-    /// Something was taken to be so that a login would ask.
-    pub assumed: bool,
-}
-
-/// One thing that a login does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SimulationStep {
-    /// What it is about.
-    pub part: String,
-    /// In plain words.
-    pub told: String,
-    /// Nobody was asked: it is taken to be so.
-    pub assumed: bool,
-}
-
-/// An attribute of ours in a reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplyAttribute {
-    /// Its name in the dictionary.
-    pub name: String,
-    /// Its value, for people.
-    pub value: String,
-    /// For the people of this group alone.
-    pub group: Option<String>,
-}
-
 /// How the server stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -384,38 +232,6 @@ pub struct Problem {
     pub error: String,
     /// What to do.
     pub hint: String,
-}
-
-impl From<&domain::Account> for Account {
-    fn from(account: &domain::Account) -> Self {
-        Self {
-            identity: account.identity.0.clone(),
-            name: account.name.clone(),
-            directory: account.directory.clone(),
-            enabled: account.enabled,
-            method: account.method,
-            mail: account.mail.clone(),
-            phone: account.phone.clone(),
-            created_at: moment(account.created_at),
-        }
-    }
-}
-
-impl AccountDetail {
-    /// All about `account` as it stands `now`.
-    #[must_use]
-    pub fn new(account: &domain::Account, standing: &Standing, tokens: &[TokenInfo], now: Timestamp) -> Self {
-        let locked = standing.tries.locked(now);
-        let bypass = standing.bypass.as_ref().filter(|bypass| now < bypass.until);
-        Self {
-            account: Account::from(account),
-            failures: standing.tries.failures,
-            locked,
-            lock_until: standing.tries.lock_until.filter(|_| locked).map(moment),
-            tokens: tokens.iter().map(|info| Token::new(info, Some(account))).collect(),
-            bypass: bypass.map(|bypass| Bypass::new(&account.identity, Some(account), bypass)),
-        }
-    }
 }
 
 impl Token {
@@ -457,23 +273,6 @@ impl Bypass {
 }
 
 /// RFC 3339, UTC, whole seconds.
-impl From<&radius::Session> for Session {
-    fn from(session: &radius::Session) -> Self {
-        Self {
-            name: session.name.clone(),
-            client: session.client.clone(),
-            nas: session.nas.clone(),
-            session: session.id.clone(),
-            since: moment(session.since),
-            heard: moment(session.heard),
-            source: session.source.clone(),
-            address: session.address.map(|address| address.to_string()),
-            input_octets: session.input_octets,
-            output_octets: session.output_octets,
-        }
-    }
-}
-
 pub(super) fn moment(at: Timestamp) -> String {
     let exact = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or(jiff::Timestamp::MAX);
     exact.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()

@@ -11,6 +11,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::routing::delete;
 use axum::routing::get;
+use axum::routing::post;
 
 use super::admin::Desk;
 use super::admin::asked;
@@ -19,6 +20,7 @@ use super::lookup::InDirectory;
 use super::otpauth;
 use super::peer::Operator;
 use super::refusal::Refusal;
+use super::resync;
 use super::shapes;
 use super::shapes::Enrolled;
 use super::shapes::Kind;
@@ -33,14 +35,18 @@ use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
 
 /// Tokens of one account.
-const TOKENS_MAX: usize = 10;
+pub(super) const TOKENS_MAX: usize = 10;
 /// Tokens in a listing.
 const LIST_MAX: usize = 10_000;
 /// Tokens looked through for one id.
-const SEARCH_MAX: usize = 10_000_000;
+pub(super) const SEARCH_MAX: usize = 10_000_000;
 
 pub(super) fn routes() -> Router<Desk> {
-    Router::new().route("/v1/tokens", get(list)).route("/v1/tokens/{id}", delete(remove)).route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
+    Router::new()
+        .route("/v1/tokens", get(list))
+        .route("/v1/tokens/resync", post(resync::resync))
+        .route("/v1/tokens/{id}", delete(remove))
+        .route("/v1/accounts/{name}/tokens", get(list_of).post(enrol))
 }
 
 async fn list(State(desk): State<Desk>) -> Result<Json<TokenList>, Refusal> {

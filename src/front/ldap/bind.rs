@@ -37,6 +37,7 @@ use crate::ports::Directory;
 use crate::ports::Entry;
 use crate::ports::PrimaryCheck;
 use crate::ports::Proof;
+use crate::ports::groups_of;
 use crate::wire::ldap::Bind;
 use crate::wire::ldap::Choice;
 use crate::wire::ldap::Code;
@@ -335,6 +336,10 @@ impl PrimaryCheck for Check {
         upstream.side.rest();
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(Held::of(upstream, response, entry)));
         Ok(Checked::Passed(entry.identity.clone()))
+    }
+
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        groups_of(self.directory.as_ref(), entry, who, wanted, aside).await
     }
 }
 

@@ -47,6 +47,7 @@ use crate::domain::Exempt;
 use crate::domain::Grant;
 use crate::domain::Primary;
 use crate::domain::Secret;
+use crate::domain::Texts;
 use crate::engine::Engine;
 use crate::metrics;
 use crate::wire::ldap::Bind;
@@ -72,9 +73,7 @@ pub(super) const WAITING_BEFORE_MAX: usize = 100;
 const WAITING_AFTER_MAX: usize = 1_000;
 /// Message ids of abandoned operations that are kept from being used again.
 const ABANDONED_MAX: usize = 1_000;
-/// The one text of all denials.
-const DENIED: &str = "the credentials are not accepted";
-/// The text of all outages.
+/// The text of all outages beside those of a bind: programs read it, not people.
 const AWAY: &str = "the directory cannot be asked now";
 
 /// What connections of one listener have in common.
@@ -464,11 +463,17 @@ impl Connection {
         }
     }
 
+    /// One text for all who are refused, in the usual language.
+    fn texts(&self) -> Arc<Texts> {
+        Arc::clone(self.settings().rules.texts.usual())
+    }
+
     fn conclude(&mut self, id: u32, verdict: Verdict) -> Result<(), End> {
         let outcome = match verdict {
             Verdict::Granted(granted) => self.let_in(id, *granted),
             Verdict::Denied => {
-                self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, DENIED));
+                let texts = self.texts();
+                self.client.put(&answer(Op::Bind, id, Code::InvalidCredentials, &texts.ldap_denied));
                 Ok(())
             }
             Verdict::Unavailable => self.cannot_tell(id),
@@ -498,7 +503,8 @@ impl Connection {
     }
 
     fn cannot_tell(&mut self, id: u32) -> Result<(), End> {
-        self.client.put(&answer(Op::Bind, id, Code::Unavailable, AWAY));
+        let texts = self.texts();
+        self.client.put(&answer(Op::Bind, id, Code::Unavailable, &texts.ldap_away));
         Err(End::Goodbye)
     }
 

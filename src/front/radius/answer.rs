@@ -9,6 +9,9 @@ use crate::domain::Decision;
 use crate::domain::Denial;
 use crate::domain::Permit;
 use crate::domain::Secret;
+use crate::domain::Texts;
+use crate::domain::texts;
+use crate::domain::texts::fill;
 use crate::engine::Outcome;
 use crate::ports::Aside;
 use crate::wire::mschap;
@@ -79,13 +82,19 @@ impl Writer {
         if aside.refused_there {
             return self.refusal(None, &carried).map(Reply::Delayed);
         }
-        let enrol = self.client.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled).map(|url| format!("{REFUSED} To enrol, go to {url}"));
-        self.refusal(Some(enrol.as_deref().unwrap_or(REFUSED)), &carried).map(Reply::Delayed)
+        let enrol = self.client.enrol_url.as_ref().filter(|_| denial == Denial::Unenrolled);
+        let enrol = enrol.map(|url| fill(&self.texts().unenrolled, &[(texts::URL, url)]));
+        self.refusal(Some(enrol.as_deref().unwrap_or(&self.texts().refused)), &carried).map(Reply::Delayed)
     }
 
     /// The reply to whoever is refused before anybody was asked: the same text and the same delay.
     pub(super) fn refused(&self) -> Result<Reply, TooLong> {
-        self.refusal(Some(REFUSED), &Carried::default()).map(Reply::Delayed)
+        self.refusal(Some(&self.texts().refused), &Carried::default()).map(Reply::Delayed)
+    }
+
+    /// Whoever is refused reads the usual language: another one would tell that somebody has an account.
+    fn texts(&self) -> &Texts {
+        self.client.rules.texts.usual()
     }
 
     /// A refusal in the client's own manner: EAP hears EAP-Failure, MS-CHAP an MS-CHAP-Error.
@@ -96,7 +105,7 @@ impl Writer {
             Manner::MsChap2(identifier) if carried.vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR).next().is_none() => {
                 let mut challenge = [0; 16];
                 getrandom::fill(&mut challenge).map_err(|_| TooLong)?;
-                let error = mschap::Failure::Authentication.attribute(identifier, &challenge, REFUSED);
+                let error = mschap::Failure::Authentication.attribute(identifier, &challenge, &self.texts().refused);
                 carried.push_vendor(attr::VENDOR_MICROSOFT, attr::MS_CHAP_ERROR, &error)?;
             }
             Manner::Eap(_) | Manner::MsChap2(_) | Manner::Plain => {}
@@ -162,7 +171,6 @@ fn salt(carried: &Carried) -> Result<[u8; 2], TooLong> {
 
 /// For what hides nothing.
 const NO_CHANCE: [u8; 2] = [0; 2];
-const REFUSED: &str = "Access denied.";
 
 #[cfg(test)]
 mod tests {

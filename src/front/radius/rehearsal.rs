@@ -97,7 +97,9 @@ impl Client {
         if typed.password.is_some() && matches!(self.first, First::MsChap2(_)) {
             return Err("this client sends MS-CHAPv2, and a password alone is none: leave it out, and the first factor is taken as passed".to_owned());
         }
-        if typed.code.is_some() && matches!((&self.first, &self.code), (First::MsChap2(_), CodeEntry::Append(_) | CodeEntry::AppendDigits(_))) {
+        if typed.code.is_some()
+            && matches!((&self.first, &self.code), (First::MsChap2(_), CodeEntry::Append(_) | CodeEntry::AppendDigits(_) | CodeEntry::AppendWithPin(_)))
+        {
             return Err("this client sends MS-CHAPv2, and nothing can be typed behind such a password".to_owned());
         }
         if let First::Waived(_) = self.first {
@@ -112,7 +114,7 @@ impl Client {
         match (typed.code, &self.code) {
             (None, _) => Ok(((!sends_none).then_some(password), None)),
             (Some(code), CodeEntry::Challenge(_)) => Ok(((!sends_none).then_some(password), Some(code.clone()))),
-            (Some(code), CodeEntry::Append(separator)) => Ok((Some(behind(separator.as_bytes(), code)), None)),
+            (Some(code), CodeEntry::Append(separator) | CodeEntry::AppendWithPin(separator)) => Ok((Some(behind(separator.as_bytes(), code)), None)),
             (Some(code), CodeEntry::AppendDigits(digits)) if code.len() == usize::from(*digits) => Ok((Some(behind(b"", code)), None)),
             (Some(_), CodeEntry::AppendDigits(digits)) => Err(format!("codes of this client have {digits} digits (code = {{ append_digits = {digits} }})")),
             (Some(_), CodeEntry::None) => Err("this client hands over no codes (code = \"none\")".to_owned()),

@@ -3,14 +3,16 @@
 use serde::Deserialize;
 
 use crate::domain::FactorError;
+use crate::domain::Number;
 use crate::domain::Progress;
 use crate::domain::Ticket;
+use crate::provider::object::Object;
 
 /// Every answer's outside.
 #[derive(Debug, Deserialize)]
 pub(super) struct Envelope<T> {
     pub(super) stat: String,
-    pub(super) response: Option<T>,
+    pub(super) response: Option<Object<T>>,
     pub(super) code: Option<u32>,
     pub(super) message: Option<String>,
 }
@@ -20,7 +22,18 @@ pub(super) struct Envelope<T> {
 pub(super) struct Preauth {
     pub(super) result: String,
     #[serde(default)]
-    devices: Vec<Device>,
+    devices: Vec<Object<Device>>,
+    /// Of a push that is answered with a number, both of them.
+    txid: Option<String>,
+    verification_code: Option<Digits>,
+}
+
+/// A number in either form in which JSON has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Digits {
+    Number(u32),
+    Text(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,10 +44,24 @@ struct Device {
 }
 
 impl Preauth {
-    /// The first device that can do this.
-    pub(super) fn device(&self, capability: &str) -> Option<&str> {
-        let able = self.devices.iter().find(|device| device.capabilities.iter().any(|one| one == capability));
-        able.and_then(|device| device.device.as_deref())
+    /// The first device that can do this: of `ours` where there are any, in their order, else in Duo's.
+    pub(super) fn device(&self, capability: &str, ours: &[&str]) -> Option<&str> {
+        let able = self.devices.iter().filter(|Object(device)| device.capabilities.iter().any(|one| one == capability));
+        let mut able = able.filter_map(|Object(device)| device.device.as_deref());
+        if ours.is_empty() {
+            return able.next();
+        }
+        let able: Vec<&str> = able.collect();
+        ours.iter().find_map(|wanted| able.iter().find(|one| *one == wanted).copied())
+    }
+
+    /// The push that is about to go out, and its number.
+    pub(super) fn number(&self) -> Option<(&str, Number)> {
+        let number = match self.verification_code.as_ref()? {
+            Digits::Number(number) => Number::new(&number.to_string()),
+            Digits::Text(digits) => Number::new(digits),
+        };
+        self.txid.as_deref().zip(number)
     }
 }
 
@@ -71,6 +98,16 @@ impl Status {
     /// What became of a code.
     pub(super) fn of_code(&self) -> Result<Progress, FactorError> {
         self.decided().unwrap_or(Err(FactorError::BadCode))
+    }
+
+    /// What became of passcodes that were to go out by text: that is no approval yet, and nothing in it can be one. `None`: nothing we understand.
+    pub(super) fn of_text(&self) -> Option<Result<Progress, FactorError>> {
+        match (self.result.as_str(), self.status.as_deref()) {
+            ("deny", Some("sent")) => Some(Ok(Progress::CodeNeeded { ticket: None })),
+            ("deny", Some("locked_out")) => Some(Err(FactorError::Locked)),
+            ("deny", _) => Some(Ok(Progress::Denied { fraud: false })),
+            _ => None,
+        }
     }
 
     /// `None`: a plain no, or nothing we understand.
@@ -131,7 +168,40 @@ mod tests {
         let told =
             r#"{"result":"auth","devices":[{"device":"D1","capabilities":["auto","sms"]},{"type":"token"},{"device":"D2","capabilities":["auto","push"]}]}"#;
         let preauth: Preauth = serde_json::from_str(told).unwrap();
-        assert_eq!(preauth.device("push"), Some("D2"));
-        assert_eq!(preauth.device("phone"), None);
+        assert_eq!(preauth.device("push", &[]), Some("D2"));
+        assert_eq!(preauth.device("phone", &[]), None);
+    }
+
+    #[test]
+    fn of_devices_named_at_the_account_the_first_that_can_is_chosen_and_no_other() {
+        let told = r#"{"result":"auth","devices":[{"device":"D1","capabilities":["push"]},{"device":"D2","capabilities":["push"]},{"device":"D3","capabilities":["sms"]}]}"#;
+        let preauth: Preauth = serde_json::from_str(told).unwrap();
+        assert_eq!(preauth.device("push", &["D2", "D1"]), Some("D2"));
+        assert_eq!(preauth.device("push", &["D3", "D1"]), Some("D1"));
+        assert_eq!(preauth.device("push", &["D3"]), None, "somebody else's phone does not ring instead");
+    }
+
+    #[test]
+    fn m_11_a_number_is_digits_in_either_form() {
+        let number = |code: &str| {
+            let preauth: Preauth = serde_json::from_str(&format!(r#"{{"result":"auth","txid":"t","verification_code":{code}}}"#)).ok()?;
+            preauth.number().map(|(txid, number)| (txid.to_owned(), number.as_str().to_owned()))
+        };
+        assert_eq!(number("\"012\""), Some(("t".into(), "012".into())));
+        assert_eq!(number("345"), Some(("t".into(), "345".into())));
+        for wrong in ["null", "\"\"", "\"12 3\"", "\"1234567\"", "-3", "4.5", "[1]", "{}"] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_said_of_a_text_is_an_approval() {
+        for result in ["allow", "deny", "waiting", "ALLOW", ""] {
+            for word in [Some("allow"), Some("bypass"), Some("sent"), Some("deny"), Some("locked_out"), Some("quantum"), None] {
+                let said = status(result, word).of_text();
+                assert!(!matches!(said, Some(Ok(Progress::Allowed { .. } | Progress::Waived))), "{result} {word:?}");
+                assert_eq!(said == Some(Ok(Progress::CodeNeeded { ticket: None })), (result, word) == ("deny", Some("sent")), "{result} {word:?}");
+            }
+        }
     }
 }

@@ -22,6 +22,8 @@ async fn whoever_waits_holds_little() {
         url: Some("http://127.0.0.1:9".into()),
         ca_file: None,
         timeout: Duration::from_secs(1),
+        number_match: false,
+        send_name: false,
     };
     let duo = Duo::new(settings, Arc::new(Never)).unwrap();
     let ticket = Ticket("t".into());

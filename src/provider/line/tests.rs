@@ -56,7 +56,7 @@ async fn a_young_question_is_looked_at_more_often_and_an_old_one_within_a_second
 async fn a_crowd_keeps_the_budget_and_nobody_is_forgotten() {
     let (looks, gap_max) = crowd(12_000, seconds(20), Duration::from_millis(2)).await;
     let all: u64 = looks.iter().sum();
-    let budget = 20 * Line::LOOKS_PER_S_MAX;
+    let budget = 20 * u64::from(Line::LOOKS_PER_S_MAX);
     assert!(all <= budget + 100, "{all} looks of {budget}");
     assert!(all > budget * 9 / 10, "{all} looks of {budget}: the budget is there to be used");
     // 12,000 at 3,000 a second are four seconds for all of them once; more where the young are let before.

@@ -24,6 +24,7 @@ const TOTP: TokenKind = TokenKind::Totp { period_s: 30 };
 #[derive(Debug, Default)]
 struct Shelf {
     tokens: Mutex<Vec<Token>>,
+    backups: Mutex<Option<BackupCodes>>,
     broken: bool,
 }
 
@@ -56,10 +57,19 @@ impl Store for Shelf {
         Ok(Vec::new())
     }
 
-    /// Knows one change: burning a code.
+    fn backup_codes(&self, _who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.backups.lock().unwrap().clone())
+    }
+
+    /// Knows two changes: burning a code, and using a backup code up.
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
         let mut tokens = self.tokens.lock().unwrap();
         for change in changes {
+            if let Change::UseBackup { place, issued_at, at, .. } = change {
+                let mut backups = self.backups.lock().unwrap();
+                *backups = Some(backups.clone().and_then(|codes| codes.used(place, issued_at, at)).ok_or(CommitError::Spent)?);
+                continue;
+            }
             let Change::UseOtp { token, step, .. } = change else { return Err(CommitError::Outage) };
             let info = tokens.iter_mut().map(|token| &mut token.info).find(|info| info.id == token).ok_or(CommitError::Spent)?;
             if step < info.next_step {
@@ -91,8 +101,8 @@ impl Bench {
     }
 
     fn at(now: Timestamp, steps_around: u8, look_ahead: u8, tokens: Vec<Token>) -> Self {
-        let shelf = Arc::new(Shelf { tokens: Mutex::new(tokens), broken: false });
-        let settings = Settings { name: "tokens".into(), steps_around, look_ahead };
+        let shelf = Arc::new(Shelf { tokens: Mutex::new(tokens), ..Shelf::default() });
+        let settings = Settings { name: "tokens".into(), steps_around, look_ahead, backup_codes: true };
         let oath = Oath::new(&settings, Arc::<Shelf>::clone(&shelf), Arc::new(Fixed(now)));
         Self { shelf, oath }
     }
@@ -208,7 +218,7 @@ async fn a_person_with_a_token_is_asked_for_a_code_and_one_without_is_not_enroll
 
 #[tokio::test]
 async fn m_14_a_store_that_cannot_be_read_never_looks_like_an_outage() {
-    let settings = Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10 };
+    let settings = Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10, backup_codes: true };
     let shelf = Shelf { broken: true, ..Shelf::default() };
     let oath = Oath::new(&settings, Arc::new(shelf), Arc::new(Fixed(NOW)));
     assert_eq!(oath.start(&asking(Method::Oath)).await, Err(FactorError::Misconfigured));
@@ -220,4 +230,55 @@ async fn tokens_cannot_push_or_wait() {
     let bench = Bench::new(vec![token("t1", "S-1", TOTP)]);
     assert_eq!(bench.oath.start(&asking(Method::Push)).await, Err(FactorError::Misconfigured));
     assert_eq!(bench.oath.wait(&Ticket("x".into())).await, Err(FactorError::Misconfigured));
+}
+
+async fn issued(bench: &Bench, codes: &[&str], until: Timestamp) {
+    let salt = [7; 16];
+    let mut hashes = Vec::new();
+    for code in codes {
+        hashes.push(Some(stretch::hash_with(salt, &Secret::from(*code)).await.unwrap()));
+    }
+    let codes = BackupCodes { salt, hashes, until, issued_by: "root".into(), issued_at: NOW };
+    *bench.shelf.backups.lock().unwrap() = Some(codes);
+}
+
+#[tokio::test]
+async fn m_44_a_backup_code_stands_in_for_a_token_once() {
+    let bench = Bench::new(Vec::new());
+    assert_eq!(bench.oath.start(&asking(Method::Oath)).await, Err(FactorError::NotEnrolled));
+    issued(&bench, &["12345678", "87654321"], Timestamp(NOW.0 + 1)).await;
+    assert_eq!(bench.oath.start(&asking(Method::Oath)).await, Ok(Progress::CodeNeeded { ticket: None }));
+    for wrong in ["12345679", "1234567", "123456789", "1234567a", "１２３４５６７８"] {
+        assert_eq!(bench.try_code(wrong).await, Err(FactorError::BadCode), "{wrong}");
+    }
+    assert!(bench.log_in("12345678").await);
+    assert!(!bench.log_in("12345678").await);
+    assert!(bench.log_in("87654321").await);
+    assert_eq!(bench.oath.start(&asking(Method::Oath)).await, Err(FactorError::NotEnrolled));
+}
+
+#[tokio::test]
+async fn m_44_of_two_that_bring_one_backup_code_at_once_one_gets_in() {
+    let bench = Bench::new(Vec::new());
+    issued(&bench, &["12345678", "87654321"], Timestamp(NOW.0 + 1)).await;
+    let (one, other) = tokio::join!(bench.try_code("12345678"), bench.try_code("12345678"));
+    let spent = |progress: Result<Progress, FactorError>| match progress {
+        Ok(Progress::Allowed { spend: Some(spend) }) => spend,
+        other => panic!("{other:?}"),
+    };
+    let (one, other) = (spent(one), spent(other));
+    assert_eq!(bench.shelf.commit(vec![one]).await, Ok(Lsn(1)));
+    assert_eq!(bench.shelf.commit(vec![other]).await, Err(CommitError::Spent));
+}
+
+#[tokio::test]
+async fn m_44_backup_codes_run_out_and_can_be_switched_off() {
+    let bench = Bench::new(Vec::new());
+    issued(&bench, &["12345678"], NOW).await;
+    assert_eq!(bench.try_code("12345678").await, Err(FactorError::BadCode));
+    issued(&bench, &["12345678"], Timestamp(NOW.0 + 1)).await;
+    let settings = Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10, backup_codes: false };
+    let off = Oath::new(&settings, Arc::<Shelf>::clone(&bench.shelf), Arc::new(Fixed(NOW)));
+    assert_eq!(off.start(&asking(Method::Oath)).await, Err(FactorError::NotEnrolled));
+    assert_eq!(off.verify(&asking(Method::Oath), None, &Secret::from("12345678")).await, Err(FactorError::BadCode));
 }

@@ -22,9 +22,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
 use vestibule::directory::ByDirectory;
+use vestibule::domain;
 use vestibule::domain::Account;
 use vestibule::domain::Approval;
 use vestibule::domain::Asking;
+use vestibule::domain::BackupCodes;
+use vestibule::domain::Block;
+use vestibule::domain::Blocked;
 use vestibule::domain::Bypass;
 use vestibule::domain::Change;
 use vestibule::domain::Choice;
@@ -48,6 +52,9 @@ use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::Tries;
+use vestibule::domain::phone::Numbers;
+use vestibule::domain::pin::Pin;
+use vestibule::domain::pin::PinRules;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::front::http::Admin;
@@ -69,7 +76,7 @@ use vestibule::wire::radius::Integrity;
 pub(super) const SECRET: &str = "a shared secret of 32 characters";
 /// Alice's identity in the directory `corp`.
 pub(super) const ALICE: &str = "S-1-5-21-1-corp-7";
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A running admin server.
 pub(super) struct World {
@@ -109,6 +116,8 @@ impl World {
             sessions: sessions.clone(),
             metrics,
             engine: Arc::clone(&engine),
+            numbers: Numbers::default(),
+            pin: PinRules::default(),
             radius: Arc::clone(&radius),
             ldap: Vec::new(),
         };
@@ -196,7 +205,7 @@ impl Directory for Lab {
             dn: format!("CN={id},DC={}", self.0),
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
-            phone: Some("+49-30-7".to_owned()),
+            phone: Some("+49-30-12345678".to_owned()),
         })
     }
 
@@ -323,6 +332,9 @@ struct State {
     tokens: Vec<Token>,
     tries: BTreeMap<Identity, Tries>,
     bypasses: BTreeMap<Identity, Bypass>,
+    blocks: BTreeMap<Blocked, Block>,
+    pins: BTreeMap<Identity, Pin>,
+    backups: BTreeMap<Identity, BackupCodes>,
     failing: bool,
     changes: u64,
 }
@@ -334,6 +346,13 @@ impl Memory {
 
     pub(super) fn count(&self) -> usize {
         self.0.lock().unwrap().accounts.len()
+    }
+
+    /// So many blocks of numbers, ended at this moment.
+    pub(super) fn block(&self, count: usize, until: Timestamp) {
+        let block = Block { until, reason: String::new(), by: "root".into(), at: Timestamp(0) };
+        let numbers = (0..count).map(|number| Blocked::Phone(domain::Phone::of(&format!("+4930{number:07}")).unwrap()));
+        self.0.lock().unwrap().blocks.extend(numbers.map(|whom| (whom, block.clone())));
     }
 
     pub(super) fn lock(&self, who: &str) {
@@ -377,6 +396,7 @@ impl Store for Memory {
             account: state.accounts.get(who).cloned().map(Into::into),
             tries: state.tries.get(who).copied().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
+            block: state.blocks.get(&Blocked::Identity(who.clone())).cloned(),
         })
     }
 
@@ -398,12 +418,24 @@ impl Store for Memory {
         Ok(self.0.lock().unwrap().accounts.values().filter(|account| account.name.to_lowercase() == name.to_lowercase()).cloned().collect())
     }
 
+    fn pin(&self, who: &Identity) -> Result<Option<Pin>, StoreError> {
+        Ok(self.0.lock().unwrap().pins.get(who).cloned())
+    }
+
+    fn backup_codes(&self, who: &Identity) -> Result<Option<BackupCodes>, StoreError> {
+        Ok(self.0.lock().unwrap().backups.get(who).cloned())
+    }
+
     fn token_list(&self, count_max: usize) -> Result<Vec<TokenInfo>, StoreError> {
         Ok(self.0.lock().unwrap().tokens.iter().take(count_max).map(|token| token.info.clone()).collect())
     }
 
     fn bypass_list(&self, count_max: usize) -> Result<Vec<(Identity, Bypass)>, StoreError> {
         Ok(self.0.lock().unwrap().bypasses.iter().take(count_max).map(|(who, bypass)| (who.clone(), bypass.clone())).collect())
+    }
+
+    fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
+        Ok(self.0.lock().unwrap().blocks.iter().take(count_max).map(|(whom, block)| (whom.clone(), block.clone())).collect())
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
@@ -414,6 +446,8 @@ impl Store for Memory {
         for change in changes {
             state.changes += 1;
             match change {
+                Change::Block { whom, block } => drop(state.blocks.insert(whom, block)),
+                Change::Unblock(whom) => drop(state.blocks.remove(&whom)),
                 Change::PutAccount(account) => drop(state.accounts.insert(account.identity.clone(), *account)),
                 Change::EnableAccount { who, enabled } => state.accounts.get_mut(&who).into_iter().for_each(|account| account.enabled = enabled),
                 Change::RemoveAccount(who) => drop(state.accounts.remove(&who)),
@@ -425,6 +459,14 @@ impl Store for Memory {
                 Change::Fail { who, at, lock } => {
                     let tries = state.tries.entry(who).or_default();
                     *tries = tries.failed(at, lock);
+                }
+                Change::PutPin { who, pin } => drop(state.pins.insert(who, pin)),
+                Change::RemovePin(who) => drop(state.pins.remove(&who)),
+                Change::PutBackups { who, codes } => drop(state.backups.insert(who, codes)),
+                Change::RemoveBackups(who) => drop(state.backups.remove(&who)),
+                Change::UseOtp { token, step, .. } => {
+                    let info = state.tokens.iter_mut().map(|token| &mut token.info).find(|info| info.id == token).unwrap();
+                    info.next_step = Some(step + 1).filter(|_| step >= info.next_step).ok_or(CommitError::Spent)?;
                 }
                 other => panic!("administration does not {other:?}"),
             }

@@ -14,6 +14,8 @@ fn lies() -> Vec<(u16, String)> {
         "<html><body>allow</body></html>",
         r#"{"stat":"OK"}"#,
         r#"{"stat":"OK","response":null}"#,
+        r#"{"stat":"OK","response":["allow","allow"]}"#,
+        r#"["OK",{"result":"allow","status":"allow"},null,null]"#,
         r#"{"stat":"OK","response":"allow"}"#,
         r#"{"stat":"OK","response":{}}"#,
         r#"{"stat":"OK","response":{"result":true,"status":"allow"}}"#,

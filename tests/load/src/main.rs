@@ -16,6 +16,7 @@ mod run;
 mod source;
 mod tally;
 mod totp;
+mod webhook;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
     let rest: Vec<String> = words.collect();
-    if rest.iter().any(|word| word == "--help") || !["radius", "ldap", "null", "duo"].contains(&command.as_str()) {
+    if rest.iter().any(|word| word == "--help") || !["radius", "ldap", "null", "duo", "webhook"].contains(&command.as_str()) {
         eprint!("{HELP}");
         return ExitCode::from(2);
     }
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         "ldap" => ldap::run(flags),
         "null" => null::serve(flags),
         "duo" => duo::serve(flags),
+        "webhook" => webhook::serve(flags),
         _ => run::run(flags),
     });
     match done {
@@ -85,4 +87,6 @@ vestibule-load null --listen 127.0.0.1:1812 --secret TEXT       checks each requ
   --hold S              answers so late
 vestibule-load duo --listen 127.0.0.1:8443 --approve-after S     answers as Duo's Auth API does; everybody approves so late
   --poll hold|wait      a poll is held until there is news (hold) or told at once that there is none (wait)
+vestibule-load webhook --listen 127.0.0.1:8443 --key TEXT         answers as a webhook service does; everybody approves
+  --start allowed|pending   at once, or at the first poll (allowed)
 ";

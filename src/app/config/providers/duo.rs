@@ -6,6 +6,7 @@ use super::super::reader::Section;
 use super::super::rooms::ca_file;
 use super::super::secret::Sources;
 use super::host;
+use super::sent;
 use super::timeout;
 use super::url;
 
@@ -16,5 +17,8 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
     let url = section.find("url").and_then(|value| url(&value));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
-    Some(Settings { name: name.to_owned(), host: host?.to_owned(), key_id: key_id?.to_owned(), key: key?, url, ca_file, timeout })
+    let number_match = section.find("number_match").map_or(Some(false), |value| value.flag());
+    let send_name = sent(section, &["name"]).contains(&"name");
+    let (host, key_id) = (host?.to_owned(), key_id?.to_owned());
+    Some(Settings { name: name.to_owned(), host, key_id, key: key?, url, ca_file, timeout, number_match: number_match?, send_name })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Addition;
+use super::super::Charset;
 use super::super::Client;
 use super::Nas;
 use super::REJECT_DELAY;
@@ -18,8 +19,11 @@ use super::open_at;
 use super::read;
 use super::settings;
 use super::within;
+use crate::domain::Approval;
+use crate::domain::Choice;
 use crate::domain::CodeEntry;
 use crate::domain::Method;
+use crate::domain::Rules;
 use crate::wire::radius::Code;
 use crate::wire::radius::attr;
 
@@ -179,6 +183,37 @@ async fn r_068_r_069_every_reject_says_the_same_and_takes_as_long() {
         let reply = read(&reply, &asked);
         assert_eq!((reply.code(), reply.message().as_str()), (Code::AccessReject, "Access denied."));
     }
+}
+
+#[tokio::test]
+async fn r_042_r_068_who_reads_german_is_asked_in_german_and_refused_in_the_words_for_everybody() {
+    let house = open(Method::Oath);
+    let nas = Nas::of(&house).await;
+    let said = async |asked: Vec<u8>| {
+        let reply = nas.ask(&asked).await;
+        let reply = read(&reply, &asked);
+        (reply.code(), reply.message())
+    };
+    assert_eq!(said(nas.login("anna", "open sesame")).await, (Code::AccessChallenge, "Bitte geben Sie Ihren Code ein:".into()));
+    assert_eq!(said(nas.login("alice", "open sesame")).await, (Code::AccessChallenge, "Enter your code:".into()));
+    for name in ["anna", "alice", "nobody"] {
+        assert_eq!(said(nas.login(name, "wrong")).await, (Code::AccessReject, "Access denied.".into()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_nas_that_writes_latin_1_is_heard_in_it_and_answered_in_utf_8() {
+    let world = World::new();
+    let choices = [Method::Push, Method::Oath].map(|method| Choice { method, provider: "world".into() });
+    let mut client = Client { charset: Charset::Latin1, approval: Approval::Enter, ..client(&world, Method::Push) };
+    client.rules = Arc::new(Rules { methods: choices.into(), ..(*client.rules).clone() });
+    let house = open_at("127.0.0.1:0", world, settings(client));
+    let nas = Nas::of(&house).await;
+    let asked = nas.request().with(attr::USER_NAME, b"anna").password(b"\xf6ffne dich").signed(SECRET).unwrap();
+    let reply = nas.ask(&asked).await;
+    let reply = read(&reply, &asked);
+    let text = "Bitte bestätigen Sie die Anfrage auf Ihrem Telefon und drücken Sie dann die Eingabetaste.";
+    assert_eq!((reply.code(), reply.message().as_str()), (Code::AccessChallenge, text));
 }
 
 #[tokio::test]

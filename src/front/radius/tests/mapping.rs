@@ -269,6 +269,22 @@ fn r_043_the_seat_tells_every_attribute_apart() {
 }
 
 #[test]
+fn m_43_nothing_but_the_attribute_that_is_named_tells_where_a_person_is() {
+    let placed = |kind: Option<u8>| {
+        let mut client = fixture();
+        client.source = kind;
+        let request = request().password(b"x").with(attr::FRAMED_IP_ADDRESS, &[10, 20, 0, 7]).with(attr::TUNNEL_CLIENT_ENDPOINT, b"10.20.0.8");
+        match errand(&request, &client) {
+            Errand::Begin(login) => login.source.map(|source| source.to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(placed(None), None, "not even the address that the packet comes from, which is the client's own");
+    assert_eq!(placed(Some(attr::CALLING_STATION_ID)), None);
+    assert_eq!(placed(Some(attr::TUNNEL_CLIENT_ENDPOINT)).as_deref(), Some("10.20.0.8"));
+}
+
+#[test]
 fn the_source_is_what_the_chosen_attribute_tells_and_nothing_else() {
     let told = |kind: u8, values: &[&[u8]]| {
         let mut client = fixture();

@@ -100,10 +100,16 @@ fn alice() -> Identity {
     Identity("S-1-5-21-1".into())
 }
 
+/// Her language is German.
+fn anna() -> Identity {
+    Identity("S-1-5-21-2".into())
+}
+
 #[async_trait]
 impl Store for World {
     fn standing(&self, who: &Identity) -> Result<Standing, StoreError> {
-        let account = Account::new(who.clone(), "alice", Some("corp".into()), Timestamp(0));
+        let language = (*who == anna()).then(|| "de-AT".to_owned());
+        let account = Account { language, ..Account::new(who.clone(), "alice", Some("corp".into()), Timestamp(0)) };
         Ok(Standing { account: Some(account.into()), ..Standing::default() })
     }
     fn tokens(&self, _: &Identity) -> Result<Vec<Token>, StoreError> {
@@ -137,14 +143,15 @@ impl PrimaryCheck for World {
         if request.login == "nobody" {
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
-        Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
+        let identity = if request.login == "anna" { anna() } else { alice() };
+        Ok(Some(Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         let entry = entry.unwrap();
         // MS-CHAPv2 is always right: it is not what is looked at here.
         match request.primary.typed().map(Secret::expose) {
-            None | Some(b"open sesame") => Ok(Checked::Passed(entry.identity.clone())),
+            None | Some(b"open sesame" | b"\xc3\xb6ffne dich") => Ok(Checked::Passed(entry.identity.clone())),
             _ => Err(PrimaryError::Refused { who: Some(entry.identity.clone()), why: Refused::WrongPassword }),
         }
     }

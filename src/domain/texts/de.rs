@@ -1,0 +1,31 @@
+//! German.
+
+use std::borrow::Cow;
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    again: Cow::Borrowed("Das neue Passwort noch einmal:"),
+    approve: Cow::Borrowed("Bitte bestätigen Sie die Anfrage auf Ihrem Telefon und drücken Sie dann die Eingabetaste."),
+    choose: Cow::Borrowed("Bitte wählen Sie auf Ihrem Telefon die Zahl {number} und drücken Sie dann die Eingabetaste."),
+    code_prompt: Cow::Borrowed("Bitte geben Sie Ihren Code ein:"),
+    different: Cow::Borrowed("Die beiden neuen Passwörter waren verschieden. Neues Passwort:"),
+    expired: Cow::Borrowed("Ihr Passwort ist abgelaufen. Neues Passwort:"),
+    ldap_away: Cow::Borrowed("Das Verzeichnis kann gerade nicht gefragt werden."),
+    ldap_denied: Cow::Borrowed("Die Anmeldung wurde abgelehnt."),
+    mail_body: Cow::Borrowed("Ihr Code: {code}"),
+    mail_subject: Cow::Borrowed("Ihre Anmeldung"),
+    menu: Cow::Borrowed("{ways}:"),
+    menu_call: Cow::Borrowed("Anruf"),
+    menu_code: Cow::Borrowed("{ways}, oder geben Sie einen Code ein:"),
+    menu_email: Cow::Borrowed("E-Mail"),
+    menu_or: Cow::Borrowed("oder"),
+    menu_push: Cow::Borrowed("Push"),
+    menu_text: Cow::Borrowed("SMS"),
+    menu_to_phone: Cow::Borrowed("{way} an das Telefon mit der Endung {phone}"),
+    not_taken: Cow::Borrowed("Das Verzeichnis hat es nicht angenommen (Länge, Komplexität, früher benutzt). Neues Passwort:"),
+    not_yet: Cow::Borrowed("Noch nicht bestätigt."),
+    refused: Cow::Borrowed("Zugang verweigert."),
+    sms: Cow::Borrowed("Ihr Code: {code}"),
+    unenrolled: Cow::Borrowed("Zugang verweigert. Registrieren können Sie sich hier: {url}"),
+};

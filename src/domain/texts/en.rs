@@ -1,0 +1,31 @@
+//! English.
+
+use std::borrow::Cow;
+
+use super::Texts;
+
+pub(super) const TEXTS: Texts = Texts {
+    again: Cow::Borrowed("The new password again:"),
+    approve: Cow::Borrowed("Approve the request on your phone, then press Enter."),
+    choose: Cow::Borrowed("Choose {number} on your phone, then press Enter."),
+    code_prompt: Cow::Borrowed("Enter your code:"),
+    different: Cow::Borrowed("The two new passwords were different. New password:"),
+    expired: Cow::Borrowed("Your password has expired. New password:"),
+    ldap_away: Cow::Borrowed("the directory cannot be asked now"),
+    ldap_denied: Cow::Borrowed("the credentials are not accepted"),
+    mail_body: Cow::Borrowed("Your code: {code}"),
+    mail_subject: Cow::Borrowed("Your login"),
+    menu: Cow::Borrowed("{ways}:"),
+    menu_call: Cow::Borrowed("call"),
+    menu_code: Cow::Borrowed("{ways}, or type a code:"),
+    menu_email: Cow::Borrowed("email"),
+    menu_or: Cow::Borrowed("or"),
+    menu_push: Cow::Borrowed("push"),
+    menu_text: Cow::Borrowed("text"),
+    menu_to_phone: Cow::Borrowed("{way} to the phone ending in {phone}"),
+    not_taken: Cow::Borrowed("The directory did not take it (length, complexity, history). New password:"),
+    not_yet: Cow::Borrowed("Not approved yet."),
+    refused: Cow::Borrowed("Access denied."),
+    sms: Cow::Borrowed("Your code: {code}"),
+    unenrolled: Cow::Borrowed("Access denied. To enrol, go to {url}"),
+};

@@ -1,0 +1,195 @@
+//! Wrong passwords that were heard already: the same one again is refused without asking anybody and counts for nothing (M-21).
+//!
+//! A client with a stale password tries it for ever. It guesses nothing by that, and must neither lock the account, here or in the directory, nor ring a phone.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::journey::typed_as;
+use super::random;
+use super::recent::Recent;
+use crate::domain::AuthRequest;
+use crate::domain::Identity;
+use crate::domain::Primary;
+use crate::domain::Secret;
+use crate::ports::Entry;
+
+/// People of whom wrong passwords are known. Whoever goes for another is asked and counted as anybody is.
+const PEOPLE_MAX: usize = 10_000;
+/// Wrong passwords of one person; the one that was heard first goes for a new one.
+const OF_ONE_MAX: usize = 8;
+/// How long the directory is not asked about the same password again, the first time. Each further time twice as long: a password that was set meanwhile is
+/// refused for no longer than it was wrong before.
+const PAUSE: Duration = Duration::from_secs(5 * 60);
+/// The longest pause. A password that is not tried for so long after it is forgotten, and counts again.
+const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// An HMAC over whose it is and the password.
+type Mark = [u8; 32];
+
+/// Wrong passwords, as keyed hashes in memory.
+#[derive(Debug)]
+pub(super) struct Stale {
+    /// Made at start and never written down.
+    key: Secret,
+    people: Mutex<Recent<Identity, Vec<Wrong>>>,
+}
+
+#[derive(Debug)]
+struct Wrong {
+    mark: Mark,
+    /// When the directory said so last.
+    at: Instant,
+    pause: Duration,
+}
+
+/// What is known of a password before anybody is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It was wrong a moment ago: nobody is asked.
+    Lately,
+    /// Nothing.
+    Never,
+    /// It was wrong some time ago: it is asked for again, and if it still is, it is no new guess.
+    Once,
+}
+
+/// A password of somebody's: by what it would be known again.
+#[derive(Clone, Debug)]
+pub(super) struct Tried {
+    who: Identity,
+    mark: Mark,
+}
+
+impl Stale {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// When the machine has no randomness to give.
+    pub(super) fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self { key: Secret::new(random::<32>()?.to_vec()), people: Mutex::new(Recent::new(PEOPLE_MAX)) })
+    }
+
+    /// The password of a request: one in clear that a directory is asked about. What is answered to a challenge is never the same twice, and what a server
+    /// behind us says no to may have been a code, or the hour.
+    fn tried(&self, request: &AuthRequest, entry: Option<&Entry>) -> Option<Tried> {
+        let Primary::Password(password) = &request.primary else { return None };
+        let who = entry.map(|entry| entry.identity.clone()).or_else(|| typed_as(request))?;
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.key.expose()).ok()?;
+        mac.update(&u64::try_from(who.0.len()).ok()?.to_be_bytes());
+        mac.update(who.0.as_bytes());
+        mac.update(password.expose());
+        Some(Tried { mark: mac.finalize().into_bytes().into(), who })
+    }
+
+    fn heard(&self, now: Instant, tried: &Tried) -> Heard {
+        let mut people = self.lock();
+        let wrong = people.find(&tried.who).and_then(|wrongs| wrongs.iter().find(|wrong| wrong.mark == tried.mark));
+        match wrong.map(|wrong| (now.saturating_duration_since(wrong.at), wrong.pause)) {
+            Some((since, pause)) if since < pause => Heard::Lately,
+            Some((since, pause)) if since < pause.saturating_add(PAUSE_MAX) => Heard::Once,
+            Some(_) | None => Heard::Never,
+        }
+    }
+
+    /// The directory says that it is wrong.
+    fn wrong(&self, now: Instant, tried: &Tried, heard: Heard) {
+        let mut people = self.lock();
+        if people.find(&tried.who).is_none() {
+            people.put(tried.who.clone(), Vec::new());
+        }
+        let Some(wrongs) = people.find(&tried.who) else { return };
+        let before = wrongs.iter().position(|wrong| wrong.mark == tried.mark).map(|at| wrongs.remove(at));
+        let pause = before.filter(|_| heard == Heard::Once).map_or(PAUSE, |wrong| wrong.pause.saturating_mul(2).min(PAUSE_MAX));
+        if wrongs.len() >= OF_ONE_MAX {
+            wrongs.remove(0);
+        }
+        wrongs.push(Wrong { mark: tried.mark, at: now, pause });
+    }
+
+    pub(super) fn forget(&self, who: &Identity) {
+        self.lock().remove(who);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<Identity, Vec<Wrong>>> {
+        self.people.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Whether the directory need be asked about this password at all.
+    pub(super) fn heard_before(&self, request: &AuthRequest, entry: Option<&Entry>) -> Option<(Tried, Heard)> {
+        let tried = self.stale.tried(request, entry)?;
+        let heard = self.stale.heard(Instant::now(), &tried);
+        if heard == Heard::Lately {
+            self.counts.stale(request.door.as_str());
+        }
+        Some((tried, heard))
+    }
+
+    /// The directory was asked about it and says that it is wrong.
+    pub(super) fn was_wrong(&self, tried: &Tried, heard: Heard) {
+        self.stale.wrong(Instant::now(), tried, heard);
+    }
+
+    /// A right password was heard, or the password was changed: which ones are wrong is open again.
+    pub(super) fn was_right(&self, who: &Identity, request: &AuthRequest) {
+        self.stale.forget(who);
+        if let Some(typed) = typed_as(request) {
+            self.stale.forget(&typed);
+            self.somebody(&typed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(who: usize, mark: u8) -> Tried {
+        Tried { who: Identity(who.to_string()), mark: [mark; 32] }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_21_the_pause_doubles_up_to_an_hour_and_use_does_not_prolong_it() {
+        let stale = Stale::new().unwrap();
+        let mut now = Instant::now();
+        assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never);
+        stale.wrong(now, &tried(1, 1), Heard::Never);
+        for minutes in [5, 10, 20, 40, 60, 60] {
+            for _ in 1..minutes {
+                now += Duration::from_secs(60);
+                assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Lately, "{minutes}");
+            }
+            now += Duration::from_secs(60);
+            assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Once, "{minutes}");
+            stale.wrong(now, &tried(1, 1), Heard::Once);
+        }
+        now += PAUSE_MAX * 2;
+        assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never, "what nobody tried for long counts again");
+        stale.wrong(now, &tried(1, 1), Heard::Never);
+        assert_eq!(stale.heard(now + PAUSE, &tried(1, 1)), Heard::Once, "and begins with the short pause");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_21_the_table_is_bounded_in_people_and_in_passwords_of_each() {
+        let stale = Stale::new().unwrap();
+        let now = Instant::now();
+        for mark in 0..=OF_ONE_MAX {
+            stale.wrong(now, &tried(0, u8::try_from(mark).unwrap()), Heard::Never);
+        }
+        assert_eq!((stale.heard(now, &tried(0, 0)), stale.heard(now, &tried(0, 1))), (Heard::Never, Heard::Lately));
+        for who in 1..=PEOPLE_MAX {
+            stale.wrong(now, &tried(who, 1), Heard::Never);
+        }
+        assert_eq!((stale.heard(now, &tried(0, 1)), stale.heard(now, &tried(PEOPLE_MAX, 1))), (Heard::Never, Heard::Lately));
+    }
+}

@@ -1,0 +1,243 @@
+//! Twilio Verify: codes by text, WhatsApp, call and mail, which it makes, sends and checks.
+
+mod answer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use phonenumber::country::Id;
+use reqwest::Method as Verb;
+use reqwest::header::AUTHORIZATION;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::header::HeaderMap;
+use reqwest::header::HeaderValue;
+use tracing::debug;
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use self::answer::Ours;
+use self::answer::Refusal;
+use self::answer::Verification;
+use self::answer::is_sid;
+use super::complaints::Complaints;
+use super::destination::Destination;
+use super::http::Answer;
+use super::http::Http;
+use super::http::OpenError;
+use super::http::Request;
+use super::http::form;
+use crate::domain::Account;
+use crate::domain::Asking;
+use crate::domain::FactorError;
+use crate::domain::Method;
+use crate::domain::Progress;
+use crate::domain::Secret;
+use crate::domain::Ticket;
+use crate::ports::Provider;
+
+/// One `[provider.NAME]` with `kind = "twilio-verify"`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The Verify service: `VA` and 32 hexadecimal digits.
+    pub service: String,
+    /// The API key: `SK` and 32 hexadecimal digits.
+    pub key_id: String,
+    /// Its secret.
+    pub key: Secret,
+    /// Whether texts go by WhatsApp.
+    pub whatsapp: bool,
+    /// The countries whose numbers are texted and called (M-28).
+    pub countries: Vec<Id>,
+    /// Where to connect instead of `https://verify.twilio.com`: tests, proxies. `http://` to a loopback address alone.
+    pub url: Option<String>,
+    /// The certificate authorities that may vouch for it, PEM; `None`: the machine's own.
+    pub ca_file: Option<PathBuf>,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// A Verify service at Twilio.
+#[derive(Debug)]
+pub struct Twilio {
+    http: Http,
+    settings: Settings,
+    complaints: Complaints,
+}
+
+/// Where a code goes.
+#[derive(Debug, PartialEq, Eq)]
+struct Way {
+    channel: &'static str,
+    to: String,
+    /// What is dialled once somebody has answered.
+    behind: Option<String>,
+}
+
+impl Settings {
+    /// Whether it can be the name of a Verify service.
+    #[must_use]
+    pub fn is_service(text: &str) -> bool {
+        is_sid("VA", text)
+    }
+
+    /// Whether it can be the name of an API key, or of an account.
+    #[must_use]
+    pub fn is_key_id(text: &str) -> bool {
+        is_sid("SK", text) || is_sid("AC", text)
+    }
+}
+
+impl Twilio {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn new(settings: Settings) -> Result<Self, OpenError> {
+        let base = settings.url.as_deref().unwrap_or("https://verify.twilio.com");
+        let http = Http::open(&settings.name, base, settings.ca_file.as_deref(), settings.timeout)?.with_personal_limits();
+        let complaints = Complaints::new(&settings.name);
+        Ok(Self { http, settings, complaints })
+    }
+
+    /// Where this person's code goes: to what stands in the account, and nowhere else (M-16).
+    fn way(&self, asking: &Asking) -> Result<Way, FactorError> {
+        let account = &asking.account;
+        let channel = match asking.choice.method {
+            Method::Call => "call",
+            Method::Email => {
+                let to = account.mail.clone().ok_or(FactorError::NotEnrolled)?;
+                return Ok(Way { channel: "email", to, behind: None });
+            }
+            Method::Text if self.settings.whatsapp => "whatsapp",
+            Method::Text => "sms",
+            Method::Oath | Method::Push => return Err(FactorError::Misconfigured),
+        };
+        let (to, behind) = number(account).ok_or(FactorError::NotEnrolled)?;
+        let destination = Destination::of(&to);
+        if !destination.is_in(&self.settings.countries) {
+            warn!(provider = %self.settings.name, who = %asking.identity.0, ?destination, "a number in none of `countries`, or one that costs: neither texted nor called");
+            return Err(FactorError::NotEnrolled);
+        }
+        Ok(Way { channel, to, behind: behind.filter(|_| channel == "call") })
+    }
+
+    fn ours<'a>(&'a self, way: &'a Way) -> Ours<'a> {
+        Ours { service: &self.settings.service, to: &way.to, channel: way.channel }
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, FactorError> {
+        let key = Zeroizing::new([self.settings.key_id.as_bytes(), b":", self.settings.key.expose()].concat());
+        let authorization = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(&*key)));
+        let mut authorization = authorization.map_err(|_| self.complaints.misconfigured("key", "`key` is no secret of an API key"))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization), (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))]);
+        let target = format!("/v2/Services/{}/{path}", self.settings.service);
+        self.http.send(Request { method: Verb::POST, target, headers, body: Some(form(fields)), poll: None }).await.map_err(|failure| {
+            let error = failure.into();
+            if error == FactorError::Misconfigured { self.complaints.misconfigured(failure.as_str(), REMEDY) } else { error }
+        })
+    }
+
+    /// What a refusal means for the person, and what the operator must do about it.
+    fn refused(&self, answer: &Answer) -> FactorError {
+        let refusal: Option<Refusal> = answer.object().filter(|_| answer.status >= 400);
+        let Some(Refusal { code }) = refusal else {
+            return self.complaints.misconfigured("no answer of the Verify API", REMEDY);
+        };
+        debug!(provider = %self.settings.name, code, "Twilio refuses");
+        match code {
+            // The number or address cannot be used, or not in this way: a landline, a blocked prefix, a country switched off there.
+            21_211 | 21_614 | 60_200 | 60_205 | 60_410 | 60_605 => FactorError::NotEnrolled,
+            20_429 | 60_202 | 60_203 | 60_207 | 60_212 => FactorError::Throttled,
+            20_003 => self.complaints.misconfigured("20003", "the API key is wrong: check `key_id` and `key`"),
+            20_404 => self.complaints.misconfigured("20404", "there is no such Verify service: check `service`"),
+            _ => self.complaints.misconfigured(&code.to_string(), REMEDY),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Twilio {
+    async fn start(&self, asking: &Asking) -> Result<Progress, FactorError> {
+        let way = self.way(asking)?;
+        let mut fields = vec![("To", way.to.as_str()), ("Channel", way.channel)];
+        let language = asking.account.language.as_deref().and_then(|language| language.split('-').next());
+        fields.extend(language.filter(|language| LANGUAGES.contains(language)).map(|language| ("Locale", language)));
+        fields.extend(way.behind.as_deref().map(|behind| ("SendDigits", behind)));
+        let answer = self.post("Verifications", &fields).await?;
+        let begun: Verification = answer.object().filter(|_| answer.status == 201).ok_or_else(|| self.refused(&answer))?;
+        let sid = begun.begun(self.ours(&way)).ok_or_else(|| self.complaints.misconfigured("verification", STRAYS))?;
+        self.complaints.forget();
+        Ok(Progress::CodeNeeded { ticket: Some(Ticket(sid.into())) })
+    }
+
+    /// A code is typed; there is nothing to wait for.
+    async fn wait(&self, _ticket: &Ticket) -> Result<Progress, FactorError> {
+        Err(FactorError::Misconfigured)
+    }
+
+    async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
+        let typed = code.expose_text().filter(|text| (4..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
+        let (typed, way) = (typed.ok_or(FactorError::BadCode)?, self.way(asking)?);
+        let sid = ticket.map(|ticket| &*ticket.0).filter(|sid| is_sid("VE", sid)).ok_or(FactorError::Expired)?;
+        let answer = self.post("VerificationCheck", &[("VerificationSid", sid), ("Code", typed)]).await?;
+        let refusal: Option<Refusal> = answer.object();
+        if answer.status == 404 && refusal.is_some_and(|refusal| refusal.code == 20_404) {
+            // Used up, run out, or tried too often: it is gone there.
+            return Err(FactorError::Expired);
+        }
+        let checked: Verification = answer.object().filter(|_| answer.status == 200).ok_or_else(|| self.refused(&answer))?;
+        checked.checked(self.ours(&way), sid).unwrap_or_else(|| Err(self.complaints.misconfigured("verification", STRAYS)))
+    }
+
+    async fn cancel(&self, ticket: &Ticket) {
+        if is_sid("VE", &ticket.0) {
+            let _best_effort = self.post(&format!("Verifications/{}", ticket.0), &[("Status", "canceled")]).await;
+        }
+    }
+}
+
+/// The account's number, and what is dialled once somebody has answered.
+fn number(account: &Account) -> Option<(String, Option<String>)> {
+    let phone = account.phone.as_deref()?;
+    let end = phone.char_indices().skip(1).find(|(_, c)| !c.is_ascii_digit()).map_or(phone.len(), |(at, _)| at);
+    let (number, behind) = phone.split_at(end);
+    // A comma is a pause, which Twilio writes as `w`; an `x` only tells where the extension begins.
+    let behind: String = behind.chars().filter(|c| *c != 'x').map(|c| if c == ',' { 'w' } else { c }).collect();
+    number.starts_with('+').then(|| (number.to_owned(), (!behind.is_empty()).then_some(behind)))
+}
+
+/// The languages Twilio has words for; in any other it would refuse to send.
+const LANGUAGES: [&str; 33] = [
+    "af", "ar", "ca", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "nb", "nl", "pl",
+    "pt", "ro", "ru", "sk", "sv", "tr", "uk",
+];
+const STRAYS: &str = "Twilio answers with another verification, service or number than the one asked about";
+const REMEDY: &str = "what answers there is not Twilio's Verify API, or refuses us: check `service`, `key_id`, `key` and `url`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Identity;
+    use crate::domain::Timestamp;
+
+    fn split(phone: &str) -> Option<(String, Option<String>)> {
+        let mut account = Account::new(Identity("S-1".into()), "alice", None, Timestamp(0));
+        account.phone = Some(phone.into());
+        number(&account)
+    }
+
+    #[test]
+    fn what_is_dialled_behind_a_number_is_no_part_of_it() {
+        let both = |number: &str, behind: Option<&str>| Some((number.to_owned(), behind.map(str::to_owned)));
+        assert_eq!(split("+4930123456"), both("+4930123456", None));
+        assert_eq!(split("+4930123456x12,,3#"), both("+4930123456", Some("12ww3#")));
+        assert_eq!(split("+4930123456,5"), both("+4930123456", Some("w5")));
+        assert_eq!([split("030123456"), split("")], [None, None]);
+    }
+}
