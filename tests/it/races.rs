@@ -94,7 +94,7 @@ async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
     let limits = Limits { logins_max: 1_000, parked_max: 1_000, challenge_keep: LONG };
     let open = || {
         let engine = Engine::new(Arc::<Vault>::clone(&vault), Arc::new(Still), limits).unwrap();
-        let settings = oath::Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10 };
+        let settings = oath::Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10, backup_codes: true };
         let tokens: Arc<dyn Provider> = Arc::new(Oath::new(&settings, Arc::<Vault>::clone(&vault), Arc::new(Still)));
         engine.equip(HashMap::from([("tokens".to_owned(), tokens)]));
         engine
