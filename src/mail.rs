@@ -130,11 +130,7 @@ impl Smtp {
 
     async fn sent(&self, letter: Message) -> Result<(), MailError> {
         let Err(error) = self.transport.send(letter).await else { return Ok(()) };
-        let why = match error.status() {
-            Some(status) => refusal(status.into()),
-            None if speaks_of_tls(&error) || error.is_response() || error.is_client() => MailError::Misconfigured,
-            None => MailError::Unreachable,
-        };
+        let why = why(&error);
         warn!(why = why.as_str(), %error, "the mail server has not taken a letter");
         Err(why)
     }
@@ -150,6 +146,23 @@ impl Mailer for Smtp {
         let turn = tokio::time::timeout(half, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(MailError::Busy)?;
         tokio::time::timeout(half, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable))
+    }
+
+    async fn probe(&self) -> Result<(), MailError> {
+        match tokio::time::timeout(self.timeout, Box::pin(self.transport.test_connection())).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(error)) => Err(why(&error)),
+            Ok(Ok(false)) | Err(_) => Err(MailError::Unreachable),
+        }
+    }
+}
+
+/// Whose fault it is.
+fn why(error: &lettre::transport::smtp::Error) -> MailError {
+    match error.status() {
+        Some(status) => refusal(status.into()),
+        None if speaks_of_tls(error) || error.is_response() || error.is_client() => MailError::Misconfigured,
+        None => MailError::Unreachable,
     }
 }
 

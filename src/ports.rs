@@ -279,8 +279,37 @@ pub trait Provider: Debug + Send + Sync {
         false
     }
 
+    /// Whether it answers and takes our key, found out without asking anybody. Bounded as `start` is.
+    async fn probe(&self) -> Probed {
+        Probed::Unasked
+    }
+
     /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
     async fn cancel(&self, ticket: &Ticket);
+}
+
+/// How a carrier of second factors is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// It cannot be used: what is wrong, and what to do, in words.
+    Failed(String),
+    /// There is no way to find out without asking somebody.
+    Unasked,
+    /// It answers and takes our key.
+    Well {
+        /// Its clock, to a second, where it tells.
+        clock: Option<Timestamp>,
+    },
+}
+
+impl From<FactorError> for Probed {
+    fn from(error: FactorError) -> Self {
+        Self::Failed(match error {
+            FactorError::Faltering | FactorError::Unreachable => "does not answer: check its address and the way there".to_owned(),
+            FactorError::Throttled => "wants to be left alone for a while: it is asked too often".to_owned(),
+            _ => "answers, but not as it should: check its address, our key there, ca_file and the clocks".to_owned(),
+        })
+    }
 }
 
 /// Who takes accounting over from us (RFC 2866).
@@ -301,6 +330,12 @@ pub trait Mailer: Debug + Send + Sync {
     /// # Errors
     /// The server has not taken it. After `Unreachable` nobody knows: it is not sent again by itself.
     async fn send(&self, to: &str, subject: &str, body: &str) -> Result<(), MailError>;
+
+    /// Whether the server is there and takes our name and password, without a letter.
+    ///
+    /// # Errors
+    /// As [`Mailer::send`].
+    async fn probe(&self) -> Result<(), MailError>;
 }
 
 /// Why a letter was not taken.

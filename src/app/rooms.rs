@@ -301,6 +301,12 @@ fn first_words(first: &FirstFactor) -> String {
     }
 }
 
+/// The provider of these settings alone, for whoever wants to know how it is.
+pub(super) fn provider(config: &Config, settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
+    let mailer = mailer(config)?;
+    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() }.provider(settings)
+}
+
 fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
     let open = |mail: &config::Mail| Smtp::open(&mail.settings).map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     config.mail.as_ref().map(open).transpose()

@@ -1,5 +1,6 @@
-//! `vestibule check`: is the configuration right?
+//! `vestibule check`: is the configuration right, and is everything well that it names?
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,8 +10,12 @@ use super::output::Failure;
 use super::output::complain;
 use super::output::say;
 use super::output::say_json;
+use super::output::say_table;
 use crate::app::config::Config;
 use crate::app::config::Problem;
+use crate::app::doctor;
+use crate::app::doctor::Finding;
+use crate::app::doctor::Outcome;
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -19,7 +24,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
     config: PathBuf,
     /// Look at the file and at what it points to, ask nothing over the network
-    #[arg(long, required = true)]
+    #[arg(long)]
     offline: bool,
     /// Print JSON
     #[arg(long)]
@@ -29,29 +34,64 @@ pub(super) struct Options {
 /// What came out.
 #[derive(Debug, Serialize)]
 struct Report {
+    /// Nothing is wrong with the configuration, and nothing failed.
     ok: bool,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// What was asked, unless it was `--offline` or the configuration is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<Finding>>,
 }
 
 /// Checks.
 ///
 /// # Errors
-/// The configuration is wrong.
-pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let (errors, warnings) = match Config::load(&options.config) {
-        Ok(config) => config.warnings.into_iter().partition(|warning| warning.grave),
-        Err(errors) => (errors, Vec::new()),
+/// The configuration is wrong, or something that it names is not well.
+pub(super) async fn run(options: &Options) -> Result<(), Failure> {
+    let loaded = Config::load(&options.config);
+    let (errors, warnings) = match &loaded {
+        Ok(config) => config.warnings.iter().cloned().partition(|warning| warning.grave),
+        Err(errors) => (errors.clone(), Vec::new()),
     };
-    let report = Report { ok: errors.is_empty(), errors, warnings };
+    let findings = match &loaded {
+        Ok(config) if !options.offline && errors.is_empty() => Some(doctor::examine(config).await),
+        _ => None,
+    };
+    let failed = findings.iter().flatten().filter(|finding| finding.outcome == Outcome::Failed).count();
+    let report = Report { ok: errors.is_empty() && failed == 0, errors, warnings, findings };
     if options.json {
         say_json(&report)?;
     } else {
         complain(&report.warnings.iter().map(|warning| format!("warning: {warning}")).collect::<Vec<_>>());
     }
-    if !report.ok {
+    if !report.errors.is_empty() {
         let lines = if options.json { Vec::new() } else { report.errors.iter().map(ToString::to_string).collect() };
         return Err(Failure::Config(lines));
     }
-    if options.json { Ok(()) } else { say(&format!("{}: fine", options.config.display())) }
+    match &report.findings {
+        Some(findings) if !options.json => tell(findings)?,
+        None if !options.json => say(&format!("{}: fine", options.config.display()))?,
+        _ => {}
+    }
+    if failed > 0 { Err(unwell(failed, &options.config)) } else { Ok(()) }
+}
+
+/// A table of all, and below it what to do.
+fn tell(findings: &[Finding]) -> Result<(), Failure> {
+    let row = |finding: &Finding| {
+        let ms = finding.ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
+        vec![finding.outcome.as_str().to_owned(), finding.area.as_str().to_owned(), finding.name.clone(), ms, finding.message.clone()]
+    };
+    say_table(&["", "WHAT", "NAME", "TOOK", "FOUND"], &findings.iter().map(row).collect::<Vec<_>>())?;
+    let advised = findings.iter().filter_map(|finding| {
+        let hint = finding.hint.as_ref()?;
+        Some(format!("{}: {} {}: {hint}", finding.outcome.as_str(), finding.area.as_str(), finding.name))
+    });
+    complain(&advised.collect::<Vec<_>>());
+    Ok(())
+}
+
+fn unwell(failed: usize, config: &Path) -> Failure {
+    let what = if failed == 1 { "1 thing".to_owned() } else { format!("{failed} things") };
+    Failure::failed(format!("{what} of what {} names failed", config.display()), "")
 }

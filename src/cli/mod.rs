@@ -35,7 +35,7 @@ enum Command {
     Demo(demo::Options),
     /// Run the server
     Serve(serve::Options),
-    /// Validate a configuration
+    /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
@@ -72,7 +72,7 @@ pub async fn run() -> ExitCode {
     let done = match line.command {
         Command::Demo(options) => demo::run(options).await,
         Command::Serve(options) => serve::run(options).await,
-        Command::Check(options) => check::run(&options),
+        Command::Check(options) => check::run(&options).await,
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
@@ -105,6 +105,7 @@ mod tests {
             "vestibule demo --once --json --port-base 0",
             "vestibule serve --config f.toml",
             "vestibule check --config f.toml --offline --json",
+            "vestibule check --config f.toml",
             "vestibule user add alice --directory corp --method push --mail a@b --phone +49",
             "vestibule user add bob --backup-phone +49301 --given-name Bob --language de --device duo=DP1:phone --device duo=DP2",
             "vestibule user add --csv people.csv",
@@ -171,7 +172,6 @@ mod tests {
             "vestibule block add",
             "vestibule block add alice --phone +491705550142",
             "vestibule block add alice --for 366d",
-            "vestibule check --config f.toml",
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",

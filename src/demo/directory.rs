@@ -17,7 +17,9 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::app::clock::WallClock;
 use crate::domain::Secret;
+use crate::ports::Clock;
 
 use self::tree::Tree;
 
@@ -62,6 +64,21 @@ impl Person {
     }
 }
 
+/// What the domain as a whole is like.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    /// After so many wrong passwords it says that it locks people out, 0: never. It does not do it.
+    pub lockout_threshold: u32,
+    /// What time it takes it to be.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Self { lockout_threshold: 10, clock: Arc::new(WallClock) }
+    }
+}
+
 /// A running lab directory; it ends when this is dropped. Needs no runtime of its owner's: it has a thread of its own.
 #[derive(Debug)]
 pub struct Lab {
@@ -89,13 +106,21 @@ impl Lab {
     /// # Errors
     /// The address is not a loopback one or is taken, or the machine gives no thread.
     pub fn open(address: SocketAddr, people: Vec<Person>) -> io::Result<Self> {
+        Self::open_as(Domain::default(), address, people)
+    }
+
+    /// The same, of a domain like this.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub fn open_as(domain: Domain, address: SocketAddr, people: Vec<Person>) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the lab directory speaks clear text: loopback addresses alone"));
         }
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let tree = Arc::new(Tree::new(people));
+        let tree = Arc::new(Tree::new(people, domain));
         let counts = Arc::new(Counts::default());
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();

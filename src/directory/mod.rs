@@ -11,6 +11,7 @@ mod line;
 mod password;
 mod place;
 mod pool;
+pub mod probe;
 mod quota;
 pub mod realms;
 mod search;

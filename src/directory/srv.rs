@@ -55,7 +55,7 @@ struct Looked {
 
 /// Why there are no servers.
 #[derive(Debug, thiserror::Error)]
-enum FindError {
+pub(super) enum FindError {
     #[error(transparent)]
     Dns(#[from] NetError),
     #[error("no server it names lies in the domain")]
@@ -107,7 +107,8 @@ impl Finder {
         servers
     }
 
-    async fn find(&self, directory: &str) -> Result<(Vec<Server>, Duration), FindError> {
+    /// The servers in order of preference, and for how long they are good.
+    pub(super) async fn find(&self, directory: &str) -> Result<(Vec<Server>, Duration), FindError> {
         let resolver = self.resolver()?;
         for service in SERVICES {
             let answer = match resolver.lookup(format!("{service}.{}.", self.srv.domain), RecordType::SRV).await {

@@ -108,6 +108,23 @@ impl Winbind {
         }
     }
 
+    /// Whether a domain controller decides, asked about a name that no account can have, so that it counts against nobody. Bounded by the time-out.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub async fn probe(&self, domain: &str) -> Result<(), String> {
+        let mut question = names(domain, NOBODY).ok_or_else(|| "that is no domain".to_owned())?;
+        field(&mut question, "LANMAN-Challenge", &[0; 8]);
+        field(&mut question, "NT-Response", &[0; 24]);
+        question.push_str(".\n");
+        match self.ask(self.start(Topic::Authentication), &question).await {
+            Ok(Verdict::No(text)) if answer::refusal(&text).is_some() => Ok(()),
+            Ok(Verdict::No(text)) => Err(Trouble::Unclear(text).to_string()),
+            Ok(Verdict::Yes(_)) => Err(Trouble::Nonsense.to_string()),
+            Err(trouble) => Err(trouble.to_string()),
+        }
+    }
+
     /// Gives `user` of `domain` a new password, both encrypted by the client as RFC 2759 §8.9 and §8.12 say.
     ///
     /// A domain controller does this for a disabled account too: that the person may is settled before.
@@ -294,6 +311,8 @@ fn field(question: &mut String, name: &str, bytes: &[u8]) {
 
 /// Processes at once; each is a connection to winbindd, which has 200 of them.
 const HELPERS_MAX: usize = 64;
+/// Has signs that no name of an account may have (MS-SAMR §3.1.1.8.4), so that no controller counts a wrong password.
+const NOBODY: &str = "vestibule:check?";
 /// Octets of an answer: a verdict, one line of explanation, two dots.
 const ANSWER_LEN_MAX: usize = 4_096;
 /// Octets of a question: two names in base64, two blobs in hexadecimal, and the words around them.

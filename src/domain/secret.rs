@@ -1,5 +1,7 @@
 //! Secrets: bytes that are wiped when they go and that no log can print.
 
+use std::collections::BTreeSet;
+
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -32,6 +34,12 @@ impl Secret {
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many different bytes it has: few make it easy to find by trying, however long it is.
+    #[must_use]
+    pub fn variety(&self) -> usize {
+        self.0.iter().collect::<BTreeSet<_>>().len()
     }
 
     /// Whether there are no bytes at all.

@@ -29,7 +29,9 @@ use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::domain::Timestamp;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "duo"`.
@@ -206,6 +208,13 @@ impl Provider for Duo {
         let mut params = person(asking, address.as_deref());
         params.extend([("factor", "passcode"), ("passcode", typed)]);
         self.wire.ask::<Status>(Verb::POST, AUTH, &params).await?.of_code()
+    }
+
+    async fn probe(&self) -> Probed {
+        match self.wire.sent::<Ping>(Verb::GET, "/auth/v2/check", &Params::new(), None).await {
+            Ok(ping) => Probed::Well { clock: Some(Timestamp(ping.time.saturating_mul(1_000))) },
+            Err(trouble) => Wire::told(&trouble),
+        }
     }
 
     /// The Auth API cannot take a question back: it stays on the phone until it runs out, about a minute. An approval that comes late opens nothing, since

@@ -28,6 +28,7 @@ use crate::metrics;
 use crate::ports::Clock;
 use crate::ports::MailError;
 use crate::ports::Mailer;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "email"`.
@@ -142,6 +143,10 @@ impl Provider for Email {
 
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
         self.codes.redeem(asking, ticket, code).map(|()| Progress::Allowed { spend: None })
+    }
+
+    async fn probe(&self) -> Probed {
+        self.mailer.probe().await.map_or_else(|error| Probed::Failed(error.to_string()), |()| Probed::Well { clock: None })
     }
 
     async fn cancel(&self, ticket: &Ticket) {

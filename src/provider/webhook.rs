@@ -38,6 +38,7 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "webhook"`.
@@ -203,6 +204,10 @@ impl Provider for Webhook {
     }
 
     /// Whatever it answers: nobody polls any more, so a late approval opens nothing.
+    async fn probe(&self) -> Probed {
+        self.check().await.map_or_else(Probed::from, |()| Probed::Well { clock: None })
+    }
+
     async fn cancel(&self, ticket: &Ticket) {
         let gone = self.exchange("cancel", &Cancel { transaction: &ticket.0 }, &ticket.0, None).await;
         debug!(provider = %self.settings.name, taken_back = gone.is_ok(), "a question is taken back");

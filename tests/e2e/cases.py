@@ -1,11 +1,14 @@
 """What must hold in front of real directories with real clients. A case is a function; its name says what it shows."""
 
+import contextlib
+
 import peers
 from clients import MESSAGE_AUTHENTICATOR
 from clients import Capture
 from clients import Person
 from clients import Radius
 from peers import PASSWORD
+from worlds import FAILURES_MAX
 
 ACCEPT, CHALLENGE, REJECT = 2, 11, 3
 INVALID_CREDENTIALS, UNAVAILABLE = 49, 52
@@ -185,3 +188,40 @@ def nothing_secret_is_in_the_log(world):
     log = world.server.log.read_text().lower()
     for secret in (PASSWORD, state, *seeds, *world.secrets):
         assert secret.lower() not in log, "a secret stands in the log"
+
+
+# Is it well?
+
+@contextlib.contextmanager
+def locking_after(directory, count):
+    """For a while the domain locks people out after so many wrong passwords, and not after six."""
+    def lock_after(threshold):
+        peers.run("samba-tool", "domain", "passwordsettings", "set", f"--account-lockout-threshold={threshold}", f"--configfile={directory.config}")
+
+    lock_after(count)
+    try:
+        yield
+    finally:
+        lock_after(6)
+
+
+def m_21_check_tells_that_the_domain_locks_people_out_before_we_do(world):
+    text = world.server.config.read_text()
+    config = world.folder / "check.toml"
+
+    def found(area, failures_max):
+        config.write_text(text.replace(f"failures_max = {FAILURES_MAX},", f"failures_max = {failures_max},"))
+        return world.server.findings(area, config)
+
+    same(found("directory", 4), [("ok", "bound, base found, clock right"), ("ok", "bound, base found; it tells no time")])
+    with locking_after(world.directory, 5):
+        late, grained = found("lockout", 5)
+        assert late[0] == "warning" and "locks after 5 wrong passwords" in late[1] and "policy all after 5" in late[1], late
+        same(grained[0], "skipped", "what only administrators may read:")
+        early, _ = found("lockout", 4)
+        same(early[0], "ok", f"{early[1]}:")
+    administrator = world.folder / "administrator"
+    administrator.touch(0o600)
+    administrator.write_text("Adm1n-Passw0rd!")
+    text = text.replace("svc-mfa@example.test", "Administrator@example.test", 1).replace(f"{world.folder}/bind", str(administrator), 1)
+    same([outcome for outcome, _ in found("lockout", 4)], ["ok"], "who may read the fine-grained policies sees that none of them locks:")

@@ -274,3 +274,8 @@ def upstream_nothing_secret_is_in_the_log(world):
     log = world.server.log.read_text().lower()
     for secret in (PASSWORD, *world.secrets):
         assert secret.lower() not in log, "a secret stands in the log"
+
+
+def check_asks_the_servers_behind_by_status_server(world):
+    found = world.server.findings("upstream")
+    assert ("ok", "answers Status-Server") in found and not any(outcome == "failed" for outcome, _ in found), found

@@ -113,3 +113,7 @@ def winbind_nothing_secret_is_in_the_log(world):
     log = world.server.log.read_text()
     for secret in (PASSWORD, NEW_PASSWORD, mschap.nt_hash(PASSWORD).hex(), *world.secrets):
         assert secret not in log, "a secret stands in the log"
+
+
+def check_asks_a_domain_controller_about_a_name_that_nobody_has(world):
+    same(world.server.findings("winbind"), [("ok", "a domain controller decides")])

@@ -122,6 +122,11 @@ class Server:
     def json(self, *words):
         return json.loads(self.command(*words, "--json"))
 
+    def findings(self, area, config=None):
+        """Outcome and message of all that `check` finds out about an area."""
+        said = subprocess.run([self.binary, "check", "--config", config or self.config, "--json"], capture_output=True, text=True, timeout=30)
+        return [(finding["outcome"], finding["message"]) for finding in json.loads(said.stdout)["findings"] if finding["area"] == area]
+
     def warnings(self):
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("level") == "WARN"]

@@ -365,5 +365,5 @@ async fn a_command_finds_the_socket_through_the_configuration_and_a_wrong_one_is
     assert_eq!((&report["ok"], &report["errors"][2]["line"]), (&json!(false), &json!(2)), "{report}");
     fs::write(&config, "[admin").unwrap();
     assert_eq!(command(&["user", "list", "--config", config_path]).await.0, 3);
-    assert_eq!(command(&["check", "--config", config_path]).await.0, 2);
+    assert_eq!(command(&["check", "--config", config_path]).await.0, 3);
 }

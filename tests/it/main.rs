@@ -9,6 +9,7 @@ mod config;
 mod conformance;
 mod directory;
 mod discards;
+mod doctor;
 mod duo;
 mod exempt;
 mod lab;

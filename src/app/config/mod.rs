@@ -66,6 +66,8 @@ use reader::Section;
 use secret::Sources;
 
 pub use problem::Problem;
+pub(super) use radius::SECRET_VARIETY_MIN;
+pub(super) use radius::SHORT_SECRET_BYTES;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]
@@ -106,8 +108,25 @@ pub struct Config {
     pub radius_clients: Vec<RadiusClient>,
     /// Each `[[ldap.listen]]`, as written.
     pub ldap_listen: Vec<LdapListen>,
+    /// Every certificate in the files that it names.
+    pub certificates: Vec<Certificate>,
     /// What is allowed but worth a second look.
     pub warnings: Vec<Problem>,
+}
+
+/// A certificate in a file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The key that names the file: `ldap.listen[0].cert_file`.
+    pub key: String,
+    /// The file.
+    pub file: PathBuf,
+    /// Whose it is.
+    pub subject: String,
+    /// The last moment at which it holds.
+    pub not_after: Timestamp,
+    /// It vouches for others, and we do not show it.
+    pub is_authority: bool,
 }
 
 /// What is logged, and how.
@@ -217,6 +236,21 @@ impl ProviderSettings {
             Self::SmsGateway(settings) => &settings.name,
             Self::TwilioVerify(settings) => &settings.name,
             Self::Webhook(settings) => &settings.name,
+        }
+    }
+
+    /// How long one request to it may take; `None`: nobody is asked, or a mail server has its own time.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Duo(settings) => Some(settings.timeout),
+            Self::Email(_) | Self::Oath(_) => None,
+            Self::Entra(settings) => Some(settings.timeout),
+            Self::Okta(settings) => Some(settings.timeout),
+            Self::PrivacyIdea(settings) => Some(settings.timeout),
+            Self::SmsGateway(settings) => Some(settings.timeout),
+            Self::TwilioVerify(settings) => Some(settings.timeout),
+            Self::Webhook(settings) => Some(settings.timeout),
         }
     }
 }
@@ -405,9 +439,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
-        let sources = Sources { folder: folder(path), credentials, now: WallClock.now() };
+        let sources = Sources::new(folder(path), credentials, WallClock.now());
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
-        Ok(Self { warnings, ..config })
+        Ok(Self { warnings, certificates: sources.certificates.into_inner(), ..config })
     }
 }
 
@@ -416,7 +450,7 @@ impl Config {
 /// # Errors
 /// What is wrong with that key, or with the file as a whole.
 pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources { folder: folder(path), credentials: None, now: WallClock.now() };
+    let sources = Sources::new(folder(path), None, WallClock.now());
     let socket_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::admin(file, &sources).socket)
@@ -474,6 +508,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         radius_listen: doors.radius_listen,
         radius_clients: doors.radius_clients,
         ldap_listen: doors.ldap_listen,
+        certificates: Vec::new(),
         warnings: Vec::new(),
     })
 }
@@ -511,7 +546,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::new("vestibule.toml", &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources { folder: PathBuf::new(), credentials: None, now: WallClock.now() };
+        let sources = Sources::new(PathBuf::new(), None, WallClock.now());
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

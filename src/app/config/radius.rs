@@ -497,7 +497,10 @@ fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
     let secret = sources.secret_from(value, Origin::Made)?;
     if secret.len() <= SHORT_SECRET_BYTES {
         let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
-        value.warn(&message, Some("make a long one: openssl rand -hex 32 > FILE"));
+        value.warn(&message, Some(MAKE_SECRET));
+    } else if secret.variety() < SECRET_VARIETY_MIN {
+        let message = format!("has {} bytes and only {} different ones: such secrets can be found by trying (R-023)", secret.len(), secret.variety());
+        value.warn(&message, Some(MAKE_SECRET));
     }
     Some(secret)
 }
@@ -546,7 +549,11 @@ const CLIENT_CONNECTIONS_MAX: usize = 64;
 const PROMPT_BYTES_MAX: usize = 253;
 /// Inside TLS (RFC 6614 §2.3).
 const RADSEC_SECRET: &str = "radsec";
-const SHORT_SECRET_BYTES: usize = 12;
+/// Bytes of a secret up to which it is short.
+pub(in crate::app) const SHORT_SECRET_BYTES: usize = 12;
+/// Different bytes of a secret; of 13 hexadecimal digits of chance fewer are there three times in a hundred thousand.
+pub(in crate::app) const SECRET_VARIETY_MIN: usize = 5;
+const MAKE_SECRET: &str = "make a long one: openssl rand -hex 32 > FILE";
 const TLS_CONNECTIONS_MAX: usize = 1024;
 const UPSTREAM_TIMEOUT: Duration = seconds(3);
 const UPSTREAM_TRIES: u32 = 2;

@@ -292,6 +292,11 @@ impl<'a> Value<'a> {
         self.value.is_str()
     }
 
+    /// Its key, from the top of the file on.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Notes that this value is wrong.
     pub(super) fn error(&self, message: &str, hint: Option<&str>) {
         self.notes.error(&self.path, self.line, message.to_owned(), hint.map(str::to_owned));

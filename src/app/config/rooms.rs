@@ -292,9 +292,8 @@ fn base<'a>(value: &Value<'a>) -> Option<&'a str> {
 
 /// Certificate authorities, looked at now: a wrong path is told here and not at the first login.
 pub(super) fn ca_file(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
-    let path = sources.path(value)?;
-    tls::authorities(value, &path);
-    Some(path)
+    tls::authorities(value, sources);
+    sources.path(value)
 }
 
 pub(super) const fn seconds(count: u64) -> Duration {

@@ -1,5 +1,6 @@
 //! Secrets and files that the configuration points to. It never holds a secret itself (O-03, O-08).
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::io::Read;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 
+use super::Certificate;
 use super::reader::Value;
 
 /// Where references lead.
@@ -24,6 +26,8 @@ pub(super) struct Sources {
     pub(super) credentials: Option<PathBuf>,
     /// When the file is read.
     pub(super) now: Timestamp,
+    /// Every certificate that was read on the way.
+    pub(super) certificates: RefCell<Vec<Certificate>>,
 }
 
 /// Where a secret comes from that is not there yet.
@@ -49,6 +53,11 @@ impl Origin {
 }
 
 impl Sources {
+    /// Begins with a configuration in `folder`.
+    pub(super) fn new(folder: PathBuf, credentials: Option<PathBuf>, now: Timestamp) -> Self {
+        Self { folder, credentials, now, certificates: RefCell::default() }
+    }
+
     /// A path, from the configuration's folder on.
     pub(super) fn path(&self, value: &Value<'_>) -> Option<PathBuf> {
         value.text().map(|text| self.folder.join(text))

@@ -18,6 +18,7 @@ use crate::front::certificate;
 use crate::front::certificate::TlsError;
 use crate::front::radius::MutualTls;
 
+use super::Certificate;
 use super::reader::Section;
 use super::reader::Value;
 use super::secret::Origin;
@@ -45,8 +46,25 @@ pub(super) fn identity<'a>(section: &Section<'a>, sources: &Sources) -> Option<(
     });
     if let (Some(value), Some(path), Some(chain)) = (&cert_file, &path, &chain) {
         warn_of_age(value, path, chain, sources.now);
+        note(value, path, chain, false, sources);
     }
     Some((Identity { chain: chain?, private: private? }, cert_file?, path?, key?))
+}
+
+/// Writes down what certificates there are, for whoever wants to know how long they hold.
+fn note(value: &Value<'_>, path: &Path, certificates: &[CertificateDer<'_>], is_authority: bool, sources: &Sources) {
+    let noted = certificates.iter().filter_map(|certificate| {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let not_after = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+        Some(Certificate {
+            key: value.path().to_owned(),
+            file: path.to_owned(),
+            subject: certificate.subject().to_string(),
+            not_after: Timestamp(not_after.saturating_mul(1_000)),
+            is_authority,
+        })
+    });
+    sources.certificates.borrow_mut().extend(noted);
 }
 
 /// Of a certificate that nobody takes yet or any more, and of one that will soon be such. A server goes on with it: its doors that need none stay open.
@@ -116,7 +134,7 @@ pub(super) struct Trust<'a> {
 
 /// `client_ca_file`, handed in, and `client_crl_file` of a section.
 pub(super) fn trust<'a>(section: &Section<'a>, sources: &Sources, authorities_file: Option<&Value<'a>>) -> Option<Trust<'a>> {
-    let roots = authorities_file.and_then(|value| authorities(value, &sources.path(value)?));
+    let roots = authorities_file.and_then(|value| authorities(value, sources));
     let crl_file = section.find("client_crl_file");
     let revoked = crl_file.as_ref().map(|value| revocations(value, &sources.path(value)?));
     let revocations = match revoked {
@@ -172,10 +190,13 @@ fn refused(error: &rustls::Error, cert_file: &Value<'_>, path: &Path, key: &Valu
     }
 }
 
-/// The certificate authorities in `path`.
-pub(super) fn authorities(value: &Value<'_>, path: &Path) -> Option<RootCertStore> {
+/// The certificate authorities in the file that is named.
+pub(super) fn authorities(value: &Value<'_>, sources: &Sources) -> Option<RootCertStore> {
+    let path = &sources.path(value)?;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(value, path)? {
+    let found = certificates(value, path)?;
+    note(value, path, &found, true, sources);
+    for certificate in found {
         if let Err(error) = roots.add(certificate) {
             value.error(&format!("{}: {error}", path.display()), Some("leave certificates of authorities in it, and nothing else"));
             return None;

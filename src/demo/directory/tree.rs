@@ -1,5 +1,7 @@
 //! The lab's objects: who has what name, which password opens what, and what a search finds.
 
+use std::sync::Arc;
+
 use rasn_ldap::Filter;
 use rasn_ldap::MatchingRuleAssertion;
 use rasn_ldap::PartialAttribute;
@@ -10,7 +12,10 @@ use rasn_ldap::SearchResultEntry;
 use rasn_ldap::SubstringChoice;
 
 use crate::domain::Secret;
+use crate::domain::Timestamp;
+use crate::ports::Clock;
 
+use super::Domain;
 use super::Lab;
 use super::Person;
 
@@ -21,6 +26,7 @@ pub(super) const CONTROLS: [&str; 2] = ["2.16.840.1.113730.3.4.2", "1.2.840.1135
 #[derive(Debug)]
 pub(super) struct Tree {
     objects: Vec<Object>,
+    clock: Arc<dyn Clock>,
 }
 
 /// What a search comes to.
@@ -69,12 +75,19 @@ struct Group {
 }
 
 impl Tree {
-    pub(super) fn new(people: Vec<Person>) -> Self {
+    pub(super) fn new(people: Vec<Person>, domain: Domain) -> Self {
         let mut service = Person::new("svc-mfa", "MFA", "Service", Lab::SERVICE_PASSWORD);
         service.mail = None;
         let users = format!("CN=Users,{}", Lab::BASE);
         let mut objects = vec![
-            Object::new(Lab::BASE, vec![Attribute::text("objectClass", &["top", "domain", "domainDNS"]), Attribute::text("dc", &["example"])]),
+            Object::new(
+                Lab::BASE,
+                vec![
+                    Attribute::text("objectClass", &["top", "domain", "domainDNS"]),
+                    Attribute::text("dc", &["example"]),
+                    Attribute::text("lockoutThreshold", &[&domain.lockout_threshold.to_string()]),
+                ],
+            ),
             Object::new(&users, vec![Attribute::text("objectClass", &["top", "container"]), Attribute::text("cn", &["Users"])]),
         ];
         let mut groups: Vec<Group> = Vec::new();
@@ -90,7 +103,7 @@ impl Tree {
             objects.push(object);
         }
         objects.extend(groups.into_iter().map(Group::into_object));
-        Self { objects }
+        Self { objects, clock: domain.clock }
     }
 
     pub(super) fn dn(&self, at: usize) -> Option<&str> {
@@ -160,6 +173,7 @@ impl Tree {
     /// The root DSE, as the bound one sees it.
     fn root(&self, bound: Option<usize>) -> Object {
         let mut attributes = vec![
+            Attribute::text("currentTime", &[&generalized(self.clock.now())]),
             Attribute::text("defaultNamingContext", &[Lab::BASE]),
             Attribute::text("rootDomainNamingContext", &[Lab::BASE]),
             Attribute::text("namingContexts", &[Lab::BASE]),
@@ -387,6 +401,12 @@ fn sid_text(sid: &[u8; 28]) -> String {
     let (_, numbers) = sid.split_at(8);
     let numbers = numbers.chunks_exact(4).filter_map(|four| four.try_into().ok()).map(|four| u32::from_le_bytes(four).to_string());
     std::iter::once("S-1-5".to_owned()).chain(numbers).collect::<Vec<_>>().join("-")
+}
+
+/// A moment as a domain controller writes it (RFC 4517 §3.3.13).
+fn generalized(now: Timestamp) -> String {
+    let now = i64::try_from(now.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or(jiff::Timestamp::MAX);
+    now.strftime("%Y%m%d%H%M%S.0Z").to_string()
 }
 
 /// Any sixteen bytes that are a person's own.

@@ -176,6 +176,24 @@ impl Upstream {
         Err(last)
     }
 
+    /// Asks every server how it is by Status-Server (RFC 5997), all at once and beside all logins; done within 6 s.
+    pub async fn probe(&self) -> Vec<Probed> {
+        let mut asked = Vec::new();
+        for target in &self.targets {
+            let target = Arc::clone(target);
+            asked.push(tokio::spawn(async move {
+                let begun = Instant::now();
+                let said = target.probe().await;
+                Probed { server: target.label().to_owned(), took: begun.elapsed(), said }
+            }));
+        }
+        let mut probed = Vec::new();
+        for asked in asked {
+            probed.extend(asked.await);
+        }
+        probed
+    }
+
     fn another_is_well(&self, rank: usize) -> bool {
         self.targets.iter().enumerate().any(|(other, target)| other != rank && target.is_beyond_doubt())
     }
@@ -185,6 +203,31 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// What became of one server that was asked how it is.
+#[derive(Debug)]
+pub struct Probed {
+    /// As it is written in the configuration.
+    pub server: String,
+    /// From the first packet to the answer.
+    pub took: Duration,
+    /// It answered, or why not.
+    pub said: Result<(), ProbeError>,
+}
+
+/// Why a server did not say how it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// It answers what we cannot take: `refusal` says why.
+    #[error("it answers, but not so that we can believe it ({0})")]
+    Unbelievable(&'static str),
+    /// Nothing came: many servers (NPS) do not know Status-Server.
+    #[error("no answer to Status-Server in time")]
+    Silent,
+    /// It cannot be reached.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// What an upstream decided. Authentic: its seals were checked against what was asked.

@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -32,6 +31,7 @@ use crate::wire::radius::upstream::verify_reply_over_tls_11;
 
 use super::Answer;
 use super::OpenError;
+use super::ProbeError;
 use super::Server;
 use super::Settings;
 use super::Transport;
@@ -100,7 +100,7 @@ impl Target {
             Transport::Tls => Secret::from(SECRET_IN_TLS),
             Transport::Udp => settings.secret.clone(),
         };
-        let ear = Arc::new(Ear { rank, secret, integrity: settings.integrity, health, explained: AtomicBool::new(false) });
+        let ear = Arc::new(Ear { rank, secret, integrity: settings.integrity, health, disbelief: OnceLock::new() });
         let carrier = match server.transport {
             Transport::Tls => Carrier::Tls(tls::Links::new(server, config.ok_or(OpenError::NoTls)?, &ear)),
             Transport::Udp => Carrier::Udp(udp::Lines::new(server, &ear)),
@@ -139,7 +139,7 @@ impl Target {
     pub(super) async fn watch(self: Arc<Self>) {
         loop {
             if self.ear.health.wants_status() {
-                let answered = self.status().await;
+                let answered = self.status().await.is_ok();
                 self.ear.health.status(Instant::now(), answered);
                 sleep(STATUS_PAUSE + STATUS_PAUSE.mul_f64(f64::from(spread()) / f64::from(u16::MAX) * 0.2)).await;
             } else {
@@ -152,13 +152,27 @@ impl Target {
         }
     }
 
-    /// Whether a Status-Server is answered.
-    async fn status(&self) -> bool {
+    /// As it is written in the configuration.
+    pub(super) fn label(&self) -> &str {
+        self.ear.health.label()
+    }
+
+    /// How the server says it is, and why it says nothing, asked aside from all logins.
+    pub(super) async fn probe(&self) -> Result<(), ProbeError> {
+        match self.status().await {
+            Ok(_) => Ok(()),
+            Err(Failure::Silent) => Err(self.ear.disbelief().map_or(ProbeError::Silent, |refusal| ProbeError::Unbelievable(refusal.as_str()))),
+            Err(why) => Err(ProbeError::Unreachable(why.to_string())),
+        }
+    }
+
+    /// Asks by Status-Server.
+    async fn status(&self) -> Result<Answer, Failure> {
         let question = Question { forward: &Forward::default(), code: Code::StatusServer };
         let within = self.schedule.timeout().min(STATUS_WAIT_MAX);
         match &self.carrier {
-            Carrier::Tls(links) => links.status(question, within).await.is_ok(),
-            Carrier::Udp(lines) => lines.status(question, within).await.is_ok(),
+            Carrier::Tls(links) => links.status(question, within).await,
+            Carrier::Udp(lines) => lines.status(question, within).await,
         }
     }
 }
@@ -188,7 +202,8 @@ pub(super) struct Ear {
     pub(super) secret: Secret,
     integrity: Integrity,
     pub(super) health: Health,
-    explained: AtomicBool,
+    /// Why a reply was not believed, the first time.
+    disbelief: OnceLock<Refusal>,
 }
 
 impl Ear {
@@ -224,9 +239,14 @@ impl Ear {
             Refusal::WrongAuthenticator | Refusal::WrongSignature => "is the shared secret the same on both sides?",
             _ => return,
         };
-        if !self.explained.swap(true, Ordering::Relaxed) {
+        if self.disbelief.set(refusal).is_ok() {
             warn!(server = self.health.label(), why = refusal.as_str(), "dropped a reply: {likely}");
         }
+    }
+
+    /// What a silence may come from that is none.
+    fn disbelief(&self) -> Option<Refusal> {
+        self.disbelief.get().copied()
     }
 
     /// Counts what arrived and woke nobody.

@@ -250,3 +250,16 @@ async fn r_095_a_change_is_asked_for_once_by_a_process_of_its_own() {
     let dead = Stage::new("exit 0");
     assert_eq!(dead.winbind.change("CORP", "alice", &[0; 516], &[0; 16]).await, Err(PasswordError::Outage(Outage::Directory)));
 }
+
+#[tokio::test]
+async fn how_it_is_is_asked_about_a_name_that_no_account_can_have() {
+    let stage = Stage::new(r"printf 'Authenticated: No\nAuthentication-Error: %s\n.\n.\n' 'The specified account does not exist.'");
+    assert_eq!(stage.winbind.probe("CORP").await, Ok(()));
+    let names: Vec<_> = stage.asked().iter().filter_map(|line| line.strip_prefix("Username:: ").map(str::to_owned)).collect();
+    assert_eq!(names.iter().map(|name| STANDARD.decode(name).unwrap()).collect::<Vec<_>>(), [b"vestibule:check?"]);
+    let away =
+        Stage::new(r"printf 'Authenticated: No\nAuthentication-Error: %s\n.\n.\n' 'No logon servers are currently available to service the logon request.'");
+    assert!(away.winbind.probe("CORP").await.unwrap_err().contains("No logon servers"));
+    let settings = Settings { name: "corp".to_owned(), program: "/nonexistent".into(), helpers_max: 1, timeout: Duration::from_secs(30) };
+    assert!(Winbind::new(settings).probe("CORP").await.unwrap_err().contains("cannot be started"));
+}

@@ -78,11 +78,11 @@ pub(super) struct Status {
     status: Option<String>,
 }
 
-/// `/auth/v2/ping`: that it comes is all we want to know.
+/// `/auth/v2/ping` and `/auth/v2/check`: that it comes, and Duo's clock.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ping {
-    #[serde(rename = "time")]
-    _time: u64,
+    /// Seconds since 1970.
+    pub(super) time: u64,
 }
 
 impl Status {

@@ -22,6 +22,7 @@ use super::sign::Signed;
 use crate::domain::FactorError;
 use crate::domain::Secret;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::provider::complaints::Complaints;
 use crate::provider::http::Http;
 use crate::provider::http::OpenError;
@@ -113,6 +114,15 @@ impl Wire {
             Trouble::Factor(error) => *error,
             Trouble::Refused(42_900..43_000) => FactorError::Throttled,
             Trouble::Refused(code) => self.complaints.misconfigured(&code.to_string(), remedy(*code)),
+        }
+    }
+
+    /// The same, for an operator who asks.
+    pub(super) fn told(trouble: &Trouble) -> Probed {
+        match trouble {
+            Trouble::Refused(42_900..43_000) => FactorError::Throttled.into(),
+            Trouble::Refused(code) => Probed::Failed(format!("{} (code {code})", remedy(*code))),
+            Trouble::Factor(error) => (*error).into(),
         }
     }
 

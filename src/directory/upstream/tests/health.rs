@@ -188,3 +188,22 @@ async fn learning_that_a_server_knows_no_status_server_is_not_held_against_it() 
     assert_eq!(asking(&upstream, "alice", None).await.unwrap().unwrap_err(), AskError::Silent);
     assert!(well(&upstream), "one silence is a doubt");
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_server_says_how_it_is_and_one_with_another_secret_is_told_from_a_silent_one() {
+    let (well, silent, stranger) = (Lab::new().await, Lab::new().await, Lab::new().await);
+    let upstream = upstream(&[&well, &silent, &stranger], 5, 2);
+    let serving = tokio::spawn(well.serve());
+    let forging = tokio::spawn(async move {
+        loop {
+            let got = stranger.anything().await;
+            let reply = reply::accept(&got.asked(), b"another secret", &Carried::default(), [0; 2]).unwrap();
+            stranger.send(&reply, &got).await;
+        }
+    });
+    let said: Vec<_> = upstream.probe().await.into_iter().map(|probed| probed.said).collect();
+    assert_eq!(said[..2], [Ok(()), Err(ProbeError::Silent)]);
+    assert!(matches!(said[2], Err(ProbeError::Unbelievable(_))), "{said:?}");
+    serving.abort();
+    forging.abort();
+}

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::Answer;
 use super::AskError;
+use super::ProbeError;
 use super::Settings;
 use super::Upstream;
 use crate::domain::Secret;

@@ -1,0 +1,87 @@
+//! Providers, RADIUS servers behind us and winbind: whether each answers and takes our word.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Area;
+use super::Finding;
+use super::Outcome;
+use crate::app::RoomError;
+use crate::directory::upstream;
+use crate::directory::upstream::ProbeError;
+use crate::directory::upstream::Upstream;
+use crate::directory::winbind;
+use crate::directory::winbind::Winbind;
+use crate::ports::Clock;
+use crate::ports::Probed;
+use crate::ports::Provider;
+
+/// Asks a provider about nobody.
+pub(super) async fn provider(name: String, provider: Result<Arc<dyn Provider>, RoomError>, clock: Arc<dyn Clock>) -> Vec<Finding> {
+    let finding = |outcome, message: String| Finding::new(Area::Provider, &name, outcome, message);
+    let provider = match provider {
+        Ok(provider) => provider,
+        Err(error) => return vec![finding(Outcome::Failed, error.to_string())],
+    };
+    if provider.asks_nobody() {
+        return vec![finding(Outcome::Ok, "our own: nobody is asked".to_owned())];
+    }
+    let begun = Instant::now();
+    let probed = provider.probe().await;
+    let found = match probed {
+        Probed::Failed(why) => finding(Outcome::Failed, why),
+        Probed::Unasked => return vec![finding(Outcome::Skipped, "not probed: it cannot be asked without asking a person".to_owned())],
+        Probed::Well { clock: None } => finding(Outcome::Ok, "answers and takes our key".to_owned()),
+        Probed::Well { clock: Some(theirs) } => {
+            let apart_s = theirs.0.abs_diff(clock.now().0) / 1_000;
+            let message = "answers and takes our key";
+            if apart_s < CLOCK_WARNED_S {
+                finding(Outcome::Ok, format!("{message}, clock right"))
+            } else {
+                finding(Outcome::Warning, format!("{message}, but its clock and ours are {apart_s} s apart"))
+                    .hint("let this machine follow a time server: `timedatectl`")
+            }
+        }
+    };
+    vec![found.took(begun.elapsed())]
+}
+
+/// Asks each server of an upstream by Status-Server.
+pub(super) async fn upstream(settings: upstream::Settings) -> Vec<Finding> {
+    let name = settings.name.clone();
+    let upstream = match Upstream::open(settings) {
+        Ok(upstream) => upstream,
+        Err(error) => return vec![Finding::new(Area::Upstream, name, Outcome::Failed, error.to_string())],
+    };
+    let of = |probed: upstream::Probed| {
+        let finding = |outcome, message: String| Finding::new(Area::Upstream, format!("{name} {}", probed.server), outcome, message).took(probed.took);
+        match &probed.said {
+            Ok(()) => finding(Outcome::Ok, "answers Status-Server".to_owned()),
+            Err(error @ ProbeError::Silent) => finding(Outcome::Warning, error.to_string())
+                .hint("it is away, does not know this machine, or is one (NPS) that never answers that: `vestibule client simulate` tries a login"),
+            Err(error @ ProbeError::Unbelievable(_)) => {
+                finding(Outcome::Failed, error.to_string()).hint("is the shared secret the same on both sides, and does the server sign its replies?")
+            }
+            Err(error @ ProbeError::Unreachable(_)) => {
+                finding(Outcome::Failed, error.to_string()).hint("look at the name, the port, the firewall and the certificates")
+            }
+        }
+    };
+    upstream.probe().await.into_iter().map(of).collect()
+}
+
+/// Asks a domain controller through winbind about a name that nobody has.
+pub(super) async fn winbind(domain: String, settings: winbind::Settings) -> Vec<Finding> {
+    let begun = Instant::now();
+    let said = Winbind::new(settings).probe(&domain).await;
+    let finding = match said {
+        Ok(()) => Finding::new(Area::Winbind, domain, Outcome::Ok, "a domain controller decides"),
+        Err(why) => Finding::new(Area::Winbind, domain, Outcome::Failed, why)
+            .hint("does winbindd run, is this machine joined (wbinfo -t), may our user use its privileged pipe (group winbindd_priv)?"),
+    };
+    vec![finding.took(begun.elapsed())]
+}
+
+/// Clocks that are apart by so much are told; Duo refuses from five minutes on.
+const CLOCK_WARNED_S: u64 = 5;
