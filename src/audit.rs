@@ -96,7 +96,7 @@ impl Audit for Trail {
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
-        self.book.files()
+        self.book.filled()
     }
 
     fn verify(&self, file: u64) -> io::Result<Verified> {

@@ -6,6 +6,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Seek;
+use std::io::SeekFrom;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,6 +27,8 @@ use crate::ports::audit::Verified;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// What is still quick to read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Ends kept beside one file.
+const ASIDE_MAX: u32 = 1_000;
 
 /// The folder they lie in.
 #[derive(Clone, Debug)]
@@ -35,11 +39,31 @@ pub(super) struct Book {
     pub(super) file_bytes_max: u64,
 }
 
-/// Where the last line left off.
-#[derive(Debug)]
+/// A line's number and seal.
+#[derive(Clone, Debug, Default)]
 pub(super) struct End {
     pub(super) seq: u64,
     pub(super) seal: String,
+}
+
+/// Where to go on.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// The last number given, and the seal the next line follows.
+    pub(super) end: End,
+    /// The file to go on in; `None`: a new one.
+    pub(super) file: Option<u64>,
+    /// Lines that were written and are gone, 0 where nobody can tell how many; `None` where all are there.
+    pub(super) gone: Option<u64>,
+}
+
+/// What a file holds.
+struct Held {
+    /// Its highest number.
+    end: Option<End>,
+    /// Every line in it can be read.
+    sound: bool,
+    bytes: u64,
 }
 
 #[derive(Deserialize)]
@@ -76,44 +100,87 @@ impl Book {
         Ok(files)
     }
 
-    /// Where the last whole line of the newest file left off. What is behind it was being written when the power went: it is kept aside and not overwritten.
-    pub(super) fn end(&self) -> io::Result<Option<(End, u64)>> {
+    /// The files in whose newest a whole line stands: one that was just begun is nothing yet.
+    pub(super) fn filled(&self) -> io::Result<Vec<u64>> {
+        let mut files = self.files()?;
+        while let Some(newest) = files.last() {
+            let mut any = false;
+            each_line(&self.path(*newest), |_| {
+                any = true;
+                false
+            })?;
+            if any {
+                break;
+            }
+            files.pop();
+        }
+        Ok(files)
+    }
+
+    /// Where to go on, if number `known` was given at least. No number is given twice: where `head`, or a file's name, knows a higher one than the lines that
+    /// can be read, those behind them are gone, and the next follows the higher one.
+    pub(super) fn left(&self, known: u64) -> io::Result<Left> {
+        let head = self.head_seq()?;
+        let (mut end, mut on, mut floor) = (None, None, known);
         for file in self.files()?.into_iter().rev() {
-            match self.end_of(file)? {
-                Some(end) => return Ok(Some((end, file))),
+            let held = self.held(file)?;
+            if held.bytes == 0 {
                 // Nothing came to stand in it.
-                None => fs::remove_file(self.path(file))?,
+                fs::remove_file(self.path(file))?;
+                continue;
+            }
+            floor = floor.max(file);
+            on = Some(file).filter(|_| held.sound);
+            end = held.end;
+            if end.is_some() {
+                break;
             }
         }
-        Ok(None)
+        let none_yet = end.is_none() && floor == 0;
+        let End { seq: read, seal } = end.unwrap_or_default();
+        let seq = read.max(floor).max(head.and_then(Result::ok).unwrap_or(0));
+        let gone = match head {
+            _ if seq > read => Some(seq.saturating_sub(read)),
+            Some(Ok(_)) => None,
+            None if none_yet => None,
+            None | Some(Err(())) => Some(0),
+        };
+        let end = End { seq, seal };
+        if head.is_none() && none_yet {
+            // From the first line on there is a head.
+            self.put_head(&end)?;
+        }
+        Ok(Left { end, file: on.filter(|_| seq == read), gone })
     }
 
-    fn end_of(&self, file: u64) -> io::Result<Option<End>> {
+    /// Reads a file through. An unterminated last line was being written when the power went: it is kept aside. All else stays as it is.
+    fn held(&self, file: u64) -> io::Result<Held> {
         let path = self.path(file);
-        let mut end = None;
-        let mut whole = 0_u64;
-        each_line(&path, |line| {
-            let seq = serde_json::from_str::<Numbered>(line).ok().map(|numbered| numbered.seq);
-            if let (Some(seq), Some((_, seal))) = (seq, parted(line)) {
-                end = Some(End { seq, seal: seal.to_owned() });
-                whole = whole.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX)).saturating_add(1);
-                return true;
+        let mut end: Option<End> = None;
+        let mut sound = true;
+        let bytes = each_line(&path, |line| {
+            match (serde_json::from_str::<Numbered>(line), parted(line)) {
+                (Ok(Numbered { seq }), Some((_, seal))) => {
+                    if end.as_ref().is_none_or(|end| end.seq <= seq) {
+                        end = Some(End { seq, seal: seal.to_owned() });
+                    }
+                }
+                _ => sound = false,
             }
-            false
+            true
         })?;
-        let length = fs::metadata(&path)?.len();
-        if whole < length {
-            let bytes = fs::read(&path)?;
-            let cut = bytes.get(usize::try_from(whole).unwrap_or(usize::MAX)..).unwrap_or_default();
-            fs::write(path.with_extension("cut"), cut)?;
-            OpenOptions::new().write(true).open(&path)?.set_len(whole)?;
-            tracing::warn!(file = %path.display(), bytes = cut.len(), "the end of the audit was cut off, as when the power fails; it is kept beside it as .cut");
+        if bytes < fs::metadata(&path)?.len() {
+            cut(&path, bytes)?;
         }
-        Ok(end)
+        if !sound {
+            tracing::error!(file = %path.display(), "the audit holds lines that cannot be read: the file stays as it is, and a new one is begun");
+        }
+        Ok(Held { end, sound, bytes })
     }
 
-    pub(super) fn append(&self, first: u64) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).mode(0o640).open(self.path(first))
+    /// Opens a file to write on in it; a `fresh` one must not be there yet.
+    pub(super) fn append(&self, first: u64, fresh: bool) -> io::Result<File> {
+        OpenOptions::new().append(true).create_new(fresh).mode(0o640).open(self.path(first))
     }
 
     /// Writes down how far the lines on disk go: who cuts lines off the end cannot make this shorter too without the key.
@@ -132,6 +199,7 @@ impl Book {
         let text = match fs::read_to_string(self.head()) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Some(Err(()))),
             Err(error) => return Err(error),
         };
         let right = Sealer::new(self.key.clone(), String::new()).follows(&text);
@@ -140,6 +208,8 @@ impl Book {
     }
 
     pub(super) fn verify(&self, file: u64) -> io::Result<Verified> {
+        // Before the lines: those it knows of are on disk by now, and more may come meanwhile.
+        let head = self.head_seq()?;
         let mut verified = Verified { first: file, last: file.saturating_sub(1), ..Verified::default() };
         let mut sealer: Option<Sealer> = None;
         each_line(&self.path(file), |line| {
@@ -171,14 +241,15 @@ impl Book {
             }
         })?;
         verified.seal = sealer.map(|sealer| sealer.prev().to_owned()).unwrap_or_default();
-        let is_newest = self.files()?.last() == Some(&file);
+        let is_newest = self.filled()?.last() == Some(&file);
         if verified.wrong.is_none() && is_newest {
-            verified.wrong = match self.head_seq()? {
+            verified.wrong = match head {
                 Some(Ok(head)) if head > verified.last => {
                     Some((verified.lines.saturating_add(1), format!("the lines up to number {head} were written once and are gone: the end was cut off")))
                 }
                 Some(Err(())) => Some((0, "`head` is not ours: nobody can tell whether the end was cut off".to_owned())),
-                _ => None,
+                None => Some((0, "`head` is missing: nobody can tell whether the end was cut off".to_owned())),
+                Some(Ok(_)) => None,
             };
         }
         Ok(verified)
@@ -245,20 +316,53 @@ fn opening(line: &str) -> Option<String> {
     }
 }
 
-/// Hands over whole lines until `take` has enough. One that is longer than any of ours, or no text, ends it.
-fn each_line(path: &Path, mut take: impl FnMut(&str) -> bool) -> io::Result<()> {
+/// Hands over whole lines until `take` has enough; in place of one that is longer than any of ours, or no text, an empty one. Returns the bytes up to the end
+/// of the last one handed over.
+fn each_line(path: &Path, mut take: impl FnMut(&str) -> bool) -> io::Result<u64> {
     let mut reader = BufReader::new(File::open(path)?);
     let mut line = Vec::new();
+    let (mut whole, mut read) = (0_u64, 0_u64);
+    let mut long = false;
     loop {
         line.clear();
-        let read = io::Read::take(&mut reader, LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
-        let Some(text) = line.strip_suffix(b"\n").filter(|_| read > 0) else { return Ok(()) };
-        let Ok(text) = std::str::from_utf8(text) else {
-            take("");
-            return Ok(());
+        let piece = u64::try_from(io::Read::take(&mut reader, LINE_BYTES_MAX).read_until(b'\n', &mut line)?).unwrap_or(u64::MAX);
+        read = read.saturating_add(piece);
+        let Some(text) = line.strip_suffix(b"\n") else {
+            if piece < LINE_BYTES_MAX {
+                return Ok(whole);
+            }
+            long = true;
+            continue;
         };
+        whole = read;
+        let text = std::str::from_utf8(text).ok().filter(|_| !long).unwrap_or_default();
+        long = false;
         if !take(text) {
-            return Ok(());
+            return Ok(whole);
         }
     }
+}
+
+/// Moves what is behind these bytes to a file beside it, which nothing is ever written over.
+fn cut(path: &Path, whole: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.seek(SeekFrom::Start(whole))?;
+    let (mut aside, name) = aside(path)?;
+    let bytes = io::copy(&mut file, &mut aside)?;
+    aside.sync_data()?;
+    file.set_len(whole)?;
+    tracing::warn!(file = %path.display(), bytes, aside = %name.display(), "the end of the audit was cut off, as when the power fails; it is kept beside it");
+    Ok(())
+}
+
+/// A new file beside this one: `N.cut`, `N.1.cut` and so on.
+fn aside(path: &Path) -> io::Result<(File, PathBuf)> {
+    for number in 0..ASIDE_MAX {
+        let name = path.with_extension(if number == 0 { "cut".to_owned() } else { format!("{number}.cut") });
+        match OpenOptions::new().write(true).create_new(true).mode(0o640).open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return Ok((opened?, name)),
+        }
+    }
+    Err(io::Error::other("too many .cut files lie beside it: move them elsewhere"))
 }

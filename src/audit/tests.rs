@@ -72,6 +72,19 @@ fn newest_file(dir: &Path) -> PathBuf {
     book.path(*book.files().unwrap().last().unwrap())
 }
 
+fn told_lost(dir: &Path) -> bool {
+    book(dir, 0).tail(None, 1_000).unwrap().iter().any(|line| line.contains("\"event\":\"lost\""))
+}
+
+/// Makes the newest file's lines these.
+fn spoil(dir: &Path, harm: impl FnOnce(&mut Vec<String>)) -> PathBuf {
+    let path = newest_file(dir);
+    let mut lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+    harm(&mut lines);
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    path
+}
+
 #[test]
 fn the_chain_goes_on_behind_a_restart_and_from_file_to_file() {
     let dir = TempDir::new().unwrap();
@@ -116,10 +129,7 @@ fn whatever_is_changed_taken_out_or_cut_off_is_found() {
         let dir = TempDir::new().unwrap();
         write(dir.path(), u64::MAX, 1..9);
         assert_eq!(wrong(dir.path()), None);
-        let path = newest_file(dir.path());
-        let mut lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
-        harm(&mut lines);
-        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        spoil(dir.path(), harm);
         assert!(wrong(dir.path()).is_some(), "{name} was not found");
     }
 }
@@ -141,14 +151,16 @@ fn who_cuts_the_end_off_cannot_make_the_head_say_so_too() {
 fn a_line_that_the_power_cut_short_is_set_aside_and_the_chain_goes_on() {
     for cut in [1, 40, 200] {
         let dir = TempDir::new().unwrap();
-        write(dir.path(), u64::MAX, 1..5);
+        write(dir.path(), u64::MAX, 1..4);
         let path = newest_file(dir.path());
+        let head = fs::read(path.with_file_name("head")).unwrap();
+        write(dir.path(), u64::MAX, 4..5);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
-        fs::remove_file(path.with_file_name("head")).unwrap();
+        fs::write(path.with_file_name("head"), head).unwrap();
         write(dir.path(), u64::MAX, 5..8);
         assert_eq!(wrong(dir.path()), None, "cut {cut}");
-        assert!(path.with_extension("cut").exists());
+        assert!(path.with_extension("cut").exists() && !told_lost(dir.path()));
     }
 }
 
@@ -172,4 +184,162 @@ fn what_cannot_be_written_is_counted_and_told() {
     let lines = book(dir.path(), u64::MAX).tail(None, 10).unwrap();
     assert!(lines.iter().any(|line| line.contains("\"event\":\"lost\",\"lines\":3")), "{lines:?}");
     assert_eq!(wrong(dir.path()), None);
+}
+
+#[test]
+fn lines_without_a_head_of_ours_are_wrong_and_a_restart_tells_so() {
+    for foreign in [None, Some("{\"seq\":1}"), Some("\u{0}")] {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), u64::MAX, 1..5);
+        let head = newest_file(dir.path()).with_file_name("head");
+        match foreign {
+            None => fs::remove_file(&head).unwrap(),
+            Some(text) => fs::write(&head, text).unwrap(),
+        }
+        assert!(wrong(dir.path()).unwrap().1.contains("head"));
+        write(dir.path(), u64::MAX, 5..6);
+        assert!(told_lost(dir.path()));
+        assert_eq!(all_right(dir.path()).last().unwrap().last, 7);
+    }
+}
+
+#[test]
+fn a_new_audit_has_its_head_before_its_first_line() {
+    let dir = TempDir::new().unwrap();
+    let trail = Trail::write_in(book(dir.path(), u64::MAX), "mfa1".into(), 0).unwrap();
+    assert!(dir.path().join("audit/head").exists());
+    trail.note(ending(1));
+    wait(trail.newest(), 0);
+    assert_eq!(wrong(dir.path()), None);
+    drop(trail);
+    assert!(!told_lost(dir.path()));
+}
+
+#[test]
+fn no_number_is_given_twice_where_the_end_was_cut_off() {
+    for whole_file in [false, true] {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), u64::MAX, 1..9);
+        let path = spoil(dir.path(), |lines| lines.truncate(4));
+        if whole_file {
+            fs::remove_file(path).unwrap();
+        }
+        write(dir.path(), u64::MAX, 9..11);
+        let files = all_right(dir.path());
+        let newest = files.last().unwrap();
+        assert_eq!((newest.first, newest.last, &newest.wrong), (10, 13, &None), "{files:?}");
+        let gone = if whole_file { 9 } else { 5 };
+        let lines = book(dir.path(), 0).tail(Some(9), 10).unwrap();
+        assert!(lines[1].contains(&format!("\"event\":\"lost\",\"lines\":{gone}")), "{lines:?}");
+        // The gap stays where it is.
+        assert!(whole_file || files[0].last == 4);
+    }
+}
+
+#[test]
+fn no_number_is_given_twice_where_lines_went_while_the_disk_failed() {
+    let dir = TempDir::new().unwrap();
+    let lost = Arc::new(AtomicU64::new(0));
+    let mut writer = Writer::open(book(dir.path(), 1), "mfa1".into(), 0, lost).unwrap();
+    let mut tell = |number| {
+        let (told, hears) = sync_channel(1);
+        told.send(ending(number)).unwrap();
+        drop(told);
+        writer.write_all(&hears);
+    };
+    tell(1);
+    // The next file, 3, cannot be begun.
+    fs::create_dir(book(dir.path(), 1).path(3)).unwrap();
+    tell(2);
+    fs::remove_dir(book(dir.path(), 1).path(3)).unwrap();
+    fs::remove_file(book(dir.path(), 1).path(1)).unwrap();
+    fs::remove_file(dir.path().join("audit/head")).unwrap();
+    tell(3);
+    let lines = book(dir.path(), 1).tail(None, 10).unwrap();
+    assert!(lines[0].starts_with("{\"seq\":3,") && lines[1].contains("\"event\":\"lost\",\"lines\":3"), "{lines:?}");
+}
+
+#[test]
+fn a_bad_line_in_the_middle_takes_nothing_behind_it_away() {
+    let bad = [b"garbage".to_vec(), vec![0xff; 3], vec![b'x'; 200_000]];
+    for bad in bad {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), u64::MAX, 1..9);
+        let path = newest_file(dir.path());
+        let text = fs::read(&path).unwrap();
+        let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        lines[3] = &bad;
+        let harmed = lines.join(&b'\n');
+        fs::write(&path, &harmed).unwrap();
+        write(dir.path(), u64::MAX, 9..11);
+        assert!(fs::read(&path).unwrap() == harmed && !path.with_extension("cut").exists());
+        let files = all_right(dir.path());
+        assert_eq!(files.iter().map(|file| (file.first, file.last, file.wrong.is_some())).collect::<Vec<_>>(), [(1, 3, true), (10, 12, false)]);
+        assert!(!book(dir.path(), 0).find(&format!("\"login\":\"user-{}\"", 7)).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_stays_and_is_not_written_in() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), u64::MAX, 1..5);
+    let path = book(dir.path(), 0).path(6);
+    fs::write(&path, "garbage\n").unwrap();
+    write(dir.path(), u64::MAX, 5..8);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "garbage\n");
+    assert_eq!(book(dir.path(), 0).files().unwrap(), [1, 6, 7]);
+}
+
+#[test]
+fn what_was_cut_off_is_never_written_over() {
+    let dir = TempDir::new().unwrap();
+    for number in 1..4 {
+        write(dir.path(), u64::MAX, number..number + 1);
+        let path = newest_file(dir.path());
+        fs::write(&path, [fs::read(&path).unwrap(), format!("half {number}").into_bytes()].concat()).unwrap();
+    }
+    write(dir.path(), u64::MAX, 4..5);
+    let path = newest_file(dir.path());
+    let kept: Vec<String> = ["cut", "1.cut", "2.cut"].iter().map(|name| fs::read_to_string(path.with_extension(name)).unwrap()).collect();
+    assert_eq!(kept, ["half 1", "half 2", "half 3"]);
+    assert_eq!(wrong(dir.path()), None);
+}
+
+#[test]
+fn what_is_written_meanwhile_is_no_end_cut_off() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), u64::MAX, 1..5);
+    let writes = book(dir.path(), u64::MAX);
+    let writer = thread::spawn(move || {
+        let mut end = writes.left(0).unwrap().end;
+        let mut sealer = seal::Sealer::new(writes.key.clone(), end.seal);
+        for _ in 0..300 {
+            end.seq += 1;
+            let line = sealer.close(&format!("{{\"seq\":{}}}", end.seq)).unwrap();
+            io::Write::write_all(&mut writes.append(1, false).unwrap(), line.as_bytes()).unwrap();
+            end.seal = sealer.prev().to_owned();
+            writes.put_head(&end).unwrap();
+        }
+    });
+    while !writer.is_finished() {
+        assert_eq!(wrong(dir.path()), None);
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_newest_file_just_begun_is_nothing_and_hides_nothing() {
+    for begun in ["", "{\"seq\":10,"] {
+        let dir = TempDir::new().unwrap();
+        write(dir.path(), u64::MAX, 1..9);
+        let trail = Trail::write_in(book(dir.path(), u64::MAX), "mfa1".into(), 0).unwrap();
+        let begun_at = book(dir.path(), 0).path(10);
+        fs::write(&begun_at, begun).unwrap();
+        assert_eq!(trail.files().unwrap(), [1]);
+        assert_eq!((trail.verify(1).unwrap().wrong, trail.verify(10).unwrap().wrong), (None, None));
+        let first = book(dir.path(), 0).path(1);
+        let text = fs::read_to_string(&first).unwrap();
+        fs::write(&first, text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        assert!(trail.verify(1).unwrap().wrong.unwrap().1.contains("cut off"));
+    }
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::book::Book;
 use super::book::End;
+use super::book::Left;
 use super::seal::Sealer;
 use crate::domain::Ending;
 use crate::domain::Timestamp;
@@ -43,22 +44,35 @@ pub(super) struct Writer {
     unkept: usize,
     /// The last write failed; that was told.
     failing: bool,
+    /// Lines gone from the disk, not yet told in a line; 0 where nobody can tell how many.
+    gone: Option<u64>,
 }
 
 impl Writer {
     pub(super) fn open(book: Book, node: String, keep_days: u32, lost: Arc<AtomicU64>) -> io::Result<Self> {
-        let end = book.end()?;
-        let (seq, seal) = end.as_ref().map_or((0, String::new()), |(end, _)| (end.seq, end.seal.clone()));
-        let file = match &end {
-            Some((_, first)) => {
-                let file = book.append(*first)?;
+        let left = book.left(0)?;
+        let file = match left.file {
+            Some(first) => {
+                let file = book.append(first, false)?;
                 let bytes = file.metadata()?.len();
                 Some((file, bytes))
             }
             None => None,
         };
-        let sealer = Sealer::new(book.key.clone(), seal);
-        Ok(Self { book, node, keep_days, lost, sealer, seq, file, newest: watch::Sender::new(seq), unkept: 0, failing: false })
+        let newest = watch::Sender::new(left.end.seq);
+        let sealer = Sealer::new(book.key.clone(), String::new());
+        let mut writer = Self { book, node, keep_days, lost, sealer, seq: 0, file, newest, unkept: 0, failing: false, gone: None };
+        writer.go_on(left);
+        Ok(writer)
+    }
+
+    /// Goes on there; that lines are gone is told in the log now and with the next line in the audit.
+    fn go_on(&mut self, Left { end, gone, .. }: Left) {
+        if let Some(lines) = gone.filter(|_| gone != self.gone) {
+            let folder = self.book.folder.display();
+            tracing::error!(%folder, lines, next = end.seq.saturating_add(1), "lines of the audit are gone, or its `head` is missing or not ours (lines: 0, nobody can tell how many)");
+        }
+        (self.seq, self.sealer, self.gone) = (end.seq, Sealer::new(self.book.key.clone(), end.seal), gone);
     }
 
     pub(super) fn newest(&self) -> watch::Receiver<u64> {
@@ -111,9 +125,8 @@ impl Writer {
     fn try_write(&mut self, batch: &[Ending], lost: u64, at: Timestamp) -> io::Result<()> {
         if self.failing {
             // Where the disk broke off in the middle of a line, what it holds is read again.
-            let end = self.book.end()?;
-            let (seq, seal) = end.as_ref().map_or((0, String::new()), |(end, _)| (end.seq, end.seal.clone()));
-            (self.seq, self.sealer) = (seq, Sealer::new(self.book.key.clone(), seal));
+            let left = self.book.left(self.seq)?;
+            self.go_on(left);
         }
         let mut text = String::new();
         let (seq, prev) = (self.seq, self.sealer.prev().to_owned());
@@ -122,8 +135,8 @@ impl Writer {
             if full {
                 self.begin(at, &mut text)?;
             }
-            if lost > 0 {
-                self.line(at, Entry::Lost { lines: lost }, &mut text)?;
+            if lost > 0 || self.gone.is_some() {
+                self.line(at, Entry::Lost { lines: lost.saturating_add(self.gone.unwrap_or(0)) }, &mut text)?;
             }
             for ending in batch {
                 self.line(ending.at, Entry::Login(Box::new(login(ending))), &mut text)?;
@@ -137,6 +150,7 @@ impl Writer {
             (self.seq, self.sealer) = (seq, Sealer::new(self.book.key.clone(), prev));
         } else {
             self.unkept = self.unkept.saturating_add(batch.len());
+            self.gone = None;
         }
         written
     }
@@ -145,7 +159,7 @@ impl Writer {
     fn begin(&mut self, at: Timestamp, text: &mut String) -> io::Result<()> {
         self.keep();
         let first = self.seq.saturating_add(1);
-        self.file = Some((self.book.append(first)?, 0));
+        self.file = Some((self.book.append(first, true)?, 0));
         let prev = self.sealer.prev().to_owned();
         self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), prev }, text)?;
         self.prune(at);

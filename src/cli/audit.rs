@@ -101,6 +101,7 @@ fn row(record: &Record) -> Vec<String> {
             story::time(login.ms),
             login.trace.clone(),
         ],
+        Entry::Lost { lines: 0 } => told("lines may be lost".to_owned()),
         Entry::Lost { lines } => told(format!("{lines} lines were lost")),
         Entry::Opened { .. } => told("a file begins".to_owned()),
     }

@@ -81,9 +81,9 @@ pub struct Record {
 pub enum Entry {
     /// A login ended.
     Login(Box<Login>),
-    /// Lines that could not be written.
+    /// Lines that could not be written, or are gone.
     Lost {
-        /// How many.
+        /// How many; 0 where nobody can tell.
         lines: u64,
     },
     /// A file begins here.
