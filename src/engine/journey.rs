@@ -282,7 +282,7 @@ impl Journey {
         let check = self.check.clone().ok_or(Outage::Fault)?;
         self.told.identity = Some(who.clone());
         let silent = Aside::default();
-        let groups = check.groups(self.entry.as_deref(), who, wanted, self.aside.as_deref().unwrap_or(&silent)).await;
+        let groups = check.groups(self.entry.as_deref(), who, wanted, &self.flow.rules().groups.denied, self.aside.as_deref().unwrap_or(&silent)).await;
         if !self.flow.is_run_out() {
             self.entry = None;
         }

@@ -250,7 +250,7 @@ impl Rehearsal {
 
     /// Groups that decide: read in earnest, which changes nothing.
     async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
-        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.aside).await;
+        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.flow.rules().groups.denied, &self.aside).await;
         let told = match &groups {
             Ok(Some(groups)) if groups.is_empty() => format!("of {} in none", wanted.join(", ")),
             Ok(Some(groups)) => format!("of {} in {}", wanted.join(", "), groups.join(", ")),
