@@ -248,7 +248,17 @@ impl Engine {
                     self.memories.keep(Instant::now(), permit.identity(), memento, window(flow.request()), lasting(flow.rules()));
                 }
             }
-            Decision::Reject(Denial::Disabled | Denial::FraudReported | Denial::Locked | Denial::MustChange | Denial::NotPermitted | Denial::Unenrolled) => {
+            Decision::Reject(
+                Denial::Blocked
+                | Denial::Disabled
+                | Denial::FraudReported
+                | Denial::GroupDenied
+                | Denial::GroupMissing
+                | Denial::Locked
+                | Denial::MustChange
+                | Denial::NotPermitted
+                | Denial::Unenrolled,
+            ) => {
                 if let Some(who) = who {
                     self.unremember(who);
                 }
