@@ -53,11 +53,19 @@ pub trait PrimaryCheck: Debug + Send + Sync {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError>;
 
     /// In which of `wanted` the person is whose first factor was right: groups that decide. `entry` as in [`PrimaryCheck::check`], which went before; `None`
-    /// where no directory of ours has this person. Read anew each time (M-47).
+    /// where no directory of ours has this person. Read anew each time (M-47). Those of `needed` must be there: of one that nobody finds, nobody can say that
+    /// the person is not in it.
     ///
     /// # Errors
     /// Nobody can tell; that is never "in none".
-    async fn groups(&self, _entry: Option<&Entry>, _who: &Identity, _wanted: &[String], _aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+    async fn groups(
+        &self,
+        _entry: Option<&Entry>,
+        _who: &Identity,
+        _wanted: &[String],
+        _needed: &[String],
+        _aside: &Aside,
+    ) -> Result<Option<Vec<String>>, Outage> {
         Err(Outage::Fault)
     }
 
@@ -175,6 +183,14 @@ pub trait Directory: Debug + Send + Sync {
     /// `Outage` whenever it cannot be told: that is never "not in it" (M-47).
     async fn groups(&self, entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError>;
 
+    /// Those of `names` that mean no group in the directory of `entry` in which anybody could be, as far as it lets us see.
+    ///
+    /// # Errors
+    /// As [`Directory::groups`].
+    async fn groups_missing(&self, _entry: &Entry, _names: &[String]) -> Result<Vec<String>, PrimaryError> {
+        Ok(Vec::new())
+    }
+
     /// Of several directories that this one stands for, the one that `entry` was found in: connections for it, and what is read on them, are that one's. `None`:
     /// this stands for itself.
     fn realm(&self, _entry: &Entry) -> Option<&dyn Directory> {
@@ -218,15 +234,19 @@ pub async fn groups_of(
     entry: Option<&Entry>,
     who: &Identity,
     wanted: &[String],
+    needed: &[String],
     aside: &Aside,
 ) -> Result<Option<Vec<String>>, Outage> {
     let has = |person: &Entry| person.directory == directory.name() || directory.realm(person).is_some();
     let Some(person) = aside.entry.as_ref().or(entry).filter(|person| person.identity == *who && has(person)) else { return Ok(None) };
-    match directory.groups(person, wanted).await {
-        Ok(groups) => Ok(Some(groups)),
-        Err(PrimaryError::Outage(outage)) => Err(outage),
-        Err(PrimaryError::Refused { .. }) => Err(Outage::Directory),
+    let outage = |error| match error {
+        PrimaryError::Outage(outage) => outage,
+        PrimaryError::Refused { .. } => Outage::Directory,
+    };
+    if !needed.is_empty() && !directory.groups_missing(person, needed).await.map_err(outage)?.is_empty() {
+        return Err(Outage::Directory);
     }
+    directory.groups(person, wanted).await.map(Some).map_err(outage)
 }
 
 /// A fresh connection, and to which of a directory's servers.

@@ -88,6 +88,18 @@ impl Groups {
         Ok(asked.into_iter().filter(|(_, group)| is_in(group)).map(|(name, _)| name.clone()).collect())
     }
 
+    /// Those of `names` that mean no group: gone, renamed, out of our sight, or for mail alone. Whoever is to be kept out may be in it for all we know.
+    pub(super) async fn missing(&self, pool: &Pool, names: &[String]) -> Result<Vec<String>, Outage> {
+        let mut missing = Vec::new();
+        for name in names {
+            if self.group(pool, name).await?.is_none() {
+                error!(directory = self.directory, group = ?name, "a denied group is not to be found: nobody can tell who is in it, and nobody is let in");
+                missing.push(name.clone());
+            }
+        }
+        Ok(missing)
+    }
+
     /// The group a name means; `None`: there is none.
     async fn group(&self, pool: &Pool, name: &str) -> Result<Option<Group>, Outage> {
         let before = self.known().get(name).cloned();

@@ -125,8 +125,8 @@ impl PrimaryCheck for WithGroups {
         Ok(checked)
     }
 
-    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
-        groups_of(self.directory.as_ref(), entry, who, wanted, aside).await
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], needed: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        groups_of(self.directory.as_ref(), entry, who, wanted, needed, aside).await
     }
 
     fn can_change(&self) -> bool {
@@ -146,7 +146,7 @@ impl WithGroups {
         if self.wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let theirs = groups_of(self.directory.as_ref(), entry, identity, &self.wanted, aside).await;
+        let theirs = groups_of(self.directory.as_ref(), entry, identity, &self.wanted, &[], aside).await;
         theirs.map(Option::unwrap_or_default).map_err(PrimaryError::Outage)
     }
 }

@@ -422,6 +422,14 @@ impl Directory for LdapDirectory {
         self.groups.of(&self.pool, entry, wanted).await.map_err(PrimaryError::Outage)
     }
 
+    async fn groups_missing(&self, entry: &Entry, names: &[String]) -> Result<Vec<String>, PrimaryError> {
+        if entry.directory != self.name {
+            return Err(PrimaryError::Outage(Outage::Fault));
+        }
+        self.servers.ready().await;
+        self.groups.missing(&self.pool, names).await.map_err(PrimaryError::Outage)
+    }
+
     async fn connect(&self) -> Result<Connected, PrimaryError> {
         self.servers.ready().await;
         for watched in self.servers.in_order() {

@@ -176,6 +176,10 @@ impl Directory for Realms {
         self.home(entry).ok_or(FAULT)?.groups(entry, wanted).await
     }
 
+    async fn groups_missing(&self, entry: &Entry, names: &[String]) -> Result<Vec<String>, PrimaryError> {
+        self.home(entry).ok_or(FAULT)?.groups_missing(entry, names).await
+    }
+
     fn realm(&self, entry: &Entry) -> Option<&dyn Directory> {
         self.members.iter().map(|member| &*member.directory).find(|directory| directory.name() == entry.directory)
     }

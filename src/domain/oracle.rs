@@ -392,9 +392,16 @@ fn all_away(scene: &Scene, story: &Story) -> bool {
     let mute = !scene.can_ask();
     let unsaid = |event: &Event| matches!(event, Event::Progress(Ok(Progress::Choose { .. } | Progress::CodeNeeded { .. })));
     heard(FactorError::Unreachable) > 0
+        && !vanished(story)
         && heard(FactorError::Unreachable) + heard(FactorError::NotEnrolled) == scene.rules.methods.len()
         && heard(FactorError::Faltering) + heard(FactorError::Misconfigured) + heard(FactorError::PushesSpent) + heard(FactorError::Throttled) == 0
         && !(mute && story.iter().any(|(event, _)| unsaid(event)))
+}
+
+/// A factor that had been asked already was said not to be there.
+fn vanished(story: &Story) -> bool {
+    answers(story, |action| matches!(action, Action::Verify(..) | Action::Wait(..)))
+        .any(|event| matches!(event, Event::Progress(Err(FactorError::NotEnrolled))))
 }
 
 /// Who was heard to be unreachable, as often as it was heard.

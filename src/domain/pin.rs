@@ -136,6 +136,25 @@ impl PinPlace {
     }
 }
 
+/// The provider behind a choice, and where the PIN stands that goes with its codes. No name in a configuration has a parenthesis.
+#[must_use]
+pub fn carrier(provider: &str) -> (&str, Option<PinPlace>) {
+    match (provider.strip_prefix(PIN), provider.strip_suffix(PIN)) {
+        (Some(behind), _) => (behind, Some(PinPlace::Front)),
+        (None, Some(behind)) => (behind, Some(PinPlace::Behind)),
+        (None, None) => (provider, None),
+    }
+}
+
+/// The name of a provider with a PIN beside its codes, as it is typed: `(pin)tokens`, `tokens(pin)`.
+#[must_use]
+pub fn carried_by(provider: &str, place: PinPlace) -> String {
+    match place {
+        PinPlace::Behind => format!("{provider}{PIN}"),
+        PinPlace::Front => format!("{PIN}{provider}"),
+    }
+}
+
 /// The same one, two or so digits over and over.
 fn repeats(digits: &[u8]) -> bool {
     let half = digits.len().checked_div(2).unwrap_or_default();
@@ -154,6 +173,9 @@ fn holds(phone: &str, digits: &[u8]) -> bool {
     let backwards: Vec<u8> = digits.iter().rev().copied().collect();
     number.windows(digits.len()).any(|part| part == digits || part == backwards)
 }
+
+/// Stands where the PIN is typed.
+const PIN: &str = "(pin)";
 
 #[cfg(test)]
 mod tests {
@@ -205,5 +227,15 @@ mod tests {
         assert!(!rules.expired(Timestamp(5), Timestamp(14)));
         assert!(rules.expired(Timestamp(5), Timestamp(15)));
         assert!(!PinRules::default().expired(Timestamp(5), Timestamp(u64::MAX)));
+    }
+
+    #[test]
+    fn a_name_tells_the_provider_behind_it_and_where_the_pin_stands() {
+        for place in [PinPlace::Front, PinPlace::Behind] {
+            for provider in ["tokens", "pin"] {
+                assert_eq!(carrier(&carried_by(provider, place)), (provider, Some(place)));
+            }
+        }
+        assert_eq!(carrier("tokens"), ("tokens", None));
     }
 }

@@ -124,6 +124,20 @@ fn m_14_open_in_an_outage_means_unreachable_was_all_we_heard() {
 }
 
 #[test]
+fn m_14_a_factor_that_goes_away_after_it_was_asked_opens_nothing() {
+    let open = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
+    let heard = |error: FactorError| Event::Progress(Err(error));
+    let pending = Event::Progress(Ok(Progress::Pending(Ticket("q1".into()))));
+    let lines = [
+        (Shape::Bare, vec![pending, heard(FactorError::NotEnrolled), heard(FactorError::Unreachable)]),
+        (Shape::Asks, vec![heard(FactorError::Unreachable), CODE_NEEDED, said(TYPED), Event::Found(Ok(enrolled())), heard(FactorError::NotEnrolled)]),
+    ];
+    for (shape, events) in lines {
+        assert_eq!(last(Arc::clone(&open), shape, asked(enrolled(), events)), Action::Finish(Decision::Reject(Denial::FactorUnavailable)));
+    }
+}
+
+#[test]
 fn m_15_a_directory_that_does_not_answer_is_not_a_person_without_an_account() {
     let lenient = rules(FirstAlone::Accept, FirstAlone::Reject, OnOutage::Closed, 3);
     let opening = [Event::Begin, Event::Hinted(Ok(None))];

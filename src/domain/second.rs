@@ -362,6 +362,12 @@ impl Flow {
         self.start_next(second)
     }
 
+    /// A factor that was asked a moment ago is not there any more. Who has it works: that is not what an outage looks like (M-14).
+    pub(super) fn vanished(&self, mut second: Second) -> Next {
+        second.heard.doubtful = true;
+        self.start_next(second)
+    }
+
     fn start_next(&self, mut second: Second) -> Next {
         second.at = second.at.saturating_add(1);
         (second.rounds, second.shown) = (0, None);

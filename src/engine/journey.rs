@@ -266,8 +266,8 @@ impl Journey {
         checked.map_err(|error| match (if named { self.refused(error) } else { self.nobodys(error) }, before) {
             (PrimaryError::Refused { who, why: Refused::WrongPassword }, Some((tried, heard))) => {
                 self.engine.was_wrong(&tried, heard);
-                // What was wrong before guesses nothing.
-                PrimaryError::Refused { who: who.filter(|_| heard == Heard::Never), why: Refused::WrongPassword }
+                // What alone was wrong before guesses nothing.
+                PrimaryError::Refused { who: who.filter(|_| heard != Heard::Once), why: Refused::WrongPassword }
             }
             (PrimaryError::Refused { who: Some(who), why: why @ (Refused::MustChange | Refused::PasswordExpired) }, _) => {
                 self.engine.was_right(&who, self.flow.request());
@@ -282,7 +282,7 @@ impl Journey {
         let check = self.check.clone().ok_or(Outage::Fault)?;
         self.told.identity = Some(who.clone());
         let silent = Aside::default();
-        let groups = check.groups(self.entry.as_deref(), who, wanted, self.aside.as_deref().unwrap_or(&silent)).await;
+        let groups = check.groups(self.entry.as_deref(), who, wanted, &self.flow.rules().groups.denied, self.aside.as_deref().unwrap_or(&silent)).await;
         if !self.flow.is_run_out() {
             self.entry = None;
         }

@@ -224,6 +224,7 @@ impl Engine {
     pub fn forget(&self, who: &Identity) -> usize {
         self.stale.forget(who);
         self.rings.forget(who);
+        self.unblock(who);
         self.unremember(who)
     }
 
@@ -247,7 +248,17 @@ impl Engine {
                     self.memories.keep(Instant::now(), permit.identity(), memento, window(flow.request()), lasting(flow.rules()));
                 }
             }
-            Decision::Reject(Denial::Disabled | Denial::FraudReported | Denial::Locked | Denial::MustChange | Denial::NotPermitted | Denial::Unenrolled) => {
+            Decision::Reject(
+                Denial::Blocked
+                | Denial::Disabled
+                | Denial::FraudReported
+                | Denial::GroupDenied
+                | Denial::GroupMissing
+                | Denial::Locked
+                | Denial::MustChange
+                | Denial::NotPermitted
+                | Denial::Unenrolled,
+            ) => {
                 if let Some(who) = who {
                     self.unremember(who);
                 }

@@ -254,6 +254,11 @@ impl Engine {
             self.rings.end(Instant::now(), who, flow.trace(), end, flow.rules().pushes);
         }
     }
+
+    /// A rehearsal is over: its ring, if it still has one, is neither approved nor ignored.
+    pub(super) fn rehearsed(&self, flow: &Flow, who: &Identity) {
+        self.rings.end(Instant::now(), who, flow.trace(), End::Other, flow.rules().pushes);
+    }
 }
 
 #[cfg(test)]

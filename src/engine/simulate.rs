@@ -77,13 +77,16 @@ impl Engine {
             turn: None,
             open: None,
             pending: false,
+            rung: None,
             was_tried: false,
             parks: 0,
         };
         let (mut asker, told) = oneshot::channel();
         // In a task of its own: a password that was tried is counted though whoever tried it has gone.
         tokio::spawn(async move {
-            if let Some(verdict) = rehearsal.play(&mut asker).await {
+            let played = rehearsal.play(&mut asker).await;
+            rehearsal.hang_up();
+            if let Some(verdict) = played {
                 // Who has gone meanwhile hears nothing.
                 let _ = asker.send(rehearsal.told(verdict));
             }
@@ -110,6 +113,8 @@ struct Rehearsal {
     open: Option<Out>,
     /// A question is out, or is taken to be.
     pending: bool,
+    /// Who was rung.
+    rung: Option<Identity>,
     /// A password or a code was tried, or a provider asked, in earnest.
     was_tried: bool,
     parks: u8,
@@ -143,6 +148,13 @@ impl Rehearsal {
                     Event::Expired
                 }
             };
+        }
+    }
+
+    /// Nobody comes back for what a rehearsal asked: that the person has not answered is not held against their next login.
+    fn hang_up(&self) {
+        if let Some(who) = &self.rung {
+            self.engine.rehearsed(&self.flow, who);
         }
     }
 
@@ -250,7 +262,7 @@ impl Rehearsal {
 
     /// Groups that decide: read in earnest, which changes nothing.
     async fn groups(&mut self, who: &Identity, wanted: &[String]) -> Result<Option<Vec<String>>, Outage> {
-        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.aside).await;
+        let groups = self.check.groups(self.entry.as_ref(), who, wanted, &self.flow.rules().groups.denied, &self.aside).await;
         let told = match &groups {
             Ok(Some(groups)) if groups.is_empty() => format!("of {} in none", wanted.join(", ")),
             Ok(Some(groups)) => format!("of {} in {}", wanted.join(", "), groups.join(", ")),
@@ -295,8 +307,9 @@ impl Rehearsal {
 
     /// Writes what a factor that was tried in earnest uses up or counts; never what forgives or spends a leave.
     async fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
-        let (earnest, rest): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| self.was_tried && matches!(change, Change::Fail { .. } | Change::UseBackup { .. } | Change::UseOtp { .. }));
+        let (earnest, rest): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| {
+            self.was_tried && matches!(change, Change::Block { .. } | Change::Fail { .. } | Change::UseBackup { .. } | Change::UseOtp { .. })
+        });
         for change in &rest {
             self.assume(Part::Write, format!("nothing; a login would write: {}", written(change)));
         }
@@ -321,6 +334,7 @@ impl Rehearsal {
                 return Err(error);
             }
             self.say(Part::Second, format!("{told}: asked"));
+            self.rung = Some(asking.identity.clone());
             self.was_tried = true;
             let progress = provider.start(asking).await;
             self.engine.rang(asking, &progress);

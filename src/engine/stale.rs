@@ -54,6 +54,9 @@ struct Wrong {
 /// What is known of a password before anybody is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
+    /// It was wrong some time ago, as others of the same person's: it is asked for again, and counts, for a client with a stale password has one alone, and
+    /// the directory counts each.
+    Among,
     /// It was wrong a moment ago: nobody is asked.
     Lately,
     /// Nothing.
@@ -92,11 +95,14 @@ impl Stale {
 
     fn heard(&self, now: Instant, tried: &Tried) -> Heard {
         let mut people = self.lock();
-        let wrong = people.find(&tried.who).and_then(|wrongs| wrongs.iter().find(|wrong| wrong.mark == tried.mark));
-        match wrong.map(|wrong| (now.saturating_duration_since(wrong.at), wrong.pause)) {
-            Some((since, pause)) if since < pause => Heard::Lately,
-            Some((since, pause)) if since < pause.saturating_add(PAUSE_MAX) => Heard::Once,
-            Some(_) | None => Heard::Never,
+        let Some(wrongs) = people.find(&tried.who) else { return Heard::Never };
+        let since = |wrong: &Wrong| now.saturating_duration_since(wrong.at);
+        let is_known = |wrong: &&Wrong| since(wrong) < wrong.pause.saturating_add(PAUSE_MAX);
+        match wrongs.iter().find(|wrong| wrong.mark == tried.mark).filter(is_known) {
+            Some(wrong) if since(wrong) < wrong.pause => Heard::Lately,
+            Some(_) if wrongs.iter().filter(is_known).count() > 1 => Heard::Among,
+            Some(_) => Heard::Once,
+            None => Heard::Never,
         }
     }
 
@@ -108,7 +114,7 @@ impl Stale {
         }
         let Some(wrongs) = people.find(&tried.who) else { return };
         let before = wrongs.iter().position(|wrong| wrong.mark == tried.mark).map(|at| wrongs.remove(at));
-        let pause = before.filter(|_| heard == Heard::Once).map_or(PAUSE, |wrong| wrong.pause.saturating_mul(2).min(PAUSE_MAX));
+        let pause = before.filter(|_| heard != Heard::Never).map_or(PAUSE, |wrong| wrong.pause.saturating_mul(2).min(PAUSE_MAX));
         if wrongs.len() >= OF_ONE_MAX {
             wrongs.remove(0);
         }
@@ -177,6 +183,20 @@ mod tests {
         assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never, "what nobody tried for long counts again");
         stale.wrong(now, &tried(1, 1), Heard::Never);
         assert_eq!(stale.heard(now + PAUSE, &tried(1, 1)), Heard::Once, "and begins with the short pause");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_21_of_several_wrong_passwords_each_counts_again() {
+        let stale = Stale::new().unwrap();
+        let now = Instant::now();
+        stale.wrong(now, &tried(1, 1), Heard::Never);
+        stale.wrong(now, &tried(1, 2), Heard::Never);
+        assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Lately);
+        let later = now + PAUSE;
+        assert_eq!([1, 2].map(|mark| stale.heard(later, &tried(1, mark))), [Heard::Among, Heard::Among]);
+        stale.wrong(later, &tried(1, 1), Heard::Among);
+        assert_eq!(stale.heard(later + PAUSE, &tried(1, 1)), Heard::Lately, "the pause doubles all the same");
+        assert_eq!(stale.heard(now + PAUSE + PAUSE_MAX, &tried(1, 1)), Heard::Once, "the other one is forgotten");
     }
 
     #[tokio::test(start_paused = true)]

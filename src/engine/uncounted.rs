@@ -1,7 +1,9 @@
-//! Failures that could not be written: counted here until they can be, so that a full disk is no leave to guess (M-05).
+//! Failures and blocks that could not be written: they count here, so that a full disk is no leave to guess (M-05), nor to go on after a fraud was reported.
 
 use std::collections::HashMap;
 
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::CommitError;
 use crate::domain::Identity;
@@ -14,9 +16,12 @@ const IDENTITIES_MAX: usize = 10_000;
 /// How long a failure counts here after it happened, unless it locked for longer.
 const KEPT_MS: u64 = 3_600_000;
 
-/// Failures by identity: the whole count as far as we know it, and when the last one was.
 #[derive(Debug, Default)]
-pub(super) struct Uncounted(HashMap<Identity, (Tries, Timestamp)>);
+pub(super) struct Uncounted {
+    /// Failures by identity: the whole count as far as we know it, and when the last one was.
+    failures: HashMap<Identity, (Tries, Timestamp)>,
+    blocks: HashMap<Identity, Block>,
+}
 
 impl Uncounted {
     /// Counts failures that a commit could not write, on top of what is known about `tries` of theirs; a success that was written ends the count.
@@ -25,26 +30,50 @@ impl Uncounted {
             match (change, outcome) {
                 (Change::Fail { who, at, lock }, Err(CommitError::Outage)) => {
                     let known = self.merged(who, tries(who));
-                    self.0.insert(who.clone(), (known.failed(*at, *lock), *at));
+                    self.failures.insert(who.clone(), (known.failed(*at, *lock), *at));
                 }
                 (Change::Succeed(who), Ok(())) => {
-                    self.0.remove(who);
+                    self.failures.remove(who);
+                }
+                (Change::Block { whom: Blocked::Identity(who), block }, Err(CommitError::Outage)) => {
+                    tracing::error!(identity = ?who, until = block.until.0, "a block cannot be written: it holds until this program ends or an administrator has to do with the person");
+                    let held = self.blocks.entry(who.clone()).or_insert_with(|| block.clone());
+                    if held.until < block.until {
+                        *held = block.clone();
+                    }
+                }
+                (Change::Block { whom: Blocked::Identity(who), .. } | Change::Unblock(Blocked::Identity(who)), Ok(())) => {
+                    self.blocks.remove(who);
                 }
                 _ => {}
             }
         }
     }
 
+    /// An administrator has to do with this person: what is held against them is what the store says.
+    pub(super) fn unblock(&mut self, who: &Identity) {
+        self.blocks.remove(who);
+    }
+
     /// The standing with the failures that only we know of; `None` when there are too many to keep count.
     pub(super) fn added_to(&mut self, now: Timestamp, who: &Identity, standing: Standing) -> Option<Standing> {
-        if self.0.len() >= IDENTITIES_MAX {
-            self.0.retain(|_, (tries, at)| tries.locked(now) || now.0 < at.0.saturating_add(KEPT_MS));
+        if self.count() >= IDENTITIES_MAX {
+            self.failures.retain(|_, (tries, at)| tries.locked(now) || now.0 < at.0.saturating_add(KEPT_MS));
+            self.blocks.retain(|_, block| block.holds(now));
         }
-        (self.0.len() < IDENTITIES_MAX).then(|| Standing { tries: self.merged(who, standing.tries), ..standing })
+        (self.count() < IDENTITIES_MAX).then(|| {
+            let (tries, ours) = (self.merged(who, standing.tries), self.blocks.get(who).cloned());
+            let block = standing.block.into_iter().chain(ours).max_by_key(|block| block.until);
+            Standing { tries, block, ..standing }
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.failures.len().saturating_add(self.blocks.len())
     }
 
     fn merged(&self, who: &Identity, stored: Tries) -> Tries {
-        let ours = self.0.get(who).map(|(tries, _)| *tries).unwrap_or_default();
+        let ours = self.failures.get(who).map(|(tries, _)| *tries).unwrap_or_default();
         Tries { failures: stored.failures.max(ours.failures), lock_until: stored.lock_until.max(ours.lock_until) }
     }
 }
@@ -78,5 +107,22 @@ mod tests {
         let somebody = Identity("somebody".into());
         assert!(uncounted.added_to(Timestamp(11), &somebody, Standing::default()).is_none());
         assert!(uncounted.added_to(Timestamp(10 + KEPT_MS), &somebody, Standing::default()).is_some());
+    }
+
+    #[test]
+    fn m_10_a_block_that_cannot_be_written_holds_all_the_same() {
+        let (mut uncounted, alice) = (Uncounted::default(), Identity("alice".into()));
+        let block = |until| Block { until: Timestamp(until), reason: String::new(), by: Block::BY_THE_PERSON.into(), at: Timestamp(10) };
+        let change = |until| [Change::Block { whom: Blocked::Identity(alice.clone()), block: block(until) }];
+        let until = |uncounted: &mut Uncounted, held: Option<Block>| {
+            uncounted.added_to(Timestamp(11), &alice, Standing { block: held, ..Standing::default() }).unwrap().block.map(|block| block.until.0)
+        };
+        uncounted.note(&change(50), Err(CommitError::Outage), |_| Tries::default());
+        assert_eq!((until(&mut uncounted, None), until(&mut uncounted, Some(block(70)))), (Some(50), Some(70)));
+        uncounted.note(&change(60), Ok(()), |_| Tries::default());
+        assert_eq!(until(&mut uncounted, None), None, "what is written is the store's to tell");
+        uncounted.note(&change(50), Err(CommitError::Outage), |_| Tries::default());
+        uncounted.unblock(&alice);
+        assert_eq!(until(&mut uncounted, None), None);
     }
 }

@@ -30,6 +30,11 @@ impl Engine {
         self.note_locks(&changes);
         outcome.inspect_err(note_commit)
     }
+
+    /// What was not written of a block ends too.
+    pub(super) fn unblock(&self, who: &Identity) {
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).unblock(who);
+    }
 }
 
 fn note_store(error: &StoreError) -> Outage {

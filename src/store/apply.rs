@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::Account;
 use crate::domain::BackupCodes;
+use crate::domain::Block;
+use crate::domain::Blocked;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Identity;
@@ -121,7 +123,7 @@ impl<'a> Draft<'a> {
     /// Whether there is anything to log: that a login went well of somebody who had no failures, which is nearly every login, costs no write.
     fn apply(&mut self, change: &Change) -> Result<bool, Refusal> {
         match change {
-            Change::Block { whom, block } => self.put(Tree::Blocks, &keys::block(whom), block)?,
+            Change::Block { whom, block } => return Ok(self.block(whom, block)?),
             Change::EnableAccount { who, enabled } => self.enable_account(who, *enabled)?,
             Change::Fail { who, at, lock } => {
                 let tries: Tries = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
@@ -148,6 +150,16 @@ impl<'a> Draft<'a> {
             Change::UseBackup { who, place, issued_at, at } => self.use_backup(who, *place, *issued_at, *at)?,
             Change::UseOtp { who, token, step } => self.use_otp(who, token, *step)?,
         }
+        Ok(true)
+    }
+
+    /// A fraud that a person reports shortens no block that lasts longer; an administrator may.
+    fn block(&mut self, whom: &Blocked, block: &Block) -> Result<bool, StoreError> {
+        let key = keys::block(whom);
+        if block.by == Block::BY_THE_PERSON && self.read::<Block>(Tree::Blocks, &key)?.is_some_and(|held| held.until >= block.until) {
+            return Ok(false);
+        }
+        self.put(Tree::Blocks, &key, block)?;
         Ok(true)
     }
 

@@ -500,3 +500,17 @@ fn copy_dir(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test]
+async fn m_10_a_fraud_shortens_no_block_and_an_administrator_may() {
+    let (_dir, vault) = fresh();
+    let block = |by: &str, until| {
+        let block = Block { until: Timestamp(until), reason: String::new(), by: by.into(), at: Timestamp(1) };
+        vault.commit(vec![Change::Block { whom: Blocked::Identity(who("alice")), block }])
+    };
+    let held = || vault.standing(&who("alice")).unwrap().block.map(|block| block.until.0);
+    for (by, until, then) in [("root", 500, 500), (Block::BY_THE_PERSON, 100, 500), (Block::BY_THE_PERSON, 900, 900), ("root", 200, 200)] {
+        block(by, until).await.unwrap();
+        assert_eq!(held(), Some(then), "{by} until {until}");
+    }
+}

@@ -6,6 +6,7 @@ use crate::domain::Choice;
 use crate::domain::Method;
 use crate::domain::pin::PinPlace;
 use crate::domain::pin::PinRules;
+use crate::domain::pin::carried_by;
 
 use super::reader::Section;
 use super::rooms::seconds;
@@ -27,7 +28,7 @@ pub(super) fn rules(file: &Section<'_>) -> PinRules {
     file.find("pin").and_then(|value| value.table(read)).unwrap_or(usual)
 }
 
-/// The methods of a policy with the `pin` it wants: from here on they go through a provider that asks for it (see [`carrier`]).
+/// The methods of a policy with the `pin` it wants: from here on they go through a provider that asks for it (see [`crate::domain::pin::carrier`]).
 pub(super) fn carried(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice> {
     let words = [("none", None), ("front", Some(PinPlace::Front)), ("behind", Some(PinPlace::Behind))];
     let Some(value) = policy.find("pin") else { return methods };
@@ -39,44 +40,11 @@ pub(super) fn carried(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice>
             Some("take it away, or use oath, text and email alone"),
         );
     }
-    let with_pin = |choice: Choice| Choice { provider: name(&choice.provider, place).into(), ..choice };
+    let with_pin = |choice: Choice| Choice { provider: carried_by(&choice.provider, place).into(), ..choice };
     methods.into_iter().map(with_pin).collect()
 }
 
-/// The provider behind a choice, and where the PIN stands that goes with its codes. No name in a configuration has a parenthesis.
-pub(in crate::app) fn carrier(provider: &str) -> (&str, Option<PinPlace>) {
-    match (provider.strip_prefix(PIN), provider.strip_suffix(PIN)) {
-        (Some(behind), _) => (behind, Some(PinPlace::Front)),
-        (None, Some(behind)) => (behind, Some(PinPlace::Behind)),
-        (None, None) => (provider, None),
-    }
-}
-
-/// As it is typed: `(pin)tokens`, `tokens(pin)`.
-fn name(provider: &str, place: PinPlace) -> String {
-    match place {
-        PinPlace::Behind => format!("{provider}{PIN}"),
-        PinPlace::Front => format!("{PIN}{provider}"),
-    }
-}
-
-const PIN: &str = "(pin)";
 const HISTORY_MAX: u8 = 10;
 const DAY: Duration = seconds(24 * 60 * 60);
 /// Ten years; who wants longer leaves it out.
 const EXPIRES_MAX: Duration = seconds(3_650 * 24 * 60 * 60);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_tells_the_provider_behind_it_and_where_the_pin_stands() {
-        for place in [PinPlace::Front, PinPlace::Behind] {
-            for provider in ["tokens", "pin"] {
-                assert_eq!(carrier(&name(provider, place)), (provider, Some(place)));
-            }
-        }
-        assert_eq!(carrier("tokens"), ("tokens", None));
-    }
-}

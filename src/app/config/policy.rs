@@ -18,6 +18,7 @@ use crate::domain::Pushes;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
 use crate::domain::Rules;
+use crate::domain::pin::carrier;
 use crate::front::radius::Addition;
 use crate::wire::radius::dictionary::Dictionary;
 
@@ -52,7 +53,7 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
         .values()
         .filter_map(|policy| policy.settings.as_ref())
         .flat_map(|policy| &policy.rules.methods)
-        .map(|choice| pin::carrier(&choice.provider).0)
+        .map(|choice| carrier(&choice.provider).0)
         .collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));

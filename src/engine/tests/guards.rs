@@ -194,6 +194,20 @@ async fn m_21_the_same_wrong_password_asks_the_directory_once_and_locks_nobody()
     assert!(decided(&outcome, &Decision::Reject(Denial::Locked)), "{outcome:?}");
 }
 
+/// The directory counts each of them: whoever sends eight known ones by turns must not lock the person there while nothing is counted here.
+#[tokio::test(start_paused = true)]
+async fn m_21_several_wrong_passwords_by_turns_are_guesses_each_time() {
+    let (world, engine) = world();
+    for _ in 0..3 {
+        for guess in 0..2 {
+            begin(&world, &engine, Method::Push, asked("alice", &format!("guess {guess}"), 1)).outcome().await;
+        }
+        tokio::time::advance(Duration::from_secs(11 * 60)).await;
+    }
+    assert!(checks(&world) > 3, "{}", checks(&world));
+    assert_eq!(usize::try_from(failures(&world)).unwrap(), checks(&world));
+}
+
 #[tokio::test(start_paused = true)]
 async fn m_21_a_password_that_was_accepted_ends_what_is_known_of_wrong_ones() {
     let (world, engine) = world();

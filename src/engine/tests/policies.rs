@@ -14,10 +14,10 @@ impl PrimaryCheck for Staff {
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
         self.0.check(request, entry, aside).await
     }
-    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], _: &Aside) -> Result<Option<Vec<String>>, Outage> {
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], needed: &[String], _: &Aside) -> Result<Option<Vec<String>>, Outage> {
         assert!(entry.is_some_and(|entry| entry.identity == *who), "nobody can be looked up without an entry");
         assert_eq!(wanted, ["Robots", "Staff"]);
-        self.1.clone()
+        if needed.is_empty() { self.1.clone() } else { Err(Outage::Directory) }
     }
 }
 
@@ -107,6 +107,9 @@ async fn m_47_groups_are_read_in_the_login_and_what_nobody_can_tell_is_to_nobody
     assert!(decided(&log_in(in_groups(&["Robots"]), both.clone()).await, &Decision::Reject(Denial::GroupMissing)));
     assert!(decided(&log_in(Ok(None), both.clone()).await, &Decision::Reject(Denial::GroupMissing)));
     assert!(decided(&log_in(Err(Outage::Directory), both.clone()).await, &Decision::Drop(Outage::Directory)));
+    let denied = Groups { denied: vec!["Staff".into()], required: Vec::new(), ..both.clone() };
+    let outcome = log_in(in_groups(&["Robots"]), denied).await;
+    assert!(decided(&outcome, &Decision::Drop(Outage::Directory)), "a denied group has to be there: {outcome:?}");
     let exempt_alone = Groups { exempt: vec!["Robots".into(), "Staff".into()], ..Groups::default() };
     assert_eq!(granted(&log_in(Err(Outage::Directory), exempt_alone).await), Some(Grant::Factor));
 }

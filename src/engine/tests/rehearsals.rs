@@ -272,3 +272,24 @@ async fn a_client_that_asks_for_enter_is_rehearsed_to_the_end() {
     assert!(told(&simulation).contains("Enter is pressed"), "{}", told(&simulation));
     untouched(&stage.0);
 }
+
+/// Nobody comes back for the code that a rehearsal asked for.
+#[tokio::test(start_paused = true)]
+async fn m_10_what_a_rehearsal_rang_is_not_taken_for_ignored() {
+    let stage = staged(Method::Text, |_, rules, _| rules.pushes = Pushes { backoff_ms: 30_000, ..Pushes::default() });
+    let simulation = rehearsed(&stage, Asks { second: true, ..Asks::default() }).await;
+    assert!(matches!(simulation.verdict, Verdict::Challenge(_)), "{}", told(&simulation));
+    let (world, engine, rules, request) = stage;
+    let outcome = engine.login(request, rules, world, MINUTE).outcome().await;
+    assert!(matches!(outcome, Outcome::Challenge { .. }), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_10_a_fraud_that_is_reported_in_a_rehearsal_blocks() {
+    let stage = staged(Method::Push, |_, rules, _| rules.block_ms = 7_000);
+    *stage.0.verdict.lock().unwrap() = Some(Ok(Progress::Denied { fraud: true }));
+    stage.0.released.notify_one();
+    rehearsed(&stage, Asks { second: true, ..Asks::default() }).await;
+    let committed = stage.0.committed.lock().unwrap().clone();
+    assert!(matches!(committed.as_slice(), [Change::Block { .. }]), "{committed:?}");
+}

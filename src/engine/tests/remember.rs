@@ -371,3 +371,14 @@ async fn m_40_one_person_is_remembered_in_sixteen_places_at_most() {
     }
     assert_eq!(stage.engine.forget(&alice()), 16);
 }
+
+#[tokio::test(start_paused = true)]
+async fn m_41_whom_a_block_kept_out_is_asked_again_after_it() {
+    let stage = Stage::new(RememberBy::Source);
+    stage.pass().await;
+    let block = Block { until: Timestamp(9_000), reason: String::new(), by: "root".into(), at: Timestamp(0) };
+    stage.stand(|standing| standing.block = Some(block));
+    assert_eq!(stage.again().await, Err(Denial::Blocked));
+    stage.stand(|standing| standing.block = None);
+    assert_eq!(stage.again().await, ASKED);
+}

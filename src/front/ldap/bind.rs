@@ -338,8 +338,8 @@ impl PrimaryCheck for Check {
         Ok(Checked::Passed(entry.identity.clone()))
     }
 
-    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
-        groups_of(self.directory.as_ref(), entry, who, wanted, aside).await
+    async fn groups(&self, entry: Option<&Entry>, who: &Identity, wanted: &[String], needed: &[String], aside: &Aside) -> Result<Option<Vec<String>>, Outage> {
+        groups_of(self.directory.as_ref(), entry, who, wanted, needed, aside).await
     }
 }
 

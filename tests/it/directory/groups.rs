@@ -11,8 +11,11 @@ use vestibule::directory;
 use vestibule::directory::Kind;
 use vestibule::directory::Settings;
 use vestibule::domain::Identity;
+use vestibule::domain::Outage;
+use vestibule::ports::Aside;
 use vestibule::ports::Directory;
 use vestibule::ports::Entry;
+use vestibule::ports::groups_of;
 use vestibule::wire::ldap;
 use vestibule::wire::ldap::Code;
 use vestibule::wire::ldap::Frame;
@@ -53,6 +56,22 @@ async fn m_47_a_person_is_in_the_groups_the_directory_says_by_name_or_dn() {
         assert_eq!(his, [&wanted[0], &wanted[2], &wanted[3]].map(String::clone), "{kind:?}");
         // A person is no group, whatever they are called.
         assert_eq!(corp.groups(&alice, &names(&["alice", "bob", "*", ""])).await, Ok(Vec::new()), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn m_47_a_denied_group_that_is_not_to_be_found_is_an_outage() {
+    let lab = lab();
+    for kind in [Kind::Ad, Kind::Ldap] {
+        let corp = of_kind(kind, &[lab.address()]);
+        let alice = corp.resolve("alice").await.unwrap();
+        let of = async |needed: &[&str]| {
+            let wanted = names(&["VPN Users", "Leavers"]);
+            groups_of(corp.as_ref(), Some(&alice), &alice.identity, &wanted, &names(needed), &Aside::default()).await
+        };
+        assert_eq!(of(&[]).await, Ok(Some(names(&["VPN Users"]))), "{kind:?}");
+        assert_eq!(of(&["VPN Users"]).await, Ok(Some(names(&["VPN Users"]))), "{kind:?}");
+        assert_eq!(of(&["VPN Users", "Leavers"]).await, Err(Outage::Directory), "{kind:?}");
     }
 }
 
