@@ -130,9 +130,20 @@ impl Smtp {
 
     async fn sent(&self, letter: Message) -> Result<(), MailError> {
         let Err(error) = self.transport.send(letter).await else { return Ok(()) };
-        let why = why(&error);
-        warn!(why = why.as_str(), %error, "the mail server has not taken a letter");
+        let (why, status) = (why(&error), error.status().map(u16::from));
+        warn!(why = why.as_str(), status, "the mail server has not taken a letter");
+        // What it says is its own text, and may hold anything: an address, a code, a line of a log.
+        debug!(said = ?cut(&error.to_string()), "what the mail server said");
         Err(why)
+    }
+}
+
+impl Smtp {
+    /// Whether it greets us, and lets us log in: then the letter was at fault, which one person may cause and which is no outage (M-14). Nobody's name goes out
+    /// with that.
+    async fn is_there(&self, half: Duration) -> bool {
+        let tried = tokio::time::timeout(half.min(LOOK_MAX), Box::pin(self.transport.test_connection())).await;
+        tried.is_ok_and(|tried| tried.is_ok())
     }
 }
 
@@ -145,7 +156,10 @@ impl Mailer for Smtp {
         let half = self.timeout / 2;
         let turn = tokio::time::timeout(half, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(MailError::Busy)?;
-        tokio::time::timeout(half, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable))
+        match tokio::time::timeout(half, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable)) {
+            Err(MailError::Unreachable) if self.is_there(half).await => Err(MailError::Busy),
+            outcome => outcome,
+        }
     }
 
     async fn probe(&self) -> Result<(), MailError> {
@@ -197,9 +211,14 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
     error.is::<rustls::Error>() || inner.is_some_and(|inner| speaks_of_tls(inner)) || error.source().is_some_and(speaks_of_tls)
 }
 
+fn cut(text: &str) -> String {
+    text.chars().take(SAID_CHARS_MAX).collect()
+}
+
 /// What a reply code means (RFC 5321 §4.2.3). That one person's mailbox is full or slow is no outage: somebody may be causing it (M-14).
 fn refusal(status: u16) -> MailError {
     match status {
+        // It goes away: whether for us or for everybody is found out by asking again.
         421 => MailError::Unreachable,
         // The login, or that one is wanted (RFC 4954 §6).
         454 | 500..=538 => MailError::Misconfigured,
@@ -209,6 +228,9 @@ fn refusal(status: u16) -> MailError {
 
 /// RFC 5321 §4.5.3.1.3.
 const ADDRESS_BYTES_MAX: usize = 254;
+/// To find out whether there is a server at all.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+const SAID_CHARS_MAX: usize = 200;
 const SUBJECT_BYTES_MAX: usize = 200;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 

@@ -54,3 +54,8 @@ fn m_14_what_one_persons_mailbox_says_is_no_outage() {
         [MailError::Misconfigured, MailError::Misconfigured, MailError::Refused, MailError::Refused, MailError::Refused]
     );
 }
+
+#[test]
+fn what_a_server_says_is_cut_before_it_is_logged() {
+    assert_eq!(cut(&"ü".repeat(500)).chars().count(), 200);
+}

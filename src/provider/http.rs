@@ -23,6 +23,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use reqwest::retry;
 use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
@@ -31,6 +32,7 @@ use tracing::warn;
 
 use super::breaker::Breaker;
 use super::breaker::Closed;
+use super::breaker::Pass;
 use super::breaker::Turn;
 use crate::domain::FactorError;
 use crate::metrics;
@@ -104,13 +106,13 @@ impl Answer {
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// As `Unreachable`, but for the first time or two: nobody knows yet (M-14).
+    /// No answer, and whether there is a server at all is not known yet; or there is, and it is silent, cuts its answers off or says 5xx (M-14).
     Faltering,
     /// The answer is too long.
     Garbled,
     /// The server asked to be left alone (429), now or a while ago; or we ask it more than we allow ourselves.
     Throttled,
-    /// No connection, no answer in time, an answer cut off, or 5xx, three times in a row; or it was so and the next try is not due.
+    /// No connection three times in a row; or no connection after answers that did not come or said 5xx; or it was so and the next try is not due.
     Unreachable,
     /// Whoever answers there cannot prove to be the one we mean (TLS).
     Untrusted,
@@ -257,13 +259,22 @@ impl Http {
             Closed::Quiet => Failure::Throttled,
         })?;
         let poll = request.poll.is_some();
-        let outcome = self.exchange(request).await;
+        let outcome = self.exchange(request, pass).await;
         match &outcome {
             Ok(_) | Err(Trouble::TooLong | Trouble::Throttled(_)) => self.turned(self.guard(Breaker::succeeded), "it answers"),
+            Err(Trouble::Torn(why)) => {
+                debug!(provider = %self.name, why, "an answer broke off");
+                self.turned(self.guard(Breaker::succeeded), "it answers");
+            }
             // Not counted: an open breaker says "unreachable", and this never is.
             Err(Trouble::Tls(why)) => warn!(provider = %self.name, why, "whoever answers for the provider cannot be trusted: check host, url and ca_file"),
-            Err(Trouble::Broken(why)) if poll => debug!(provider = %self.name, why, "a long poll broke off"),
-            Err(Trouble::Broken(why) | Trouble::Down(why)) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass)), why),
+            Err(Trouble::Broken(why) | Trouble::Silent(why)) if poll => debug!(provider = %self.name, why, "a long poll broke off"),
+            Err(Trouble::Broken(why)) => self.turned(self.guard(|breaker| breaker.faltered(Instant::now(), false)), why),
+            Err(Trouble::Silent(why)) => self.turned(self.guard(|breaker| breaker.faltered(Instant::now(), true)), why),
+            Err(Trouble::Down(why)) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass)), why),
+        }
+        if matches!(&outcome, Err(Trouble::Broken(_) | Trouble::Down(_) | Trouble::Silent(_))) && !poll {
+            self.look(pass).await;
         }
         if let Err(Trouble::Throttled(wait)) = &outcome {
             debug!(provider = %self.name, wait_s = wait.as_secs(), "the provider asks to be left alone for a while");
@@ -275,16 +286,39 @@ impl Http {
         })
     }
 
-    async fn exchange(&self, request: Request) -> Result<Answer, Trouble> {
+    /// Where failures are of a sort that one person can cause, the server is away only if there is no connection to be had either (M-14). Nobody's name goes
+    /// out with that.
+    async fn look(&self, pass: Pass) {
+        if !self.guard(|breaker| breaker.is_in_doubt()) {
+            return;
+        }
+        let is_there = tokio::time::timeout(LOOK_MAX, self.connects()).await.unwrap_or(false);
+        self.guard(|breaker| if is_there { breaker.there() } else { breaker.gone(Instant::now(), pass) });
+    }
+
+    async fn connects(&self) -> bool {
+        let url = Url::parse(&self.base).ok();
+        let place = url.as_ref().and_then(|url| Some((url.host_str()?.trim_start_matches('[').trim_end_matches(']'), url.port_or_known_default()?)));
+        match place {
+            Some(place) => TcpStream::connect(place).await.is_ok(),
+            None => false,
+        }
+    }
+
+    async fn exchange(&self, request: Request, pass: Pass) -> Result<Answer, Trouble> {
         let began = Instant::now();
         let polls = request.poll.is_some();
         let client = if polls { self.next_lane() } else { &self.client };
         let mut sent = client.request(request.method, format!("{}{}", self.base, request.target)).headers(request.headers);
-        sent = sent.timeout(request.poll.unwrap_or(self.timeout));
+        let whole = if pass == Pass::Brief { self.timeout.min(Breaker::BRIEF) } else { self.timeout };
+        sent = sent.timeout(request.poll.unwrap_or(whole));
         if let Some(body) = request.body {
             sent = sent.body(body);
         }
-        let response = sent.send().await.map_err(Trouble::from)?;
+        let mut patience = Patience { http: self, began, counts: !polls };
+        let response = sent.send().await;
+        patience.counts = false;
+        let response = response.map_err(Trouble::from)?;
         self.streams.store(response.version() >= Version::HTTP_2, Ordering::Relaxed);
         if !polls {
             self.note(began.elapsed());
@@ -297,7 +331,10 @@ impl Http {
             return Err(Trouble::Broken(format!("it answered {}", status.as_u16())));
         }
         let headers = response.headers().clone();
-        let body = read(response).await?;
+        let body = read(response).await.map_err(|trouble| match trouble {
+            Trouble::Broken(why) | Trouble::Down(why) | Trouble::Silent(why) => Trouble::Torn(why),
+            other => other,
+        })?;
         Ok(Answer { status: status.as_u16(), headers, body })
     }
 
@@ -334,22 +371,41 @@ impl Http {
     }
 }
 
+/// Whoever asked may give up before we do, and then nobody is there to count that no answer came.
+struct Patience<'a> {
+    http: &'a Http,
+    began: Instant,
+    counts: bool,
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if self.counts && self.began.elapsed() >= SILENCE_MIN {
+            self.http.turned(self.http.guard(|breaker| breaker.faltered(Instant::now(), true)), "no answer came before the login gave up");
+        }
+    }
+}
+
 /// What went wrong, in more words than the caller needs.
 #[derive(Debug)]
 enum Trouble {
-    /// The connection was there, the answer was not, or said that the server is broken.
+    /// The connection was there and ended without an answer, or the answer said that the server is broken.
     Broken(String),
     /// There is no connection to be had.
     Down(String),
+    /// No answer came in time.
+    Silent(String),
     Throttled(Duration),
     Tls(String),
     TooLong,
+    /// It answered, and the answer never came to its end.
+    Torn(String),
 }
 
 impl Trouble {
     fn failure(&self) -> Failure {
         match self {
-            Self::Broken(_) | Self::Down(_) => Failure::Faltering,
+            Self::Broken(_) | Self::Down(_) | Self::Silent(_) | Self::Torn(_) => Failure::Faltering,
             Self::Throttled(_) => Failure::Throttled,
             Self::Tls(_) => Failure::Untrusted,
             Self::TooLong => Failure::Garbled,
@@ -365,6 +421,8 @@ impl From<reqwest::Error> for Trouble {
             Self::Tls(why)
         } else if error.is_connect() {
             Self::Down(why)
+        } else if error.is_timeout() {
+            Self::Silent(why)
         } else {
             Self::Broken(why)
         }
@@ -482,6 +540,10 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 
 const ROOM: &str = "provider";
 const PAUSE: Duration = Duration::from_secs(1);
+/// To find out whether there is a server at all.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+/// Who gives up sooner has not waited for an answer.
+const SILENCE_MIN: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(10);
 const LANES: usize = 4;
@@ -493,63 +555,4 @@ const BRIEF_MAX: Duration = Duration::from_secs(2);
 const PORT_EVERY: Duration = Duration::from_micros(2_500);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(base: &str) -> Result<Http, OpenError> {
-        Http::open("duo", base, None, Duration::from_secs(1))
-    }
-
-    #[test]
-    fn clear_text_goes_to_loopback_addresses_alone() {
-        for base in ["http://127.0.0.1:8080", "http://127.9.9.9", "http://[::1]:80", "http://localhost:1", "https://api.example"] {
-            assert!(open(base).is_ok(), "{base}");
-        }
-        for base in ["http://192.0.2.1", "http://api.example", "http://localhost.example", "http://127.0.0.1.example", "http://[2001:db8::1]"] {
-            assert!(matches!(open(base), Err(OpenError::ClearText { .. })), "{base}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_servers_url_is_refused() {
-        for base in ["", "api.example", "ftp://api.example", "unix:///tmp/x", "https://", "https://me:pw@api.example", "https://api.example/?a=b"] {
-            assert!(matches!(open(base), Err(OpenError::BadUrl { .. })), "{base}");
-        }
-    }
-
-    #[test]
-    fn a_ca_file_without_a_certificate_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        std::fs::write(&path, "nothing\n").unwrap();
-        let told = Http::open("duo", "https://api.example", Some(&path), Duration::from_secs(1)).unwrap_err().to_string();
-        assert!(told.contains("ca.pem") && told.contains("BEGIN CERTIFICATE"), "{told}");
-        let missing = folder.path().join("missing.pem");
-        assert!(matches!(Http::open("duo", "https://api.example", Some(&missing), Duration::from_secs(1)), Err(OpenError::CaFile { .. })));
-    }
-
-    #[test]
-    fn a_name_never_leads_to_another_place() {
-        assert_eq!(segment("al/ice?a=b#c%41 é").as_deref(), Some("al%2Fice%3Fa%3Db%23c%2541%20%C3%A9"));
-        assert_eq!([segment(""), segment("."), segment(".."), segment("...")], [None, None, None, Some("...".into())]);
-        assert_eq!(form(&[("To", "+49 1"), ("a&b", "c=d")]), b"To=%2B49%201&a%26b=c%3Dd");
-    }
-
-    #[test]
-    fn how_long_to_keep_silent_is_read_in_seconds() {
-        let wait = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers, PAUSE).as_secs()
-        };
-        assert_eq!([wait("7"), wait(" 7 "), wait("soon"), wait("-3"), wait("Wed, 21 Oct 2015 07:28:00 GMT")], [7, 7, 1, 1, 1]);
-        assert_eq!(retry_after(&HeaderMap::new(), PAUSE).as_secs(), 1);
-    }
-
-    #[test]
-    fn m_14_only_an_unreachable_server_counts_as_unreachable() {
-        let all = [Failure::Faltering, Failure::Garbled, Failure::Throttled, Failure::Unreachable, Failure::Untrusted];
-        let open: Vec<_> = all.into_iter().filter(|failure| FactorError::from(*failure) == FactorError::Unreachable).collect();
-        assert_eq!(open, [Failure::Unreachable]);
-    }
-}
+mod tests;

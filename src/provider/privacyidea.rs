@@ -17,6 +17,7 @@ use tracing::warn;
 use self::answer::Envelope;
 use self::answer::Stand;
 use self::answer::Transaction;
+use self::answer::Whose;
 use self::answer::Word;
 use self::answer::kinds;
 use self::answer::token;
@@ -79,6 +80,10 @@ impl PrivacyIdea {
         params
     }
 
+    fn whose<'a>(&'a self, user: &'a str) -> Whose<'a> {
+        Whose { user, realm: self.settings.realm.as_deref() }
+    }
+
     /// Has the person's tokens of this method ask. Once: a text is never sent twice.
     async fn trigger(&self, asking: &Asking) -> Result<Ticket, FactorError> {
         let (user, kinds) = (asking.account.name.as_str(), kinds(asking.choice.method));
@@ -87,7 +92,7 @@ impl PrivacyIdea {
         params.extend(kinds.first().map(|kind| ("type", *kind)));
         let answer: Envelope<u64> = self.wire.ask_as_ourselves("/validate/triggerchallenge", &params).await?;
         let Object(detail) = answer.detail.unwrap_or_default();
-        if !detail.is_of(user, None, None) {
+        if !detail.is_of(self.whose(user), None, None) {
             return Err(self.wire.garbled("challenges of somebody else"));
         }
         if detail.strays(kinds) {
@@ -128,8 +133,17 @@ impl PrivacyIdea {
 
     fn word(&self, answer: &Envelope<bool>, user: &str, asked: Option<&Transaction<'_>>, token: Option<&str>) -> Result<Word, FactorError> {
         let word = answer.word().ok_or_else(|| self.wire.garbled("a value and an authentication that do not go together"))?;
-        let ours = answer.detail.as_ref().is_none_or(|Object(detail)| detail.is_of(user, asked, token));
-        if word == Word::Accepted && !ours { Err(self.wire.garbled("it accepts somebody else, or another question, or another token")) } else { Ok(word) }
+        if word != Word::Accepted {
+            return Ok(word);
+        }
+        // M-13: a password that is taken, or remembered, instead of a token is one factor used twice.
+        let named = answer.detail.as_ref().map(|Object(detail)| detail).filter(|detail| detail.names_a_token());
+        let detail = named.ok_or_else(|| self.wire.garbled(NO_TOKEN))?;
+        if detail.is_of(self.whose(user), asked, token) {
+            Ok(word)
+        } else {
+            Err(self.wire.garbled("it accepts somebody else, or another question, or another token"))
+        }
     }
 }
 
@@ -194,6 +208,8 @@ fn source(asking: &Asking) -> Option<String> {
     asking.source.map(|source| source.to_canonical().to_string())
 }
 
+const NO_TOKEN: &str =
+    "it accepts without naming a token: no_detail_on_success must be off, and passthru, passOnNoToken and auth_cache policies must not apply here";
 const CHECK: &str = "/validate/check";
 /// Longer than its questions are open.
 const WAIT_MAX: Duration = Duration::from_secs(120);

@@ -55,6 +55,15 @@ struct Challenge {
 #[derive(Debug, Deserialize)]
 struct Person {
     username: Option<String>,
+    realm: Option<String>,
+}
+
+/// Whose answer it must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whose<'a> {
+    pub(super) user: &'a str,
+    /// `None`: any realm.
+    pub(super) realm: Option<&'a str>,
 }
 
 /// What a check says.
@@ -100,12 +109,20 @@ impl Envelope<bool> {
 
 impl Detail {
     /// Whether nothing in it speaks of somebody else, of another question or of another token than these (M-12).
-    pub(super) fn is_of(&self, user: &str, asked: Option<&Transaction<'_>>, token: Option<&str>) -> bool {
-        let person = self.user.as_ref().and_then(|Object(user)| user.username.as_deref());
+    pub(super) fn is_of(&self, whose: Whose<'_>, asked: Option<&Transaction<'_>>, token: Option<&str>) -> bool {
+        let person = self.user.as_ref().map(|Object(user)| user);
         let same = |told: &Option<String>, ours: &dyn Fn(&str) -> bool| told.as_deref().is_none_or(ours);
-        person.is_none_or(|person| person.eq_ignore_ascii_case(user))
+        let named = person.and_then(|person| person.username.as_deref()).is_none_or(|told| told.eq_ignore_ascii_case(whose.user));
+        let at_home = person.and_then(|person| person.realm.as_deref()).is_none_or(|told| whose.realm.is_none_or(|ours| told.eq_ignore_ascii_case(ours)));
+        named
+            && at_home
             && same(&self.transaction_id, &|id| asked.is_none_or(|asked| asked.id == id))
             && same(&self.serial, &|serial| asked.is_none_or(|asked| asked.has(serial)) && token.is_none_or(|token| token == serial))
+    }
+
+    /// Whether it names the token that it is about. An approval without one is the word of a policy (passthru, passOnNoToken, `auth_cache`) and no second factor.
+    pub(super) fn names_a_token(&self) -> bool {
+        self.serial.as_deref().is_some_and(|serial| !serial.is_empty())
     }
 
     /// The question that was asked of this person's tokens of these types; `Ok(None)`: they have none. Of other types are those that the server asked because

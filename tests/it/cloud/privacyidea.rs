@@ -168,13 +168,14 @@ async fn m_12_what_speaks_of_somebody_else_opens_nothing() {
         r#"{"serial":"push-2"}"#,
         r#"{"serial":"push-1","transaction_id":"9876543210"}"#,
         r#"{"serial":["push-1"]}"#,
+        r#"{"serial":"push-1","user":{"username":"alice","realm":"elsewhere"}}"#,
     ];
     for detail in strangers {
         let (good, finish) = (good(), said("true", "ACCEPT", detail));
         let sky = Sky::open(move |heard| if heard.line() == CHECK { finish.clone() } else { good(heard) }).await;
         assert_eq!(push(&at(sky.url(), |_| {})).await, Err(FactorError::Misconfigured), "{detail}");
     }
-    let sky = Sky::open(|_| said("true", "ACCEPT", r#"{"user":{"username":"ALICE","realm":"corp"}}"#)).await;
+    let sky = Sky::open(|_| said("true", "ACCEPT", r#"{"serial":"HOTP-1","user":{"username":"ALICE","realm":"Corp"}}"#)).await;
     assert_eq!(code(&at(sky.url(), |_| {}), Method::Oath, "123456").await, ALLOWED, "case means nothing to it");
 }
 
@@ -324,26 +325,33 @@ async fn m_12_transactions_that_do_not_agree_or_cannot_be_are_refused() {
 fn lies() -> Vec<(&'static str, Said)> {
     let body = |text: &str| Said::json(200, text);
     vec![
-        ("no status", body(r#"{"result":{"value":true,"authentication":"ACCEPT"}}"#)),
-        ("status false", body(r#"{"result":{"status":false,"value":true,"authentication":"ACCEPT"}}"#)),
-        ("status text", body(r#"{"result":{"status":"true","value":true,"authentication":"ACCEPT"}}"#)),
-        ("value text", body(r#"{"result":{"status":true,"value":"true","authentication":"ACCEPT"}}"#)),
-        ("value one", body(r#"{"result":{"status":true,"value":1.5,"authentication":"ACCEPT"}}"#)),
-        ("twice", body(r#"{"result":{"status":true,"value":false,"value":true,"authentication":"ACCEPT"}}"#)),
-        ("result twice", body(r#"{"result":{"status":false},"result":{"status":true,"value":true,"authentication":"ACCEPT"}}"#)),
+        ("no status", body(r#"{"result":{"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("status false", body(r#"{"result":{"status":false,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("status text", body(r#"{"result":{"status":"true","value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("value text", body(r#"{"result":{"status":true,"value":"true","authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("value one", body(r#"{"result":{"status":true,"value":1.5,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("twice", body(r#"{"result":{"status":true,"value":false,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("result twice", body(r#"{"result":{"status":false},"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
         ("result list", body(r#"{"result":[true,true,"ACCEPT",null]}"#)),
         ("all lists", body(r#"[[true,true,"ACCEPT",null],null]"#)),
-        ("word list", body(r#"{"result":{"status":true,"value":true,"authentication":["ACCEPT"]}}"#)),
-        ("space", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT "}}"#)),
-        ("small", body(r#"{"result":{"status":true,"value":true,"authentication":"accept"}}"#)),
-        ("challenge", body(r#"{"result":{"status":true,"value":true,"authentication":"CHALLENGE"}}"#)),
-        ("no word", body(r#"{"result":{"status":true,"value":true}}"#)),
-        ("false accept", body(r#"{"result":{"status":true,"value":false,"authentication":"ACCEPT"}}"#)),
-        ("tail", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"}} x"#)),
+        ("word list", body(r#"{"result":{"status":true,"value":true,"authentication":["ACCEPT"]},"detail":{"serial":"HOTP-1"}}"#)),
+        ("space", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT "},"detail":{"serial":"HOTP-1"}}"#)),
+        ("small", body(r#"{"result":{"status":true,"value":true,"authentication":"accept"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("challenge", body(r#"{"result":{"status":true,"value":true,"authentication":"CHALLENGE"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("no word", body(r#"{"result":{"status":true,"value":true},"detail":{"serial":"HOTP-1"}}"#)),
+        ("false accept", body(r#"{"result":{"status":true,"value":false,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("tail", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}} x"#)),
         ("half", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"}"#)),
         ("detail text", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":"accept"}"#)),
-        ("201", Said::json(201, r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"}}"#)),
-        ("400", Said::json(400, r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"}}"#)),
+        ("201", Said::json(201, r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        ("400", Said::json(400, r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"},"detail":{"serial":"HOTP-1"}}"#)),
+        // What policies that pass people through say: no token was asked.
+        ("no detail", body(r#"{"result":{"status":true,"value":true,"authentication":"ACCEPT"}}"#)),
+        ("null detail", said("true", "ACCEPT", "null")),
+        ("empty detail", said("true", "ACCEPT", "{}")),
+        ("message alone", said("true", "ACCEPT", r#"{"message":"user has no token, accepted"}"#)),
+        ("empty serial", said("true", "ACCEPT", r#"{"serial":""}"#)),
+        ("null serial", said("true", "ACCEPT", r#"{"serial":null}"#)),
         ("fault in 200", Said::json(200, r#"{"result":{"status":false,"error":{"code":904}}}"#)),
     ]
 }
