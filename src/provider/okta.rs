@@ -78,7 +78,7 @@ impl Okta {
     /// What is wrong with the settings.
     pub fn new(settings: Settings) -> Result<Self, OpenError> {
         let base = settings.url.clone().unwrap_or_else(|| format!("https://{}", settings.host));
-        let http = Http::open(&settings.name, &base, settings.ca_file.as_deref(), settings.timeout)?;
+        let http = Http::open(&settings.name, &base, settings.ca_file.as_deref(), settings.timeout)?.with_personal_limits();
         let complaints = Complaints::new(&settings.name);
         let hosts = [format!("https://{}", settings.host), base];
         Ok(Self { http, hosts, line: Line::paced(PACE), settings, wait_max: WAIT_MAX, complaints, people: People::default() })
@@ -152,8 +152,9 @@ impl Okta {
     fn refused(&self, answer: &Answer, typed: bool) -> FactorError {
         let refusal: Option<Refusal> = answer.object().filter(|_| answer.status >= 400);
         match refusal.as_ref().map_or("no answer of the Factors API", |refusal| &refusal.code) {
+            // With a code: the factor is gone since it was looked up, which says nothing of the person.
+            "E0000007" | "E0000068" | "E0000082" if typed => FactorError::BadCode,
             "E0000007" => FactorError::NotEnrolled,
-            "E0000068" | "E0000082" if typed => FactorError::BadCode,
             "E0000069" => FactorError::Locked,
             "E0000047" => FactorError::Throttled,
             code @ ("E0000005" | "E0000011") => {

@@ -81,7 +81,7 @@ impl Gateway {
     /// # Errors
     /// What is wrong with the settings.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let http = Http::open(&settings.name, settings.template.base(), settings.ca_file.as_deref(), settings.timeout)?;
+        let http = Http::open(&settings.name, settings.template.base(), settings.ca_file.as_deref(), settings.timeout)?.with_personal_limits();
         let codes = Codes::new(settings.habits.clone());
         let complaints = Complaints::new(&settings.name);
         Ok(Self { http, codes, settings, clock, complaints })

@@ -123,7 +123,11 @@ impl Twilio {
             warn!(provider = %self.settings.name, who = %asking.identity.0, ?destination, "a number in none of `countries`, or one that costs: neither texted nor called");
             return Err(FactorError::NotEnrolled);
         }
-        Ok(Way { channel, to, behind: behind.filter(|_| channel == "call") })
+        if behind.is_some() && channel != "call" {
+            debug!(provider = %self.settings.name, "an extension: a text would go to the switchboard");
+            return Err(FactorError::NotEnrolled);
+        }
+        Ok(Way { channel, to, behind })
     }
 
     fn ours<'a>(&'a self, way: &'a Way) -> Ours<'a> {
@@ -144,13 +148,15 @@ impl Twilio {
     }
 
     /// What a refusal means for the person, and what the operator must do about it.
-    fn refused(&self, answer: &Answer) -> FactorError {
+    fn refused(&self, answer: &Answer, typed: bool) -> FactorError {
         let refusal: Option<Refusal> = answer.object().filter(|_| answer.status >= 400);
         let Some(Refusal { code }) = refusal else {
             return self.complaints.misconfigured("no answer of the Verify API", REMEDY);
         };
         debug!(provider = %self.settings.name, code, "Twilio refuses");
         match code {
+            // A field that cannot be: with a code, it is the code.
+            60_200 if typed => FactorError::BadCode,
             // The number or address cannot be used, or not in this way: a landline, a blocked prefix, a country switched off there.
             21_211 | 21_614 | 60_200 | 60_205 | 60_410 | 60_605 => FactorError::NotEnrolled,
             20_429 | 60_202 | 60_203 | 60_207 | 60_212 => FactorError::Throttled,
@@ -170,7 +176,7 @@ impl Provider for Twilio {
         fields.extend(language.filter(|language| LANGUAGES.contains(language)).map(|language| ("Locale", language)));
         fields.extend(way.behind.as_deref().map(|behind| ("SendDigits", behind)));
         let answer = self.post("Verifications", &fields).await?;
-        let begun: Verification = answer.object().filter(|_| answer.status == 201).ok_or_else(|| self.refused(&answer))?;
+        let begun: Verification = answer.object().filter(|_| answer.status == 201).ok_or_else(|| self.refused(&answer, false))?;
         let sid = begun.begun(self.ours(&way)).ok_or_else(|| self.complaints.misconfigured("verification", STRAYS))?;
         self.complaints.forget();
         Ok(Progress::CodeNeeded { ticket: Some(Ticket(sid.into())) })
@@ -191,7 +197,7 @@ impl Provider for Twilio {
             // Used up, run out, or tried too often: it is gone there.
             return Err(FactorError::Expired);
         }
-        let checked: Verification = answer.object().filter(|_| answer.status == 200).ok_or_else(|| self.refused(&answer))?;
+        let checked: Verification = answer.object().filter(|_| answer.status == 200).ok_or_else(|| self.refused(&answer, true))?;
         checked.checked(self.ours(&way), sid).unwrap_or_else(|| Err(self.complaints.misconfigured("verification", STRAYS)))
     }
 

@@ -198,7 +198,11 @@ impl Provider for Webhook {
         // Whatever else somebody typed is no code (M-02), and the service need not see it.
         let typed = code.expose_text().filter(|text| (1..=CODE_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let typed = typed.ok_or(FactorError::BadCode)?;
-        let transaction = ticket.map_or_else(|| transaction(asking), |ticket| ticket.0.to_string());
+        let transaction = transaction(asking);
+        // A question of another login, or of another method of this one (M-12): there is no code for it here.
+        if ticket.is_some_and(|ticket| *ticket.0 != *transaction) {
+            return Err(FactorError::Expired);
+        }
         let question = Question::new(&transaction, asking, self.settings.send, &self.server, Some(typed));
         self.ask("answer", &question, &transaction, Asked::Code, None).await
     }

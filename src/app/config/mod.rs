@@ -479,6 +479,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     );
     doors::warn_idle(file, &doors);
     policy::warn_unused(&policies, &providers, &doors.policies);
+    realms::warn_of_namesakes(&doors, &policies, &providers, &directories);
     radius::warn_unused(&upstreams_at, &winbinds_at, &doors.radius_clients);
     for client in &doors.radius_clients {
         if let FirstFactor::Winbind(domain) = &client.first {

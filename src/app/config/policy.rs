@@ -20,8 +20,10 @@ use crate::domain::RememberBy;
 use crate::domain::Rules;
 use crate::domain::pin::carrier;
 use crate::front::radius::Addition;
+use crate::provider::privacyidea::Caller;
 use crate::wire::radius::dictionary::Dictionary;
 
+use super::ProviderSettings;
 use super::pin;
 use super::providers::Provider;
 use super::reader::Section;
@@ -168,6 +170,11 @@ fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Opti
     if let Some(kind) = kind.filter(|kind| !kind.methods().contains(&method)) {
         let ways: Vec<String> = kind.methods().iter().map(|way| format!("{{ {} = {provider:?} }}", way.as_str())).collect();
         place.error(&format!("`{provider}` is of kind {:?}: it cannot do {word}", kind.as_str()), Some(&format!("write {}", ways.join(" or "))));
+        return None;
+    }
+    let settings = providers.get(provider).and_then(|provider| provider.settings.as_ref());
+    if method != Method::Oath && matches!(settings, Some(ProviderSettings::PrivacyIdea(settings)) if matches!(settings.caller, Caller::Nobody)) {
+        place.error(&format!("`{provider}` can trigger no {word}: to privacyIDEA we are nobody"), Some("give it service_name and service_password, or key"));
         return None;
     }
     Some(Choice { method, provider: provider.into() })

@@ -68,6 +68,11 @@ impl Carrier {
         }
     }
 
+    /// Whether it is told a person's bare name: two people of one name in two directories are one person there.
+    pub(super) fn knows_bare_names(self) -> bool {
+        matches!(self, Self::Duo | Self::PrivacyIdea)
+    }
+
     /// What it can do.
     pub(super) fn methods(self) -> &'static [Method] {
         match self {

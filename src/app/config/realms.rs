@@ -8,6 +8,11 @@ use crate::directory::realms::Clash;
 use crate::directory::realms::clash;
 use crate::directory::realms::share_base;
 
+use super::doors::Doors;
+use super::pin;
+use super::policy::Policy;
+use super::providers::Carrier;
+use super::providers::Provider;
 use super::reader::Value;
 
 type Known = BTreeMap<String, Option<directory::Settings>>;
@@ -60,6 +65,33 @@ pub(super) fn joined(joined: &[(&str, Value<'_>)], places: &[(&str, Value<'_>)],
             value.warn(&told, Some(&format!("if it is the same directory write same_as = {:?}", home(other))));
         }
     }
+}
+
+/// Providers that know people by their bare names, where people of several directories come to them: the alice of one is approved by the phone of the other.
+pub(super) fn warn_of_namesakes(doors: &Doors, policies: &BTreeMap<String, Policy<'_>>, providers: &BTreeMap<String, Provider<'_>>, known: &Known) {
+    let radius = doors.radius_clients.iter().map(|client| (&client.policy, client.identify.as_deref().unwrap_or_default()));
+    let listeners = doors.ldap_listen.iter().map(|listen| (&listen.policy, &*listen.directory));
+    let applications = doors.ldap_listen.iter().flat_map(|listen| listen.clients.iter().map(|client| (&client.policy, &*listen.directory)));
+    let mut peoples: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (policy, directories) in radius.chain(listeners).chain(applications) {
+        let Some(settings) = policies.get(policy).and_then(|policy| policy.settings.as_ref()) else { continue };
+        for choice in &settings.rules.methods {
+            let homes = directories.iter().map(|name| home(name, known));
+            peoples.entry(pin::carrier(&choice.provider).0).or_default().extend(homes);
+        }
+    }
+    for (name, provider) in providers.iter().filter(|(_, provider)| provider.kind.is_some_and(Carrier::knows_bare_names)) {
+        let Some(homes) = peoples.get(name.as_str()).filter(|homes| homes.len() > 1) else { continue };
+        let homes: Vec<&str> = homes.iter().copied().collect();
+        let told =
+            format!("is told names alone, and people of several directories are asked by it ({}): people of one name are one person there", homes.join(", "));
+        provider.place.warn_gravely(&told, Some("give each directory a provider and a policy of its own, or write same_as where two are one"));
+    }
+}
+
+/// The directory whose people these are.
+fn home<'k>(name: &'k str, known: &'k Known) -> &'k str {
+    known.get(name).and_then(|settings| settings.as_ref()?.same_as.as_deref()).unwrap_or(name)
 }
 
 /// What may stand behind the `@` of a name.

@@ -8,13 +8,14 @@ use crate::domain::Method;
 use crate::domain::Number;
 use crate::domain::Progress;
 use crate::domain::Ticket;
+use crate::provider::object::Object;
 
 /// `GET /api/v1/users/{login}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
     pub(super) id: String,
     pub(super) status: String,
-    profile: Profile,
+    profile: Object<Profile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,14 +38,14 @@ pub(super) struct Verified {
     #[serde(rename = "factorResult")]
     pub(super) result: String,
     #[serde(rename = "_links", default)]
-    links: Links,
+    links: Object<Links>,
     #[serde(rename = "_embedded", default)]
-    embedded: Embedded,
+    embedded: Object<Embedded>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Links {
-    poll: Option<Link>,
+    poll: Option<Object<Link>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,7 +55,7 @@ struct Link {
 
 #[derive(Debug, Default, Deserialize)]
 struct Embedded {
-    challenge: Option<Challenge>,
+    challenge: Option<Object<Challenge>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,9 +74,8 @@ pub(super) struct Refusal {
 impl User {
     /// Whether it is the one that was asked for. Some names mean somebody else there: `me` is whoever the token belongs to, and an id is a name too.
     pub(super) fn is(&self, login: &str) -> bool {
-        let (name, given) = (self.profile.login.to_lowercase(), login.to_lowercase());
-        let short = !given.contains('@') && name.split('@').next() == Some(given.as_str());
-        (name == given || short) && is_id(&self.id)
+        // The whole of it: Okta finds people by what stands before the @ too, whatever the domain behind it.
+        self.profile.0.login.to_lowercase() == login.to_lowercase() && is_id(&self.id)
     }
 }
 
@@ -96,13 +96,13 @@ impl Factor {
 impl Verified {
     /// The number to show, if this question has one.
     pub(super) fn number(&self) -> Option<Number> {
-        let answer = self.embedded.challenge.as_ref()?.correct_answer?;
+        let answer = self.embedded.0.challenge.as_ref()?.0.correct_answer?;
         Number::new(&answer.to_string())
     }
 
     /// The transaction that its poll link names; `None` unless that leads to `factor` on one of `hosts`, and to nowhere else.
     pub(super) fn transaction(&self, hosts: &[String], factor: &str) -> Option<Ticket> {
-        let link = Url::parse(&self.links.poll.as_ref()?.href).ok()?;
+        let link = Url::parse(&self.links.0.poll.as_ref()?.0.href).ok()?;
         let at_home = hosts.iter().filter_map(|host| Url::parse(host).ok()).any(|host| host.origin() == link.origin());
         let id = link.path().strip_prefix(factor)?.strip_prefix("/transactions/")?;
         let bare = link.query().is_none() && link.fragment().is_none() && link.username().is_empty() && link.password().is_none();
@@ -112,7 +112,7 @@ impl Verified {
     /// Whether it speaks of another question than this one.
     pub(super) fn strays(&self, hosts: &[String], ticket: &Ticket) -> bool {
         let factor = ticket.0.rsplit_once("/transactions/").map_or("", |(factor, _)| factor);
-        self.links.poll.is_some() && self.transaction(hosts, factor).as_ref() != Some(ticket)
+        self.links.0.poll.is_some() && self.transaction(hosts, factor).as_ref() != Some(ticket)
     }
 
     /// How a question stands. One word approves; one that is not known here does not.
@@ -178,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn m_13_a_list_is_no_object_however_deep_it_stands() {
+        let user = |profile: &str| serde_json::from_str::<User>(&format!(r#"{{"id":"00u1","status":"ACTIVE","profile":{profile}}}"#)).is_ok();
+        assert!(user(r#"{"login":"alice"}"#) && !user(r#"["alice"]"#));
+        let said = |rest: &str| serde_json::from_str::<Verified>(&format!(r#"{{"factorResult":"WAITING",{rest}}}"#)).is_ok();
+        assert!(said(r#""_links":{"poll":{"href":"x"}},"_embedded":{"challenge":{"correctAnswer":7}}"#) && said(r#""_links":{}"#));
+        for list in [r#""_links":[{"href":"x"}]"#, r#""_links":{"poll":["x"]}"#, r#""_embedded":[{"correctAnswer":7}]"#, r#""_embedded":{"challenge":[7]}"#] {
+            assert!(!said(list), "{list}");
+        }
+    }
+
+    #[test]
     fn one_word_approves_and_no_other() {
         let ticket = Ticket(format!("{FACTOR}/transactions/t").into());
         let words = [
@@ -210,7 +221,8 @@ mod tests {
     #[test]
     fn m_20_a_name_that_means_somebody_else_there_is_not_the_person() {
         let user = |login: &str| serde_json::from_str::<User>(&format!(r#"{{"id":"00u1","status":"ACTIVE","profile":{{"login":"{login}"}}}}"#)).unwrap();
-        assert!(user("Alice@corp.example").is("alice") && user("alice@corp.example").is("ALICE@corp.example") && user("alice").is("alice"));
+        assert!(user("alice@corp.example").is("ALICE@corp.example") && user("alice").is("alice"));
+        assert!(!user("alice@partner.example").is("alice"), "a short name is of no domain");
         assert!(!user("admin@corp.example").is("me"));
         assert!(!user("bob@corp.example").is("00u1"));
         assert!(!user("alice@corp.example").is("alice@other.example"));

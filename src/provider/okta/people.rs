@@ -16,6 +16,7 @@ use super::answer::User;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::provider::http::segment;
+use crate::provider::object::Object;
 
 /// Those who were looked up lately.
 #[derive(Debug, Default)]
@@ -65,7 +66,9 @@ impl Okta {
         let found = self.send(Verb::GET, format!("/api/v1/users/{name}"), HeaderMap::new(), None).await?;
         let user: User = found.object().filter(|_| found.status == 200).ok_or_else(|| self.refused(&found, false))?;
         if !user.is(login) {
-            return Err(self.complaints.misconfigured("user", "Okta answers with another user than the one asked for: is `user` the login people have there?"));
+            return Err(self
+                .complaints
+                .misconfigured("user", "Okta answers with another user than the one asked for: are `user` and `domain` the whole login people have there?"));
         }
         match user.status.as_str() {
             "ACTIVE" | "PASSWORD_EXPIRED" | "PROVISIONED" | "RECOVERY" => {}
@@ -74,8 +77,9 @@ impl Okta {
         }
         let path = format!("/api/v1/users/{}", user.id);
         let listed = self.send(Verb::GET, format!("{path}/factors"), HeaderMap::new(), None).await?;
-        let factors = serde_json::from_slice(&listed.body).ok().filter(|_| listed.status == 200);
-        Ok(Person { path, factors: factors.ok_or_else(|| self.refused(&listed, false))? })
+        let factors: Option<Vec<Object<Factor>>> = serde_json::from_slice(&listed.body).ok().filter(|_| listed.status == 200);
+        let factors = factors.ok_or_else(|| self.refused(&listed, false))?;
+        Ok(Person { path, factors: factors.into_iter().map(|Object(factor)| factor).collect() })
     }
 }
 

@@ -223,6 +223,8 @@ async fn m_12_a_code_counts_for_the_factor_that_sent_it_alone() {
 async fn a_code_may_be_of_any_of_a_persons_generators() {
     let sky = Sky::open(|heard| if heard.path.contains("ost1") { refusal(403, "E0000068") } else { good(heard) }).await;
     assert_eq!(code_by(&okta(sky.url()), Method::Oath, "123456").await, ALLOWED);
+    let gone = Sky::open(|heard| if heard.method == "POST" { refusal(404, "E0000007") } else { good(heard) }).await;
+    assert_eq!(code_by(&okta(gone.url()), Method::Oath, "123456").await, Err(FactorError::BadCode), "a factor is gone, and not the person");
     let named = asking_of(Method::Oath, |alice| alice.devices = vec![Device { provider: "cloud".into(), id: "ufs1".into(), label: "phone".into() }]);
     let before = sky.lines().len();
     assert_eq!(okta(sky.url()).verify(&named, None, &Secret::from("123456")).await, ALLOWED);
@@ -251,6 +253,10 @@ async fn a_wrong_token_is_ours_and_a_flood_is_nobodys() {
     assert_eq!(outcome(but("/api", refusal(401, "E0000011"))).await, Err(FactorError::Misconfigured));
     assert_eq!(outcome(but("/verify", refusal(403, "E0000006"))).await, Err(FactorError::Misconfigured));
     assert_eq!(outcome(but("/api", refusal(429, "E0000047"))).await, Err(FactorError::Throttled));
+    let sky = Sky::open(|heard| if heard.path.contains("mbl1") { refusal(429, "E0000047") } else { good(heard) }).await;
+    let okta = okta(sky.url());
+    assert_eq!(code_by(&okta, Method::Text, "123456").await, Err(FactorError::Throttled));
+    assert_eq!(code_by(&okta, Method::Call, "123456").await, ALLOWED, "one person's texts silence nobody else");
     let sky = Sky::open(but("/transactions/", refusal(429, "E0000047"))).await;
     assert!(matches!(push(sky.url()).await, Ok(Progress::Pending(_))), "that we look too often says nothing of the question");
 }
@@ -365,7 +371,12 @@ async fn m_13_lies_about_a_code() {
 async fn m_13_lies_about_who_somebody_is() {
     storm("GET /api/v1/users/alice", good, &[], push).await;
     let generator = async |url: String| code_by(&okta(url), Method::Oath, "123456").await;
-    let lies = [("words", Said::json(200, r#"["push"]"#)), ("path", Said::json(200, &FACTORS.replace("ost1", "../x").replace("ufs1", "")))];
+    let listed = r#"[["ost1","token:software:totp","ACTIVE"]]"#;
+    let lies = [
+        ("words", Said::json(200, r#"["push"]"#)),
+        ("list", Said::json(200, listed)),
+        ("path", Said::json(200, &FACTORS.replace("ost1", "../x").replace("ufs1", ""))),
+    ];
     storm("GET /api/v1/users/00u1alice/factors", good, &lies, generator).await;
 }
 

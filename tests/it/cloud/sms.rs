@@ -127,6 +127,14 @@ async fn m_16_m_28_texts_go_to_the_accounts_own_number_in_a_country_that_is_allo
 }
 
 #[tokio::test]
+async fn m_14_a_gateway_that_has_enough_of_one_number_still_texts_others() {
+    let sky = Sky::open(|heard| if heard.text().contains("+4917012345678") { Said::json(429, "{}") } else { good(heard) }).await;
+    let gateway = gateway(&sky.url());
+    assert_eq!(gateway.start(&asking(Method::Text)).await, Err(FactorError::Throttled));
+    started(&gateway, &asking_of(Method::Text, |bob| bob.phone = Some("+436641234567".into()))).await;
+}
+
+#[tokio::test]
 async fn m_28_so_many_texts_to_one_number_on_one_day() {
     let sky = Sky::open(good).await;
     let clock = clock();

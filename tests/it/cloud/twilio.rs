@@ -132,6 +132,17 @@ async fn m_28_numbers_of_other_countries_are_neither_texted_nor_called() {
 }
 
 #[tokio::test]
+async fn m_16_a_text_never_goes_to_the_switchboard_in_front_of_an_extension() {
+    let sky = Sky::open(good).await;
+    let desk = asking_of(Method::Text, |alice| alice.phone = Some("+4315550100x12".into()));
+    for whatsapp in [false, true] {
+        let twilio = twilio_with(sky.url(), |settings| settings.whatsapp = whatsapp);
+        assert_eq!(twilio.start(&desk).await, Err(FactorError::NotEnrolled), "WhatsApp: {whatsapp}");
+    }
+    assert!(sky.heard().is_empty());
+}
+
+#[tokio::test]
 async fn m_16_a_code_goes_to_what_stands_in_the_account_and_nowhere_else() {
     let sky = Sky::open(good).await;
     let none = asking_of(Method::Text, |alice| (alice.phone, alice.mail) = (None, None));
@@ -177,6 +188,7 @@ async fn what_becomes_of_a_code() {
         assert_eq!(outcome(but("VerificationCheck", verification(200, PHONE, "sms", word, valid))).await, want, "{word} {valid}");
     }
     assert_eq!(outcome(but("VerificationCheck", refusal(404, 20404))).await, Err(FactorError::Expired));
+    assert_eq!(outcome(but("VerificationCheck", refusal(400, 60200))).await, Err(FactorError::BadCode), "of a code, and not of the person");
 }
 
 #[tokio::test]

@@ -257,6 +257,17 @@ async fn m_13_a_reply_that_was_good_once_is_good_no_more() {
 }
 
 #[tokio::test]
+async fn m_12_a_code_for_another_logins_question_is_not_even_asked_about() {
+    let sky = Sky::open(good).await;
+    let webhook = webhook(sky.url());
+    for strange in ["00000000000000000000000000005eee-oath", PUSH, ""] {
+        let outcome = webhook.verify(&asking(Method::Oath), Some(&Ticket(strange.into())), &Secret::from("123456")).await;
+        assert_eq!(outcome, Err(FactorError::Expired), "{strange}");
+    }
+    assert!(sky.heard().is_empty());
+}
+
+#[tokio::test]
 async fn m_12_no_code_no_entry() {
     let sky = Sky::open(|heard| Reply::to(heard, "allowed").said()).await;
     assert_eq!(webhook(sky.url()).start(&asking(Method::Oath)).await, Err(FactorError::Misconfigured), "nobody has typed anything yet");

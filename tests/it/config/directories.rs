@@ -26,6 +26,19 @@ fn several_directories_behind_one_door_are_read_in_their_order() {
 }
 
 #[test]
+fn m_20_a_provider_that_knows_bare_names_behind_several_directories_is_warned_of() {
+    let etc = Etc::new();
+    let namesakes = |text: &str| etc.warned(text).into_iter().filter(|told| told.contains("provider.duo: is told names alone")).count();
+    assert_eq!(namesakes(SMALL), 0);
+    assert_eq!(namesakes(&both(LAB)), 1, "behind one door");
+    let apart = with("\ndirectory = \"corp\"", "\ndirectory = \"lab\"").replace("[policy.vpn]", &format!("{LAB}\n[policy.vpn]"));
+    assert_eq!(namesakes(&apart), 1, "each behind a door of its own");
+    assert_eq!(namesakes(&apart.replace("[policy.vpn]", "same_as = \"corp\"\n[policy.vpn]")), 0, "they are one");
+    let asked = "[{ push = \"duo\" }, { oath = \"tokens\" }]";
+    assert_eq!(namesakes(&both(LAB).replace(asked, "[{ oath = \"tokens\" }]")), 0, "ours are known by their identity");
+}
+
+#[test]
 fn directories_that_a_name_cannot_tell_apart_are_refused_together_and_not_alone() {
     let etc = Etc::new();
     let twin = LAB.replace("ou=lab,dc=lab,dc=example", "ou=lab,dc=corp,dc=example");

@@ -7,6 +7,8 @@ use vestibule::provider::privacyidea;
 use vestibule::provider::privacyidea::Caller;
 
 const URL: &str = "url = \"https://mfa.corp.example\"";
+/// All but codes: what nobody may trigger.
+const TRIGGERED: &str = "{ push = \"pi\" }, { text = \"pi\" }, { email = \"pi\" }, ";
 const SERVICE: &str = "service_name = \"vestibule\"\nservice_password = { file = \"secrets/pi-password\" }";
 
 /// `SMALL` with a privacyIDEA of these keys, which its policy asks first.
@@ -16,7 +18,8 @@ fn with_pi(keys: &str) -> String {
 }
 
 fn pi(etc: &Etc, keys: &str) -> privacyidea::Settings {
-    let config = etc.load(&with_pi(keys)).unwrap();
+    let text = if keys == URL { with_pi(keys).replace(TRIGGERED, "") } else { with_pi(keys) };
+    let config = etc.load(&text).unwrap();
     let found = config.providers.iter().find_map(|settings| if let ProviderSettings::PrivacyIdea(settings) = settings { Some(settings.clone()) } else { None });
     found.unwrap()
 }
@@ -42,19 +45,21 @@ fn privacyidea_is_read_with_whoever_we_are_to_it() {
 #[test]
 fn what_is_wrong_with_privacyidea_is_told_by_its_place() {
     let etc = Etc::new();
+    let told = etc.told(&with_pi(URL));
+    assert!(told.len() == 3 && told.iter().all(|told| told.contains("to privacyIDEA we are nobody")), "{told:?}");
     for (keys, place) in [
         (SERVICE.to_owned(), "provider.pi.url: is missing"),
         ("url = \"http://mfa.corp.example\"".to_owned(), "provider.pi.url: "),
         (format!("{URL}\nservice_name = \"vestibule\""), "provider.pi.service_password: is missing"),
         (format!("{URL}\nservice_password = {{ file = \"secrets/pi-password\" }}"), "provider.pi.service_name: is missing"),
         (format!("{URL}\nkey = {{ file = \"secrets/pi-key\" }}\nservice_name = \"vestibule\""), "provider.pi.service_name: makes no sense"),
-        (format!("{URL}\nsend = [\"name\"]"), "provider.pi.send[0]: "),
-        (format!("{URL}\nreaml = \"corp\""), "provider.pi.reaml: is an unknown key"),
+        (format!("{URL}\n{SERVICE}\nsend = [\"name\"]"), "provider.pi.send[0]: "),
+        (format!("{URL}\n{SERVICE}\nreaml = \"corp\""), "provider.pi.reaml: is an unknown key"),
     ] {
         let told = etc.told(&with_pi(&keys));
         assert!(only(&told).contains(place), "{keys}: {told:?}");
     }
-    let call = with_pi(URL).replace("{ push = \"pi\" }", "{ call = \"pi\" }");
+    let call = with_pi(&format!("{URL}\n{SERVICE}")).replace("{ push = \"pi\" }", "{ call = \"pi\" }");
     assert!(only(&etc.told(&call)).contains("cannot do call"));
 }
 

@@ -125,6 +125,15 @@ async fn a_text_to_nobody_s_telephone_is_refused_and_told_apart() {
 }
 
 #[tokio::test]
+async fn m_18_a_code_of_a_text_is_not_waived() {
+    let lab = lab(Manner::Told, |_| {}).await;
+    assert_eq!(lab.start(Method::Text).await, Ok(Progress::CodeNeeded { ticket: None }));
+    lab.cloud.set_weather(Some(AUTH), says(r#"{"result":"allow","status":"bypass"}"#));
+    let outcome = lab.duo.verify(&asking("alice", Method::Text), None, &Secret::from("0000000")).await;
+    assert_eq!(outcome, Err(FactorError::Misconfigured));
+}
+
+#[tokio::test]
 async fn m_18_nothing_that_is_said_of_a_text_is_an_approval() {
     let lab = lab(Manner::Told, |_| {}).await;
     for (response, want) in [

@@ -16,5 +16,11 @@ pub(super) fn settings(name: &str, section: &Section<'_>, has_mail: bool, texts:
     if subject.is_some_and(|subject| subject.contains(crate::provider::codes::CODE)) {
         section.error("subject: a code never stands in a subject, which screens show to whoever passes by", Some("put {code} into text"));
     }
+    if subject.is_some_and(|subject| subject.len() > SUBJECT_BYTES_MAX || subject.chars().any(char::is_control)) {
+        section.error("subject: is longer than 200 bytes, or has control characters in it", Some("write one short line"));
+    }
     Some(Settings { name: name.to_owned(), subject: subject.map(str::to_owned), habits: habits(section, texts)? })
 }
+
+/// A line of a letter's head has at most 998 (RFC 5322 §2.1.1), and what is not ASCII grows threefold there.
+const SUBJECT_BYTES_MAX: usize = 200;
