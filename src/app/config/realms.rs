@@ -7,9 +7,9 @@ use crate::directory;
 use crate::directory::realms::Clash;
 use crate::directory::realms::clash;
 use crate::directory::realms::share_base;
+use crate::domain::pin::carrier;
 
 use super::doors::Doors;
-use super::pin;
 use super::policy::Policy;
 use super::providers::Carrier;
 use super::providers::Provider;
@@ -77,7 +77,7 @@ pub(super) fn warn_of_namesakes(doors: &Doors, policies: &BTreeMap<String, Polic
         let Some(settings) = policies.get(policy).and_then(|policy| policy.settings.as_ref()) else { continue };
         for choice in &settings.rules.methods {
             let homes = directories.iter().map(|name| home(name, known));
-            peoples.entry(pin::carrier(&choice.provider).0).or_default().extend(homes);
+            peoples.entry(carrier(&choice.provider).0).or_default().extend(homes);
         }
     }
     for (name, provider) in providers.iter().filter(|(_, provider)| provider.kind.is_some_and(Carrier::knows_bare_names)) {
