@@ -101,7 +101,7 @@ fn codes_by_mail_need_a_mail_server_and_keep_out_of_subjects() {
     assert!(only(&shown).contains("a code never stands in a subject"), "{shown:?}");
     for (subject, fine) in [("a\\nBcc: b@corp.example".to_owned(), false), ("s".repeat(201), false), ("s".repeat(200), true)] {
         let told = etc.told(&letters(&format!("subject = \"{subject}\"\n{MAIL}")));
-        assert_eq!(told.iter().filter(|told| told.contains("subject: is longer")).count(), usize::from(!fine), "{subject}: {told:?}");
+        assert_eq!(told.iter().filter(|told| told.contains("subject: ")).count(), usize::from(!fine), "{subject}: {told:?}");
     }
 }
 
