@@ -2,6 +2,7 @@
 
 mod book;
 mod seal;
+mod slate;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -11,25 +12,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
 use self::book::Book;
+use self::slate::Slate;
 use self::writer::Writer;
 use crate::domain::Ending;
 use crate::domain::Secret;
 use crate::domain::Trace;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
-
-/// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
-const WAITING_MAX: usize = 16_384;
 
 /// Where it lies and who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +43,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Trail {
     book: Book,
-    told: Mutex<Option<SyncSender<Ending>>>,
-    lost: Arc<AtomicU64>,
+    slate: Arc<Slate>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -66,21 +60,18 @@ impl Trail {
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
-        let lost = Arc::new(AtomicU64::new(0));
-        let (told, hears) = sync_channel(WAITING_MAX);
-        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost))?;
+        let slate = Arc::new(Slate::default());
+        let mut writer = Writer::open(book.clone(), node, keep_days)?;
         let newest = writer.newest();
-        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
-        Ok(Self { book, told: Mutex::new(Some(told)), lost, newest, thread: Mutex::new(Some(thread)) })
+        let told = Arc::clone(&slate);
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&told))?;
+        Ok(Self { book, slate, newest, thread: Mutex::new(Some(thread)) })
     }
 }
 
 impl Audit for Trail {
     fn note(&self, ending: Ending) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref().is_none_or(|told| told.try_send(ending).is_err()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.slate.tell(ending);
     }
 
     fn newest(&self) -> watch::Receiver<u64> {
@@ -88,25 +79,29 @@ impl Audit for Trail {
     }
 
     fn tail(&self, after: Option<u64>, count_max: usize) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.tail(after, count_max)
     }
 
     fn find(&self, trace: Trace) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.find(&format!("\"trace\":\"{trace}\""))
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
+        self.slate.settle();
         self.book.filled()
     }
 
     fn verify(&self, file: u64) -> io::Result<Verified> {
+        self.slate.settle();
         self.book.verify(file)
     }
 }
 
 impl Drop for Trail {
     fn drop(&mut self) {
-        drop(self.told.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.slate.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);
     }

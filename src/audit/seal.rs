@@ -36,13 +36,12 @@ impl Sealer {
         &self.prev
     }
 
-    /// The line of this JSON object. `None` for what is no object.
-    pub(super) fn close(&mut self, json: &str) -> Option<String> {
+    /// Writes the line of this JSON object behind `text`. `None` for what is no object.
+    pub(super) fn close(&mut self, json: &str, text: &mut String) -> Option<()> {
         let open = json.strip_suffix('}')?;
-        let seal = seal(&self.key, &self.prev, open)?;
-        let line = format!("{open}{MARK}{seal}\"}}\n");
-        self.prev = seal;
-        Some(line)
+        self.prev = seal(&self.key, &self.prev, open)?;
+        text.extend([open, MARK, &self.prev, "\"}\n"]);
+        Some(())
     }
 
     /// Whether this line follows the last; then it is the last.
@@ -68,7 +67,9 @@ fn seal(key: &Secret, prev: &str, open: &str) -> Option<String> {
     mac.update(prev.as_bytes());
     mac.update(b"\n");
     mac.update(open.as_bytes());
-    Some(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    let digits = mac.finalize().into_bytes();
+    let digits = digits.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    Some(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
 }
 
 #[cfg(test)]
@@ -79,9 +80,15 @@ mod tests {
         Sealer::new(key(&Secret::new(vec![7; 32])).unwrap(), String::new())
     }
 
+    fn closed(sealer: &mut Sealer, json: &str) -> String {
+        let mut line = String::new();
+        sealer.close(json, &mut line).unwrap();
+        line
+    }
+
     fn lines() -> Vec<String> {
         let mut sealer = sealer();
-        ["{\"seq\":1}", "{\"seq\":2}", "{\"seq\":3}"].iter().map(|json| sealer.close(json).unwrap()).collect()
+        ["{\"seq\":1}", "{\"seq\":2}", "{\"seq\":3}"].iter().map(|json| closed(&mut sealer, json)).collect()
     }
 
     fn hold<'a>(lines: impl IntoIterator<Item = &'a str>) -> bool {
@@ -106,7 +113,7 @@ mod tests {
     #[test]
     fn without_the_key_nobody_seals() {
         let mut other = Sealer::new(key(&Secret::new(vec![8; 32])).unwrap(), String::new());
-        let forged = other.close("{\"seq\":1}").unwrap();
+        let forged = closed(&mut other, "{\"seq\":1}");
         assert!(!hold([&*forged]));
         assert!(!hold(["{\"seq\":1}", "", "{}", "{\"seq\":1,\"seal\":\"\"}"].into_iter().take(1)));
     }
