@@ -36,18 +36,21 @@ impl Sealer {
         &self.prev
     }
 
-    /// Writes the line of this JSON object behind `text`. `None` for what is no object.
-    pub(super) fn close(&mut self, json: &str, text: &mut String) -> Option<()> {
-        let open = json.strip_suffix('}')?;
+    /// Makes the JSON object that stands in `page` from `start` to its end a line. `None` for what is no object.
+    pub(super) fn close(&mut self, page: &mut Vec<u8>, start: usize) -> Option<()> {
+        let open = page.get(start..)?.strip_suffix(b"}")?;
         self.prev = seal(&self.key, &self.prev, open)?;
-        text.extend([open, MARK, &self.prev, "\"}\n"]);
+        page.pop();
+        for part in [MARK, &self.prev, "\"}\n"] {
+            page.extend_from_slice(part.as_bytes());
+        }
         Some(())
     }
 
     /// Whether this line follows the last; then it is the last.
     pub(super) fn follows(&mut self, line: &str) -> bool {
         let Some((open, said)) = parted(line) else { return false };
-        let right = seal(&self.key, &self.prev, open).is_some_and(|seal| subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), said.as_bytes()).into());
+        let right = seal(&self.key, &self.prev, open.as_bytes()).is_some_and(|seal| subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), said.as_bytes()).into());
         if right {
             said.clone_into(&mut self.prev);
         }
@@ -62,14 +65,16 @@ pub(super) fn parted(line: &str) -> Option<(&str, &str)> {
     (seal.len() == SEAL_LEN).then_some((open, seal))
 }
 
-fn seal(key: &Secret, prev: &str, open: &str) -> Option<String> {
+fn seal(key: &Secret, prev: &str, open: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
     mac.update(prev.as_bytes());
     mac.update(b"\n");
-    mac.update(open.as_bytes());
-    let digits = mac.finalize().into_bytes();
-    let digits = digits.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    Some(digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    mac.update(open);
+    let mut digits = String::with_capacity(SEAL_LEN);
+    for byte in mac.finalize().into_bytes() {
+        digits.extend([byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default()));
+    }
+    Some(digits)
 }
 
 #[cfg(test)]
@@ -81,9 +86,9 @@ mod tests {
     }
 
     fn closed(sealer: &mut Sealer, json: &str) -> String {
-        let mut line = String::new();
-        sealer.close(json, &mut line).unwrap();
-        line
+        let mut line = json.as_bytes().to_vec();
+        sealer.close(&mut line, 0).unwrap();
+        String::from_utf8(line).unwrap()
     }
 
     fn lines() -> Vec<String> {

@@ -317,9 +317,9 @@ fn what_is_written_meanwhile_is_no_end_cut_off() {
         let mut sealer = seal::Sealer::new(writes.key.clone(), end.seal);
         for _ in 0..300 {
             end.seq += 1;
-            let mut line = String::new();
-            sealer.close(&format!("{{\"seq\":{}}}", end.seq), &mut line).unwrap();
-            io::Write::write_all(&mut writes.append(1, false).unwrap(), line.as_bytes()).unwrap();
+            let mut line = format!("{{\"seq\":{}}}", end.seq).into_bytes();
+            sealer.close(&mut line, 0).unwrap();
+            io::Write::write_all(&mut writes.append(1, false).unwrap(), &line).unwrap();
             end.seal = sealer.prev().to_owned();
             writes.put_head(&end).unwrap();
         }

@@ -125,22 +125,22 @@ impl Writer {
             let left = self.book.left(self.seq)?;
             self.go_on(left);
         }
-        let mut text = String::new();
+        let mut page = Vec::new();
         let (seq, prev) = (self.seq, self.sealer.prev().to_owned());
         let written = (|| {
             let full = self.file.as_ref().is_none_or(|(_, bytes)| *bytes >= self.book.file_bytes_max);
             if full {
-                self.begin(at, &mut text)?;
+                self.begin(at, &mut page)?;
             }
             if lost > 0 || self.gone.is_some() {
-                self.line(at, Entry::Lost { lines: lost.saturating_add(self.gone.unwrap_or(0)) }, &mut text)?;
+                self.line(at, Entry::Lost { lines: lost.saturating_add(self.gone.unwrap_or(0)) }, &mut page)?;
             }
             for ending in batch {
-                self.line(ending.at, Entry::Login(Box::new(login(ending))), &mut text)?;
+                self.login(ending, &mut page)?;
             }
             let (file, bytes) = self.file.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
-            file.write_all(text.as_bytes())?;
-            *bytes = bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            file.write_all(&page)?;
+            *bytes = bytes.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
             Ok(())
         })();
         if written.is_err() {
@@ -154,12 +154,12 @@ impl Writer {
     }
 
     /// Begins the next file.
-    fn begin(&mut self, at: Timestamp, text: &mut String) -> io::Result<()> {
+    fn begin(&mut self, at: Timestamp, page: &mut Vec<u8>) -> io::Result<()> {
         self.keep();
         let first = self.seq.saturating_add(1);
         self.file = Some((self.book.append(first, true)?, 0));
         let prev = self.sealer.prev().to_owned();
-        self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), prev }, text)?;
+        self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION"), prev: prev.as_str() }, page)?;
         self.prune(at);
         Ok(())
     }
@@ -184,11 +184,39 @@ impl Writer {
         }
     }
 
-    fn line(&mut self, at: Timestamp, what: Entry, text: &mut String) -> io::Result<()> {
-        let seq = self.seq.saturating_add(1);
-        let record = Record { seq, at: self.moments.written(at), node: self.node.clone(), what };
-        let json = serde_json::to_string(&record).map_err(io::Error::other)?;
-        self.sealer.close(&json, text).ok_or_else(|| io::Error::other("no seal can be made"))?;
+    fn login(&mut self, ending: &Ending, page: &mut Vec<u8>) -> io::Result<()> {
+        let (trace, source) = (ending.trace.to_string(), ending.source.map(|source| source.to_string()));
+        let asked = ending.asked.as_ref();
+        let login = Login {
+            trace: trace.as_str(),
+            door: ending.door.as_str(),
+            client: &ending.client,
+            login: &ending.login,
+            identity: ending.identity.as_ref().map(|identity| identity.0.as_str()),
+            source: source.as_deref(),
+            policy: &ending.policy,
+            decision: ending.fate.as_str(),
+            why: ending.why,
+            detail: ending.detail,
+            method: asked.map(|asked| asked.method.as_str()),
+            provider: asked.map(|asked| &*asked.provider),
+            result: ending.result(),
+            first_ms: ending.first_ms(),
+            second_ms: ending.second_ms(),
+            ms: ending.ms,
+            within_ms: ending.within_ms,
+            repeats: ending.repeats,
+            heard_ms: ending.heard_ms,
+            steps: ending.steps.iter().map(|step| (step.ms, step.what.as_str())).collect(),
+        };
+        self.line(ending.at, Entry::Login(Box::new(login)), page)
+    }
+
+    fn line(&mut self, at: Timestamp, what: Entry<&str>, page: &mut Vec<u8>) -> io::Result<()> {
+        let (seq, start) = (self.seq.saturating_add(1), page.len());
+        let record = Record { seq, at: self.moments.written(at), node: &self.node, what };
+        serde_json::to_writer(&mut *page, &record).map_err(io::Error::other)?;
+        self.sealer.close(page, start).ok_or_else(|| io::Error::other("no seal can be made"))?;
         self.seq = seq;
         Ok(())
     }
@@ -204,32 +232,6 @@ impl Writer {
     }
 }
 
-fn login(ending: &Ending) -> Login {
-    let asked = ending.asked.as_ref();
-    Login {
-        trace: ending.trace.to_string(),
-        door: ending.door.as_str().to_owned(),
-        client: ending.client.clone(),
-        login: ending.login.clone(),
-        identity: ending.identity.as_ref().map(|identity| identity.0.clone()),
-        source: ending.source.map(|source| source.to_string()),
-        policy: ending.policy.clone(),
-        decision: ending.fate.as_str().to_owned(),
-        why: ending.why.to_owned(),
-        detail: ending.detail.map(str::to_owned),
-        method: asked.map(|asked| asked.method.as_str().to_owned()),
-        provider: asked.map(|asked| asked.provider.to_string()),
-        result: ending.result().map(str::to_owned),
-        first_ms: ending.first_ms(),
-        second_ms: ending.second_ms(),
-        ms: ending.ms,
-        within_ms: ending.within_ms,
-        repeats: ending.repeats,
-        heard_ms: ending.heard_ms,
-        steps: ending.steps.iter().map(|step| (step.ms, step.what.as_str().to_owned())).collect(),
-    }
-}
-
 /// The last second, and how it is written: most lines are of the same one.
 #[derive(Default)]
 struct Moments {
@@ -239,13 +241,18 @@ struct Moments {
 
 impl Moments {
     /// RFC 3339 in UTC, to the millisecond.
-    fn written(&mut self, at: Timestamp) -> String {
+    fn written(&mut self, at: Timestamp) -> &str {
         let second = i64::try_from(at.0 / 1_000).ok();
-        if self.second.is_none() || second != self.second {
+        if self.text.is_empty() || second != self.second {
             let exact = second.and_then(|second| jiff::Timestamp::from_second(second).ok()).unwrap_or(jiff::Timestamp::MAX);
-            self.text = exact.strftime("%Y-%m-%dT%H:%M:%S").to_string();
-            self.second = second;
+            (self.text, self.second) = (exact.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string(), second);
         }
-        format!("{}.{:03}Z", self.text, at.0 % 1_000)
+        self.text.truncate(self.text.len().saturating_sub("000Z".len()));
+        let ms = at.0 % 1_000;
+        for digit in [ms / 100, ms / 10 % 10, ms % 10] {
+            self.text.extend(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)));
+        }
+        self.text.push('Z');
+        &self.text
     }
 }
