@@ -195,11 +195,14 @@ impl LdapDirectory {
     /// Whether the object found is of the very domain that is named. Under a base that covers several, as in a Global Catalog, the short name may be that of
     /// somebody elsewhere.
     fn is_meant(&self, login: &str, found: &Found) -> bool {
+        if self.kind != Kind::Ad {
+            return true;
+        }
         let ours = self.base.dns_domain();
         let is_local = || Dn::parse(&found.dn).is_some_and(|dn| dn.dns_domain() == ours);
         match self.read(login) {
-            Some(Name::Bare(_)) if self.kind == Kind::Ad && login.contains('\\') => ours.is_empty() || is_local(),
-            Some(Name::Principal { whole, domain, .. }) if self.kind == Kind::Ad && domain.to_lowercase() == ours => {
+            Some(Name::Bare(_)) if login.contains('\\') => ours.is_empty() || is_local(),
+            Some(Name::Principal { whole, domain, .. }) if domain.to_lowercase() == ours => {
                 found.text("userPrincipalName").is_some_and(|name| name.to_lowercase() == whole.to_lowercase()) || is_local()
             }
             _ => true,
