@@ -584,9 +584,23 @@ pub(super) fn is_committed(action: &Action) -> bool {
     matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_) | Action::Verify(..))
 }
 
+/// What the turn of a name begins with: no identity does.
+const TYPED: &str = "typed:";
+
 /// Whose turn a name takes before it is known whom it means; none where many share it.
 pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
-    request.is_named().then(|| Identity(format!("typed:{}", request.login.trim().to_lowercase())))
+    request.is_named().then(|| {
+        let name = request.login.trim();
+        let mut typed = String::with_capacity(name.len().saturating_add(TYPED.len()));
+        typed.push_str(TYPED);
+        if name.is_ascii() {
+            typed.push_str(name);
+            typed.make_ascii_lowercase();
+        } else {
+            typed.push_str(&name.to_lowercase());
+        }
+        Identity(typed)
+    })
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

@@ -64,6 +64,10 @@ impl Nobodies {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn key_of(&self, name: &str) -> Option<Key> {
         let mut mac = Hmac::<sha2::Sha256>::new_from_slice(self.key.expose()).ok()?;
         mac.update(name.as_bytes());

@@ -125,6 +125,10 @@ impl Stale {
         self.lock().remove(who);
     }
 
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Recent<Identity, Vec<Wrong>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,6 +153,9 @@ impl Engine {
     /// A right password was heard, or the password was changed: which ones are wrong is open again.
     pub(super) fn was_right(&self, who: &Identity, request: &AuthRequest) {
         self.stale.forget(who);
+        if self.stale.is_empty() && self.nobodies.is_empty() {
+            return;
+        }
         if let Some(typed) = typed_as(request) {
             self.stale.forget(&typed);
             self.somebody(&typed);
