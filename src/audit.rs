@@ -25,6 +25,7 @@ use self::writer::Writer;
 use crate::domain::Ending;
 use crate::domain::Secret;
 use crate::domain::Trace;
+use crate::metrics;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
 
@@ -50,6 +51,8 @@ pub struct Trail {
     book: Book,
     told: Mutex<Option<SyncSender<Ending>>>,
     lost: Arc<AtomicU64>,
+    /// Logins told and not yet written.
+    waiting: Arc<AtomicU64>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -66,21 +69,27 @@ impl Trail {
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
-        let lost = Arc::new(AtomicU64::new(0));
+        let (lost, waiting) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (told, hears) = sync_channel(WAITING_MAX);
-        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost))?;
+        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost), Arc::clone(&waiting))?;
         let newest = writer.newest();
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
-        Ok(Self { book, told: Mutex::new(Some(told)), lost, newest, thread: Mutex::new(Some(thread)) })
+        Ok(Self { book, told: Mutex::new(Some(told)), lost, waiting, newest, thread: Mutex::new(Some(thread)) })
     }
 }
 
 impl Audit for Trail {
     fn note(&self, ending: Ending) {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         if told.as_ref().is_none_or(|told| told.try_send(ending).is_err()) {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn measure(&self) {
+        metrics::audit_waiting(self.waiting.load(Ordering::Relaxed));
     }
 
     fn newest(&self) -> watch::Receiver<u64> {

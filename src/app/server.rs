@@ -18,6 +18,7 @@ use super::config::Config;
 use super::config::LdapListen;
 use super::config::Limits;
 use super::config::RadiusListen;
+use super::monitor::Monitoring;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
 use crate::audit::Trail;
@@ -25,6 +26,7 @@ use crate::engine;
 use crate::engine::Engine;
 use crate::front::http;
 use crate::front::ldap;
+use crate::front::monitor;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
@@ -50,6 +52,7 @@ pub struct Server {
     ldap: Vec<LdapDoor>,
     /// The accounts that LDAP listeners name.
     roll: ldap::Roll,
+    monitoring: Monitoring,
 }
 
 #[derive(Debug)]
@@ -192,7 +195,8 @@ impl Server {
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, counters.as_ref()), clock.now())?;
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
     }
 
     /// Which doors are open.
@@ -205,7 +209,7 @@ impl Server {
             ldap: self.ldap.iter().map(|open| open.door.address()).collect(),
             portal: None,
             admin: self.config.admin.socket.clone(),
-            metrics: None,
+            metrics: self.monitoring.address(),
         }
     }
 
@@ -237,8 +241,10 @@ impl Server {
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
             ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max, &self.roll)?, &self.engine).await?);
         }
+        let metrics = self.monitoring.prepare(&config)?;
 
         self.engine.equip(rooms.providers.clone());
+        self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
         let admin_rooms =
             http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };
@@ -295,6 +301,7 @@ impl Server {
 
     /// Takes no new logins, waits for those under way, at most for `limits.login_deadline`, and closes every door.
     pub async fn drain(self) {
+        self.monitoring.closing();
         let within = self.config.limits.login_deadline;
         let mut doors = tokio::task::JoinSet::new();
         for open in self.radius {
@@ -404,6 +411,18 @@ fn behind_admin(
         pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
+    }
+}
+
+fn view(config: &Config, rooms: &Rooms, engine: &Arc<Engine>, counters: Option<&PrometheusHandle>) -> monitor::View {
+    monitor::View {
+        networks: config.metrics.as_ref().map(|metrics| metrics.networks.clone()).unwrap_or_default(),
+        counters: counters.cloned(),
+        engine: Arc::clone(engine),
+        directories: rooms.directories.values().map(Arc::clone).collect(),
+        upstreams: config.upstreams.iter().map(|upstream| upstream.login.name.clone()).collect(),
+        data_dir: config.store.data_dir.clone(),
+        is_closing: false,
     }
 }
 

@@ -240,7 +240,7 @@ fn no_number_is_given_twice_where_the_end_was_cut_off() {
 fn no_number_is_given_twice_where_lines_went_while_the_disk_failed() {
     let dir = TempDir::new().unwrap();
     let lost = Arc::new(AtomicU64::new(0));
-    let mut writer = Writer::open(book(dir.path(), 1), "mfa1".into(), 0, lost).unwrap();
+    let mut writer = Writer::open(book(dir.path(), 1), "mfa1".into(), 0, lost, Arc::default()).unwrap();
     let mut tell = |number| {
         let (told, hears) = sync_channel(1);
         told.send(ending(number)).unwrap();

@@ -35,6 +35,8 @@ pub(super) struct Writer {
     node: String,
     keep_days: u32,
     lost: Arc<AtomicU64>,
+    /// Logins told and not yet written.
+    waiting: Arc<AtomicU64>,
     sealer: Sealer,
     seq: u64,
     /// The file that is written, and its bytes.
@@ -49,7 +51,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(book: Book, node: String, keep_days: u32, lost: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn open(book: Book, node: String, keep_days: u32, lost: Arc<AtomicU64>, waiting: Arc<AtomicU64>) -> io::Result<Self> {
         let left = book.left(0)?;
         let file = match left.file {
             Some(first) => {
@@ -61,7 +63,7 @@ impl Writer {
         };
         let newest = watch::Sender::new(left.end.seq);
         let sealer = Sealer::new(book.key.clone(), String::new());
-        let mut writer = Self { book, node, keep_days, lost, sealer, seq: 0, file, newest, unkept: 0, failing: false, gone: None };
+        let mut writer = Self { book, node, keep_days, lost, waiting, sealer, seq: 0, file, newest, unkept: 0, failing: false, gone: None };
         writer.go_on(left);
         Ok(writer)
     }
@@ -88,6 +90,7 @@ impl Writer {
                     batch.push(ending);
                     batch.extend(hears.try_iter().take(BATCH_MAX));
                     self.write(&batch);
+                    self.waiting.fetch_sub(u64::try_from(batch.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
                     batch.clear();
                 }
                 Err(RecvTimeoutError::Timeout) => self.keep(),

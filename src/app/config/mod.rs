@@ -6,6 +6,7 @@ mod audit;
 mod doors;
 mod ldap;
 mod mail;
+mod metrics;
 pub(super) mod pin;
 mod policy;
 mod problem;
@@ -65,6 +66,7 @@ use problem::Notes;
 use reader::Section;
 use secret::Sources;
 
+pub use metrics::Metrics;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
@@ -90,6 +92,8 @@ pub struct Config {
     pub audit: crate::audit::Settings,
     /// `[mail]`
     pub mail: Option<Mail>,
+    /// `[metrics]`
+    pub metrics: Option<Metrics>,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// `[pin]`
@@ -469,6 +473,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let directories = rooms::directories(file, sources);
     let pin = pin::rules(file);
     let mail = mail::mail(file, sources);
+    let metrics = metrics::metrics(file);
     let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
@@ -500,6 +505,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         limits,
         admin,
         mail,
+        metrics,
         directories: directories.into_values().flatten().collect(),
         pin,
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),

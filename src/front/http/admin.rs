@@ -61,6 +61,7 @@ use crate::domain::phone::Numbers;
 use crate::domain::pin::PinRules;
 use crate::engine::Engine;
 use crate::front::ldap;
+use crate::front::monitor;
 use crate::front::radius;
 use crate::front::radius::Sessions;
 use crate::ports::Clock;
@@ -326,5 +327,5 @@ async fn status(State(desk): State<Desk>) -> Json<Status> {
 async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
     let rooms = desk.rooms();
     let Some(handle) = &rooms.metrics else { return Err(Refusal::absent("nothing is counted here", "the server runs without metrics")) };
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response())
+    Ok(monitor::text(&rooms.engine, handle))
 }
