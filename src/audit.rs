@@ -2,6 +2,7 @@
 
 mod book;
 mod seal;
+mod ship;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -29,6 +30,9 @@ use crate::metrics;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
 
+pub use self::ship::Receiver;
+pub use self::ship::Transport;
+
 /// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
 const WAITING_MAX: usize = 16_384;
 
@@ -43,6 +47,8 @@ pub struct Settings {
     pub master_key: Secret,
     /// Days for which files are kept, after the last line in them; 0: for ever.
     pub keep_days: u32,
+    /// Who is sent each line as well.
+    pub receivers: Vec<Receiver>,
 }
 
 /// The audit of this node. Dropped, it writes what it was told.
@@ -55,17 +61,23 @@ pub struct Trail {
     waiting: Arc<AtomicU64>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Who sends it on.
+    shippers: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Trail {
-    /// Opens the folder and goes on where the last line left off.
+    /// Opens the folder and goes on where the last line left off. Where somebody is sent the lines, it must be called inside the tokio runtime.
     ///
     /// # Errors
-    /// The folder or a file cannot be read or written.
+    /// The folder or a file cannot be read or written, or a receiver's certificates.
     pub fn open(settings: Settings) -> io::Result<Self> {
         let key = seal::key(&settings.master_key).ok_or_else(|| io::Error::other("the master key cannot be used"))?;
         let book = Book::open(settings.folder, key)?;
-        Self::write_in(book, settings.node, settings.keep_days)
+        let mut trail = Self::write_in(book, settings.node.clone(), settings.keep_days)?;
+        for receiver in &settings.receivers {
+            trail.shippers.push(ship::start(trail.book.clone(), &settings.node, trail.newest.clone(), receiver)?);
+        }
+        Ok(trail)
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
@@ -74,7 +86,7 @@ impl Trail {
         let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost), Arc::clone(&waiting))?;
         let newest = writer.newest();
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
-        Ok(Self { book, told: Mutex::new(Some(told)), lost, waiting, newest, thread: Mutex::new(Some(thread)) })
+        Ok(Self { book, told: Mutex::new(Some(told)), lost, waiting, newest, thread: Mutex::new(Some(thread)), shippers: Vec::new() })
     }
 }
 
@@ -114,7 +126,9 @@ impl Audit for Trail {
 }
 
 impl Drop for Trail {
+    /// What is not sent by now goes out after the next start.
     fn drop(&mut self) {
+        self.shippers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(self.told.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);

@@ -107,7 +107,10 @@ fn describe() {
     ::metrics::describe_gauge!(WAITING, "People who are waited for now: a push or a call is out");
     ::metrics::describe_histogram!(LOGIN, "How long logins took in all, by door and decision");
     ::metrics::describe_histogram!(FIRST_FACTOR, "How long it took from the beginning of a login until the first factor had passed, by door");
-    ::metrics::describe_histogram!(SECOND_FACTOR, "How long it took from the first question for the second factor to the last word about it, by provider and method");
+    ::metrics::describe_histogram!(
+        SECOND_FACTOR,
+        "How long it took from the first question for the second factor to the last word about it, by provider and method"
+    );
     ::metrics::describe_histogram!(STORE_COMMIT, "How long the store took until a change was on disk");
     ::metrics::describe_gauge!(AUDIT_WAITING, "Logins told to the audit and not yet written");
     ::metrics::describe_counter!(AUDIT_SHIPPED, "Lines of the audit that were sent, by receiver");
@@ -174,6 +177,21 @@ pub fn certificates(until: &BTreeMap<String, Timestamp>) {
 /// So many logins wait for the audit to be written.
 pub fn audit_waiting(count: u64) {
     ::metrics::gauge!(AUDIT_WAITING).set(float(usize::try_from(count).unwrap_or(usize::MAX)));
+}
+
+/// Counts lines of the audit that were sent to this receiver.
+pub fn audit_shipped(to: &'static str, lines: usize) {
+    ::metrics::counter!(AUDIT_SHIPPED, "to" => to).increment(u64::try_from(lines).unwrap_or(u64::MAX));
+}
+
+/// So many lines of the audit are yet to be sent to this receiver.
+pub fn audit_behind(to: &'static str, lines: u64) {
+    ::metrics::gauge!(AUDIT_BEHIND, "to" => to).set(float(usize::try_from(lines).unwrap_or(usize::MAX)));
+}
+
+/// Counts lines of the audit that this receiver will never get.
+pub fn audit_skipped(to: &'static str, lines: u64) {
+    ::metrics::counter!(AUDIT_SKIPPED, "to" => to).increment(lines);
 }
 
 fn float(count: usize) -> f64 {

@@ -18,6 +18,7 @@ use super::config::Config;
 use super::config::LdapListen;
 use super::config::Limits;
 use super::config::RadiusListen;
+use super::log::Dial;
 use super::monitor::Monitoring;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
@@ -30,10 +31,20 @@ use crate::front::monitor;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::ports::log::LogLevel;
 use crate::store;
 
 /// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
 const FILES_KEPT: u64 = 512;
+
+/// How the process is watched; a server inside another program may have neither.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// What is counted.
+    pub counters: Option<PrometheusHandle>,
+    /// How much is logged.
+    pub dial: Option<Arc<Dial>>,
+}
 
 /// The running server.
 #[derive(Debug)]
@@ -42,7 +53,7 @@ pub struct Server {
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
     sessions: radius::Sessions,
-    counters: Option<PrometheusHandle>,
+    watched: Watched,
     config: Config,
     admin: AdminDoor,
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
@@ -165,7 +176,7 @@ impl Server {
     ///
     /// # Errors
     /// The first thing that could not be opened; nothing stays open then.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>) -> Result<Self, ServerError> {
+    pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched) -> Result<Self, ServerError> {
         // Blocks on the disk, before any door is open.
         let store: Arc<dyn Store> = store::open(&config.store)?;
         let rooms = Rooms::build(&config, &store, &clock)?;
@@ -191,12 +202,12 @@ impl Server {
         }
         let admin_rooms = http::Rooms {
             ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
-            ..behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow())
+            ..behind_admin(&rooms, &store, &clock, &watched, &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, counters.as_ref()), clock.now())?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
+        let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
+        Ok(Self { store, clock, engine, sessions, watched, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
     }
 
     /// Which doors are open.
@@ -244,10 +255,10 @@ impl Server {
         let metrics = self.monitoring.prepare(&config)?;
 
         self.engine.equip(rooms.providers.clone());
-        self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.counters.as_ref()));
+        self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.watched.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
         let admin_rooms =
-            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };
+            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, &self.watched, &behind, &radius_settings) };
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
@@ -268,6 +279,9 @@ impl Server {
             open.settings.send_replace(settings);
         }
         self.roll.sweep();
+        if let Some(dial) = &self.watched.dial {
+            dial.configure(config.log.level);
+        }
         self.config = config;
         Ok(())
     }
@@ -290,8 +304,8 @@ impl Server {
         if old.audit != config.audit {
             return Err(ServerError::Restart("[audit]"));
         }
-        if old.log != config.log {
-            return Err(ServerError::Restart("[log]"));
+        if old.log.format != config.log.format {
+            return Err(ServerError::Restart("log.format"));
         }
         if engine_limits(&old.limits) != engine_limits(&config.limits) {
             return Err(ServerError::Restart("limits.radius_inflight_max or limits.challenge_keep"));
@@ -396,7 +410,7 @@ fn behind_admin(
     rooms: &Rooms,
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
-    counters: Option<&PrometheusHandle>,
+    watched: &Watched,
     behind: &radius::Behind,
     radius: &Arc<radius::Settings>,
 ) -> http::Rooms {
@@ -405,7 +419,8 @@ fn behind_admin(
         clock: Arc::clone(clock),
         directories: rooms.directories.values().map(Arc::clone).collect(),
         sessions: behind.sessions.clone(),
-        metrics: counters.cloned(),
+        metrics: watched.counters.clone(),
+        log: watched.dial.clone().map(|dial| dial as Arc<dyn LogLevel>),
         engine: Arc::clone(&behind.engine),
         numbers: rooms.numbers,
         pin: rooms.pin,

@@ -79,9 +79,13 @@ impl Counts {
             self.took(FIRST_FACTOR, door, "", ms, |door, _| ::metrics::histogram!(FIRST_FACTOR, "door" => door));
         }
         if let (Some(ms), Some(asked)) = (ending.second_ms(), &ending.asked) {
-            self.took(SECOND_FACTOR, &asked.provider, asked.method.as_str(), ms, |provider, method| {
-                ::metrics::histogram!(SECOND_FACTOR, "provider" => provider, "method" => method)
-            });
+            self.took(
+                SECOND_FACTOR,
+                &asked.provider,
+                asked.method.as_str(),
+                ms,
+                |provider, method| ::metrics::histogram!(SECOND_FACTOR, "provider" => provider, "method" => method),
+            );
         }
     }
 

@@ -43,6 +43,7 @@ use super::clients;
 use super::exemptions;
 use super::import;
 use super::import::Imports;
+use super::logging;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -67,6 +68,7 @@ use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
+use crate::ports::log::LogLevel;
 
 /// Bytes of one request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -97,6 +99,8 @@ pub struct Rooms {
     pub sessions: Sessions,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
+    /// How much is logged; `None` where there is nothing to turn.
+    pub log: Option<Arc<dyn LogLevel>>,
     /// Runs dry runs.
     pub engine: Arc<Engine>,
     /// How telephone numbers without a country are read.
@@ -283,6 +287,7 @@ fn routes(desk: Desk) -> Router {
         .merge(blocks::routes())
         .merge(bypasses::routes())
         .merge(import::routes())
+        .merge(logging::routes())
         .merge(pins::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
