@@ -58,17 +58,20 @@ pub(super) fn settings(read: Read, node: &str, store: &store::Settings) -> Setti
 }
 
 fn syslog(section: &Section<'_>, sources: &Sources) -> Option<Receiver> {
-    let value = section.need("server", "\"tls://siem.corp.example:6514\"")?;
+    let value = section.need("server", "\"tls://siem.corp.example:6514\"");
+    let ca_file = section.find("ca_file").map(|value| (ca_file(&value, sources), value));
+    let value = value?;
     let (transport, host, port) = syslog_server(&value)?;
     if transport != Transport::Tls {
-        section.refuse("ca_file", "there are certificates behind tls:// alone");
+        if let Some((_, ca_file)) = ca_file {
+            ca_file.error("goes with nothing: there are certificates behind tls:// alone", Some("write tls://, or take the line out"));
+        }
         if !is_loopback(&host) {
             value.warn("sends in clear text who logs in from where", Some("write tls://"));
         }
         return Some(Receiver::Syslog { transport, host, port, ca_file: None });
     }
-    let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
-    Some(Receiver::Syslog { transport, host, port, ca_file })
+    Some(Receiver::Syslog { transport, host, port, ca_file: ca_file.and_then(|(path, _)| path) })
 }
 
 fn syslog_server(value: &Value<'_>) -> Option<(Transport, String, u16)> {

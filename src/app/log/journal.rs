@@ -79,7 +79,7 @@ where
         let metadata = event.metadata();
         let mut text = String::new();
         line::write_fields(Writer::new(&mut text), event)?;
-        write!(writer, "SYSLOG_IDENTIFIER=vestibule\nPRIORITY={}\n", priority(*metadata.level()))?;
+        writeln!(writer, "SYSLOG_IDENTIFIER=vestibule\nPRIORITY={}", priority(*metadata.level()))?;
         put(&mut writer, "MESSAGE", &text)?;
         put(&mut writer, "VESTIBULE_TARGET", metadata.target())?;
         let mut fields = Fields { writer: writer.by_ref(), done: Ok(()) };

@@ -9,6 +9,7 @@ use reqwest::Client;
 use reqwest::header;
 use reqwest::header::HeaderValue;
 use reqwest::redirect;
+use zeroize::Zeroizing;
 
 use super::Batch;
 use super::Sink;
@@ -39,7 +40,7 @@ impl Post {
 }
 
 fn bearer(token: &Secret) -> io::Result<HeaderValue> {
-    let text = [b"Bearer ", token.expose()].concat();
+    let text = Zeroizing::new([&b"Bearer "[..], token.expose()].concat());
     let mut value = HeaderValue::from_bytes(&text).map_err(|_| io::Error::other("the token has signs that no header can hold"))?;
     value.set_sensitive(true);
     Ok(value)

@@ -141,7 +141,7 @@ fn severity(line: &Line) -> u8 {
     }
 }
 
-/// A name in a header: printable ASCII without spaces, at most 48 of them.
+/// A name in a header: printable ASCII without spaces, at most 32 of them.
 fn name(text: &str) -> String {
     let name: String = text.chars().map(|sign| if sign.is_ascii_graphic() { sign } else { '_' }).take(32).collect();
     if name.is_empty() { "-".to_owned() } else { name }
