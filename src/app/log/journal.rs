@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fmt::Debug;
-use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;

@@ -214,7 +214,7 @@ async fn a_receiver_that_refuses_is_asked_again_and_gets_every_line_once_it_take
     }
     drop(trail);
     // After a restart it goes on there, with lines that were written meanwhile.
-    drop(Trail::open(settings(dir.path(), Vec::new())).map(|trail| trail.note(ending(3))).unwrap());
+    Trail::open(settings(dir.path(), Vec::new())).unwrap().note(ending(3));
     let trail = Trail::open(settings(dir.path(), to())).unwrap();
     let (_, more) = posted(&receiver, "200 OK").await;
     assert!(more.iter().all(|line| !line.contains("user-1") && !line.contains("user-2")) && more.iter().any(|line| line.contains("user-3")), "{more:#?}");
