@@ -107,10 +107,7 @@ fn describe() {
     ::metrics::describe_gauge!(WAITING, "People who are waited for now: a push or a call is out");
     ::metrics::describe_histogram!(LOGIN, "How long logins took in all, by door and decision");
     ::metrics::describe_histogram!(FIRST_FACTOR, "How long it took from the beginning of a login until the first factor had passed, by door");
-    ::metrics::describe_histogram!(
-        SECOND_FACTOR,
-        "How long it took from the first question for the second factor to the last word about it, by provider and method"
-    );
+    ::metrics::describe_histogram!(SECOND_FACTOR, "From the first question for the second factor to the last word about it, by provider and method");
     ::metrics::describe_histogram!(STORE_COMMIT, "How long the store took until a change was on disk");
     ::metrics::describe_gauge!(AUDIT_WAITING, "Logins told to the audit and not yet written");
     ::metrics::describe_counter!(AUDIT_SHIPPED, "Lines of the audit that were sent, by receiver");

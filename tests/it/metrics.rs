@@ -97,7 +97,7 @@ fn r_017_every_reason_to_throw_something_away_stands_in_the_table_and_nothing_el
         r#"(?:Notice|Refused)\([A-Za-z:]+, (?:"[^"]*"|AWAY), "([a-z_]+)"\)"#,
         r#"refuse\((?:op, frame\.id|Op::Extended, id), (?:Code::[A-Za-z]+|code), (?:"[^"]*"|AWAY|text), "([a-z_]+)"\)"#,
         r#"Err\(\("([a-z_]+)", "#,
-        r#"\(\("?([a-z_]+)"?, error\)\)"#,
+        r#"\(\|error\| \("([a-z_]+)", "#,
     ];
     let calls: Vec<Regex> = calls.into_iter().map(word).collect();
     let mut written = BTreeSet::new();
