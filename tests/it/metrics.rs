@@ -84,7 +84,7 @@ fn the_board_and_the_alerts_name_metrics_that_are_there_and_forget_none() {
 }
 
 #[test]
-fn r_017_every_reason_to_throw_something_away_stands_in_the_table_and_nothing_else_does() {
+fn every_reason_to_throw_something_away_stands_in_the_table_and_nothing_else_does() {
     let sources: Vec<(String, String)> = texts("src").into_iter().filter(|(path, _)| !path.contains("/tests") && !path.starts_with("src/demo/")).collect();
     let table: BTreeSet<String> = rows("| reason | door | what was thrown away |").into_iter().map(|row| row[0].clone()).collect();
     let word = |pattern: &str| Regex::new(pattern).unwrap();
