@@ -179,7 +179,7 @@ fn a_scrape_tells_of_logins_and_each_family_is_described_as_the_table_says() {
         assert_eq!(known.get(name).map(String::as_str), Some(kind), "{name}");
         told.insert(name.to_owned(), kind.to_owned());
     }
-    assert!(told.len() > 12, "{told:?}");
+    assert!(told.len() > 10, "{told:?}");
     assert!(!text.contains("alice") && !text.contains("S-1-5-21"), "no label names a person");
     assert!(!text.contains("_sum NaN"));
 }

@@ -59,7 +59,8 @@ impl Monitor {
     /// # Errors
     /// The system's.
     pub fn open(address: SocketAddr, views: watch::Receiver<Arc<View>>) -> io::Result<Self> {
-        let doorway = Doorway::open(address, views.clone())?;
+        let seen = views.clone();
+        let doorway = Doorway::open(address, Box::new(move |who| seen.borrow().networks.iter().any(|network| network.contains(who))))?;
         let address = doorway.address()?;
         Ok(Self { doorway, address, desk: Desk { views, health: Arc::default() } })
     }
