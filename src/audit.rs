@@ -2,6 +2,7 @@
 
 mod book;
 mod seal;
+mod ship;
 mod slate;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,12 @@ use self::writer::Writer;
 use crate::domain::Ending;
 use crate::domain::Secret;
 use crate::domain::Trace;
+use crate::metrics;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
+
+pub use self::ship::Receiver;
+pub use self::ship::Transport;
 
 /// Where it lies and who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub struct Settings {
     pub master_key: Secret,
     /// Days for which files are kept, after the last line in them; 0: for ever.
     pub keep_days: u32,
+    /// Who is sent each line as well.
+    pub receivers: Vec<Receiver>,
 }
 
 /// The audit of this node. Dropped, it writes what it was told.
@@ -46,17 +53,23 @@ pub struct Trail {
     slate: Arc<Slate>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Who sends it on.
+    shippers: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Trail {
-    /// Opens the folder and goes on where the last line left off.
+    /// Opens the folder and goes on where the last line left off. Where somebody is sent the lines, it must be called inside the tokio runtime.
     ///
     /// # Errors
-    /// The folder or a file cannot be read or written.
+    /// The folder or a file cannot be read or written, or a receiver's certificates.
     pub fn open(settings: Settings) -> io::Result<Self> {
         let key = seal::key(&settings.master_key).ok_or_else(|| io::Error::other("the master key cannot be used"))?;
         let book = Book::open(settings.folder, key)?;
-        Self::write_in(book, settings.node, settings.keep_days)
+        let mut trail = Self::write_in(book, settings.node.clone(), settings.keep_days)?;
+        for receiver in &settings.receivers {
+            trail.shippers.push(ship::start(trail.book.clone(), &settings.node, trail.newest.clone(), receiver)?);
+        }
+        Ok(trail)
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
@@ -65,13 +78,17 @@ impl Trail {
         let newest = writer.newest();
         let told = Arc::clone(&slate);
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&told))?;
-        Ok(Self { book, slate, newest, thread: Mutex::new(Some(thread)) })
+        Ok(Self { book, slate, newest, thread: Mutex::new(Some(thread)), shippers: Vec::new() })
     }
 }
 
 impl Audit for Trail {
     fn note(&self, ending: Ending) {
         self.slate.tell(ending);
+    }
+
+    fn measure(&self) {
+        metrics::audit_waiting(self.slate.waiting());
     }
 
     fn newest(&self) -> watch::Receiver<u64> {
@@ -100,7 +117,9 @@ impl Audit for Trail {
 }
 
 impl Drop for Trail {
+    /// What is not sent by now goes out after the next start.
     fn drop(&mut self) {
+        self.shippers.iter().for_each(tokio::task::JoinHandle::abort);
         self.slate.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);

@@ -117,6 +117,12 @@ impl Slate {
         lines.hurried = lines.hurried.saturating_sub(1);
     }
 
+    /// How many were told and are not yet written.
+    pub(super) fn waiting(&self) -> u64 {
+        let lines = self.lines();
+        lines.told.saturating_sub(lines.written)
+    }
+
     #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
         self.lines().lost

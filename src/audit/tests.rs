@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::ports::audit::Entry;
 use crate::ports::audit::Record;
 
-fn ending(number: u128) -> Ending {
+pub(super) fn ending(number: u128) -> Ending {
     Ending {
         at: Timestamp(1_800_000_000_000),
         trace: Trace(number),
@@ -34,7 +34,7 @@ fn ending(number: u128) -> Ending {
     }
 }
 
-fn book(dir: &Path, file_bytes_max: u64) -> Book {
+pub(super) fn book(dir: &Path, file_bytes_max: u64) -> Book {
     let key = seal::key(&Secret::new(vec![1; 32])).unwrap();
     Book { file_bytes_max, ..Book::open(dir.join("audit"), key).unwrap() }
 }

@@ -23,7 +23,9 @@ impl Engine {
 
     /// Has it written. A store that hangs is one that fails: the deadline is met here, so that what it may not have written is counted.
     pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
+        let began = Instant::now();
         let written = by(deadline, self.store.commit(changes.clone())).await;
+        self.counts.committed(began.elapsed());
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
         let known = |who: &Identity| self.store.standing(who).unwrap_or_default().tries;
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);

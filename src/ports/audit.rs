@@ -15,6 +15,9 @@ pub trait Audit: Debug + Send + Sync {
     /// A login has ended. Returns at once.
     fn note(&self, ending: Ending);
 
+    /// Tells monitoring how many logins wait to be written.
+    fn measure(&self) {}
+
     /// The number of the newest line that can be read, 0 before the first.
     fn newest(&self) -> watch::Receiver<u64>;
 

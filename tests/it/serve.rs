@@ -271,7 +271,7 @@ fn what_a_reload_cannot_change_is_said_and_not_ignored() {
     let directory = people(anywhere());
     let house = House::open(furnish(directory.address(), ""));
     let good = fs::read_to_string(house.config()).unwrap();
-    for (more, what) in [("[log]\nlevel = \"debug\"\n", "[log]"), ("[limits]\nchallenge_keep = \"60s\"\n", "limits.challenge_keep")] {
+    for (more, what) in [("[log]\nformat = \"json\"\n", "log.format"), ("[limits]\nchallenge_keep = \"60s\"\n", "limits.challenge_keep")] {
         fs::write(house.config(), format!("{good}{more}")).unwrap();
         house.signal(Signal::SIGHUP);
         let told = house.until("not reloaded").pop().unwrap();

@@ -115,6 +115,7 @@ impl World {
             directories,
             sessions: sessions.clone(),
             metrics,
+            log: None,
             engine: Arc::clone(&engine),
             numbers: Numbers::default(),
             pin: PinRules::default(),
