@@ -67,7 +67,15 @@ struct Corp;
 #[async_trait]
 impl PrimaryCheck for Corp {
     async fn resolve(&self, _: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
-        Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
+        Ok(Some(Entry {
+            directory: "corp".into(),
+            identity: alice(),
+            dn: "CN=alice".into(),
+            name: "alice".into(),
+            mail: None,
+            phone: None,
+            password_set: None,
+        }))
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         let identity = entry.unwrap().identity.clone();
@@ -104,7 +112,7 @@ async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
 }
 
 fn rules(failures_max: u32) -> Arc<Rules> {
-    let lock = Lock { failures_max, wait_ms: 900_000 };
+    let lock = Lock { failures_max, wait_ms: 900_000, window_ms: 0 };
     Arc::new(Rules { lock, ..Rules::bare("codes", vec![Choice { method: Method::Oath, provider: "tokens".into() }]) })
 }
 

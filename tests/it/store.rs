@@ -28,6 +28,7 @@ use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
 use vestibule::domain::Phone;
 use vestibule::domain::Secret;
+use vestibule::domain::Tally;
 use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
@@ -43,7 +44,7 @@ const DIR: &str = "STORE_TEST_DIR";
 const WRITERS: u64 = 4;
 /// Accounts that each writer writes over and over.
 const RING: u64 = 20;
-const NEVER: Lock = Lock { failures_max: 0, wait_ms: 0 };
+const NEVER: Lock = Lock { failures_max: 0, wait_ms: 0, window_ms: 0 };
 
 fn open(dir: &Path) -> Arc<Vault> {
     store::open(&store::Settings { data_dir: dir.to_owned(), master_key: Secret::new(vec![3; 32]) }).unwrap()
@@ -117,7 +118,7 @@ async fn write_for_ever(vault: Arc<Vault>, writer: u64) {
         let pair = [account(&id, &id, version), account(&format!("{id}-twin"), &id, version)];
         vault.commit(pair.map(|account| Change::PutAccount(account.into())).to_vec()).await.unwrap();
         say(&format!("ack account {id} {version}"));
-        vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER }]).await.unwrap();
+        vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER, tally: Tally::Common }]).await.unwrap();
         failures += 1;
         say(&format!("ack fail {name} {failures}"));
         step += version % 3;
@@ -298,7 +299,7 @@ async fn o_23_with_too_little_space_nothing_is_written_and_reading_goes_on() {
         return;
     };
     let vault = open(dir.path());
-    let fail = || vec![Change::Fail { who: who("a"), at: Timestamp(1), lock: NEVER }];
+    let fail = || vec![Change::Fail { who: who("a"), at: Timestamp(1), lock: NEVER, tally: Tally::Common }];
     assert!(vault.commit(fail()).await.is_ok());
     let ballast = dir.path().join("ballast");
     std::fs::write(&ballast, vec![1; 28 << 20]).unwrap();
@@ -340,15 +341,15 @@ fn blocked() -> impl Strategy<Value = Blocked> {
 fn changes() -> impl Strategy<Value = Change> {
     let name = || prop::sample::select(vec!["Ann", "ann", "Bob", "Ännchen"]);
     let id = || prop::sample::select(vec!["t", "u"]).prop_map(str::to_owned);
-    let lock = Lock { failures_max: 2, wait_ms: 3 };
+    let lock = Lock { failures_max: 2, wait_ms: 3, window_ms: 0 };
     prop_oneof![
         (blocked(), 0..9_u64).prop_map(|(whom, until)| {
-            let block = Block { until: Timestamp(until), reason: "r".into(), by: "b".into(), at: Timestamp(0) };
+            let block = Block { until: Timestamp(until), reason: "r".into(), by: "b".into(), at: Timestamp(0), name: None };
             Change::Block { whom, block }
         }),
         blocked().prop_map(Change::Unblock),
         (identities(), any::<bool>()).prop_map(|(who, enabled)| Change::EnableAccount { who, enabled }),
-        (identities(), 0..9_u64).prop_map(move |(who, at)| Change::Fail { who, at: Timestamp(at), lock }),
+        (identities(), 0..9_u64).prop_map(move |(who, at)| Change::Fail { who, at: Timestamp(at), lock, tally: Tally::Common }),
         (identities(), 0..9_u64).prop_map(|(who, until)| {
             let bypass = Bypass { until: Timestamp(until), reason: "r".into(), granted_by: "g".into(), granted_at: Timestamp(0) };
             Change::GrantBypass { who, bypass }

@@ -27,7 +27,7 @@ use super::world::World;
 /// Logs alice in, where the phone says yes to everybody, and tells why she was let in.
 async fn login(world: &World) -> Grant {
     let rules = Rules {
-        lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
         remember: Remember { for_ms: 3_600_000, by: RememberBy::Client },
         ..Rules::bare("vpn", vec![Choice { method: vestibule::domain::Method::Push, provider: "phone".into() }])
     };
