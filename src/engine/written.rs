@@ -32,17 +32,19 @@ impl Engine {
     pub(super) async fn commit(&self, deadline: Instant, changes: Vec<Change>) -> Result<(), CommitError> {
         let written = by(deadline, self.store.commit(changes.clone())).await;
         let outcome = written.map_or(Err(CommitError::Outage), |written| written.map(|_| ()));
-        let known = |who: &Identity, tally: Tally| self.store.standing(who).unwrap_or_default().held_to(tally).tries;
-        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(&changes, outcome, known);
-        self.note_locks(&changes);
-        if outcome == Err(CommitError::Outage) {
-            for change in &changes {
-                if let Change::Block { whom: Blocked::Identity(who), .. } = change {
-                    self.alarm_of_block(who);
-                }
+        self.note(&changes, outcome);
+        for change in changes.iter().filter(|_| outcome == Err(CommitError::Outage)) {
+            if let Change::Block { whom: Blocked::Identity(who), .. } = change {
+                self.alarm_of_block(who);
             }
         }
         outcome.inspect_err(note_commit)
+    }
+
+    fn note(&self, changes: &[Change], outcome: Result<(), CommitError>) {
+        let known = |who: &Identity, tally: Tally| self.store.standing(who).unwrap_or_default().held_to(tally).tries;
+        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).note(changes, outcome, known);
+        self.note_locks(changes);
     }
 
     /// Blocks that could not be written are written with the next login, one attempt at a time; what fails again waits for the login after it.
@@ -53,12 +55,14 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         tokio::spawn(async move {
-            let until = Instant::now().checked_add(AGAIN_WITHIN).unwrap_or_else(Instant::now);
-            let outcome = engine.commit(until, blocks).await;
-            engine.writing_again.store(false, Ordering::Release);
-            if outcome.is_ok() {
+            let now = Instant::now();
+            let written = by(now.checked_add(AGAIN_WITHIN).unwrap_or(now), engine.store.commit(blocks.clone())).await;
+            // What fails again is held already, unless an administrator has ended it meanwhile.
+            if let Some(Ok(_)) = written {
+                engine.note(&blocks, Ok(()));
                 tracing::info!("blocks that could not be written before are written");
             }
+            engine.writing_again.store(false, Ordering::Release);
         });
     }
 

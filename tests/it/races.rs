@@ -1,5 +1,7 @@
 //! Sixty-four at once before the real store: of those who bring one code or one bypass exactly one wins (M-03, M-06, M-44).
 
+mod server;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

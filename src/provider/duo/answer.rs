@@ -211,4 +211,11 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn r_067_the_number_that_answers_a_push_is_not_printed() {
+        let preauth: Preauth = serde_json::from_str(r#"{"result":"auth","txid":"t","verification_code":"931748"}"#).unwrap();
+        let printed = format!("{preauth:?}");
+        assert!(printed.contains("Digits(..)") && !printed.contains("931748"), "{printed}");
+    }
 }

@@ -395,7 +395,7 @@ impl Store for Memory {
         let state = self.0.lock().unwrap();
         Ok(Standing {
             account: state.accounts.get(who).cloned().map(Into::into),
-            tries: state.tries.get(who).copied().unwrap_or_default(),
+            tries: state.tries.get(who).cloned().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
             block: state.blocks.get(&Blocked::Identity(who.clone())).cloned(),
         })
