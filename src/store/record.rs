@@ -321,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_before_there_were_moments_and_two_counts_is_read_and_one_without_them_is_as_it_was() {
+        let old = encode(Tree::Tries, b"ann", &serde_json::json!({"failures": 3, "lock_until": 7})).unwrap();
+        let tallies: Tallies = decode(Tree::Tries, b"ann", &old).unwrap();
+        assert_eq!((&tallies.common, &tallies.exempt), (&TRIES, &Tries::default()));
+        assert_eq!(encode(Tree::Tries, b"ann", &tallies).unwrap(), old);
+    }
+
+    #[test]
     fn a_record_in_anothers_place_is_damage() {
         let anns = encode(Tree::Tries, b"ann", &Tries::default()).unwrap();
         assert!(decode::<Tries>(Tree::Tries, b"bob", &anns).is_err());
