@@ -102,7 +102,7 @@ impl LdapDirectory {
             Kind::Ldap => (identity_attribute.name(), login_attributes.clone()),
         };
         let groups = Groups::new(&name, kind, id, &base_dn);
-        let attributes = [vec![id], names, vec!["mail", "mobile", "telephoneNumber"]].concat();
+        let attributes = [vec![id], names, vec!["mail", "mobile", "telephoneNumber"], password_set(kind).to_vec()].concat();
         let told_of_ids = AtomicBool::new(false);
         Ok(Self {
             name,
@@ -241,6 +241,7 @@ impl LdapDirectory {
             name: name.to_owned(),
             mail: found.text("mail").map(str::to_owned),
             phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
+            password_set: password_set(self.kind).iter().find_map(|attribute| found.text(attribute)).map(str::to_owned),
         })
     }
 
@@ -462,6 +463,14 @@ impl Directory for LdapDirectory {
 
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError {
         ad::refusal(result_code, diagnostic)
+    }
+}
+
+/// What tells when a password was set, the likelier first: Active Directory, OpenLDAP's password policy, 389-ds.
+fn password_set(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Ad => &["pwdLastSet"],
+        Kind::Ldap => &["pwdChangedTime", "pwdUpdateTime"],
     }
 }
 

@@ -40,6 +40,7 @@ use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::domain::Tally;
 use crate::domain::Ticket;
 use crate::domain::Trail;
 use crate::domain::What;
@@ -236,7 +237,7 @@ impl Journey {
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
         }
-        let standing = self.engine.standing(&entry.identity);
+        let standing = self.engine.standing(self.flow.request(), &entry.identity);
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -333,7 +334,7 @@ impl Journey {
             return Event::OutOfTurn;
         }
         self.told.identity = Some(who.clone());
-        Event::Found(self.engine.standing(who))
+        Event::Found(self.engine.standing(self.flow.request(), who))
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
@@ -343,10 +344,10 @@ impl Journey {
         let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
-        if let Err(error) = self.engine.ring(self.flow.rules().pushes, &asking) {
-            self.told.refused = Some(error.as_str());
-            self.step(What::Failed(error));
-            return Event::Progress(Err(error));
+        if let Err(spared) = self.engine.ring(self.flow.rules().pushes, &asking) {
+            self.told.refused = Some(spared.detail());
+            self.step(What::Failed(FactorError::PushesSpent));
+            return Event::Progress(Err(FactorError::PushesSpent));
         }
         self.step(What::Started(asking.choice.method));
         let progress = match self.share() {
@@ -457,6 +458,7 @@ impl Journey {
     }
 
     async fn take_turn(&mut self, who: &Identity) -> bool {
+        let who = &self.line_of(who);
         if self.turn.as_ref().is_some_and(|turn| turn.is_of(who)) {
             return true;
         }
@@ -470,6 +472,14 @@ impl Journey {
         // One that was hushed meanwhile is over, as a parked one would be.
         self.open = awake.claim();
         self.open.is_some()
+    }
+
+    /// In whose line: where somebody is exempt there is one of its own, so that strangers elsewhere do not fill it.
+    fn line_of(&self, who: &Identity) -> Identity {
+        let request = self.flow.request();
+        // A name is only a name: whom it means nobody knows yet.
+        let exempt = request.tally(self.engine.clock.now(), who) == Tally::Exempt || request.may_crowd() && typed_as(request).as_ref() == Some(who);
+        if exempt { Identity(format!("exempt:{}", who.0)) } else { who.clone() }
     }
 
     /// A refusal of a name: one that is nobody's is counted and locked as if it were somebody's.
