@@ -31,6 +31,7 @@ use crate::front::monitor;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::ports::audit::Anchor;
 use crate::ports::log::LogLevel;
 use crate::store;
 
@@ -183,7 +184,7 @@ impl Server {
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
         let audit = config.audit.clone();
-        let audit = Trail::open(audit).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
+        let audit = Trail::open(audit, Arc::new(AuditEnd(Arc::clone(&store)))).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
         engine.report_to(Arc::new(audit));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
@@ -387,6 +388,20 @@ impl LdapDoor {
     /// An address says which listener it is, whatever its name has become; port 0 says nothing, so there the name does.
     fn is_of(&self, listen: &LdapListen) -> bool {
         self.wanted == listen.address && (self.wanted.port() != 0 || self.name == listen.name)
+    }
+}
+
+/// The store, which remembers how far the audit went.
+#[derive(Debug)]
+struct AuditEnd(Arc<dyn Store>);
+
+impl Anchor for AuditEnd {
+    fn told(&self) -> u64 {
+        self.0.audit_end()
+    }
+
+    fn tell(&self, seq: u64) {
+        self.0.keep_audit_end(seq);
     }
 }
 
