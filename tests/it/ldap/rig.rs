@@ -429,7 +429,7 @@ impl Rig {
             unenrolled: FirstAlone::Accept,
             lock: Lock { failures_max: 5, wait_ms: 60_000 },
             remember: plan.remember,
-            ..Rules::bare("staff", vec![Way { method: plan.method, provider: "phone".into() }])
+            ..Rules::bare("staff", vec![Way::new(plan.method, "phone")])
         };
         let (config, certificate) = server_config(plan.tls.is_some());
         let transport = match (plan.tls, config) {
