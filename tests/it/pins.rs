@@ -79,7 +79,7 @@ async fn with_pin() -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
 
 fn rules(place: PinPlace, failures_max: u32) -> Arc<Rules> {
     let choice = Choice { pin: Some(place), ..Choice::new(Method::Oath, "tokens") };
-    Arc::new(Rules { lock: Lock { failures_max, wait_ms: 900_000 }, ..Rules::bare("codes", vec![choice]) })
+    Arc::new(Rules { lock: Lock { failures_max, wait_ms: 900_000, window_ms: 0 }, ..Rules::bare("codes", vec![choice]) })
 }
 
 async fn login(engines: &[Arc<Engine>], rules: &Arc<Rules>, number: usize, typed: &str) -> Arc<Decision> {
