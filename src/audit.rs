@@ -3,6 +3,7 @@
 mod book;
 mod seal;
 mod ship;
+mod slate;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -12,16 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
 use self::book::Book;
+use self::slate::Slate;
 use self::writer::Writer;
 use crate::domain::Ending;
 use crate::domain::Secret;
@@ -32,9 +30,6 @@ use crate::ports::audit::Verified;
 
 pub use self::ship::Receiver;
 pub use self::ship::Transport;
-
-/// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
-const WAITING_MAX: usize = 16_384;
 
 /// Where it lies and who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +50,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Trail {
     book: Book,
-    told: Mutex<Option<SyncSender<Ending>>>,
-    lost: Arc<AtomicU64>,
-    /// Logins told and not yet written.
-    waiting: Arc<AtomicU64>,
+    slate: Arc<Slate>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Who sends it on.
@@ -81,27 +73,22 @@ impl Trail {
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
-        let (lost, waiting) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (told, hears) = sync_channel(WAITING_MAX);
-        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost), Arc::clone(&waiting))?;
+        let slate = Arc::new(Slate::default());
+        let mut writer = Writer::open(book.clone(), node, keep_days)?;
         let newest = writer.newest();
-        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
-        Ok(Self { book, told: Mutex::new(Some(told)), lost, waiting, newest, thread: Mutex::new(Some(thread)), shippers: Vec::new() })
+        let told = Arc::clone(&slate);
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&told))?;
+        Ok(Self { book, slate, newest, thread: Mutex::new(Some(thread)), shippers: Vec::new() })
     }
 }
 
 impl Audit for Trail {
     fn note(&self, ending: Ending) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if told.as_ref().is_none_or(|told| told.try_send(ending).is_err()) {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.slate.tell(ending);
     }
 
     fn measure(&self) {
-        metrics::audit_waiting(self.waiting.load(Ordering::Relaxed));
+        metrics::audit_waiting(self.slate.waiting());
     }
 
     fn newest(&self) -> watch::Receiver<u64> {
@@ -109,18 +96,22 @@ impl Audit for Trail {
     }
 
     fn tail(&self, after: Option<u64>, count_max: usize) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.tail(after, count_max)
     }
 
     fn find(&self, trace: Trace) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.find(&format!("\"trace\":\"{trace}\""))
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
+        self.slate.settle();
         self.book.filled()
     }
 
     fn verify(&self, file: u64) -> io::Result<Verified> {
+        self.slate.settle();
         self.book.verify(file)
     }
 }
@@ -129,7 +120,7 @@ impl Drop for Trail {
     /// What is not sent by now goes out after the next start.
     fn drop(&mut self) {
         self.shippers.iter().for_each(tokio::task::JoinHandle::abort);
-        drop(self.told.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.slate.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);
     }

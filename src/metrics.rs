@@ -46,7 +46,8 @@ pub const SESSIONS: &str = "vestibule_sessions";
 
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
-/// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
+/// What somebody should look at now: frauds that people report, blocks that cannot be written, phones that rang in vain for a day, and logins let in because no
+/// provider could be reached; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
 
 /// What runs here, always 1; labels `version`, `node`.
@@ -99,7 +100,10 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
+    ::metrics::describe_counter!(
+        ALARMS,
+        "Frauds reported, blocks that cannot be written, people rung in vain for a day, and logins let in because no provider could be reached"
+    );
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
     ::metrics::describe_gauge!(BUILD_INFO, "What runs here, by version and node; always 1");
     ::metrics::describe_gauge!(STARTED, "When this process began, seconds since 1970");

@@ -32,6 +32,7 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -127,6 +128,8 @@ pub struct Engine {
     rings: Rings,
     stale: Stale,
     uncounted: Mutex<Uncounted>,
+    /// Whether an attempt is under way to write what could not be written.
+    writing_again: AtomicBool,
     outages: Mutex<Outages>,
     counts: Counts,
     /// People who are waited for now.
@@ -240,6 +243,7 @@ impl Engine {
             rings: Rings::default(),
             stale: Stale::new()?,
             uncounted: Mutex::default(),
+            writing_again: AtomicBool::new(false),
             outages: Mutex::default(),
             counts: Counts::new(),
             waiting: AtomicUsize::new(0),
@@ -298,6 +302,7 @@ impl Engine {
             sort,
             appended,
         ]);
+        self.write_again();
         request.dialogue.change = check.can_change();
         if request.dialogue.late_ms == 0 {
             // It says what is the same login, and besides whose question stays out: none of this client's does.

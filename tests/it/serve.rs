@@ -41,7 +41,7 @@ pub(crate) fn code_of(uri: &str) -> String {
     otp::code(otp::Algorithm::Sha1, &Secret::new(seed.as_bytes().to_vec()), otp::step_at(WallClock.now(), 30), 6)
 }
 
-fn counted(house: &House, what: &str) -> bool {
+pub(crate) fn counted(house: &House, what: &str) -> bool {
     let client = reqwest::Client::builder().unix_socket(house.folder.path().join("admin.sock")).build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let text = runtime.block_on(async { client.get("http://vestibule/metrics").send().await.unwrap().text().await.unwrap() });

@@ -55,6 +55,7 @@ use super::shapes::moment;
 use super::socket::Doorway;
 use super::tokens;
 use crate::domain::Account;
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Timestamp;
@@ -247,8 +248,18 @@ impl Turn {
         changes: Vec<Change>,
     ) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
+        let numbers: Vec<_> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Block { whom: Blocked::Phone(phone), .. } => Some(phone.clone()),
+                _ => None,
+            })
+            .collect();
         let written = tokio::spawn(async move {
             let written = self.rooms.store.commit(changes).await;
+            for phone in numbers {
+                self.rooms.engine.forget_number(&phone);
+            }
             for (whom, identity) in about {
                 // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
                 if let Some(identity) = &identity {
