@@ -40,8 +40,10 @@ pub const SESSIONS: &str = "vestibule_sessions_count";
 
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
-/// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
+/// What somebody should look at now: frauds that people report, blocks, many who are locked out, and logins let in because no provider could be reached; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
+/// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
+pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
 
 /// Starts counting for this process and hands out the reader.
 ///
@@ -175,7 +177,8 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
+    ::metrics::describe_counter!(ALARMS, "Frauds reported, blocks, many who are locked out, and logins let in because no provider could be reached");
+    ::metrics::describe_counter!(ALERT_LETTERS, "Letters that tell somebody of an alarm, by what became of them");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
 
@@ -192,6 +195,11 @@ pub fn audit_lost(lines: usize) {
 /// Counts what somebody should look at now.
 pub fn alarm(alarm: &'static str) {
     ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
+}
+
+/// Counts what became of a letter about an alarm.
+pub fn alert_letter(outcome: &'static str) {
+    ::metrics::counter!(ALERT_LETTERS, "outcome" => outcome).increment(1);
 }
 
 /// Says whether a server behind us is well.

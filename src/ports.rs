@@ -10,6 +10,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
 use crate::domain::Account;
+use crate::domain::Alert;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
 use crate::domain::BackupCodes;
@@ -340,6 +341,12 @@ pub trait AccountingRelay: Debug + Send + Sync {
     /// # Errors
     /// Nobody has answered that it is written down.
     async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
+}
+
+/// Who tells those who look after the server what they should look at now.
+pub trait Alerts: Debug + Send + Sync {
+    /// Takes it and returns at once: nobody waits for it, and what cannot be told is logged and counted.
+    fn tell(&self, alert: Alert);
 }
 
 /// Who takes letters to a mail server.

@@ -37,6 +37,7 @@ use crate::front::ldap;
 use crate::front::radius;
 use crate::mail;
 use crate::mail::Smtp;
+use crate::mail::alerts::Readers;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Mailer;
@@ -69,6 +70,8 @@ pub(super) struct Rooms {
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
     pub(super) numbers: Numbers,
     pub(super) pin: PinRules,
+    /// Who is told by mail what somebody should look at.
+    pub(super) readers: Option<Readers>,
 }
 
 /// Why a room could not be built.
@@ -132,7 +135,7 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin })
+        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin, readers: readers(config, mailer.as_ref()) })
     }
 
     /// What the RADIUS listeners share.
@@ -310,6 +313,11 @@ pub(super) fn provider(config: &Config, settings: &ProviderSettings, store: &Arc
 fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
     let open = |mail: &config::Mail| Smtp::open(&mail.settings).map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     config.mail.as_ref().map(open).transpose()
+}
+
+fn readers(config: &Config, mailer: Option<&Arc<dyn Mailer>>) -> Option<Readers> {
+    let mail = config.mail.as_ref().filter(|mail| !mail.alerts.is_empty())?;
+    Some(Readers { mailer: Arc::clone(mailer?), to: mail.alerts.clone(), texts: Arc::clone(&mail.texts), server: config.name.clone() })
 }
 
 /// What providers are built on.

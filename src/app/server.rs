@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::front::http;
 use crate::front::ldap;
 use crate::front::radius;
+use crate::mail::alerts::Post;
 use crate::ports::Clock;
 use crate::ports::Store;
 use crate::store;
@@ -39,6 +40,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
+    alerts: Arc<Post>,
     sessions: radius::Sessions,
     counters: Option<PrometheusHandle>,
     config: Config,
@@ -171,6 +173,9 @@ impl Server {
         let audit = config.audit.clone();
         let audit = Trail::open(audit).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
         engine.report_to(Arc::new(audit));
+        let alerts = Arc::new(Post::open());
+        alerts.read_by(rooms.readers.clone());
+        engine.alert(Arc::<Post>::clone(&alerts));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
@@ -192,7 +197,7 @@ impl Server {
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        Ok(Self { store, clock, engine, alerts, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
     }
 
     /// Which doors are open.
@@ -239,6 +244,7 @@ impl Server {
         }
 
         self.engine.equip(rooms.providers.clone());
+        self.alerts.read_by(rooms.readers.clone());
         self.census.keep(&radius_settings.clients);
         let admin_rooms =
             http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };

@@ -62,12 +62,14 @@ use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::Trace;
 use crate::metrics::Counts;
+use crate::ports::Alerts;
 use crate::ports::Aside;
 use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::ports::audit::Audit;
+use alarm::Lockouts;
 use journey::Ended;
 use journey::Journey;
 use kept::Kept;
@@ -133,6 +135,9 @@ pub struct Engine {
     traces: Traces,
     /// Who accounts for logins, where anybody does.
     audit: OnceLock<Arc<dyn Audit>>,
+    /// Who is told of alarms, where anybody is.
+    alerts: OnceLock<Arc<dyn Alerts>>,
+    lockouts: Mutex<Lockouts>,
 }
 
 /// What logins are called: a random start for each run of the program, and a count.
@@ -242,6 +247,8 @@ impl Engine {
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },
             audit: OnceLock::new(),
+            alerts: OnceLock::new(),
+            lockouts: Mutex::default(),
         }))
     }
 
@@ -253,6 +260,11 @@ impl Engine {
     /// Has every login that ends from now on told to this one; once.
     pub fn report_to(&self, audit: Arc<dyn Audit>) {
         let _ = self.audit.set(audit);
+    }
+
+    /// Has every alarm from now on told to this one; once.
+    pub fn alert(&self, alerts: Arc<dyn Alerts>) {
+        let _ = self.alerts.set(alerts);
     }
 
     /// Who accounts for logins.

@@ -203,6 +203,11 @@ impl Desk {
 }
 
 impl Turn {
+    /// Whoever is to be told of it.
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.rooms.engine)
+    }
+
     /// The store to look into while nobody else changes it.
     pub(super) fn store(&self) -> &dyn Store {
         &*self.rooms.store

@@ -123,7 +123,10 @@ async fn add(turn: Turn, operator: &Operator, whom: Blocked, account: Option<Str
     let block = Block { until, reason: new.reason, by: operator.name.clone(), at: now };
     let shape = shapes::Block::new(&whom, account.clone(), &block);
     changes.push(Change::Block { whom: whom.clone(), block });
-    turn.write(operator, "blocked", vec![(shown(&whom, account), identity(&whom))], changes).await?;
+    let name = shown(&whom, account);
+    let engine = turn.engine();
+    turn.write(operator, "blocked", vec![(name.clone(), identity(&whom))], changes).await?;
+    engine.blocked(&name, &operator.name);
     Ok((StatusCode::CREATED, Json(shape)))
 }
 

@@ -1,5 +1,6 @@
 //! Codes by mail, through a mail server that takes letters, or refuses, hangs, lies, or cannot prove who it is.
 
+mod alerts;
 mod smtp;
 
 use std::path::PathBuf;

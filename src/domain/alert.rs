@@ -1,0 +1,66 @@
+//! What somebody who looks after the server should look at now, as it is told to them.
+
+use std::net::IpAddr;
+
+use super::account::Timestamp;
+use super::request::Trace;
+
+/// Something happened. No secret is in it, and nothing a person typed but the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// What.
+    pub alarm: Alarm,
+    /// When.
+    pub at: Timestamp,
+    /// What is quiet for a while once it was told: an identity, a number, a policy; empty where there is but one.
+    pub about: String,
+    /// Whose name is said: as typed, or as an administrator knows it; empty where it is about nobody alone.
+    pub who: String,
+    /// Who did it, where it was an administrator.
+    pub by: String,
+    /// The client's name in the configuration, where there is one.
+    pub client: String,
+    /// The policy.
+    pub policy: String,
+    /// Where the person is, as far as the client is trusted to tell.
+    pub source: Option<IpAddr>,
+    /// What the login is called, where it was one.
+    pub trace: Option<Trace>,
+}
+
+/// What there is to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alarm {
+    /// An administrator keeps a person or a number out.
+    Blocked,
+    /// Somebody was let in because no provider could be reached.
+    FailOpen,
+    /// A person says that a login is not theirs.
+    Fraud,
+    /// Many were locked out in a short time.
+    Lockouts,
+}
+
+impl Alarm {
+    /// The word in log and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::FailOpen => "fail_open",
+            Self::Fraud => "fraud_reported",
+            Self::Lockouts => "lockouts",
+        }
+    }
+
+    /// What it means, for the log.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Blocked => "an administrator keeps somebody out",
+            Self::FailOpen => "somebody was let in by the first factor alone: no provider can be reached, and the policy is open then",
+            Self::Fraud => "a person says that this login is not theirs: whoever tried it has the password",
+            Self::Lockouts => "many were locked out in a short time: somebody may be guessing, or a client has stale passwords",
+        }
+    }
+}
