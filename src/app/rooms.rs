@@ -48,6 +48,7 @@ use crate::provider::duo::Duo;
 use crate::provider::email::Email;
 use crate::provider::entra::Entra;
 use crate::provider::http;
+use crate::provider::ledger::Ledgers;
 use crate::provider::oath::Oath;
 use crate::provider::okta::Okta;
 use crate::provider::pin;
@@ -110,7 +111,7 @@ pub enum RoomError {
 }
 
 impl Rooms {
-    pub(super) fn build(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Self, RoomError> {
+    pub(super) fn build(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, ledgers: &Ledgers) -> Result<Self, RoomError> {
         let mut directories = BTreeMap::new();
         let homes = Homes::new(&config.directories, Arc::clone(store));
         for settings in &config.directories {
@@ -119,7 +120,7 @@ impl Rooms {
             directories.insert(name, directory);
         }
         let mailer = mailer(config)?;
-        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() };
+        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref(), ledgers };
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
         for settings in &config.providers {
             providers.insert(settings.name().to_owned(), behind.provider(settings)?);
@@ -135,7 +136,17 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin, readers: readers(config, mailer.as_ref()) })
+        Ok(Self {
+            directories,
+            upstreams,
+            accountants,
+            winbinds,
+            store: Arc::clone(store),
+            providers,
+            numbers: config.numbers,
+            pin: config.pin,
+            readers: readers(config, mailer.as_ref()),
+        })
     }
 
     /// What the RADIUS listeners share.
@@ -307,7 +318,7 @@ fn first_words(first: &FirstFactor) -> String {
 /// The provider of these settings alone, for whoever wants to know how it is.
 pub(super) fn provider(config: &Config, settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
     let mailer = mailer(config)?;
-    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() }.provider(settings)
+    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref(), ledgers: &Ledgers::default() }.provider(settings)
 }
 
 fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
@@ -326,24 +337,26 @@ struct BehindProviders<'a> {
     store: &'a Arc<dyn Store>,
     clock: &'a Arc<dyn Clock>,
     mailer: Option<&'a Arc<dyn Mailer>>,
+    ledgers: &'a Ledgers,
 }
 
 impl BehindProviders<'_> {
     fn provider(&self, settings: &ProviderSettings) -> Result<Arc<dyn Provider>, RoomError> {
         let clock = || Arc::clone(self.clock);
+        let ledger = || self.ledgers.of(settings.name());
         let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
         Ok(match settings {
             ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), clock()).map_err(wrong)?),
             ProviderSettings::Email(settings) => {
                 let mailer = self.mailer.ok_or_else(|| RoomError::Missing("mail".to_owned()))?;
-                Arc::new(Email::new(settings, Arc::clone(mailer), clock()))
+                Arc::new(Email::new(settings, Arc::clone(mailer), clock()).with_ledger(ledger()))
             }
             ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
             ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
             ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
             ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), clock()).map_err(wrong)?),
-            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
-            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?.with_ledger(ledger())),
+            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone(), clock()).map_err(wrong)?.with_ledger(ledger())),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),
         })
     }

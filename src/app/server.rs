@@ -29,6 +29,7 @@ use crate::front::radius;
 use crate::mail::alerts::Post;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::provider::ledger::Ledgers;
 use crate::store;
 
 /// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
@@ -41,6 +42,8 @@ pub struct Server {
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
     alerts: Arc<Post>,
+    /// What was sent today, whatever the configuration becomes.
+    ledgers: Ledgers,
     sessions: radius::Sessions,
     counters: Option<PrometheusHandle>,
     config: Config,
@@ -167,7 +170,8 @@ impl Server {
     pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>) -> Result<Self, ServerError> {
         // Blocks on the disk, before any door is open.
         let store: Arc<dyn Store> = store::open(&config.store)?;
-        let rooms = Rooms::build(&config, &store, &clock)?;
+        let ledgers = Ledgers::default();
+        let rooms = Rooms::build(&config, &store, &clock, &ledgers)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
         let audit = config.audit.clone();
@@ -197,7 +201,7 @@ impl Server {
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, alerts, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        Ok(Self { store, clock, engine, alerts, ledgers, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
     }
 
     /// Which doors are open.
@@ -226,7 +230,7 @@ impl Server {
     /// What keeps it from being taken; then nothing has changed.
     pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
         self.may_change(&config)?;
-        let rooms = Rooms::build(&config, &self.store, &self.clock)?;
+        let rooms = Rooms::build(&config, &self.store, &self.clock, &self.ledgers)?;
         let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
         let connections_max = connections_max(&config.limits);
         let ldap_settings = |listen: &LdapListen| rooms.ldap(&config, listen, connections_max, &self.roll).map(Arc::new);

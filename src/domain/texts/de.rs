@@ -6,7 +6,9 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     again: Cow::Borrowed("Das neue Passwort noch einmal:"),
-    alert_block: Cow::Borrowed("{who} wurde um {time} von {by} gesperrt. Bis zum Ende der Sperre meldet sich niemand unter diesem Namen an: vestibule block list"),
+    alert_block: Cow::Borrowed(
+        "{who} wurde um {time} von {by} gesperrt. Bis zum Ende der Sperre meldet sich niemand unter diesem Namen an: vestibule block list",
+    ),
     alert_fraud: Cow::Borrowed(
         "{who} gibt an, dass eine Anmeldung an {app} von {source} um {time} nicht die eigene war, und ist jetzt gesperrt. Wer es versucht hat, kennt das Passwort: \
          lassen Sie es ändern. Was geschehen ist: vestibule audit explain {trace}",

@@ -11,7 +11,9 @@ pub(super) const TEXTS: Texts = Texts {
         "{who} says that a login at {app} from {source} at {time} was not theirs, and is blocked now. Whoever tried it knows the password: have it changed. \
          What happened: vestibule audit explain {trace}",
     ),
-    alert_lockouts: Cow::Borrowed("Many accounts were locked within a few minutes, the last at {time}: somebody may be guessing codes or passwords. Who: vestibule audit tail"),
+    alert_lockouts: Cow::Borrowed(
+        "Many accounts were locked within a few minutes, the last at {time}: somebody may be guessing codes or passwords. Who: vestibule audit tail",
+    ),
     alert_open: Cow::Borrowed(
         "No provider of a second factor can be reached, and policy {policy} lets people in by the first factor alone then. The first was {who} at {app} at {time}. \
          What happened: vestibule audit explain {trace}",

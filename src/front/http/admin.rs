@@ -40,6 +40,7 @@ use super::audit;
 use super::blocks;
 use super::bypasses;
 use super::clients;
+use super::enrolments;
 use super::exemptions;
 use super::import;
 use super::import::Imports;
@@ -282,6 +283,7 @@ pub(super) fn asked<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) ->
 fn routes(desk: Desk) -> Router {
     Router::new()
         .merge(accounts::routes())
+        .merge(enrolments::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
         .merge(blocks::routes())
