@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod demo;
 mod exempt;
+mod log;
 mod output;
 mod serve;
 mod server;
@@ -58,6 +59,9 @@ enum Command {
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
+    /// How much the running server logs
+    #[command(subcommand)]
+    Log(log::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -80,6 +84,7 @@ pub async fn run() -> ExitCode {
         Command::Client(verb) => client::run(verb).await,
         Command::Audit(verb) => audit::run(verb).await,
         Command::Exempt(verb) => exempt::run(verb).await,
+        Command::Log(verb) => log::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -140,6 +145,8 @@ mod tests {
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
             "vestibule exempt list --json --socket /run/x.sock",
+            "vestibule log level",
+            "vestibule log level debug --for 15m --json",
             "vestibule audit tail -n 20 --follow --json",
             "vestibule audit verify --json",
             "vestibule audit explain 0123 --config f.toml",
@@ -153,6 +160,9 @@ mod tests {
         for line in [
             "vestibule init",
             "vestibule audit tail -n 0",
+            "vestibule log level loud",
+            "vestibule log level --for 15m",
+            "vestibule log level debug --for 25h",
             "vestibule audit explain",
             "vestibule user import",
             "vestibule user add",

@@ -31,8 +31,12 @@ pub struct Alert {
 /// What there is to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alarm {
+    /// A fraud that a person reported is not on disk.
+    BlockUnwritten,
     /// An administrator keeps a person or a number out.
     Blocked,
+    /// A person's phone has rung in vain as often as a day allows.
+    DaySpent,
     /// Somebody was let in because no provider could be reached.
     FailOpen,
     /// A person says that a login is not theirs.
@@ -46,7 +50,9 @@ impl Alarm {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BlockUnwritten => "block_unwritten",
             Self::Blocked => "blocked",
+            Self::DaySpent => "pushes_day_spent",
             Self::FailOpen => "fail_open",
             Self::Fraud => "fraud_reported",
             Self::Lockouts => "lockouts",
@@ -57,7 +63,11 @@ impl Alarm {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
+            Self::BlockUnwritten => "a block cannot be written: it holds while this program runs, and is written again with the next login",
             Self::Blocked => "an administrator keeps somebody out",
+            Self::DaySpent => {
+                "a phone rang as often in a day as the policy allows, and nothing was approved: whoever has no other method stays out until then, or until `vestibule user unlock`"
+            }
             Self::FailOpen => "somebody was let in by the first factor alone: no provider can be reached, and the policy is open then",
             Self::Fraud => "a person says that this login is not theirs: whoever tried it has the password",
             Self::Lockouts => "many were locked out in a short time: somebody may be guessing, or a client has stale passwords",

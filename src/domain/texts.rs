@@ -159,6 +159,8 @@ texts! {
     again: Slot::plain(MESSAGE_BYTES_MAX);
     /// To those who look after the server: somebody is blocked.
     alert_block: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[BY, TIME]);
+    /// To those who look after the server: a phone rang in vain as often as a day allows.
+    alert_day: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[APP, SOURCE, TIME, TRACE]);
     /// To those who look after the server: a person says that a login is not theirs.
     alert_fraud: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[APP, POLICY, SOURCE, TIME, TRACE]);
     /// To those who look after the server: many were locked out in a short time.
@@ -167,6 +169,8 @@ texts! {
     alert_open: Slot::with(&[POLICY], ALERT_BYTES_MAX).or(&[APP, SOURCE, TIME, TRACE, WHO]);
     /// The subject of all these. Names stand in the letter alone.
     alert_subject: Slot::plain(150).or(&[SERVER]);
+    /// To those who look after the server: a block is not on disk.
+    alert_unwritten: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[TIME]);
     /// What to do on the phone before pressing Enter.
     approve: Slot::plain(BEHIND_NOT_YET_BYTES_MAX);
     /// The same, where a number must be chosen there.

@@ -1,6 +1,7 @@
 //! What somebody should look at now: said loudly, counted, and told to whoever is to be told by mail.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::domain::Alarm;
 use crate::domain::Alert;
+use crate::domain::Asking;
 use crate::domain::Decision;
 use crate::domain::Denial;
 use crate::domain::Flow;
 use crate::domain::Grant;
 use crate::domain::Identity;
 use crate::metrics;
+use crate::ports::Alerts;
 
 /// The last locks, as many as are a storm.
 #[derive(Debug, Default)]
@@ -34,6 +37,28 @@ impl Lockouts {
 }
 
 impl Engine {
+    /// Has every alarm from now on told to this one; once.
+    pub fn alert(&self, alerts: Arc<dyn Alerts>) {
+        let _ = self.alerts.set(alerts);
+    }
+
+    /// A person is rung no more today.
+    pub(super) fn alarm_of_day(&self, asking: &Asking) {
+        self.raise(Alert {
+            about: asking.identity.0.clone(),
+            who: asking.account.name.clone(),
+            client: asking.client.clone(),
+            source: asking.source,
+            trace: Some(asking.trace),
+            ..self.nobodys(Alarm::DaySpent)
+        });
+    }
+
+    /// What a person reported is not on disk.
+    pub(super) fn alarm_of_block(&self, who: &Identity) {
+        self.raise(Alert { about: who.0.clone(), who: who.0.clone(), ..self.nobodys(Alarm::BlockUnwritten) });
+    }
+
     /// The end of a login, where it is one that somebody should look at.
     pub(super) fn alarm(&self, flow: &Flow, identity: Option<&Identity>, decision: &Decision) {
         let Some(alarm) = of(decision) else { return };

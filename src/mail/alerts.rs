@@ -152,7 +152,9 @@ impl Readers {
 
 fn text(texts: &Texts, alarm: Alarm) -> &str {
     match alarm {
+        Alarm::BlockUnwritten => &texts.alert_unwritten,
         Alarm::Blocked => &texts.alert_block,
+        Alarm::DaySpent => &texts.alert_day,
         Alarm::FailOpen => &texts.alert_open,
         Alarm::Fraud => &texts.alert_fraud,
         Alarm::Lockouts => &texts.alert_lockouts,
