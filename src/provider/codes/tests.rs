@@ -86,7 +86,7 @@ async fn m_28_so_many_go_to_one_number_on_one_day() {
     assert_eq!(codes.issue(&asking("alice", 3), TO, NOW).unwrap_err(), FactorError::Throttled);
     assert_eq!(codes.issue(&asking("mallory", 4), TO, NOW).unwrap_err(), FactorError::Throttled, "whoever asks: the number counts");
     assert!(codes.issue(&asking("bob", 5), "+4318", NOW).is_ok());
-    assert!(codes.issue(&asking("alice", 6), TO, Timestamp(NOW.0 + DAY_MS)).is_ok());
+    assert!(codes.issue(&asking("alice", 6), TO, Timestamp(NOW.0 + 86_400_000)).is_ok());
 }
 
 #[tokio::test]
