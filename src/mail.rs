@@ -1,5 +1,7 @@
 //! Letters: to one mail server, over TLS, bounded in time and in number.
 
+pub mod alerts;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;

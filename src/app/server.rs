@@ -29,10 +29,12 @@ use crate::front::http;
 use crate::front::ldap;
 use crate::front::monitor;
 use crate::front::radius;
+use crate::mail::alerts::Post;
 use crate::ports::Clock;
 use crate::ports::Store;
 use crate::ports::audit::Anchor;
 use crate::ports::log::LogLevel;
+use crate::provider::ledger::Ledgers;
 use crate::store;
 
 /// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
@@ -53,6 +55,9 @@ pub struct Server {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
+    alerts: Arc<Post>,
+    /// What was sent today, whatever the configuration becomes.
+    ledgers: Ledgers,
     sessions: radius::Sessions,
     watched: Watched,
     config: Config,
@@ -180,12 +185,16 @@ impl Server {
     pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched) -> Result<Self, ServerError> {
         // Blocks on the disk, before any door is open.
         let store: Arc<dyn Store> = store::open(&config.store)?;
-        let rooms = Rooms::build(&config, &store, &clock)?;
+        let ledgers = Ledgers::default();
+        let rooms = Rooms::build(&config, &store, &clock, &ledgers)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
         let audit = config.audit.clone();
         let audit = Trail::open(audit, Arc::new(AuditEnd(Arc::clone(&store)))).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
         engine.report_to(Arc::new(audit));
+        let alerts = Arc::new(Post::open());
+        alerts.read_by(rooms.readers.clone());
+        engine.alert(Arc::<Post>::clone(&alerts));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
@@ -208,7 +217,24 @@ impl Server {
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
         let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
-        Ok(Self { store, clock, engine, sessions, watched, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
+        Ok(Self {
+            store,
+            clock,
+            engine,
+            alerts,
+            ledgers,
+            sessions,
+            watched,
+            config,
+            admin,
+            admin_rooms,
+            radius,
+            radius_settings,
+            census,
+            ldap,
+            roll,
+            monitoring,
+        })
     }
 
     /// Which doors are open.
@@ -237,7 +263,7 @@ impl Server {
     /// What keeps it from being taken; then nothing has changed.
     pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
         self.may_change(&config)?;
-        let rooms = Rooms::build(&config, &self.store, &self.clock)?;
+        let rooms = Rooms::build(&config, &self.store, &self.clock, &self.ledgers)?;
         let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
         let connections_max = connections_max(&config.limits);
         let ldap_settings = |listen: &LdapListen| rooms.ldap(&config, listen, connections_max, &self.roll).map(Arc::new);
@@ -256,6 +282,7 @@ impl Server {
         let metrics = self.monitoring.prepare(&config)?;
 
         self.engine.equip(rooms.providers.clone());
+        self.alerts.read_by(rooms.readers.clone());
         self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.watched.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
         let admin_rooms =

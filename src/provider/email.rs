@@ -16,6 +16,7 @@ use super::breaker::Turn;
 use super::codes::Codes;
 use super::codes::Habits;
 use super::complaints::Complaints;
+use super::ledger::Ledger;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -62,12 +63,19 @@ impl Email {
         Self {
             name: settings.name.clone(),
             subject: settings.subject.clone(),
-            codes: Codes::new(settings.habits.clone()),
+            codes: Codes::new(&settings.name, settings.habits.clone()),
             mailer,
             clock,
             breaker: Mutex::new(Breaker::new()),
             complaints: Complaints::new(&settings.name),
         }
+    }
+
+    /// What went out before counts too.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.codes.go_on(ledger);
+        self
     }
 
     fn subject(&self, asking: &Asking) -> String {

@@ -165,11 +165,7 @@ async fn over_tls_nobody_but_the_one_who_is_vouched_for_is_told() {
     drop(trail);
     // What it did not get then follows now.
     fs::write(dir.path().join("audit/sent-syslog"), "0\n").unwrap();
-<<<<<<< HEAD
     let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(right))]), forgetful()).unwrap();
-=======
-    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(right))])).unwrap();
->>>>>>> eyes
     let (stream, _) = receiver.accept().await.unwrap();
     let mut stream = acceptor.accept(stream).await.unwrap();
     assert!(framed(&mut stream).await.contains("opened") && framed(&mut stream).await.contains("user-1"));

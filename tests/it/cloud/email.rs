@@ -1,5 +1,6 @@
 //! Codes by mail, through a mail server that takes letters, or refuses, hangs, lies, or cannot prove who it is.
 
+mod alerts;
 mod smtp;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use vestibule::ports::Mailer;
 use vestibule::provider::codes::Habits;
 use vestibule::provider::email::Email;
 use vestibule::provider::email::Settings;
+use vestibule::provider::ledger::Caps;
 
 use self::smtp::Manner;
 use self::smtp::Office;
@@ -60,7 +62,7 @@ fn plain(office: &Office) -> Smtp {
 }
 
 fn email(mailer: Smtp) -> Email {
-    let habits = Habits { digits: 8, day_max: 5, text: Some("Your code: {code}".into()), texts: Arc::default() };
+    let habits = Habits { digits: 8, caps: Caps { day_max: 5, day_total_max: 5_000 }, text: Some("Your code: {code}".into()), texts: Arc::default() };
     Email::new(&Settings { name: "cloud".into(), subject: Some("Your login".into()), habits }, Arc::new(mailer), clock())
 }
 
@@ -98,7 +100,7 @@ async fn allow() {
 #[tokio::test]
 async fn a_letter_is_in_the_language_of_its_reader_where_the_operator_has_none_for_everybody() {
     let office = Office::open(Manner::Fine).await;
-    let habits = Habits { digits: 8, day_max: 5, text: None, texts: Arc::default() };
+    let habits = Habits { digits: 8, caps: Caps { day_max: 5, day_total_max: 5_000 }, text: None, texts: Arc::default() };
     let email = Email::new(&Settings { name: "cloud".into(), subject: None, habits }, Arc::new(plain(&office)), clock());
     for (language, subject, text) in [(Some("de"), "Ihre Anmeldung", "Ihr Code: "), (None, "Your login", "Your code: ")] {
         started(&email, &asking_of(Method::Email, |alice| alice.language = language.map(str::to_owned))).await;
