@@ -420,8 +420,8 @@ pub trait Mailer: Debug + Send + Sync {
 /// Why a letter was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// Too many letters wait here already.
-    #[error("too many letters wait for the mail server already")]
+    /// Too many letters wait here already, or the server takes connections and does no more in time, or the machine has no descriptors left: no outage.
+    #[error("the mail server is there and has no time for us, or too many letters wait for it already")]
     Busy,
     /// The server refuses us, cannot prove who it is, or speaks no SMTP that we understand.
     #[error("the mail server refuses us, cannot prove who it is, or speaks no SMTP: check `server`, `user`, `password` and `ca_file` in [mail]")]
@@ -429,7 +429,7 @@ pub enum MailError {
     /// This letter cannot be: its address is none, or the server does not take it.
     #[error("the mail server does not take this letter, or its address is none: check the person's mail address, and `from` in [mail]")]
     Refused,
-    /// Nothing answers there, or not in time.
+    /// No connection is to be had there.
     #[error("the mail server does not answer")]
     Unreachable,
 }

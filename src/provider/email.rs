@@ -95,13 +95,14 @@ impl Email {
         ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
         match sent {
             Err(MailError::Unreachable) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass))),
-            Err(MailError::Busy) => {}
+            // It is there, or nobody here can tell: that is no failure, and what was called away is not any more (M-14).
+            Err(MailError::Busy) => self.guard(Breaker::there),
             Ok(()) | Err(MailError::Misconfigured | MailError::Refused) => self.turned(self.guard(Breaker::succeeded)),
         }
         sent.map_err(|error| self.blame(error)).inspect(|()| self.complaints.forget())
     }
 
-    /// Only a server that did not answer three times in a row is unreachable (M-14).
+    /// Only a server to which there was no connection three times in a row is unreachable (M-14).
     fn blame(&self, error: MailError) -> FactorError {
         match error {
             MailError::Busy => FactorError::Throttled,
@@ -163,3 +164,6 @@ impl Provider for Email {
 }
 
 const ROOM: &str = "provider";
+
+#[cfg(test)]
+mod tests;

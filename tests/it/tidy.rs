@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("mail", BESIDE),
     ("audit", BESIDE),
     ("metrics", &["domain", "ports", "wire"]),
+    ("reach", &[]),
     ("stretch", &["domain"]),
     ("front", &["domain", "engine", "metrics", "ports", "stretch", "wire"]),
     ("app", BELOW_THE_ROOF),
@@ -27,7 +28,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
 ];
-const BESIDE: &[&str] = &["domain", "metrics", "ports", "stretch", "wire"];
+const BESIDE: &[&str] = &["domain", "metrics", "ports", "reach", "stretch", "wire"];
 const BELOW_THE_ROOF: &[&str] =
     &["audit", "cluster", "directory", "domain", "engine", "front", "mail", "metrics", "ports", "provider", "store", "sync", "wire"];
 const DEMO: &[&str] = &["app", "audit", "cluster", "directory", "domain", "engine", "front", "mail", "metrics", "ports", "provider", "store", "sync", "wire"];
