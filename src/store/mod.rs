@@ -221,7 +221,8 @@ impl Store for Vault {
     }
 
     fn keep_audit_end(&self, seq: u64) {
-        let noted = record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq }).and_then(|bytes| self.shelf.disk()?.note(Tree::Meta, keys::AUDIT_END, bytes));
+        let noted =
+            record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq }).and_then(|bytes| self.shelf.disk()?.note(Tree::Meta, keys::AUDIT_END, bytes));
         if let Err(error) = noted {
             tracing::debug!(%error, "how far the audit went was not put down");
         }

@@ -8,6 +8,7 @@ use crate::domain::Choice;
 use crate::domain::Identity;
 use crate::domain::Timestamp;
 use crate::domain::Trace;
+use crate::provider::ledger::Caps;
 
 /// Takes no letter, and says why.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ impl Clock for Noon {
 
 fn bench(why: MailError) -> (Arc<Refusing>, Email) {
     let mailer = Arc::new(Refusing(Mutex::new(why)));
-    let habits = Habits { digits: 6, day_max: 50, text: None, texts: Arc::default() };
+    let habits = Habits { digits: 6, caps: Caps { day_max: 50, day_total_max: 1_000 }, text: None, texts: Arc::default() };
     let settings = Settings { name: "mail".into(), subject: None, habits };
     (Arc::clone(&mailer), Email::new(&settings, mailer, Arc::new(Noon)))
 }
@@ -43,7 +44,7 @@ fn bench(why: MailError) -> (Arc<Refusing>, Email) {
 fn asking() -> Asking {
     let identity = Identity("alice".into());
     let account = Account { mail: Some("alice@corp.example".into()), ..Account::new(identity.clone(), "alice", None, Timestamp(0)) };
-    let choice = Choice { method: Method::Email, provider: "mail".into() };
+    let choice = Choice::new(Method::Email, "mail");
     Asking { identity, account: account.into(), choice, client: "vpn".into(), source: None, trace: Trace(1) }
 }
 

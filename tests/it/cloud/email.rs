@@ -12,7 +12,6 @@ use vestibule::mail::Login;
 use vestibule::mail::Security;
 use vestibule::mail::Settings as MailSettings;
 use vestibule::mail::Smtp;
-use vestibule::ports::MailError;
 use vestibule::ports::Mailer;
 use vestibule::provider::codes::Habits;
 use vestibule::provider::email::Email;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
+use tokio::time::Instant;
 use vestibule::domain::Secret;
 use vestibule::provider::webhook::Send;
 use vestibule::provider::webhook::Settings;

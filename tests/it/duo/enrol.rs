@@ -32,7 +32,7 @@ fn preauth(result: &str, portal: &str) -> Said {
     )
 }
 
-async fn enrol_at(script: impl Fn(&Heard) -> Said + std::marker::Send + Sync + 'static) -> (Result<String, EnrolError>, Vec<Heard>) {
+async fn enrol_at(script: impl Fn(&Heard) -> Said + Send + Sync + 'static) -> (Result<String, EnrolError>, Vec<Heard>) {
     let sky = Sky::open(script).await;
     let settings = Settings {
         name: "duo".into(),
