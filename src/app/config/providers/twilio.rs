@@ -18,6 +18,7 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
     let key = section.need("key", &format!("{{ credential = \"{name}-key\" }}")).and_then(|value| sources.secret(&value));
     let whatsapp = section.find("channel").map_or(Some(false), |value| value.word(&[("sms", false), ("whatsapp", true)]));
     let countries = section.need("countries", "[\"DE\", \"AT\"]").and_then(|value| countries(&value));
+    let caps = caps(section);
     let url = section.find("url").and_then(|value| url(&value));
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
@@ -28,7 +29,7 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
         key: key?,
         whatsapp: whatsapp?,
         countries: countries?,
-        caps: caps(section),
+        caps,
         url,
         ca_file,
         timeout,
