@@ -59,6 +59,7 @@ async fn a_file_of_tokens_is_enrolled_whole_or_not_at_all() {
         (format!("S1,{BASE32},alice\nS2,{BASE32},\n"), "line 3: nobody is to have the token \"S2\""),
         (format!("S1,{BASE32},alice\nS2,{BASE32},carol\n"), "line 3: no account"),
         (format!("S1,{BASE32},alice\nS1,{BASE32},bob\n"), "line 3: there is a token \"S1\" already"),
+        (format!("S1,{BASE32},alice\nS2,{BASE32},alice\n"), "line 3: the token \"S2\" has the seed of another one that \"alice\" has"),
         ((0..11).map(|number| format!("S{number},{BASE32},alice\n")).collect(), "line 12: \"alice\" would have more than 10 tokens"),
     ] {
         let (code, _, err) = import(&world, &format!("serial,secret,owner\n{lines}"), &[]).await;

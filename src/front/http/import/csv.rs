@@ -7,6 +7,9 @@ pub(super) struct Table {
     rows: Vec<Row>,
 }
 
+/// The one column that may stand more than once.
+const MANY: &str = "device";
+
 /// A line that holds something.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -29,6 +32,10 @@ impl Table {
         let columns: Vec<String> = first.cells.iter().map(|cell| cell.trim().to_ascii_lowercase().replace(['-', ' '], "_")).collect();
         if let Some(odd) = columns.iter().find(|column| !known.contains(&column.as_str())) {
             return Err((first.line, format!("there is no column {odd:?}: they are {}", known.join(", "))));
+        }
+        let once = columns.iter().enumerate().filter(|(_, column)| *column != MANY);
+        if let Some((_, twice)) = once.clone().find(|(at, column)| columns.iter().take(*at).any(|earlier| earlier == *column)) {
+            return Err((first.line, format!("the column {twice:?} is there twice")));
         }
         let rows: Vec<Row> = rows.collect();
         if let Some(long) = rows.iter().find(|row| row.cells.len() > columns.len()) {
@@ -127,6 +134,8 @@ mod tests {
         assert_eq!(Table::read("name,phonne\nx,y", &known, 9).unwrap_err().0, 1);
         assert_eq!(Table::read("name\nx\ny,z\n", &known, 9).unwrap_err().0, 3);
         assert_eq!(Table::read("name,mail\nx,\"y\nz\n", &known, 9).unwrap_err().0, 2);
+        assert!(Table::read("name,mail,Name\nx,y,z", &known, 9).unwrap_err().1.contains("\"name\" is there twice"));
+        assert!(Table::read("name,device,device\nx,y,z", &["name", "device"], 9).is_ok());
         assert!(Table::read("", &known, 9).is_err());
         assert!(Table::read("name\na\nb\nc\n", &known, 2).unwrap_err().1.contains("too many"));
     }

@@ -119,9 +119,6 @@ impl Container {
                 Event::Eof => return Err(wrong("ends in the middle")),
             }
         }
-        if container.keys.len() > TOKENS_MAX {
-            return Err((0, format!("{} keys are too many at once: at most {TOKENS_MAX}", container.keys.len())));
-        }
         Ok(container)
     }
 
@@ -140,6 +137,7 @@ impl Container {
         };
         let at: Vec<&str> = path.iter().map(String::as_str).collect();
         match (at.as_slice(), self.keys.last_mut()) {
+            ([_, "KeyPackage"], _) if self.keys.len() >= TOKENS_MAX => return Err(format!("more than {TOKENS_MAX} keys are too many at once")),
             ([_, "KeyPackage"], _) => self.keys.push(Key { line, ..Key::default() }),
             ([_, "EncryptionKey", "DerivedKey"], _) => self.derived = true,
             ([_, "EncryptionKey", .., "PRF"], _) => self.prf = attribute("Algorithm"),

@@ -8,6 +8,8 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use sha2::Digest;
+use sha2::Sha256;
 
 use super::super::admin::Desk;
 use super::super::admin::Rooms;
@@ -123,10 +125,11 @@ async fn owners(rooms: &Rooms, found: Vec<Found>) -> Result<Result<Owned, Vec<Wr
     Ok(if wrong.is_empty() { Ok((found, accounts)) } else { Err(wrong) })
 }
 
-/// Serial numbers that are there already, and people who would have too many tokens.
+/// Serial numbers and seeds that are there already, and people who would have too many tokens.
 fn misfits(store: &dyn Store, found: &[Found], accounts: &[Account]) -> Result<Vec<Wrong>, Refusal> {
     let mut taken: BTreeSet<String> = store.token_list(SEARCH_MAX)?.into_iter().map(|info| info.id).collect();
     let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut seeds: BTreeSet<(&str, [u8; 32])> = BTreeSet::new();
     let mut wrong = Vec::new();
     for (token, account) in found.iter().zip(accounts) {
         if !taken.insert(token.serial.clone()) {
@@ -134,8 +137,16 @@ fn misfits(store: &dyn Store, found: &[Found], accounts: &[Account]) -> Result<V
         }
         let before = match held.get(account.identity.0.as_str()) {
             Some(before) => *before,
-            None => store.tokens(&account.identity)?.len(),
+            None => {
+                let theirs = store.tokens(&account.identity)?;
+                seeds.extend(theirs.iter().map(|token| (account.identity.0.as_str(), fingerprint(&token.seed))));
+                theirs.len()
+            }
         };
+        // Each token burns its own codes: one seed in two of them would take each code twice (M-01).
+        if !seeds.insert((&account.identity.0, fingerprint(&token.seed))) {
+            wrong.push((token.line, format!("the token {:?} has the seed of another one that {:?} has, here or in the file", token.serial, account.name)));
+        }
         if before >= TOKENS_MAX {
             wrong.push((token.line, format!("{:?} would have more than {TOKENS_MAX} tokens", account.name)));
         }
@@ -145,6 +156,11 @@ fn misfits(store: &dyn Store, found: &[Found], accounts: &[Account]) -> Result<V
         }
     }
     Ok(wrong)
+}
+
+/// What tells seeds apart without keeping them.
+fn fingerprint(seed: &Secret) -> [u8; 32] {
+    Sha256::digest(seed.expose()).into()
 }
 
 fn given(found: Found, account: Account, created_at: Timestamp) -> (Account, Change) {
