@@ -383,8 +383,15 @@ fn cut(path: &Path, whole: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     file.seek(SeekFrom::Start(whole))?;
     let (mut aside, name) = aside(path)?;
-    let bytes = io::copy(&mut file, &mut aside)?;
-    aside.sync_data()?;
+    let copied = io::copy(&mut file, &mut aside).and_then(|bytes| aside.sync_data().map(|()| bytes));
+    // A full disk takes no copy. What it took of one goes again, or tries to cut would fill the folder.
+    let bytes = match copied {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let _ = fs::remove_file(&name);
+            return Err(error);
+        }
+    };
     file.set_len(whole)?;
     tracing::warn!(file = %path.display(), bytes, aside = %name.display(), "the end of the audit was cut off, as when the power fails; it is kept beside it");
     Ok(())

@@ -103,7 +103,14 @@ pub(super) fn start(book: Book, node: &str, newest: watch::Receiver<u64>, receiv
     let name = receiver.name();
     let mark = Mark(book.folder.join(format!("sent-{name}")));
     let end = *newest.borrow();
-    let sent = mark.read()?.unwrap_or(end);
+    // Written down at once: what comes while a receiver never takes anything is its as well.
+    let sent = match mark.read()? {
+        Some(sent) => sent,
+        None => {
+            mark.write(end)?;
+            end
+        }
+    };
     if sent > end {
         tracing::warn!(to = name, sent, end, "more of the audit was sent than there is: it goes on with what is written from now on");
     }

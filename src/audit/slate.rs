@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::domain::Ending;
+use crate::metrics;
 
 /// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
 const WAITING_MAX: usize = 16_384;
@@ -62,6 +63,7 @@ impl Slate {
         let mut lines = self.lines();
         if lines.is_closed || lines.waiting.len() >= WAITING_MAX {
             lines.lost = lines.lost.saturating_add(1);
+            metrics::audit_lost(1);
             return;
         }
         lines.told = lines.told.saturating_add(1);

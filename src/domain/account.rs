@@ -252,7 +252,11 @@ impl Tries {
     /// What is known in two places, as the stricter of both says.
     #[must_use]
     pub fn or_stricter(self, other: &Self) -> Self {
-        let at = if other.at.len() > self.at.len() { other.at.clone() } else { self.at };
+        // The later of each two from the end on: neither may hide fresh failures of the other behind older ones of its own.
+        let (mut at, fewer) = if other.at.len() > self.at.len() { (other.at.clone(), self.at) } else { (self.at, other.at.clone()) };
+        for (known, other) in at.iter_mut().rev().zip(fewer.iter().rev()) {
+            *known = (*known).max(*other);
+        }
         Self { failures: self.failures.max(other.failures), lock_until: self.lock_until.max(other.lock_until), at }
     }
 }

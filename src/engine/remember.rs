@@ -235,7 +235,6 @@ impl Engine {
     pub fn forget(&self, who: &Identity) -> usize {
         self.stale.forget(who);
         self.rings.forget(who);
-        self.unblock(who);
         self.unremember(who)
     }
 

@@ -61,6 +61,9 @@ impl Uncounted {
     /// An administrator has to do with this person: what is held against them is what the store says.
     pub(super) fn unblock(&mut self, who: &Identity) {
         self.blocks.remove(who);
+        for tally in [Tally::Common, Tally::Exempt] {
+            self.failures.remove(&(who.clone(), tally));
+        }
     }
 
     /// The standing with the failures that only we know of; `None` when there are too many to keep count.

@@ -68,8 +68,8 @@ impl Engine {
         });
     }
 
-    /// What was not written of a block ends too.
-    pub(super) fn unblock(&self, who: &Identity) {
+    /// An administrator lets this person go, and that is written: what could not be written of a block, and of failures, ends too.
+    pub fn unblock(&self, who: &Identity) {
         self.uncounted.lock().unwrap_or_else(PoisonError::into_inner).unblock(who);
     }
 }

@@ -52,11 +52,12 @@ pub struct Post {
 struct Quiet(HashMap<(Alarm, String), Instant>);
 
 impl Quiet {
-    /// Whether this is to be told. The table is bounded, and so is with it how many letters there are in that time.
+    /// Whether this is to be told. The table is bounded for each kind of alarm, and so is with it how many letters there are in that time: a hundred blocks hide no fraud.
     fn admits(&mut self, now: Instant, alert: &Alert) -> bool {
         self.0.retain(|_, told| now.saturating_duration_since(*told) < QUIET);
         let key = (alert.alarm, alert.about.clone());
-        let admits = !self.0.contains_key(&key) && self.0.len() < TOLD_MAX;
+        let of_kind = self.0.keys().filter(|(alarm, _)| *alarm == alert.alarm).count();
+        let admits = !self.0.contains_key(&key) && of_kind < TOLD_MAX;
         if admits {
             self.0.insert(key, now);
         }
@@ -96,8 +97,9 @@ impl Alerts for Post {
         if !self.quiet.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now(), &alert) {
             return metrics::alert_letter("quiet");
         }
-        let alarm = alert.alarm.as_str();
+        let (alarm, key) = (alert.alarm.as_str(), (alert.alarm, alert.about.clone()));
         if self.queue.try_send(alert).is_err() {
+            self.quiet.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&key);
             metrics::alert_letter("full");
             error!(alarm, "too many letters wait: nobody is told of this by mail");
         }
@@ -179,7 +181,7 @@ fn moment(at: Timestamp) -> String {
 }
 
 /// Letters that wait to be written.
-const QUEUE_MAX: usize = 64;
+const QUEUE_MAX: usize = 384;
 /// For so long nothing more is told of the same account, number or policy ..
 const QUIET: Duration = Duration::from_secs(15 * 60);
 /// .. and of so many of them at most is anything told in that time.

@@ -20,7 +20,7 @@ pub(super) struct Errand {
 }
 
 impl Errand {
-    /// It may take so long, waiting for others' included.
+    /// It may take so long, and so long may be waited for somebody else's.
     pub(super) fn new(within: Duration) -> Self {
         Self { running: Mutex::default(), failed: StdMutex::new((0, FactorError::Faltering)), within }
     }
@@ -31,24 +31,21 @@ impl Errand {
             return Ok(token);
         }
         let (before, _) = self.failed();
-        let run = async {
-            let _running = self.running.lock().await;
-            if let Some(token) = held() {
-                return Ok(token);
-            }
-            let (failures, why) = self.failed();
-            if failures != before {
-                return Err(why);
-            }
-            let fetched = fetch.await;
-            if let Err(why) = &fetched {
-                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                *failed = (failed.0.wrapping_add(1), *why);
-            }
-            fetched
-        };
-        // Box: who waits here waits for seldom.
-        tokio::time::timeout(self.within, Box::pin(run)).await.unwrap_or(Err(FactorError::Faltering))
+        let Ok(_running) = tokio::time::timeout(self.within, self.running.lock()).await else { return Err(FactorError::Faltering) };
+        if let Some(token) = held() {
+            return Ok(token);
+        }
+        let (failures, why) = self.failed();
+        if failures != before {
+            return Err(why);
+        }
+        // Box: who waits here waits for seldom. An errand that takes too long has failed like any other, for all who wait.
+        let fetched = tokio::time::timeout(self.within, Box::pin(fetch)).await.unwrap_or(Err(FactorError::Faltering));
+        if let Err(why) = &fetched {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            *failed = (failed.0.wrapping_add(1), *why);
+        }
+        fetched
     }
 
     fn failed(&self) -> (u64, FactorError) {

@@ -7,6 +7,7 @@ use tracing::debug;
 use tracing::error;
 use tracing::warn;
 
+use crate::domain::Account;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Fate;
@@ -19,6 +20,8 @@ use crate::domain::pin::Pin;
 use crate::domain::pin::PinPlace;
 use crate::domain::pin::PinRules;
 use crate::ports::Clock;
+use crate::ports::EnrolError;
+use crate::ports::Enrolment;
 use crate::ports::Probed;
 use crate::ports::Provider;
 use crate::ports::Store;
@@ -122,6 +125,10 @@ impl Provider for WithPin {
 
     async fn cancel(&self, ticket: &Ticket) {
         self.inner.cancel(ticket).await;
+    }
+
+    async fn enrol(&self, account: &Account) -> Result<Enrolment, EnrolError> {
+        self.inner.enrol(account).await
     }
 
     fn hears_ends(&self) -> bool {

@@ -187,7 +187,8 @@ impl Provider for Webhook {
         let Ok(_place) = self.telling.try_acquire() else { return };
         let transaction = transaction(trace, method);
         let end = End { transaction: &transaction, outcome: fate.as_str(), why };
-        let told = self.exchange("end", &end, &transaction, None).await;
+        // As a poll, which says nothing about whether questions get through: nobody is let in by what comes back, and nobody waits.
+        let told = self.exchange("end", &end, &transaction, Some(self.settings.timeout)).await;
         debug!(provider = %self.settings.name, told = told.is_ok(), "the end of a login is told");
     }
 }

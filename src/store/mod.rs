@@ -216,16 +216,19 @@ impl Store for Vault {
     }
 
     fn audit_end(&self) -> u64 {
-        let stored = self.shelf.disk().and_then(|disk| disk.read::<AuditEnd>(Tree::Meta, keys::AUDIT_END));
-        stored.ok().flatten().map_or(0, |end| end.seq)
+        unharmed(|| self.shelf.disk()?.read::<AuditEnd>(Tree::Meta, keys::AUDIT_END)).flatten().map_or(0, |end| end.seq)
     }
 
     fn keep_audit_end(&self, seq: u64) {
-        let noted =
-            record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq }).and_then(|bytes| self.shelf.disk()?.note(Tree::Meta, keys::AUDIT_END, bytes));
-        if let Err(error) = noted {
-            tracing::debug!(%error, "how far the audit went was not put down");
-        }
+        unharmed(|| {
+            let disk = self.shelf.disk()?;
+            let known = disk.read::<AuditEnd>(Tree::Meta, keys::AUDIT_END)?.map_or(0, |end| end.seq);
+            // sled does not survive a disk that fills under it: what it must not do for logins it must not do for the audit either.
+            if seq <= known || disk.space()? < writer::SPACE_BYTES_MIN {
+                return Ok(());
+            }
+            disk.note(Tree::Meta, keys::AUDIT_END, record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq })?)
+        });
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {
@@ -239,6 +242,21 @@ impl Store for Vault {
         match timeout(COMMIT_WITHIN, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(CommitError::Outage),
+        }
+    }
+}
+
+/// What came of it; `None` where the disk failed, also where sled panics at that: whoever asks is no login and has other work.
+fn unharmed<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Option<T> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask)) {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "how far the audit went is not known to the store now");
+            None
+        }
+        Err(_) => {
+            tracing::error!("the store gave up while it was asked how far the audit went");
+            None
         }
     }
 }

@@ -254,7 +254,7 @@ const COMPANY_MIN: usize = 3;
 /// From the first order of a group to the last answer. Where the disk takes longer, groups form by themselves.
 const COMPANY_WITHIN: Duration = Duration::from_millis(8);
 /// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
-const SPACE_BYTES_MIN: u64 = 16 << 20;
+pub(super) const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.
 const RECOVERY_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for people of whom nobody asks any more.

@@ -111,6 +111,7 @@ async fn m_10_an_administrator_ends_a_block_that_was_never_written() {
     let change = vec![Change::Block { whom: Blocked::Identity(alice()), block }];
     assert!(engine.commit(Instant::now() + MINUTE, change).await.is_err());
     engine.forget(&alice());
+    engine.unblock(&alice());
     world.commits_fail.store(false, Ordering::SeqCst);
     engine.write_again();
     settle().await;

@@ -261,8 +261,12 @@ impl Turn {
                 _ => None,
             })
             .collect();
+        let lifted: Vec<_> = changes.iter().filter_map(lifted).cloned().collect();
         let written = tokio::spawn(async move {
             let written = self.rooms.store.commit(changes).await;
+            if written.is_ok() {
+                lifted.iter().for_each(|who| self.rooms.engine.unblock(who));
+            }
             for phone in numbers {
                 self.rooms.engine.forget_number(&phone);
             }
@@ -283,6 +287,14 @@ impl Turn {
             Ok(written) => written.map(|_| ()).map_err(Refusal::from),
             Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed", "its log says more")),
         }
+    }
+}
+
+/// Whom a change lets go: of this person nothing is held any more that could not be written. No other change may, for that may be a block after a fraud.
+fn lifted(change: &Change) -> Option<&Identity> {
+    match change {
+        Change::Unblock(Blocked::Identity(who)) | Change::Unlock(who) => Some(who),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ use axum::response::IntoResponse;
 use axum::response::Response;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use self::doorway::Doorway;
@@ -62,7 +63,7 @@ impl Monitor {
         let seen = views.clone();
         let doorway = Doorway::open(address, Box::new(move |who| seen.borrow().networks.iter().any(|network| network.contains(who))))?;
         let address = doorway.address()?;
-        Ok(Self { doorway, address, desk: Desk { views, health: Arc::default() } })
+        Ok(Self { doorway, address, desk: Desk { views, health: Arc::default(), writers: Arc::new(Semaphore::new(WRITERS_MAX)) } })
     }
 
     /// Where it listens.
@@ -84,6 +85,8 @@ impl Monitor {
 struct Desk {
     views: watch::Receiver<Arc<View>>,
     health: Arc<Health>,
+    /// Who may have all counters written out at once.
+    writers: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -109,6 +112,9 @@ fn routes(desk: Desk) -> Router {
         .with_state(desk)
 }
 
+/// Who may have all counters written out at once; others wait for their turn.
+const WRITERS_MAX: usize = 2;
+
 /// A connection is for one request: whoever holds more than one place holds it for ten seconds at most.
 async fn once(mut response: Response) -> Response {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -119,6 +125,7 @@ async fn once(mut response: Response) -> Response {
 async fn metrics(State(desk): State<Desk>) -> Response {
     let view = desk.view();
     let Some(counters) = view.counters.clone() else { return (StatusCode::NOT_FOUND, "nothing is counted here\n").into_response() };
+    let Ok(_turn) = desk.writers.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     // Thousands of lines are no work for a thread that logins wait for.
     let written = tokio::task::spawn_blocking(move || text(&view.engine, &counters)).await;
     written.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())

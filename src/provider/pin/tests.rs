@@ -49,7 +49,18 @@ impl Provider for Codes {
         }
     }
 
+    async fn enrol(&self, _account: &Account) -> Result<Enrolment, EnrolError> {
+        Err(EnrolError::Enrolled)
+    }
+
     async fn cancel(&self, _ticket: &Ticket) {}
+}
+
+#[tokio::test]
+async fn who_stands_before_a_provider_hides_none_of_what_it_can() {
+    let before = WithPin::new(Arc::new(Codes::default()), PinRules::default(), Arc::new(Held(None)), Arc::new(At::default()));
+    let account = Account::new(Identity("alice".into()), "alice", None, Timestamp(0));
+    assert_eq!(before.enrol(&account).await.unwrap_err(), EnrolError::Enrolled);
 }
 
 #[derive(Debug, Default)]

@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use vestibule::domain::Account;
 use vestibule::domain::Asking;
 use vestibule::domain::Choice;
@@ -127,7 +127,7 @@ impl Said {
 pub(crate) struct Sky {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
-    accepting: AbortHandle,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Sky {
@@ -149,7 +149,15 @@ impl Sky {
                 connections.spawn(talk(stream, Arc::clone(&script), Arc::clone(&diary)));
             }
         });
-        Self { address, heard, accepting: accepting.abort_handle() }
+        Self { address, heard, accepting: Some(accepting) }
+    }
+
+    /// Gone: nothing listens there any more when this returns.
+    pub(crate) async fn close(mut self) {
+        if let Some(accepting) = self.accepting.take() {
+            accepting.abort();
+            let _ = accepting.await;
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -169,7 +177,7 @@ impl Sky {
 
 impl Drop for Sky {
     fn drop(&mut self) {
-        self.accepting.abort();
+        self.accepting.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -135,9 +135,10 @@ impl Container {
             let found = start.try_get_attribute(name).ok().flatten();
             found.map(|found| String::from_utf8_lossy(&found.value).into_owned())
         };
+        let many = self.keys.len() >= TOKENS_MAX;
         let at: Vec<&str> = path.iter().map(String::as_str).collect();
         match (at.as_slice(), self.keys.last_mut()) {
-            ([_, "KeyPackage"], _) if self.keys.len() >= TOKENS_MAX => return Err(format!("more than {TOKENS_MAX} keys are too many at once")),
+            ([_, "KeyPackage"], _) if many => return Err(format!("more than {TOKENS_MAX} keys are too many at once")),
             ([_, "KeyPackage"], _) => self.keys.push(Key { line, ..Key::default() }),
             ([_, "EncryptionKey", "DerivedKey"], _) => self.derived = true,
             ([_, "EncryptionKey", .., "PRF"], _) => self.prf = attribute("Algorithm"),

@@ -21,7 +21,8 @@ impl Connection {
         if client_reads && self.client.ended() {
             return Err(End::Gone);
         }
-        if *self.house.closing.borrow() {
+        // Dropped, a door closes as it does when it is told to.
+        if *self.house.closing.borrow() || self.house.closing.has_changed().is_err() {
             return Err(CLOSING);
         }
         let (over_at, over) = self.over();

@@ -25,6 +25,7 @@ fn house(office: &Office, directory: SocketAddr, cloud: &Cloud) -> House {
     let folder = lab::furnish(directory, &more);
     let path = folder.path().join("vestibule.toml");
     let text = fs::read_to_string(&path).unwrap().replace("methods = [{ oath = \"tokens\" }]", "methods = [{ push = \"cloud\" }]");
+    let text = text.replace("code = { challenge", "source = \"Calling-Station-Id\"\ncode = { challenge");
     fs::write(&path, text).unwrap();
     fs::write(folder.path().join("duo"), cloud.key().expose()).unwrap();
     let house = House::open(folder);
@@ -43,7 +44,7 @@ fn log_in(house: &House, identifier: u8) -> Code {
 async fn letters(office: &Office, count: usize) -> Vec<String> {
     let came = async {
         while office.letters().len() < count {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), came).await.unwrap_or_else(|_| panic!("{} letters", office.letters().len()));
