@@ -425,9 +425,8 @@ impl Flow {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
         if self.request.tally(now, &first.0) == Tally::Exempt {
-            // Where somebody is exempt there is nothing but the password to guess, and a count of its own for it.
-            let forgiven = (standing.tries.failures > 0).then(|| Change::Succeed(first.0.clone(), Tally::Exempt));
-            return accept(Grant::Exempt, first, false, forgiven.into_iter().collect());
+            // Where somebody is exempt there is nothing but the password to guess. A program that binds all day forgives no guesses of its neighbours: they age.
+            return accept(Grant::Exempt, first, false, Vec::new());
         }
         if let Some(member) = member {
             return accept(member.grant(), first, owes && standing.account.is_none(), Vec::new());

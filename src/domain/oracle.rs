@@ -173,9 +173,9 @@ fn may_be_written(scene: &Scene, story: &Story, changes: &[Change]) -> bool {
         return scene.rules.block_ms > 0 && *changes == [Change::Block { whom: Blocked::Identity(who.clone()), block }];
     }
     let theirs = changes.iter().all(|change| Some(owner(change)) == who.as_ref() || *change == burnt());
-    // A password alone forgives no wrong codes (M-05), and where it is all that is asked for it forgives wrong passwords from there (L-082).
+    // A password alone forgives no wrong codes (M-05), and where it is all that is asked for no wrong passwords (L-082).
     let may = |change: &Change| match change {
-        Change::Succeed(who, account::Tally::Exempt) => held_to(scene, who) == account::Tally::Exempt,
+        Change::Succeed(_, account::Tally::Exempt) => false,
         Change::Succeed(_, account::Tally::Common) => may_forgive(story),
         _ => true,
     };

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Engine;
 use super::journey::Journey;
 use crate::domain::Decision;
+use crate::domain::Denial;
 use crate::domain::Ending;
 use crate::domain::Fate;
 use crate::domain::What;
@@ -42,6 +43,10 @@ impl Journey {
     /// Tells the provider that was asked last, where it wants to know.
     fn tell_provider(&self, fate: Fate, why: &'static str) {
         let Some(choice) = &self.told.asked else { return };
+        // What stays out for the next try has not ended yet.
+        if self.flow.request().dialogue.late_ms > 0 && (fate == Fate::GivenUp || why == Denial::NoAnswer.as_str()) {
+            return;
+        }
         let Some(provider) = self.providers.get(&*choice.provider).filter(|provider| provider.hears_ends()) else { return };
         let (provider, trace, method) = (Arc::clone(provider), self.flow.trace(), choice.method);
         // Without a runtime we are ending ourselves, and nothing can be told any more.
