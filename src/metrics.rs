@@ -40,7 +40,7 @@ pub const SESSIONS: &str = "vestibule_sessions_count";
 
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
-/// What somebody should look at now: frauds that people report, and logins let in because no provider could be reached; label `alarm`.
+/// What somebody should look at now: frauds that people report, logins let in because no provider could be reached, a store that cannot write; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
 
 /// Starts counting for this process and hands out the reader.
@@ -175,7 +175,7 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(ALARMS, "Frauds reported, and logins let in because no provider could be reached");
+    ::metrics::describe_counter!(ALARMS, "Frauds reported, logins let in because no provider could be reached, and a store that cannot write");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
 }
 

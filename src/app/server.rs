@@ -28,6 +28,7 @@ use crate::front::ldap;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::ports::keep::Keep;
 use crate::store;
 
 /// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
@@ -37,6 +38,7 @@ const FILES_KEPT: u64 = 512;
 #[derive(Debug)]
 pub struct Server {
     store: Arc<dyn Store>,
+    keep: Arc<dyn Keep>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
     sessions: radius::Sessions,
@@ -164,7 +166,9 @@ impl Server {
     /// The first thing that could not be opened; nothing stays open then.
     pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>) -> Result<Self, ServerError> {
         // Blocks on the disk, before any door is open.
-        let store: Arc<dyn Store> = store::open(&config.store)?;
+        let vault = store::open(&config.store)?;
+        let keep: Arc<dyn Keep> = Arc::new(store::Keeper::new(Arc::clone(&vault)));
+        let store: Arc<dyn Store> = vault;
         let rooms = Rooms::build(&config, &store, &clock)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
@@ -188,11 +192,13 @@ impl Server {
         }
         let admin_rooms = http::Rooms {
             ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
+            node: config.name.clone(),
+            keep: Some(Arc::clone(&keep)),
             ..behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        Ok(Self { store, keep, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
     }
 
     /// Which doors are open.
@@ -240,8 +246,12 @@ impl Server {
 
         self.engine.equip(rooms.providers.clone());
         self.census.keep(&radius_settings.clients);
-        let admin_rooms =
-            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };
+        let admin_rooms = http::Rooms {
+            ldap: ldap_settings.clone(),
+            node: config.name.clone(),
+            keep: Some(Arc::clone(&self.keep)),
+            ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings)
+        };
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
@@ -404,6 +414,8 @@ fn behind_admin(
         pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
+        node: String::new(),
+        keep: None,
     }
 }
 

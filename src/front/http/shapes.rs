@@ -3,6 +3,7 @@
 mod accounts;
 mod blocks;
 mod clients;
+mod keep;
 mod pins;
 mod sessions;
 mod tokens;
@@ -46,6 +47,10 @@ pub use clients::ClientDetail;
 pub use clients::ClientList;
 pub use clients::LdapClient;
 pub use clients::ShownClient;
+pub use keep::BackupPiece;
+pub use keep::NewBackup;
+pub use keep::Rekeyed;
+pub use keep::Vitals;
 pub use pins::BackupState;
 pub use pins::IssuedBackups;
 pub use pins::NewBackups;
