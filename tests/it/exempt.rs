@@ -15,7 +15,7 @@ use crate::lab::furnish;
 use crate::lab::people;
 
 /// One bind on a connection of its own, and its result code.
-fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
+pub(crate) fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.write_all(&ldap::bind_request(1, name, password.as_bytes())).unwrap();
     let mut buffer = Vec::new();
