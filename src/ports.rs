@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod keep;
+pub mod log;
 
 use std::fmt::Debug;
 use std::fmt::Display;
@@ -145,6 +146,8 @@ pub struct Entry {
     pub mail: Option<String>,
     /// Its mobile or telephone number.
     pub phone: Option<String>,
+    /// When its password was set last, in the directory's own words, where it tells: another word means another password.
+    pub password_set: Option<String>,
 }
 
 /// A directory.

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod keep;
 pub mod log;
+mod monitor;
 mod rooms;
 pub mod secrets;
 mod server;
@@ -30,6 +31,7 @@ pub use rooms::RoomError;
 pub use server::Ready;
 pub use server::Server;
 pub use server::ServerError;
+pub use server::Watched;
 
 /// Why `serve` could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +56,7 @@ pub enum ServeError {
 /// What kept it from opening every door.
 pub async fn serve(path: &Path) -> Result<(), ServeError> {
     let config = Config::load(path).map_err(ServeError::Config)?;
-    let _log = log::start(config.log.level, config.log.format);
+    let (_log, dial) = log::start(config.log.level, config.log.format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -64,7 +66,7 @@ pub async fn serve(path: &Path) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let clock = ClockOf(config.time_zone.clone());
-    let mut server = Server::open(config, Arc::new(clock), Some(counters)).await?;
+    let mut server = Server::open(config, Arc::new(clock), Watched { counters: Some(counters), dial: Some(dial) }).await?;
     say_ready(&server.ready())?;
     tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
     loop {

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod demo;
 mod exempt;
+mod log;
 mod output;
 mod secret;
 mod serve;
@@ -73,6 +74,9 @@ enum Command {
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
+    /// How much the running server logs
+    #[command(subcommand)]
+    Log(log::Verb),
 }
 
 /// Reads the command line and does what it says.
@@ -100,6 +104,7 @@ pub async fn run() -> ExitCode {
         Command::Secret(verb) => secret::run(verb),
         Command::Support(options) => support::run(&options).await,
         Command::Exempt(verb) => exempt::run(verb).await,
+        Command::Log(verb) => log::run(verb).await,
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -160,6 +165,8 @@ mod tests {
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
             "vestibule exempt list --json --socket /run/x.sock",
+            "vestibule log level",
+            "vestibule log level debug --for 15m --json",
             "vestibule audit tail -n 20 --follow --json",
             "vestibule audit verify --json",
             "vestibule audit explain 0123 --config f.toml",
@@ -188,6 +195,9 @@ mod tests {
             "vestibule secret set duo-key hunter2",
             "vestibule secret make k --file f --root /mnt",
             "vestibule audit tail -n 0",
+            "vestibule log level loud",
+            "vestibule log level --for 15m",
+            "vestibule log level debug --for 25h",
             "vestibule audit explain",
             "vestibule user import",
             "vestibule user add",

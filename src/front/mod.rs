@@ -3,4 +3,5 @@
 pub mod certificate;
 pub mod http;
 pub mod ldap;
+pub mod monitor;
 pub mod radius;

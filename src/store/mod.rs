@@ -58,6 +58,7 @@ use locked::StoredBackups;
 use locked::StoredPin;
 use record::Head;
 use record::StoredToken;
+use record::Tallies;
 use seal::Cipher;
 use shelf::Shelf;
 use writer::Changes;
@@ -160,9 +161,11 @@ impl Store for Vault {
         let standing = self.shelf.cache().standing(who, || {
             let disk = self.shelf.disk()?;
             let key = keys::identity(who);
+            let Tallies { common, exempt } = disk.read(Tree::Tries, key)?.unwrap_or_default();
             Ok(Standing {
                 account: disk.read(Tree::Accounts, key)?.map(Arc::new),
-                tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
+                tries: common,
+                exempt_tries: exempt,
                 bypass: disk.read(Tree::Bypasses, key)?,
                 block: blocks::own(&disk, who)?,
             })

@@ -17,6 +17,7 @@ mod exempt;
 mod keep;
 mod lab;
 mod ldap;
+mod metrics;
 mod profiles;
 mod races;
 mod realms;
