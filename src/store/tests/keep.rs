@@ -38,7 +38,10 @@ fn furnished() -> Vec<Change> {
         Change::PutPin { who: who("S-1"), pin: pin() },
         Change::PutBackups { who: who("S-1"), codes: codes() },
         Change::GrantBypass { who: who("S-2"), bypass: bypass(NOW.0 + 9) },
-        Change::Block { whom: Blocked::Identity(who("S-2")), block: Block { until: Timestamp(NOW.0 + 9), reason: "r".into(), by: "b".into(), at: NOW } },
+        Change::Block {
+            whom: Blocked::Identity(who("S-2")),
+            block: Block { until: Timestamp(NOW.0 + 9), reason: "r".into(), by: "b".into(), at: NOW, name: None },
+        },
         fail("S-1"),
     ]
 }
