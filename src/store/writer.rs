@@ -48,8 +48,11 @@ pub(super) struct Errand {
     /// Whether it needs space.
     pub(super) writes: bool,
     /// Tells its asker itself, and the writer what failed.
-    pub(super) run: Box<dyn FnOnce(&Shelf) -> Result<(), StoreError> + Send>,
+    pub(super) run: Box<Work>,
 }
+
+/// What an errand does.
+pub(super) type Work = dyn FnOnce(&Shelf) -> Result<(), StoreError> + Send;
 
 /// What somebody is told.
 pub(super) type Answer = Result<Lsn, CommitError>;

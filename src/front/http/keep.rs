@@ -76,7 +76,7 @@ async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator
     info!(what = "backup begun", operator = ?operator.name, uid = operator.uid, "administration");
     tokio::spawn(give_up(backups.clone(), begun.id.clone()));
     let piece = begun.outgoing.piece().await?;
-    Ok(Json(told(&begun.id, piece)))
+    Ok(Json(told(&begun.id, &piece)))
 }
 
 async fn step(State(desk): State<Desk>, Extension(operator): Extension<Operator>, Path(id): Path<String>) -> Result<Json<BackupPiece>, Refusal> {
@@ -92,7 +92,7 @@ async fn step(State(desk): State<Desk>, Extension(operator): Extension<Operator>
     if piece.last {
         info!(what = "backup made", records = piece.done, operator = ?operator.name, uid = operator.uid, "administration");
     }
-    Ok(Json(told(&id, piece)))
+    Ok(Json(told(&id, &piece)))
 }
 
 /// Lets go of a backup whose maker has gone away.
@@ -137,7 +137,7 @@ fn keeper(desk: &Desk) -> Result<Arc<dyn Keep>, Refusal> {
     desk.rooms().keep.clone().ok_or_else(|| Refusal::absent("this store cannot be taken along", "is the command as old as the server?"))
 }
 
-fn told(id: &str, piece: keep::Piece) -> BackupPiece {
+fn told(id: &str, piece: &keep::Piece) -> BackupPiece {
     BackupPiece { id: id.to_owned(), bytes: STANDARD.encode(&piece.bytes), done: piece.done, total: piece.total, last: piece.last }
 }
 
