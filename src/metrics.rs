@@ -47,7 +47,7 @@ pub const SESSIONS: &str = "vestibule_sessions";
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 /// What somebody should look at now: frauds that people report, blocks, blocks that cannot be written, phones that rang in vain for a day, many who are locked out,
-/// and logins let in because no provider could be reached; label `alarm`.
+/// logins let in because no provider could be reached, and a store that cannot write; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
 /// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
 pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
@@ -102,7 +102,7 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(ALARMS, "What somebody should look at now: frauds, blocks, many locked out, phones rung in vain, logins let in by an outage");
+    ::metrics::describe_counter!(ALARMS, "What somebody should look at now: frauds, blocks, many locked out, phones rung in vain, logins let in by an outage, a store that cannot write");
     ::metrics::describe_counter!(ALERT_LETTERS, "Letters that tell somebody of an alarm, by what became of them");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
     ::metrics::describe_gauge!(BUILD_INFO, "What runs here, by version and node; always 1");

@@ -1,6 +1,7 @@
 //! The seams: what the engine and the doors ask of the rooms behind them.
 
 pub mod audit;
+pub mod keep;
 pub mod log;
 
 use std::fmt::Debug;

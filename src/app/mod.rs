@@ -3,10 +3,13 @@
 pub mod clock;
 pub mod config;
 pub mod doctor;
+pub mod keep;
 pub mod log;
 mod monitor;
 mod rooms;
+pub mod secrets;
 mod server;
+pub mod support;
 
 use std::io::Write;
 use std::path::Path;

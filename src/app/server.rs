@@ -35,6 +35,7 @@ use crate::mail::alerts::Post;
 use crate::ports::Clock;
 use crate::ports::Store;
 use crate::ports::audit::Anchor;
+use crate::ports::keep::Keep;
 use crate::ports::log::LogLevel;
 use crate::provider::http::ASKING_MAX;
 use crate::provider::ledger::Ledgers;
@@ -56,6 +57,7 @@ pub struct Watched {
 #[derive(Debug)]
 pub struct Server {
     store: Arc<dyn Store>,
+    keep: Arc<dyn Keep>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
     alerts: Arc<Post>,
@@ -187,7 +189,9 @@ impl Server {
     /// The first thing that could not be opened; nothing stays open then.
     pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched) -> Result<Self, ServerError> {
         // Blocks on the disk, before any door is open.
-        let store: Arc<dyn Store> = store::open(&config.store)?;
+        let vault = store::open(&config.store)?;
+        let keep: Arc<dyn Keep> = Arc::new(store::Keeper::new(Arc::clone(&vault)));
+        let store: Arc<dyn Store> = vault;
         let ledgers = Ledgers::default();
         let rooms = Rooms::build(&config, &store, &clock, &ledgers)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
@@ -216,6 +220,8 @@ impl Server {
         }
         let admin_rooms = http::Rooms {
             ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
+            node: config.name.clone(),
+            keep: Some(Arc::clone(&keep)),
             ..behind_admin(&rooms, &store, &clock, &watched, &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
@@ -223,6 +229,7 @@ impl Server {
         let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
         Ok(Self {
             store,
+            keep,
             clock,
             engine,
             alerts,
@@ -289,8 +296,12 @@ impl Server {
         self.alerts.read_by(rooms.readers.clone());
         self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.watched.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
-        let admin_rooms =
-            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, &self.watched, &behind, &radius_settings) };
+        let admin_rooms = http::Rooms {
+            ldap: ldap_settings.clone(),
+            node: config.name.clone(),
+            keep: Some(Arc::clone(&self.keep)),
+            ..behind_admin(&rooms, &self.store, &self.clock, &self.watched, &behind, &radius_settings)
+        };
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
@@ -472,6 +483,8 @@ fn behind_admin(
         pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
+        node: String::new(),
+        keep: None,
     }
 }
 

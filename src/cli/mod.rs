@@ -1,6 +1,7 @@
 //! The command line: one file a noun, and what all of them share.
 
 mod audit;
+mod backup;
 mod block;
 mod bypass;
 mod check;
@@ -9,9 +10,12 @@ mod demo;
 mod exempt;
 mod log;
 mod output;
+mod secret;
 mod serve;
 mod server;
+mod support;
 mod token;
+mod typed;
 mod user;
 
 use std::process::ExitCode;
@@ -56,6 +60,17 @@ enum Command {
     /// What became of logins, and whether nobody changed the account of it
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Take accounts and tokens along in a file, while the server runs
+    Backup(backup::BackupOptions),
+    /// Bring a backup back, while no server runs
+    Restore(backup::RestoreOptions),
+    /// Seal all secrets in the store with a new data key, while the server runs
+    Rekey(server::Reach),
+    /// Put secrets where the configuration looks for them
+    #[command(subcommand)]
+    Secret(secret::Verb),
+    /// Gather what a support case needs, without secrets
+    Support(support::Options),
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
@@ -83,6 +98,11 @@ pub async fn run() -> ExitCode {
         Command::Block(verb) => block::run(verb).await,
         Command::Client(verb) => client::run(verb).await,
         Command::Audit(verb) => audit::run(verb).await,
+        Command::Backup(options) => backup::backup(&options).await,
+        Command::Restore(options) => backup::restore(options).await,
+        Command::Rekey(reach) => backup::rekey(&reach).await,
+        Command::Secret(verb) => secret::run(verb),
+        Command::Support(options) => support::run(&options).await,
         Command::Exempt(verb) => exempt::run(verb).await,
         Command::Log(verb) => log::run(verb).await,
     };
@@ -150,6 +170,16 @@ mod tests {
             "vestibule audit tail -n 20 --follow --json",
             "vestibule audit verify --json",
             "vestibule audit explain 0123 --config f.toml",
+            "vestibule backup --new-key",
+            "vestibule backup --new-key --key-file k",
+            "vestibule backup b.vestibule --key-file k --config f.toml",
+            "vestibule restore b.vestibule --key-file k --config f.toml --hotp-jump 50",
+            "vestibule rekey --socket /run/x.sock",
+            "vestibule secret set duo-key --config f.toml",
+            "vestibule secret make master-key --root /mnt",
+            "vestibule secret make master-key --file master --show",
+            "vestibule support --config f.toml",
+            "vestibule support s.json --config f.toml --names",
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
@@ -159,6 +189,11 @@ mod tests {
     fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
         for line in [
             "vestibule init",
+            "vestibule backup b.vestibule",
+            "vestibule backup b.vestibule --new-key",
+            "vestibule restore b.vestibule --config f.toml",
+            "vestibule secret set duo-key hunter2",
+            "vestibule secret make k --file f --root /mnt",
             "vestibule audit tail -n 0",
             "vestibule log level loud",
             "vestibule log level --for 15m",

@@ -36,6 +36,15 @@ impl Failure {
         Self::Failed { error: error.into(), hint: hint.to_owned() }
     }
 
+    /// What is wrong, without what to do.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Config(problems) => format!("the configuration is wrong in {} places", problems.len()),
+            Self::Failed { error, .. } | Self::Usage(error) => error.clone(),
+            Self::Unread => String::new(),
+        }
+    }
+
     /// Says it and turns it into the exit code.
     pub(super) fn tell(self) -> ExitCode {
         let (code, lines) = match self {
@@ -121,6 +130,11 @@ impl Progress {
     /// One step further.
     pub(super) fn step(&self) {
         self.0.inc(1);
+    }
+
+    /// So far.
+    pub(super) fn at(&self, steps: u64) {
+        self.0.set_position(steps);
     }
 
     /// The work is done, and the bar goes away.

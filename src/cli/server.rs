@@ -39,6 +39,13 @@ pub(super) struct Reach {
     pub json: bool,
 }
 
+impl Reach {
+    /// By these.
+    pub(super) fn of(socket: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { socket, config, json: false }
+    }
+}
+
 /// Whom a command is about.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Whom {

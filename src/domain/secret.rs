@@ -18,6 +18,25 @@ impl Secret {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Bytes written as hexadecimal digits, two each; `None` for anything else. Dashes and spaces between them are for the eye.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: Zeroizing<Vec<u32>> =
+            Zeroizing::new(text.chars().filter(|sign| !matches!(sign, '-' | ' ')).map(|sign| sign.to_digit(16).unwrap_or(16)).collect());
+        let pair = |pair: &[u32]| match pair {
+            [high @ 0..=15, low @ 0..=15] => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        digits.chunks(2).map(pair).collect::<Option<Vec<u8>>>().map(Self::new)
+    }
+
+    /// The bytes as hexadecimal digits.
+    #[must_use]
+    pub fn to_hex(&self) -> Self {
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        Self::new(digits.map(|digit| if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }).collect())
+    }
+
     /// The plain bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -79,6 +98,13 @@ mod tests {
         let secret = Secret::from("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(format!("{secret:#?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn only_pairs_of_hexadecimal_digits_are_bytes() {
+        assert_eq!(Secret::from_hex("0fFF-10 7a"), Some(Secret::new(vec![15, 255, 16, 122])));
+        assert_eq!(Secret::from_hex("0fFF107a").unwrap().to_hex(), Secret::from("0fff107a"));
+        assert_eq!(["+1", "f", "0g", "é0"].map(Secret::from_hex), [None, None, None, None]);
     }
 
     #[test]

@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn seal() -> Seal {
-        Seal::new(&Secret::new(vec![1; 32])).unwrap()
+        Seal::new([(1, Secret::new(vec![1; 32]))]).unwrap()
     }
 
     fn unread() -> Result<Standing, StoreError> {

@@ -93,6 +93,9 @@ impl Disk {
 
     /// Writes all of it or nothing, over all trees, and returns when the disk has it.
     pub(super) fn write(&self, writes: &Writes) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
         let trees = writes.keys().map(|tree| self.tree(*tree)).collect::<Result<Vec<_>, _>>()?;
         let done = trees.as_slice().transaction(|views| {
             for (view, records) in views.iter().zip(writes.values()) {

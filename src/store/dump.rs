@@ -22,7 +22,7 @@ use super::locked::StoredPin;
 use super::record;
 use super::record::AuditEnd;
 use super::record::Counts;
-use super::record::DataKey;
+use super::record::DataKeys;
 use super::record::Head;
 use super::record::Logged;
 use super::record::StoredToken;
@@ -107,7 +107,7 @@ impl Vault {
             }
             Tree::Meta if key == keys::HEAD => record::decode::<Head>(tree, key, value).map(drop),
             Tree::Meta if key == keys::AUDIT_END => record::decode::<AuditEnd>(tree, key, value).map(drop),
-            Tree::Meta => record::decode::<DataKey>(tree, key, value).map(drop),
+            Tree::Meta => record::decode::<DataKeys>(tree, key, value).map(drop),
             Tree::Names => record::decode::<()>(tree, key, value),
             Tree::Pins => record::decode::<StoredPin>(tree, key, value)?.open(self.shelf.seal(), tree, key).map(drop),
             Tree::Tokens => record::decode::<StoredToken>(tree, key, value)?.opened(self.shelf.seal(), key).map(drop),

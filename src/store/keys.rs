@@ -7,7 +7,7 @@
 //! | `blocks` | `id:` and identity, or `tel:` and number | [`crate::domain::Block`] |
 //! | `bypasses` | identity | [`crate::domain::Bypass`] |
 //! | `changes` | Lsn, 8 bytes big endian | one change, seeds sealed |
-//! | `meta` | `audit`, `head`, `key` | how far the audit went; format, counts and ends of the log; the data key, sealed by the master key |
+//! | `meta` | `audit`, `head`, `keys` | how far the audit went; format, counts and ends of the log; the data keys, sealed by the master key |
 //! | `names` | lower-case name, 0, identity | nothing: an index |
 //! | `pins` | identity | [`crate::domain::pin::Pin`], the hashes sealed |
 //! | `tokens` | identity, 0, token id | what may be seen, and the seed sealed |
@@ -61,14 +61,21 @@ impl Tree {
     }
 }
 
-/// Layout of trees and keys: 1 is the first. A store of a later one is refused (O-34).
-pub(super) const FORMAT: u32 = 1;
+/// Layout of trees and keys. A store of a later one is refused (O-34), one of an earlier one is brought up to it when it is opened (O-26):
+///
+/// | format | what is new in it |
+/// |---|---|
+/// | 1 | |
+/// | 2 | data keys with numbers (`meta` / `keys`) in place of one without (`meta` / `key`) |
+pub(super) const FORMAT: u32 = 2;
 /// `meta`: format, counts, ends of the log.
 pub(super) const HEAD: &[u8] = b"head";
 /// `meta`: how far the audit went.
 pub(super) const AUDIT_END: &[u8] = b"audit";
-/// `meta`: the data key, sealed by the master key.
+/// `meta`: the one data key of format 1, sealed by the master key.
 pub(super) const DATA_KEY: &[u8] = b"key";
+/// `meta`: the data keys, sealed by the master key.
+pub(super) const DATA_KEYS: &[u8] = b"keys";
 /// Entries of the log of changes that are kept; older ones are pruned as new ones come.
 pub(super) const LOG_MAX: u64 = 100_000;
 /// Bytes of an identity, a name or a token's id.
@@ -106,6 +113,11 @@ pub(super) fn blocked(key: &[u8]) -> Option<Blocked> {
 /// `tokens`.
 pub(super) fn token(who: &Identity, id: &str) -> Vec<u8> {
     [who.0.as_bytes(), b"\0", id.as_bytes()].concat()
+}
+
+/// What a data key is bound to when the master key seals it: no number can be put in front of another.
+pub(super) fn data_key(epoch: u32) -> Vec<u8> {
+    [DATA_KEYS, b"\0", &epoch.to_be_bytes()].concat()
 }
 
 /// The start of all keys of one identity's tokens.

@@ -1,15 +1,21 @@
 //! What is remembered: accounts, tokens and the log of changes, in sled.
 
 mod apply;
+mod backup;
 mod blocks;
 mod cache;
 mod disk;
 mod dump;
+mod format;
+mod keeper;
 mod keys;
 mod locked;
 mod mark;
 mod memory;
+mod parcel;
 mod record;
+mod rekey;
+mod restore;
 mod seal;
 mod shelf;
 #[cfg(test)]
@@ -25,7 +31,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::error;
@@ -47,23 +52,28 @@ use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
-use apply::Writes;
 use disk::Disk;
 use keys::Tree;
 use locked::StoredBackups;
 use locked::StoredPin;
 use record::AuditEnd;
-use record::DataKey;
 use record::Head;
 use record::StoredToken;
 use record::Tallies;
-use seal::Seal;
+use seal::Cipher;
 use shelf::Shelf;
+use writer::Changes;
+use writer::Errand;
 use writer::Order;
 use writer::Writer;
 
+pub use keeper::Keeper;
 pub use memory::Memory;
 pub use record::Counts;
+pub use restore::HotpJump;
+pub use restore::RestoreError;
+pub use restore::Restored;
+pub use restore::restore;
 
 /// Where the store lies and what seals its secrets.
 #[derive(Clone, Debug)]
@@ -84,22 +94,19 @@ pub fn open(settings: &Settings) -> Result<Arc<Vault>, OpenError> {
 
 fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenError> {
     let dir = settings.data_dir.join("store");
-    let master = Seal::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
+    let master = Cipher::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
+    restore::unbroken(&settings.data_dir)?;
     let disk = Disk::open(&dir, LOCK_TRIES)?;
     let marked = disk.marked()?;
     if marked.is_none() && disk.is_empty() {
-        begin(&disk, &dir, &master)?;
+        format::begin(&disk, &dir, &master)?;
     }
-    let format: Option<Format> = disk.read(Tree::Meta, keys::HEAD).map_err(|error| unusable(&dir, &error))?;
-    let format = format.ok_or_else(|| OpenError::damaged(&dir, "it was made here before and is empty now"))?.format;
-    if format != keys::FORMAT {
-        return Err(OpenError::Newer { dir, found: format, known: keys::FORMAT });
-    }
+    format::bring_up(&disk, &dir, &master)?;
     let head = disk.head().map_err(|error| unusable(&dir, &error))?;
     intact(&disk, &dir, &head, marked.unwrap_or_default())?;
-    let seal = data_key(&disk, &dir, &master)?;
+    let seal = format::data_keys(&disk, &dir, &master)?;
     disk.mark().note(head.last).and_then(|()| disk.mark().sync()).map_err(|error| OpenError::io(&dir, &error))?;
-    Vault::start(Shelf::new(dir, seal, log_max, disk))
+    Vault::start(Shelf::new(dir, master, seal, log_max, disk))
 }
 
 /// The store. Many may read; what is to be written goes to one writer, who flushes once for all who wait.
@@ -120,6 +127,24 @@ impl Vault {
         let writer = std::thread::Builder::new().name("store writer".into()).spawn(move || writer.run());
         let writer = writer.map_err(|error| OpenError::io(shelf.dir(), &error))?;
         Ok(Arc::new(Self { shelf, orders: Some(orders), writer: Some(writer) }))
+    }
+}
+
+impl Vault {
+    /// Has the writer do this between two groups: nothing is written meanwhile but by it.
+    async fn errand<T: Send + 'static>(&self, writes: bool, run: impl FnOnce(&Shelf) -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let run = Box::new(move |shelf: &Shelf| {
+            let done = run(shelf);
+            let failed = done.as_ref().err().cloned();
+            // Nobody there any more: it is done all the same.
+            let _ = tell.send(done);
+            failed.map_or(Ok(()), Err)
+        });
+        let busy = || StoreError::Io("it cannot write now: look at the disk and at the server's log, then ask again".into());
+        let orders = self.orders.as_ref().ok_or_else(busy)?;
+        orders.try_send(Order::Errand(Errand { writes, run })).map_err(|_| busy())?;
+        timeout(COMMIT_WITHIN, told).await.map_or_else(|_| Err(busy()), |told| told.unwrap_or_else(|_| Err(busy())))
     }
 }
 
@@ -238,7 +263,7 @@ impl Store for Vault {
         }
         let (ack, answer) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or(CommitError::Outage)?;
-        orders.try_send(Order { changes, ack }).map_err(|_| CommitError::Outage)?;
+        orders.try_send(Order::Changes(Changes { list: changes, ack })).map_err(|_| CommitError::Outage)?;
         match timeout(COMMIT_WITHIN, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(CommitError::Outage),
@@ -320,24 +345,6 @@ impl OpenError {
     }
 }
 
-/// What any format of the head must have.
-#[derive(Debug, Deserialize)]
-struct Format {
-    format: u32,
-}
-
-/// Makes an empty store: its head and a data key of its own, sealed by the master key (O-01).
-fn begin(disk: &Disk, dir: &Path, master: &Seal) -> Result<(), OpenError> {
-    let key = seal::fresh_key().and_then(|key| master.close(Tree::Meta, keys::DATA_KEY, &key));
-    let key = key.ok_or_else(|| OpenError::Io { dir: dir.display().to_string(), what: "the machine gives no random numbers".into() })?;
-    let head = Head { format: keys::FORMAT, first: 1, last: 0, counts: Counts::default() };
-    let written = record::encode(Tree::Meta, keys::HEAD, &head).and_then(|head| {
-        let key = record::encode(Tree::Meta, keys::DATA_KEY, &DataKey { sealed: key })?;
-        disk.write(&Writes::from([(Tree::Meta, [(keys::HEAD.to_vec(), Some(head)), (keys::DATA_KEY.to_vec(), Some(key))].into())]))
-    });
-    written.map_err(|error| unusable(dir, &error))
-}
-
 /// Whether the log ends where head and mark say. sled drops the end of a cut file without a word; burnt codes would be good again.
 fn intact(disk: &Disk, dir: &Path, head: &Head, marked: u64) -> Result<(), OpenError> {
     if head.last < marked {
@@ -355,13 +362,6 @@ fn whole(dir: &Path, disk: Disk) -> Result<Disk, OpenError> {
     let head = disk.head().map_err(|error| unusable(dir, &error))?;
     intact(&disk, dir, &head, disk.marked()?.unwrap_or_default())?;
     Ok(disk)
-}
-
-fn data_key(disk: &Disk, dir: &Path, master: &Seal) -> Result<Seal, OpenError> {
-    let stored: Option<DataKey> = disk.read(Tree::Meta, keys::DATA_KEY).map_err(|error| unusable(dir, &error))?;
-    let sealed = stored.ok_or_else(|| OpenError::damaged(dir, "its data key is missing"))?.sealed;
-    let key = master.open(Tree::Meta, keys::DATA_KEY, &sealed);
-    key.as_ref().and_then(Seal::new).ok_or_else(|| OpenError::WrongKey { dir: dir.to_owned() })
 }
 
 fn unusable(dir: &Path, error: &StoreError) -> OpenError {

@@ -83,9 +83,24 @@ pub(super) struct AuditEnd {
     pub(super) seq: u64,
 }
 
-/// `meta` / `key`.
+/// `meta` / `key`, in format 1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct DataKey {
+    pub(super) sealed: String,
+}
+
+/// `meta` / `keys`: the data keys, oldest first. More than one while records are sealed anew.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct DataKeys {
+    pub(super) keys: Vec<NumberedKey>,
+}
+
+/// A data key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct NumberedKey {
+    /// Counted from 1.
+    pub(super) epoch: u32,
+    /// By the master key.
     pub(super) sealed: String,
 }
 

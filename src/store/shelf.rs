@@ -5,6 +5,8 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
@@ -15,30 +17,63 @@ use tracing::info;
 use crate::ports::StoreError;
 
 use super::OpenError;
+use super::apply::Writes;
+use super::backup::Touched;
 use super::cache;
 use super::cache::Cache;
 use super::disk;
 use super::disk::Disk;
+use super::seal::Cipher;
 use super::seal::Seal;
 
 /// What readers and the writer share.
 #[derive(Debug)]
 pub(super) struct Shelf {
     dir: PathBuf,
+    master: Cipher,
     seal: Seal,
     log_max: u64,
     disk: RwLock<Option<Arc<Disk>>>,
     cache: Cache,
+    /// What is written while a backup is made.
+    touched: Mutex<Option<Touched>>,
 }
 
 impl Shelf {
-    pub(super) fn new(dir: PathBuf, seal: Seal, log_max: u64, disk: Disk) -> Self {
-        Self { dir, seal, log_max, disk: RwLock::new(Some(Arc::new(disk))), cache: Cache::new(cache::PEOPLE_MAX) }
+    pub(super) fn new(dir: PathBuf, master: Cipher, seal: Seal, log_max: u64, disk: Disk) -> Self {
+        let disk = RwLock::new(Some(Arc::new(disk)));
+        Self { dir, master, seal, log_max, disk, cache: Cache::new(cache::PEOPLE_MAX), touched: Mutex::default() }
     }
 
     /// The folder.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What seals the data keys.
+    pub(super) fn master(&self) -> &Cipher {
+        &self.master
+    }
+
+    /// Writes outside of the log of changes, as its caller is the writer: sealed anew, nothing is another thing than it was.
+    pub(super) fn rewrite(&self, disk: &Disk, writes: &Writes) -> Result<(), StoreError> {
+        self.touch(writes);
+        self.cache.begin(writes);
+        disk.write(writes)?;
+        self.cache.settle(writes, &self.seal);
+        Ok(())
+    }
+
+    /// Before it is written: a backup that is being made takes these records once more at its end.
+    pub(super) fn touch(&self, writes: &Writes) {
+        if let Some(touched) = self.touched().as_mut() {
+            touched.note(writes);
+        }
+    }
+
+    /// What is written while a backup is made; `None` while none is.
+    pub(super) fn touched(&self) -> MutexGuard<'_, Option<Touched>> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What seals seeds.

@@ -1,12 +1,14 @@
 //! The store's promises, each with the hand that would break it.
 
 mod blocks;
+mod keep;
 mod locked;
 
 use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use super::apply::Writes;
 use super::record::Logged;
 use super::*;
 use crate::domain::Lock;
@@ -300,7 +302,7 @@ fn o_34_a_store_of_a_later_program_is_refused() {
     drop(disk);
     drop(vault);
     let error = open(&settings(&dir)).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2, .. }), "{error}");
 }
 
 #[test]

@@ -24,15 +24,35 @@ use crate::ports::StoreError;
 
 use super::apply::Draft;
 use super::apply::Refusal;
+use super::disk::Disk;
 use super::mark;
 use super::shelf::Shelf;
 
+/// What somebody wants of the writer.
+pub(super) enum Order {
+    /// Changes.
+    Changes(Changes),
+    /// To be done between two groups.
+    Errand(Errand),
+}
+
 /// What somebody wants written, and where to tell.
 #[derive(Debug)]
-pub(super) struct Order {
-    pub(super) changes: Vec<Change>,
+pub(super) struct Changes {
+    pub(super) list: Vec<Change>,
     pub(super) ack: oneshot::Sender<Answer>,
 }
+
+/// Work on the database while nobody else writes.
+pub(super) struct Errand {
+    /// Whether it needs space.
+    pub(super) writes: bool,
+    /// Tells its asker itself, and the writer what failed.
+    pub(super) run: Box<Work>,
+}
+
+/// What an errand does.
+pub(super) type Work = dyn FnOnce(&Shelf) -> Result<(), StoreError> + Send;
 
 /// What somebody is told.
 pub(super) type Answer = Result<Lsn, CommitError>;
@@ -71,7 +91,8 @@ impl Writer {
     pub(super) fn run(mut self) {
         loop {
             match self.next() {
-                Ok(order) => self.write(order),
+                Ok(Order::Changes(first)) => self.write(first),
+                Ok(Order::Errand(errand)) => self.run_errand(errand),
                 Err(RecvTimeoutError::Timeout) => self.idle(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -101,17 +122,23 @@ impl Writer {
     }
 
     /// Writes an order and all that wait behind it, up to a bound.
-    fn write(&mut self, first: Order) {
+    fn write(&mut self, first: Changes) {
         let began = Instant::now();
         if self.rush {
             std::thread::park_timeout(COMPANY_WAIT);
         }
-        let mut weight = first.changes.len();
+        let mut weight = first.list.len();
         let mut group = vec![first];
-        while group.len() < GROUP_MAX && weight < GROUP_CHANGES_MAX {
-            let Ok(next) = self.orders.try_recv() else { break };
-            weight = weight.saturating_add(next.changes.len());
-            group.push(next);
+        let mut errand = None;
+        while group.len() < GROUP_MAX && weight < GROUP_CHANGES_MAX && errand.is_none() {
+            match self.orders.try_recv() {
+                Ok(Order::Changes(next)) => {
+                    weight = weight.saturating_add(next.list.len());
+                    group.push(next);
+                }
+                Ok(Order::Errand(next)) => errand = Some(next),
+                Err(_) => break,
+            }
         }
         let answers = self.answers(&group);
         let count = group.len();
@@ -125,6 +152,29 @@ impl Writer {
         if mark_due <= now {
             self.sync_mark();
         }
+        if let Some(errand) = errand {
+            self.run_errand(errand);
+        }
+    }
+
+    /// An errand that is not run is dropped, by which its asker hears of it.
+    fn run_errand(&mut self, errand: Errand) {
+        if self.rest_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.reopen();
+        let shelf = Arc::clone(&self.shelf);
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            if errand.writes {
+                check_space(&*shelf.disk().map_err(Trouble::Disk)?)?;
+            }
+            (errand.run)(&shelf).map_err(Trouble::Disk)
+        }));
+        match done.unwrap_or_else(|_| Err(Trouble::Disk(StoreError::Io("the database gave up in the middle of a write".into())))) {
+            // What one record is like says nothing about the disk.
+            Ok(()) | Err(Trouble::Disk(StoreError::Damaged { .. } | StoreError::Sealed { .. } | StoreError::Version { .. })) => {}
+            Err(trouble) => self.ill(&trouble),
+        }
     }
 
     fn sync_mark(&mut self) {
@@ -136,7 +186,7 @@ impl Writer {
         }
     }
 
-    fn answers(&mut self, group: &[Order]) -> Vec<Answer> {
+    fn answers(&mut self, group: &[Changes]) -> Vec<Answer> {
         if self.rest_until.is_some_and(|until| Instant::now() < until) {
             return outage(group);
         }
@@ -163,6 +213,7 @@ impl Writer {
                 Trouble::Disk(error) => error!(%dir, %error, "the store cannot write: logins that must be noted are refused until it can"),
             }
             metrics::healthy(ROOM, NAME, false);
+            metrics::alarm(ROOM);
         }
         if let Trouble::Disk(_) = trouble {
             // Memory must not run ahead of the disk: after a write that failed, true is what the disk says when it is read anew. A code
@@ -199,19 +250,17 @@ impl Writer {
 }
 
 /// Decides on every order, writes what is to be written, and notes where the log ends now: all of it on disk before anybody is told.
-fn commit(shelf: &Shelf, group: &[Order]) -> Result<Vec<Answer>, Trouble> {
+fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Vec<Answer>, Trouble> {
     let disk = shelf.disk().map_err(Trouble::Disk)?;
     let mut draft = Draft::new(&disk, shelf.seal()).map_err(Trouble::Disk)?;
-    let answers: Vec<Answer> = group.iter().map(|order| answer(draft.take(&order.changes))).collect();
+    let answers: Vec<Answer> = group.iter().map(|order| answer(draft.take(&order.list))).collect();
     let last = draft.last();
     let writes = draft.finish(shelf.log_max()).map_err(Trouble::Disk)?;
     if writes.is_empty() {
         return Ok(answers);
     }
-    let free = disk.space().map_err(Trouble::Disk)?;
-    if free < SPACE_BYTES_MIN {
-        return Err(Trouble::Full(free));
-    }
+    check_space(&disk)?;
+    shelf.touch(&writes);
     shelf.cache().begin(&writes);
     disk.write(&writes).map_err(Trouble::Disk)?;
     disk.mark().note(last).map_err(|error| Trouble::Disk(StoreError::Io(error.to_string())))?;
@@ -222,14 +271,16 @@ fn commit(shelf: &Shelf, group: &[Order]) -> Result<Vec<Answer>, Trouble> {
 /// Writes the head once more as it is.
 fn probe(shelf: &Shelf) -> Result<(), Trouble> {
     let disk = shelf.disk().map_err(Trouble::Disk)?;
-    let free = disk.space().map_err(Trouble::Disk)?;
-    if free < SPACE_BYTES_MIN {
-        return Err(Trouble::Full(free));
-    }
+    check_space(&disk)?;
     disk.put_head(&disk.head().map_err(Trouble::Disk)?).map_err(Trouble::Disk)
 }
 
-fn outage(group: &[Order]) -> Vec<Answer> {
+fn check_space(disk: &Disk) -> Result<(), Trouble> {
+    let free = disk.space().map_err(Trouble::Disk)?;
+    if free < SPACE_BYTES_MIN { Err(Trouble::Full(free)) } else { Ok(()) }
+}
+
+fn outage(group: &[Changes]) -> Vec<Answer> {
     group.iter().map(|_| Err(CommitError::Outage)).collect()
 }
 

@@ -18,7 +18,7 @@ use crate::lab::furnish;
 use crate::lab::people;
 
 /// One bind on a connection of its own, and its result code.
-fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
+pub(crate) fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
     bound(&mut TcpStream::connect(server).unwrap(), name, password)
 }
 

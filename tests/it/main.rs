@@ -4,14 +4,17 @@
 mod admin;
 mod attack;
 mod audit;
+mod canary;
 mod cloud;
 mod config;
 mod conformance;
 mod directory;
 mod discards;
+mod disk;
 mod doctor;
 mod duo;
 mod exempt;
+mod keep;
 mod lab;
 mod ldap;
 mod metrics;

@@ -31,6 +31,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use toml::de::DeTable;
+use zeroize::Zeroizing;
 
 use crate::directory;
 use crate::directory::upstream;
@@ -446,6 +447,27 @@ pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
         Some(rooms::admin(file, &sources).socket)
     };
     read(path, socket_alone).map(|(socket, _)| socket)
+}
+
+/// `node.data_dir` and `node.master_key` of the configuration at `path`: all that one needs who works on the store while no server runs.
+///
+/// # Errors
+/// What is wrong with these keys, or with the file as a whole.
+pub fn store_settings(path: &Path) -> Result<store::Settings, Vec<Problem>> {
+    let sources = Sources::new(folder(path), std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), WallClock.now());
+    let node_alone = |file: &Section<'_>| {
+        file.forgive();
+        Some(rooms::node(file, &sources)?.store)
+    };
+    read(path, node_alone).map(|(settings, _)| settings)
+}
+
+/// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
+///
+/// # Errors
+/// Why it is not read.
+pub fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    secret::private(path).map_err(|refused| refused.to_string())
 }
 
 /// Everything a configuration has; sections that others name come first.

@@ -85,17 +85,12 @@ fn time_zone(value: &Value<'_>) -> Option<TimeZone> {
 /// 64 hexadecimal digits, 32 bytes.
 fn master_key(value: &Value<'_>, sources: &Sources, origin: Origin) -> Option<Secret> {
     let text = sources.secret_from(value, origin)?;
-    let bytes = text.expose().chunks(2).map(hex_byte).collect::<Option<Vec<u8>>>().filter(|bytes| bytes.len() == MASTER_KEY_BYTES).map(Secret::new);
+    let bytes = text.expose_text().and_then(Secret::from_hex).filter(|bytes| bytes.len() == MASTER_KEY_BYTES);
     if bytes.is_none() {
         let hint = if origin == Origin::Made { "type: openssl rand -hex 32 > FILE".to_owned() } else { origin.hint("FILE") };
         value.error("the master key is not 64 hexadecimal digits", Some(&hint));
     }
     bytes
-}
-
-fn hex_byte(digits: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(digits).ok().filter(|text| text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-    u8::from_str_radix(text, 16).ok()
 }
 
 /// `[limits]`
@@ -287,16 +282,3 @@ const POOL_MAX: usize = 16;
 const SOCKET: &str = "/run/vestibule/admin.sock";
 /// What fits into `sun_path` with its final zero (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pairs_of_hexadecimal_digits_are_bytes() {
-        assert_eq!(hex_byte(b"0f"), Some(15));
-        assert_eq!(hex_byte(b"FF"), Some(255));
-        assert_eq!(hex_byte(b"+1"), None);
-        assert_eq!(hex_byte(b"f"), None);
-    }
-}

@@ -101,28 +101,69 @@ impl Sources {
 
     fn in_file(&self, place: &Value<'_>, origin: Origin) -> Option<Zeroizing<Vec<u8>>> {
         let path = self.path(place)?;
-        let told = |error: io::Error| {
-            let way = match error.kind() {
-                io::ErrorKind::NotFound => Some(origin.hint(&path.display().to_string())),
-                io::ErrorKind::PermissionDenied => Some("it must belong to the user that runs this".to_owned()),
-                _ => None,
+        let told = |refused: NotPrivate| {
+            let way = match &refused {
+                NotPrivate::Unread { error, .. } if error.kind() == io::ErrorKind::NotFound => Some(origin.hint(&path.display().to_string())),
+                other => other.hint(),
             };
-            place.error(&format!("{} cannot be read: {error}", path.display()), way.as_deref());
+            place.error(&refused.to_string(), way.as_deref());
         };
-        let found = fs::metadata(&path).map_err(told).ok()?;
-        let (mode, own) = (found.mode(), geteuid().as_raw());
-        if is_strange(found.uid(), own) {
-            let message = format!("{} belongs to another user (uid {}), who can read and change it", path.display(), found.uid());
-            place.error(&message, Some(&format!("type: chown {own} {}; or run this as the user it belongs to", path.display())));
-            return None;
-        }
-        if mode & OTHERS != 0 {
-            let message = format!("{} can be read or changed by others than its owner (mode {:04o})", path.display(), mode & 0o7777);
-            place.error(&message, Some(&format!("type: chmod 600 {}", path.display())));
-            return None;
-        }
-        read(&path).map_err(told).ok()
+        private(&path).map_err(told).ok()
     }
+}
+
+/// Why a file with a secret is not taken (O-03).
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotPrivate {
+    /// Others than its owner get at it.
+    #[error("{} can be read or changed by others than its owner (mode {mode:04o})", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It is somebody's who is neither we nor root.
+    #[error("{} belongs to another user (uid {owner}), who can read and change it", path.display())]
+    Strange {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// It cannot be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl NotPrivate {
+    /// What to do.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open { path, .. } => Some(format!("type: chmod 600 {}", path.display())),
+            Self::Strange { path, .. } => Some(format!("type: chown {} {}; or run this as the user it belongs to", geteuid().as_raw(), path.display())),
+            Self::Unread { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Some("it must belong to the user that runs this".to_owned()),
+            Self::Unread { .. } => None,
+        }
+    }
+}
+
+/// A small file with a secret, which belongs to us or to root, and to nobody else.
+pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
+    let unread = |error| NotPrivate::Unread { path: path.to_owned(), error };
+    let found = fs::metadata(path).map_err(unread)?;
+    if is_strange(found.uid(), geteuid().as_raw()) {
+        return Err(NotPrivate::Strange { path: path.to_owned(), owner: found.uid() });
+    }
+    if found.mode() & OTHERS != 0 {
+        return Err(NotPrivate::Open { path: path.to_owned(), mode: found.mode() & 0o7777 });
+    }
+    read(path).map_err(unread)
 }
 
 /// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03).

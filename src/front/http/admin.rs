@@ -44,6 +44,8 @@ use super::enrolments;
 use super::exemptions;
 use super::import;
 use super::import::Imports;
+use super::keep;
+use super::keep::Backups;
 use super::logging;
 use super::peer::Gate;
 use super::peer::Operator;
@@ -70,6 +72,7 @@ use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
+use crate::ports::keep::Keep;
 use crate::ports::log::LogLevel;
 
 /// Bytes of one request's body.
@@ -91,8 +94,12 @@ pub struct Settings {
 /// What administration works on; replaced whole on reload.
 #[derive(Clone, Debug)]
 pub struct Rooms {
+    /// The name of this server.
+    pub node: String,
     /// Accounts and tokens.
     pub store: Arc<dyn Store>,
+    /// The same store as a whole; `None` where it is none that lasts.
+    pub keep: Option<Arc<dyn Keep>>,
     /// Now.
     pub clock: Arc<dyn Clock>,
     /// In the order of the configuration.
@@ -134,7 +141,7 @@ impl Admin {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())), imports: Imports::default() };
+        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::default(), imports: Imports::default(), backups: Backups::default() };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
@@ -170,6 +177,7 @@ pub(super) struct Desk {
     rooms: watch::Receiver<Arc<Rooms>>,
     turn: Arc<Mutex<()>>,
     imports: Imports,
+    backups: Backups,
 }
 
 /// The right to change something: one at a time, so that what was looked at still holds when it is written.
@@ -188,6 +196,11 @@ impl Desk {
     /// The files in the works.
     pub(super) fn imports(&self) -> &Imports {
         &self.imports
+    }
+
+    /// The backup in the works.
+    pub(super) fn backups(&self) -> &Backups {
+        &self.backups
     }
 
     /// Waits for its turn to change something.
@@ -317,6 +330,7 @@ fn routes(desk: Desk) -> Router {
         .merge(blocks::routes())
         .merge(bypasses::routes())
         .merge(import::routes())
+        .merge(keep::routes())
         .merge(logging::routes())
         .merge(pins::routes())
         .merge(clients::routes())

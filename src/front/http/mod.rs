@@ -10,6 +10,7 @@ mod enrolments;
 mod exemptions;
 mod fields;
 mod import;
+mod keep;
 mod logging;
 mod lookup;
 mod otpauth;

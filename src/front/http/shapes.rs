@@ -3,6 +3,7 @@
 mod accounts;
 mod blocks;
 mod clients;
+mod keep;
 mod logging;
 mod pins;
 mod sessions;
@@ -47,6 +48,10 @@ pub use clients::ClientDetail;
 pub use clients::ClientList;
 pub use clients::LdapClient;
 pub use clients::ShownClient;
+pub use keep::BackupPiece;
+pub use keep::NewBackup;
+pub use keep::Rekeyed;
+pub use keep::Vitals;
 pub use logging::Logging;
 pub use logging::NewLogging;
 pub use pins::BackupState;

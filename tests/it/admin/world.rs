@@ -110,7 +110,9 @@ impl World {
         let radius = Arc::new(clients(directories.first()));
         let sessions = Sessions::new(Arc::new(Still));
         let rooms = Rooms {
+            node: "lab".into(),
             store: store.clone(),
+            keep: None,
             clock: Arc::new(Still),
             directories,
             sessions: sessions.clone(),

@@ -160,6 +160,11 @@ impl House {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
+    /// Waits for its end, and leaves its folder.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn ended(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

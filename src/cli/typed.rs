@@ -1,0 +1,69 @@
+//! Secrets that are typed: hidden where somebody looks, or from standard input, and never on the command line.
+
+use std::io;
+use std::io::BufRead;
+use std::io::IsTerminal;
+use std::io::Read;
+use std::io::Stdin;
+
+use nix::sys::termios;
+use nix::sys::termios::LocalFlags;
+use nix::sys::termios::SetArg;
+use nix::sys::termios::Termios;
+use zeroize::Zeroizing;
+
+use super::output::Failure;
+use super::output::complain;
+
+/// Bytes of a line.
+const LINE_MAX: u64 = 4_096;
+
+/// One line: typed twice at a terminal, else the first of standard input. `what` it is, for people.
+///
+/// # Errors
+/// Nothing is typed, or two different ones.
+pub(super) fn secret(what: &str) -> Result<Zeroizing<String>, Failure> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return line(&stdin, what);
+    }
+    let _hidden = Hidden::new(&stdin)?;
+    complain(&[format!("new {what}:")]);
+    let typed = line(&stdin, what)?;
+    complain(&["once more:".to_owned()]);
+    if line(&stdin, what)? == typed { Ok(typed) } else { Err(Failure::failed("the two are not the same", "nothing was changed")) }
+}
+
+/// One line, without its end.
+fn line(stdin: &Stdin, what: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut line = Zeroizing::new(String::with_capacity(usize::try_from(LINE_MAX).unwrap_or_default()));
+    stdin.lock().take(LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the {what}: {error}"), ""))?;
+    let text = line.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(Failure::Usage(format!("there is no {what} on standard input")));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A terminal that does not show what is typed; it shows it again when this goes.
+struct Hidden<'a> {
+    stdin: &'a Stdin,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn new(stdin: &'a Stdin) -> Result<Self, Failure> {
+        let broken = |error: nix::Error| Failure::failed(format!("the terminal cannot hide what is typed: {error}"), "hand it over on standard input");
+        let before = termios::tcgetattr(stdin).map_err(broken)?;
+        let mut hidden = before.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        termios::tcsetattr(stdin, SetArg::TCSAFLUSH, &hidden).map_err(broken)?;
+        Ok(Self { stdin, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(self.stdin, SetArg::TCSAFLUSH, &self.before);
+    }
+}

@@ -1,0 +1,120 @@
+//! A disk that is full under the real server: who needs a write is not let in, everybody else is, and it is over as soon as there is space.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::Value;
+use vestibule::wire::radius::Code;
+
+use super::lab::House;
+use super::lab::ask;
+use super::lab::furnish;
+use super::lab::heard;
+use super::lab::people;
+use super::lab::request;
+use super::serve::code_of;
+
+const PATIENCE: Duration = Duration::from_secs(4);
+const OPEN: &str = r#"
+[policy.open]
+methods = [{ oath = "tokens" }]
+unenrolled = "accept"
+[[radius.client]]
+name = "open"
+networks = ["::1/128"]
+secret = { file = "nas" }
+first = { directory = "lab" }
+code = { challenge = "Code:" }
+policy = "open"
+"#;
+
+/// A file system of 40 MiB, while it lives.
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn new(at: &'a Path) -> Option<Self> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m,mode=700", "vestibule-test"]).arg(at).stderr(Stdio::null()).status();
+        mount.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+/// Somebody who needs no second factor there.
+fn bob(server: SocketAddr, identifier: u8) -> Option<Code> {
+    let socket = UdpSocket::bind("[::1]:0").unwrap();
+    socket.connect(server).unwrap();
+    let sent = request(identifier, "bob", "Builder-Can-2", &[]);
+    socket.send(&sent).unwrap();
+    heard(&socket, &sent, PATIENCE).map(|heard| heard.code)
+}
+
+fn metric(house: &House, line: &str) -> bool {
+    let output = house.say(&["support"]);
+    let vitals: Value = serde_json::from_slice(&output.stdout).unwrap();
+    vitals["server"]["metrics"].as_str().unwrap().lines().any(|found| found == line)
+}
+
+#[test]
+fn o_23_on_a_full_disk_only_those_are_let_in_who_need_no_write_and_it_ends_by_itself() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let folder = furnish(directory.address(), OPEN);
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let Some(mounted) = Mounted::new(&data) else {
+        assert!(!nix::unistd::geteuid().is_root(), "root, and yet no small file system can be mounted: this was not tried");
+        std::io::stdout().lock().write_all(b"disk: no small file system can be mounted here: the full disk was not tried with the server\n").unwrap();
+        return;
+    };
+    let mut house = House::open(folder);
+    let uri = house.enrol("alice");
+    let second: SocketAddr = house.ready["radius"][1].as_str().unwrap().parse().unwrap();
+    let ballast = data.join("ballast");
+    fs::write(&ballast, vec![1; 28 << 20]).unwrap();
+
+    let asked = ask(house.radius(), 1, "alice", "Wonder-Land-1", &[], PATIENCE).unwrap();
+    assert_eq!(asked.code, Code::AccessChallenge, "the first factor needs no write");
+    let code = code_of(&uri);
+    assert!(ask(house.radius(), 2, "alice", &code, &asked.state, PATIENCE).is_none(), "a code that cannot be burnt opens nothing");
+    house.until("the disk is full");
+    assert!(ask(house.radius(), 3, "alice", "wrong", &[], PATIENCE).is_none_or(|heard| heard.code == Code::AccessReject));
+    assert_eq!(bob(second, 4), Some(Code::AccessAccept));
+    assert!(metric(&house, r#"vestibule_healthy_count{room="store",name="disk"} 0"#));
+    assert!(metric(&house, r#"vestibule_alarms_total{alarm="store"} 1"#));
+    assert_eq!(house.json(&["user", "list"])["accounts"].as_array().unwrap().len(), 1, "administration looks on");
+    assert!(!house.say(&["bypass", "grant", "alice"]).status.success());
+    // A backup writes nothing here.
+    let path = |name: &str| house.folder.path().join(name).display().to_string();
+    assert!(house.say(&["backup", &path("backup"), "--key-file", &key(&house)]).status.success());
+
+    fs::remove_file(&ballast).unwrap();
+    let freed = Instant::now();
+    house.until("the store can write again");
+    assert!(freed.elapsed() < Duration::from_secs(5));
+    assert!(metric(&house, r#"vestibule_healthy_count{room="store",name="disk"} 1"#));
+    // The code of before was never burnt: nobody was let in on it, and now its owner is.
+    let asked = ask(house.radius(), 5, "alice", "Wonder-Land-1", &[], PATIENCE).unwrap();
+    assert_eq!(ask(house.radius(), 6, "alice", &code_of(&uri), &asked.state, PATIENCE).unwrap().code, Code::AccessAccept);
+    house.signal(nix::sys::signal::Signal::SIGTERM);
+    house.wait();
+    // While the folder around it is there.
+    drop(mounted);
+}
+
+fn key(house: &House) -> String {
+    let file = house.folder.path().join("recovery").display().to_string();
+    let made = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["backup", "--new-key", "--key-file", &file]).output().unwrap();
+    assert!(made.status.success());
+    file
+}
