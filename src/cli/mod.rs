@@ -61,7 +61,7 @@ enum Command {
 }
 
 /// Reads the command line and does what it says.
-pub async fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -70,18 +70,27 @@ pub async fn run() -> ExitCode {
         }
     };
     let done = match line.command {
-        Command::Demo(options) => demo::run(options).await,
-        Command::Serve(options) => serve::run(options).await,
-        Command::Check(options) => check::run(&options).await,
-        Command::User(verb) => user::run(verb).await,
-        Command::Token(verb) => token::run(verb).await,
-        Command::Bypass(verb) => bypass::run(verb).await,
-        Command::Block(verb) => block::run(verb).await,
-        Command::Client(verb) => client::run(verb).await,
-        Command::Audit(verb) => audit::run(verb).await,
-        Command::Exempt(verb) => exempt::run(verb).await,
+        Command::Demo(options) => wait(demo::run(options)),
+        // What it does before there is a second thread holds for all of them, so it makes its runtime itself.
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => wait(check::run(&options)),
+        Command::User(verb) => wait(user::run(verb)),
+        Command::Token(verb) => wait(token::run(verb)),
+        Command::Bypass(verb) => wait(bypass::run(verb)),
+        Command::Block(verb) => wait(block::run(verb)),
+        Command::Client(verb) => wait(client::run(verb)),
+        Command::Audit(verb) => wait(audit::run(verb)),
+        Command::Exempt(verb) => wait(exempt::run(verb)),
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
+}
+
+/// Does this work to its end, on a runtime of its own.
+fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(Failure::failed(format!("the system gives no threads: {error}"), "")),
+    }
 }
 
 #[cfg(test)]

@@ -4,3 +4,4 @@ pub mod certificate;
 pub mod http;
 pub mod ldap;
 pub mod radius;
+pub mod site;

@@ -110,6 +110,8 @@ pub struct Config {
     pub ldap_listen: Vec<LdapListen>,
     /// Every certificate in the files that it names.
     pub certificates: Vec<Certificate>,
+    /// Every file and folder that it names.
+    pub named: Vec<PathBuf>,
     /// What is allowed but worth a second look.
     pub warnings: Vec<Problem>,
 }
@@ -441,7 +443,7 @@ impl Config {
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
         let sources = Sources::new(folder(path), credentials, WallClock.now());
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
-        Ok(Self { warnings, certificates: sources.certificates.into_inner(), ..config })
+        Ok(Self { warnings, certificates: sources.certificates.into_inner(), named: sources.named.into_inner(), ..config })
     }
 }
 
@@ -510,6 +512,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         radius_clients: doors.radius_clients,
         ldap_listen: doors.ldap_listen,
         certificates: Vec::new(),
+        named: Vec::new(),
         warnings: Vec::new(),
     })
 }
