@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod exempt;
 mod output;
+mod pages;
 mod serve;
 mod server;
 mod token;
@@ -15,6 +16,7 @@ mod user;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -58,6 +60,9 @@ enum Command {
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Pages(pages::Options),
 }
 
 /// Reads the command line and does what it says.
@@ -81,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Client(verb) => wait(client::run(verb)),
         Command::Audit(verb) => wait(audit::run(verb)),
         Command::Exempt(verb) => wait(exempt::run(verb)),
+        Command::Pages(options) => pages::run(&options, Line::command()),
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -95,8 +101,6 @@ fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> 
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn exit_code(line: &str) -> i32 {
@@ -106,6 +110,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_manual_page_and_is_completed() {
+        let folder = tempfile::tempdir().unwrap();
+        pages::run(&pages::Options { folder: folder.path().to_owned() }, Line::command()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(read("man/vestibule-user-add.1").contains("--csv".replace('-', "\\-").as_str()));
+        assert!(!folder.path().join("man/vestibule-pages.1").exists(), "a hidden command has none");
+        for file in ["vestibule.bash", "_vestibule", "vestibule.fish"] {
+            assert!(read(&format!("completions/{file}")).contains("check"), "{file}");
+        }
     }
 
     #[test]
