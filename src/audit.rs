@@ -2,6 +2,8 @@
 
 mod book;
 mod seal;
+mod ship;
+mod slate;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -11,25 +13,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
 use self::book::Book;
+use self::slate::Slate;
 use self::writer::Writer;
 use crate::domain::Ending;
 use crate::domain::Secret;
 use crate::domain::Trace;
+use crate::metrics;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
 
-/// Logins told and not yet written, at most. What comes beyond them is counted, and that is told in a line.
-const WAITING_MAX: usize = 16_384;
+pub use self::ship::Receiver;
+pub use self::ship::Transport;
 
 /// Where it lies and who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,45 +42,53 @@ pub struct Settings {
     pub master_key: Secret,
     /// Days for which files are kept, after the last line in them; 0: for ever.
     pub keep_days: u32,
+    /// Who is sent each line as well.
+    pub receivers: Vec<Receiver>,
 }
 
 /// The audit of this node. Dropped, it writes what it was told.
 #[derive(Debug)]
 pub struct Trail {
     book: Book,
-    told: Mutex<Option<SyncSender<Ending>>>,
-    lost: Arc<AtomicU64>,
+    slate: Arc<Slate>,
     newest: watch::Receiver<u64>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Who sends it on.
+    shippers: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Trail {
-    /// Opens the folder and goes on where the last line left off.
+    /// Opens the folder and goes on where the last line left off. Where somebody is sent the lines, it must be called inside the tokio runtime.
     ///
     /// # Errors
-    /// The folder or a file cannot be read or written.
+    /// The folder or a file cannot be read or written, or a receiver's certificates.
     pub fn open(settings: Settings) -> io::Result<Self> {
         let key = seal::key(&settings.master_key).ok_or_else(|| io::Error::other("the master key cannot be used"))?;
         let book = Book::open(settings.folder, key)?;
-        Self::write_in(book, settings.node, settings.keep_days)
+        let mut trail = Self::write_in(book, settings.node.clone(), settings.keep_days)?;
+        for receiver in &settings.receivers {
+            trail.shippers.push(ship::start(trail.book.clone(), &settings.node, trail.newest.clone(), receiver)?);
+        }
+        Ok(trail)
     }
 
     fn write_in(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
-        let lost = Arc::new(AtomicU64::new(0));
-        let (told, hears) = sync_channel(WAITING_MAX);
-        let mut writer = Writer::open(book.clone(), node, keep_days, Arc::clone(&lost))?;
+        let slate = Arc::new(Slate::default());
+        let mut writer = Writer::open(book.clone(), node, keep_days)?;
         let newest = writer.newest();
-        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&hears))?;
-        Ok(Self { book, told: Mutex::new(Some(told)), lost, newest, thread: Mutex::new(Some(thread)) })
+        let told = Arc::clone(&slate);
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.write_all(&told))?;
+        Ok(Self { book, slate, newest, thread: Mutex::new(Some(thread)), shippers: Vec::new() })
     }
 }
 
 impl Audit for Trail {
     fn note(&self, ending: Ending) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref().is_none_or(|told| told.try_send(ending).is_err()) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.slate.tell(ending);
+    }
+
+    fn measure(&self) {
+        metrics::audit_waiting(self.slate.waiting());
     }
 
     fn newest(&self) -> watch::Receiver<u64> {
@@ -88,25 +96,31 @@ impl Audit for Trail {
     }
 
     fn tail(&self, after: Option<u64>, count_max: usize) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.tail(after, count_max)
     }
 
     fn find(&self, trace: Trace) -> io::Result<Vec<String>> {
+        self.slate.settle();
         self.book.find(&format!("\"trace\":\"{trace}\""))
     }
 
     fn files(&self) -> io::Result<Vec<u64>> {
+        self.slate.settle();
         self.book.filled()
     }
 
     fn verify(&self, file: u64) -> io::Result<Verified> {
+        self.slate.settle();
         self.book.verify(file)
     }
 }
 
 impl Drop for Trail {
+    /// What is not sent by now goes out after the next start.
     fn drop(&mut self) {
-        drop(self.told.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.shippers.iter().for_each(tokio::task::JoinHandle::abort);
+        self.slate.close();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let _ = thread.map(JoinHandle::join);
     }

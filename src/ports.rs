@@ -1,6 +1,7 @@
 //! The seams: what the engine and the doors ask of the rooms behind them.
 
 pub mod audit;
+pub mod log;
 
 use std::fmt::Debug;
 use std::fmt::Display;
@@ -144,6 +145,8 @@ pub struct Entry {
     pub mail: Option<String>,
     /// Its mobile or telephone number.
     pub phone: Option<String>,
+    /// When its password was set last, in the directory's own words, where it tells: another word means another password.
+    pub password_set: Option<String>,
 }
 
 /// A directory.

@@ -1,10 +1,14 @@
 //! The log: lines on standard error, as the configuration or `VESTIBULE_LOG` says.
 
+mod dial;
+mod journal;
 mod line;
 mod scribe;
 
 use std::io;
 use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
 
 use tracing::Level;
 use tracing::Metadata;
@@ -15,37 +19,59 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::config::LogFormat;
+use journal::Journal;
 use line::Plain;
 use scribe::Scribe;
 
+pub use dial::Dial;
 pub use scribe::Log;
 
 /// Overrides the level: `debug`, or directives such as `vestibule::front=trace,warn`.
 pub const VARIABLE: &str = "VESTIBULE_LOG";
 
-/// Starts the log of this process. A second start changes nothing. When what it gives back is dropped, all lines are written.
-pub fn start(level: Level, format: LogFormat) -> Log {
+/// Starts the log of this process. A second start changes nothing. When the log that it gives back is dropped, all lines are written; the dial says how much
+/// is logged.
+pub fn start(level: Level, format: LogFormat) -> (Log, Arc<Dial>) {
     let wanted = std::env::var(VARIABLE).ok().filter(|text| !text.trim().is_empty());
     let read = wanted.as_deref().map(EnvFilter::try_new);
     let refused = matches!(read, Some(Err(_)));
-    let filter = read.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(format!("warn,vestibule={level}")));
-    let (scribe, log) = Scribe::start(io::stderr());
+    let directives = wanted.clone().filter(|_| !refused);
+    let filter = read.and_then(Result::ok).unwrap_or_else(|| dial::ours(level.as_str()));
+    let journal = (format == LogFormat::Journald).then(|| Journal::open(Path::new(journal::SOCKET), io::stderr()));
+    let unheard = matches!(journal, Some(Err(_)));
+    let (format, (scribe, log)) = match journal {
+        Some(Ok(journal)) => (LogFormat::Journald, Scribe::start(journal)),
+        Some(Err(_)) => (LogFormat::Text, Scribe::start(io::stderr())),
+        None => (format, Scribe::start(io::stderr())),
+    };
+    let (filter, handle) = reload::Layer::new(filter);
     let started = lines(filter, format, io::stderr().is_terminal(), scribe).try_init();
+    let dial = Dial::new(directives, level, move |filter| {
+        // Where another log was started first there is nothing to turn.
+        let _ = handle.reload(filter);
+    });
     if started.is_ok() && refused {
         tracing::warn!(variable = VARIABLE, value = ?wanted.unwrap_or_default(), "this is no filter: the configuration's level is used");
     }
-    log
+    if unheard {
+        tracing::warn!(socket = journal::SOCKET, "no journal listens there: lines are text on standard error instead (log.format)");
+    }
+    (log, dial)
 }
 
-fn lines<W>(filter: EnvFilter, format: LogFormat, colours: bool, writer: W) -> impl Subscriber + Send + Sync
+fn lines<F, W>(filter: F, format: LogFormat, colours: bool, writer: W) -> impl Subscriber + Send + Sync
 where
+    F: Layer<Registry> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = match format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        LogFormat::Journald => fmt::layer().with_ansi(false).event_format(journal::Entry).with_writer(writer).boxed(),
         LogFormat::Text if colours => fmt::layer().with_ansi(true).with_writer(writer).boxed(),
         LogFormat::Text => fmt::layer().with_ansi(false).event_format(Plain::default()).with_writer(writer).boxed(),
     };

@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 mod enclosure;
 pub mod log;
+mod monitor;
 mod rooms;
 mod server;
 mod systemd;
@@ -31,6 +32,7 @@ pub use rooms::RoomError;
 pub use server::Ready;
 pub use server::Server;
 pub use server::ServerError;
+pub use server::Watched;
 pub use systemd::Sites;
 
 /// Why `serve` could not go on.
@@ -65,7 +67,7 @@ pub fn serve(path: &Path) -> Result<(), ServeError> {
 }
 
 async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) -> Result<(), ServeError> {
-    let _log = log::start(config.log.level, config.log.format);
+    let (_log, dial) = log::start(config.log.level, config.log.format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -79,7 +81,7 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let clock = ClockOf(config.time_zone.clone());
-    let mut server = Server::open(config, Arc::new(clock), Some(counters), sites).await?;
+    let mut server = Server::open(config, Arc::new(clock), Watched { counters: Some(counters), dial: Some(dial) }, sites).await?;
     say_ready(&server.ready())?;
     let watchdog = manager.as_ref().and_then(|manager| manager.twin().ok()).map(|manager| tokio::spawn(manager.reassure()));
     tell(manager.as_ref(), "READY=1\nSTATUS=every door is open");

@@ -18,6 +18,8 @@ use super::config::Config;
 use super::config::LdapListen;
 use super::config::Limits;
 use super::config::RadiusListen;
+use super::log::Dial;
+use super::monitor::Monitoring;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
 use super::systemd::Sites;
@@ -26,13 +28,24 @@ use crate::engine;
 use crate::engine::Engine;
 use crate::front::http;
 use crate::front::ldap;
+use crate::front::monitor;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::ports::log::LogLevel;
 use crate::store;
 
 /// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
 const FILES_KEPT: u64 = 512;
+
+/// How the process is watched; a server inside another program may have neither.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// What is counted.
+    pub counters: Option<PrometheusHandle>,
+    /// How much is logged.
+    pub dial: Option<Arc<Dial>>,
+}
 
 /// The running server.
 #[derive(Debug)]
@@ -41,7 +54,7 @@ pub struct Server {
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
     sessions: radius::Sessions,
-    counters: Option<PrometheusHandle>,
+    watched: Watched,
     config: Config,
     sites: Sites,
     admin: AdminDoor,
@@ -52,6 +65,7 @@ pub struct Server {
     ldap: Vec<LdapDoor>,
     /// The accounts that LDAP listeners name.
     roll: ldap::Roll,
+    monitoring: Monitoring,
 }
 
 #[derive(Debug)]
@@ -154,7 +168,7 @@ fn listen_hint(kind: &str, error: ErrorKind) -> String {
     match error {
         ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
         ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
-        ErrorKind::PermissionDenied => "ports below 1024 are opened by systemd: see /usr/share/doc/vestibule or `systemctl cat vestibule.socket`".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 are opened by systemd: `systemctl cat vestibule.socket` says how; by hand run this as root".to_owned(),
         _ => String::new(),
     }
 }
@@ -164,7 +178,7 @@ impl Server {
     ///
     /// # Errors
     /// The first thing that could not be opened; nothing stays open then.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>, counters: Option<PrometheusHandle>, sites: Sites) -> Result<Self, ServerError> {
+    pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched, sites: Sites) -> Result<Self, ServerError> {
         sites_that_wait(&sites, &config);
         // Blocks on the disk, before any door is open.
         let store: Arc<dyn Store> = store::open(&config.store)?;
@@ -191,11 +205,12 @@ impl Server {
         }
         let admin_rooms = http::Rooms {
             ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
-            ..behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow())
+            ..behind_admin(&rooms, &store, &clock, &watched, &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, sites, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
+        Ok(Self { store, clock, engine, sessions, watched, config, sites, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
     }
 
     /// Which doors are open.
@@ -208,7 +223,7 @@ impl Server {
             ldap: self.ldap.iter().map(|open| open.door.address()).collect(),
             portal: None,
             admin: self.config.admin.socket.clone(),
-            metrics: None,
+            metrics: self.monitoring.address(),
         }
     }
 
@@ -240,11 +255,13 @@ impl Server {
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
             ldap.push(LdapDoor::open(listen, &self.sites, rooms.ldap(&config, listen, connections_max, &self.roll)?, &self.engine).await?);
         }
+        let metrics = self.monitoring.prepare(&config)?;
 
         self.engine.equip(rooms.providers.clone());
+        self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.watched.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
         let admin_rooms =
-            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, self.counters.as_ref(), &behind, &radius_settings) };
+            http::Rooms { ldap: ldap_settings.clone(), ..behind_admin(&rooms, &self.store, &self.clock, &self.watched, &behind, &radius_settings) };
         self.radius_settings.send_replace(radius_settings);
         self.admin_rooms.send_replace(Arc::new(admin_rooms));
         self.radius.append(&mut radius);
@@ -265,6 +282,9 @@ impl Server {
             open.settings.send_replace(settings);
         }
         self.roll.sweep();
+        if let Some(dial) = &self.watched.dial {
+            dial.configure(config.log.level);
+        }
         sites_that_wait(&self.sites, &config);
         self.config = config;
         Ok(())
@@ -288,8 +308,8 @@ impl Server {
         if old.audit != config.audit {
             return Err(ServerError::Restart("[audit]"));
         }
-        if old.log != config.log {
-            return Err(ServerError::Restart("[log]"));
+        if old.log.format != config.log.format {
+            return Err(ServerError::Restart("log.format"));
         }
         if engine_limits(&old.limits) != engine_limits(&config.limits) {
             return Err(ServerError::Restart("limits.radius_inflight_max or limits.challenge_keep"));
@@ -299,6 +319,7 @@ impl Server {
 
     /// Takes no new logins, waits for those under way, at most for `limits.login_deadline`, and closes every door.
     pub async fn drain(self) {
+        self.monitoring.closing();
         let within = self.config.limits.login_deadline;
         let mut doors = tokio::task::JoinSet::new();
         for open in self.radius {
@@ -405,7 +426,7 @@ fn behind_admin(
     rooms: &Rooms,
     store: &Arc<dyn Store>,
     clock: &Arc<dyn Clock>,
-    counters: Option<&PrometheusHandle>,
+    watched: &Watched,
     behind: &radius::Behind,
     radius: &Arc<radius::Settings>,
 ) -> http::Rooms {
@@ -414,12 +435,25 @@ fn behind_admin(
         clock: Arc::clone(clock),
         directories: rooms.directories.values().map(Arc::clone).collect(),
         sessions: behind.sessions.clone(),
-        metrics: counters.cloned(),
+        metrics: watched.counters.clone(),
+        log: watched.dial.clone().map(|dial| dial as Arc<dyn LogLevel>),
         engine: Arc::clone(&behind.engine),
         numbers: rooms.numbers,
         pin: rooms.pin,
         radius: Arc::clone(radius),
         ldap: Vec::new(),
+    }
+}
+
+fn view(config: &Config, rooms: &Rooms, engine: &Arc<Engine>, counters: Option<&PrometheusHandle>) -> monitor::View {
+    monitor::View {
+        networks: config.metrics.as_ref().map(|metrics| metrics.networks.clone()).unwrap_or_default(),
+        counters: counters.cloned(),
+        engine: Arc::clone(engine),
+        directories: rooms.directories.values().map(Arc::clone).collect(),
+        upstreams: config.upstreams.iter().map(|upstream| upstream.login.name.clone()).collect(),
+        data_dir: config.store.data_dir.clone(),
+        is_closing: false,
     }
 }
 

@@ -186,10 +186,11 @@ impl Book {
     /// Writes down how far the lines on disk go: who cuts lines off the end cannot make this shorter too without the key.
     pub(super) fn put_head(&self, end: &End) -> io::Result<()> {
         let mut sealer = Sealer::new(self.key.clone(), String::new());
-        let Some(line) = sealer.close(&format!("{{\"seq\":{},\"last\":\"{}\"}}", end.seq, end.seal)) else { return Ok(()) };
+        let mut line = format!("{{\"seq\":{},\"last\":\"{}\"}}", end.seq, end.seal).into_bytes();
+        let Some(()) = sealer.close(&mut line, 0) else { return Ok(()) };
         let fresh = self.folder.join("head.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;
-        file.write_all(line.as_bytes())?;
+        file.write_all(&line)?;
         file.sync_data()?;
         fs::rename(fresh, self.head())
     }

@@ -36,19 +36,21 @@ impl Sealer {
         &self.prev
     }
 
-    /// The line of this JSON object. `None` for what is no object.
-    pub(super) fn close(&mut self, json: &str) -> Option<String> {
-        let open = json.strip_suffix('}')?;
-        let seal = seal(&self.key, &self.prev, open)?;
-        let line = format!("{open}{MARK}{seal}\"}}\n");
-        self.prev = seal;
-        Some(line)
+    /// Makes the JSON object that stands in `page` from `start` to its end a line. `None` for what is no object.
+    pub(super) fn close(&mut self, page: &mut Vec<u8>, start: usize) -> Option<()> {
+        let open = page.get(start..)?.strip_suffix(b"}")?;
+        self.prev = seal(&self.key, &self.prev, open)?;
+        page.pop();
+        for part in [MARK, &self.prev, "\"}\n"] {
+            page.extend_from_slice(part.as_bytes());
+        }
+        Some(())
     }
 
     /// Whether this line follows the last; then it is the last.
     pub(super) fn follows(&mut self, line: &str) -> bool {
         let Some((open, said)) = parted(line) else { return false };
-        let right = seal(&self.key, &self.prev, open).is_some_and(|seal| subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), said.as_bytes()).into());
+        let right = seal(&self.key, &self.prev, open.as_bytes()).is_some_and(|seal| subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), said.as_bytes()).into());
         if right {
             said.clone_into(&mut self.prev);
         }
@@ -63,12 +65,16 @@ pub(super) fn parted(line: &str) -> Option<(&str, &str)> {
     (seal.len() == SEAL_LEN).then_some((open, seal))
 }
 
-fn seal(key: &Secret, prev: &str, open: &str) -> Option<String> {
+fn seal(key: &Secret, prev: &str, open: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
     mac.update(prev.as_bytes());
     mac.update(b"\n");
-    mac.update(open.as_bytes());
-    Some(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
+    mac.update(open);
+    let mut digits = String::with_capacity(SEAL_LEN);
+    for byte in mac.finalize().into_bytes() {
+        digits.extend([byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default()));
+    }
+    Some(digits)
 }
 
 #[cfg(test)]
@@ -79,9 +85,15 @@ mod tests {
         Sealer::new(key(&Secret::new(vec![7; 32])).unwrap(), String::new())
     }
 
+    fn closed(sealer: &mut Sealer, json: &str) -> String {
+        let mut line = json.as_bytes().to_vec();
+        sealer.close(&mut line, 0).unwrap();
+        String::from_utf8(line).unwrap()
+    }
+
     fn lines() -> Vec<String> {
         let mut sealer = sealer();
-        ["{\"seq\":1}", "{\"seq\":2}", "{\"seq\":3}"].iter().map(|json| sealer.close(json).unwrap()).collect()
+        ["{\"seq\":1}", "{\"seq\":2}", "{\"seq\":3}"].iter().map(|json| closed(&mut sealer, json)).collect()
     }
 
     fn hold<'a>(lines: impl IntoIterator<Item = &'a str>) -> bool {
@@ -106,7 +118,7 @@ mod tests {
     #[test]
     fn without_the_key_nobody_seals() {
         let mut other = Sealer::new(key(&Secret::new(vec![8; 32])).unwrap(), String::new());
-        let forged = other.close("{\"seq\":1}").unwrap();
+        let forged = closed(&mut other, "{\"seq\":1}");
         assert!(!hold([&*forged]));
         assert!(!hold(["{\"seq\":1}", "", "{}", "{\"seq\":1,\"seal\":\"\"}"].into_iter().take(1)));
     }

@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::ports::audit::Entry;
 use crate::ports::audit::Record;
 
-fn ending(number: u128) -> Ending {
+pub(super) fn ending(number: u128) -> Ending {
     Ending {
         at: Timestamp(1_800_000_000_000),
         trace: Trace(number),
@@ -34,7 +34,7 @@ fn ending(number: u128) -> Ending {
     }
 }
 
-fn book(dir: &Path, file_bytes_max: u64) -> Book {
+pub(super) fn book(dir: &Path, file_bytes_max: u64) -> Book {
     let key = seal::key(&Secret::new(vec![1; 32])).unwrap();
     Book { file_bytes_max, ..Book::open(dir.join("audit"), key).unwrap() }
 }
@@ -178,7 +178,7 @@ fn an_empty_newest_file_takes_nothing_back() {
 fn what_cannot_be_written_is_counted_and_told() {
     let dir = TempDir::new().unwrap();
     let trail = Trail::write_in(book(dir.path(), u64::MAX), "mfa1".into(), 0).unwrap();
-    trail.lost.fetch_add(3, Ordering::Relaxed);
+    trail.slate.lose(3);
     trail.note(ending(1));
     drop(trail);
     let lines = book(dir.path(), u64::MAX).tail(None, 10).unwrap();
@@ -239,13 +239,15 @@ fn no_number_is_given_twice_where_the_end_was_cut_off() {
 #[test]
 fn no_number_is_given_twice_where_lines_went_while_the_disk_failed() {
     let dir = TempDir::new().unwrap();
-    let lost = Arc::new(AtomicU64::new(0));
-    let mut writer = Writer::open(book(dir.path(), 1), "mfa1".into(), 0, lost).unwrap();
+    let mut writer = Writer::open(book(dir.path(), 1), "mfa1".into(), 0).unwrap();
+    let mut lost = 0;
     let mut tell = |number| {
-        let (told, hears) = sync_channel(1);
-        told.send(ending(number)).unwrap();
-        drop(told);
-        writer.write_all(&hears);
+        let slate = Slate::default();
+        slate.lose(lost);
+        slate.tell(ending(number));
+        slate.close();
+        writer.write_all(&slate);
+        lost = slate.lost();
     };
     tell(1);
     // The next file, 3, cannot be begun.
@@ -315,8 +317,9 @@ fn what_is_written_meanwhile_is_no_end_cut_off() {
         let mut sealer = seal::Sealer::new(writes.key.clone(), end.seal);
         for _ in 0..300 {
             end.seq += 1;
-            let line = sealer.close(&format!("{{\"seq\":{}}}", end.seq)).unwrap();
-            io::Write::write_all(&mut writes.append(1, false).unwrap(), line.as_bytes()).unwrap();
+            let mut line = format!("{{\"seq\":{}}}", end.seq).into_bytes();
+            sealer.close(&mut line, 0).unwrap();
+            io::Write::write_all(&mut writes.append(1, false).unwrap(), &line).unwrap();
             end.seal = sealer.prev().to_owned();
             writes.put_head(&end).unwrap();
         }
@@ -342,4 +345,29 @@ fn a_newest_file_just_begun_is_nothing_and_hides_nothing() {
         fs::write(&first, text.lines().take(4).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
         assert!(trail.verify(1).unwrap().wrong.unwrap().1.contains("cut off"));
     }
+}
+
+#[test]
+fn whoever_reads_finds_what_was_told_before_though_lines_gather() {
+    let dir = TempDir::new().unwrap();
+    let trail = Trail::write_in(book(dir.path(), u64::MAX), "mfa1".into(), 0).unwrap();
+    for number in 1..100 {
+        trail.note(ending(number));
+        let lines = trail.tail(None, 1).unwrap();
+        assert!(lines[0].contains(&format!("\"user-{number}\"")), "{lines:?}");
+    }
+    assert_eq!(trail.verify(1).unwrap().lines, 100);
+}
+
+#[test]
+fn lines_that_find_no_place_are_counted_and_told() {
+    let dir = TempDir::new().unwrap();
+    let slate = Slate::default();
+    for number in 0..20_000 {
+        slate.tell(ending(number));
+    }
+    slate.close();
+    Writer::open(book(dir.path(), u64::MAX), "mfa1".into(), 0).unwrap().write_all(&slate);
+    let lines = book(dir.path(), 0).tail(Some(0), 2).unwrap();
+    assert!(lines[1].contains("\"event\":\"lost\",\"lines\":3616"), "{lines:?}");
 }

@@ -4,11 +4,6 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,6 +12,8 @@ use super::book::Book;
 use super::book::End;
 use super::book::Left;
 use super::seal::Sealer;
+use super::slate::Slate;
+use super::slate::Turn;
 use crate::domain::Ending;
 use crate::domain::Timestamp;
 use crate::metrics;
@@ -24,9 +21,11 @@ use crate::ports::audit::Entry;
 use crate::ports::audit::Login;
 use crate::ports::audit::Record;
 
-/// Lines in one write, and between two times the disk is asked.
-const BATCH_MAX: usize = 4_096;
-/// With nothing to write for so long, the disk is asked to keep what was written.
+/// Lines between two times the disk is asked to keep them, at most ..
+const UNKEPT_MAX: usize = 4_096;
+/// .. and writes.
+const WRITES_MAX: u32 = 25;
+/// With nothing to write for so long it is asked as well.
 const REST: Duration = Duration::from_millis(500);
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -34,14 +33,15 @@ pub(super) struct Writer {
     book: Book,
     node: String,
     keep_days: u32,
-    lost: Arc<AtomicU64>,
     sealer: Sealer,
     seq: u64,
     /// The file that is written, and its bytes.
     file: Option<(File, u64)>,
+    moments: Moments,
     newest: watch::Sender<u64>,
-    /// Lines the disk was not yet asked to keep.
+    /// Lines the disk was not yet asked to keep, and in how many writes.
     unkept: usize,
+    writes: u32,
     /// The last write failed; that was told.
     failing: bool,
     /// Lines gone from the disk, not yet told in a line; 0 where nobody can tell how many.
@@ -49,7 +49,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(book: Book, node: String, keep_days: u32, lost: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn open(book: Book, node: String, keep_days: u32) -> io::Result<Self> {
         let left = book.left(0)?;
         let file = match left.file {
             Some(first) => {
@@ -61,7 +61,8 @@ impl Writer {
         };
         let newest = watch::Sender::new(left.end.seq);
         let sealer = Sealer::new(book.key.clone(), String::new());
-        let mut writer = Self { book, node, keep_days, lost, sealer, seq: 0, file, newest, unkept: 0, failing: false, gone: None };
+        let mut writer =
+            Self { book, node, keep_days, sealer, seq: 0, file, moments: Moments::default(), newest, unkept: 0, writes: 0, failing: false, gone: None };
         writer.go_on(left);
         Ok(writer)
     }
@@ -80,44 +81,40 @@ impl Writer {
     }
 
     /// Writes until nobody can tell anything any more.
-    pub(super) fn write_all(&mut self, hears: &Receiver<Ending>) {
+    pub(super) fn write_all(&mut self, slate: &Slate) {
         let mut batch = Vec::new();
         loop {
-            match hears.recv_timeout(REST) {
-                Ok(ending) => {
-                    batch.push(ending);
-                    batch.extend(hears.try_iter().take(BATCH_MAX));
-                    self.write(&batch);
-                    batch.clear();
-                }
-                Err(RecvTimeoutError::Timeout) => self.keep(),
-                Err(RecvTimeoutError::Disconnected) => return self.keep(),
+            match slate.next(&mut batch, REST) {
+                Turn::Write { lost } => slate.lose(self.write(&batch, lost)),
+                Turn::Rest => self.keep(),
+                Turn::Over => return self.keep(),
             }
-            if self.unkept >= BATCH_MAX {
+            if self.unkept >= UNKEPT_MAX || self.writes >= WRITES_MAX {
                 self.keep();
             }
         }
     }
 
-    fn write(&mut self, batch: &[Ending]) {
-        let Some(last) = batch.last() else { return };
+    /// Returns how many are lost by now.
+    fn write(&mut self, batch: &[Ending], lost: u64) -> u64 {
+        let Some(last) = batch.last() else { return lost };
         let at = last.at;
-        let lost = self.lost.swap(0, Ordering::Relaxed);
         match self.try_write(batch, lost, at) {
             Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the audit is written again");
                 }
                 self.newest.send_replace(self.seq);
+                0
             }
             Err(error) => {
-                self.lost.fetch_add(lost.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX)), Ordering::Relaxed);
                 metrics::audit_lost(batch.len());
                 // The next begins anew: what is half written is behind the last whole line.
                 self.file = None;
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, folder = %self.book.folder.display(), "the audit cannot be written: logins go on, their lines are lost and counted");
                 }
+                lost.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX))
             }
         }
     }
@@ -128,40 +125,41 @@ impl Writer {
             let left = self.book.left(self.seq)?;
             self.go_on(left);
         }
-        let mut text = String::new();
+        let mut page = Vec::new();
         let (seq, prev) = (self.seq, self.sealer.prev().to_owned());
         let written = (|| {
             let full = self.file.as_ref().is_none_or(|(_, bytes)| *bytes >= self.book.file_bytes_max);
             if full {
-                self.begin(at, &mut text)?;
+                self.begin(at, &mut page)?;
             }
             if lost > 0 || self.gone.is_some() {
-                self.line(at, Entry::Lost { lines: lost.saturating_add(self.gone.unwrap_or(0)) }, &mut text)?;
+                self.line(at, Entry::Lost { lines: lost.saturating_add(self.gone.unwrap_or(0)) }, &mut page)?;
             }
             for ending in batch {
-                self.line(ending.at, Entry::Login(Box::new(login(ending))), &mut text)?;
+                self.login(ending, &mut page)?;
             }
             let (file, bytes) = self.file.as_mut().ok_or_else(|| io::Error::other("no file is open"))?;
-            file.write_all(text.as_bytes())?;
-            *bytes = bytes.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            file.write_all(&page)?;
+            *bytes = bytes.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
             Ok(())
         })();
         if written.is_err() {
             (self.seq, self.sealer) = (seq, Sealer::new(self.book.key.clone(), prev));
         } else {
             self.unkept = self.unkept.saturating_add(batch.len());
+            self.writes = self.writes.saturating_add(1);
             self.gone = None;
         }
         written
     }
 
     /// Begins the next file.
-    fn begin(&mut self, at: Timestamp, text: &mut String) -> io::Result<()> {
+    fn begin(&mut self, at: Timestamp, page: &mut Vec<u8>) -> io::Result<()> {
         self.keep();
         let first = self.seq.saturating_add(1);
         self.file = Some((self.book.append(first, true)?, 0));
         let prev = self.sealer.prev().to_owned();
-        self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION").to_owned(), prev }, text)?;
+        self.line(at, Entry::Opened { version: env!("CARGO_PKG_VERSION"), prev: prev.as_str() }, page)?;
         self.prune(at);
         Ok(())
     }
@@ -186,12 +184,39 @@ impl Writer {
         }
     }
 
-    fn line(&mut self, at: Timestamp, what: Entry, text: &mut String) -> io::Result<()> {
-        let seq = self.seq.saturating_add(1);
-        let record = Record { seq, at: moment(at), node: self.node.clone(), what };
-        let json = serde_json::to_string(&record).map_err(io::Error::other)?;
-        let line = self.sealer.close(&json).ok_or_else(|| io::Error::other("no seal can be made"))?;
-        text.push_str(&line);
+    fn login(&mut self, ending: &Ending, page: &mut Vec<u8>) -> io::Result<()> {
+        let (trace, source) = (ending.trace.to_string(), ending.source.map(|source| source.to_string()));
+        let asked = ending.asked.as_ref();
+        let login = Login {
+            trace: trace.as_str(),
+            door: ending.door.as_str(),
+            client: &ending.client,
+            login: &ending.login,
+            identity: ending.identity.as_ref().map(|identity| identity.0.as_str()),
+            source: source.as_deref(),
+            policy: &ending.policy,
+            decision: ending.fate.as_str(),
+            why: ending.why,
+            detail: ending.detail,
+            method: asked.map(|asked| asked.method.as_str()),
+            provider: asked.map(|asked| &*asked.provider),
+            result: ending.result(),
+            first_ms: ending.first_ms(),
+            second_ms: ending.second_ms(),
+            ms: ending.ms,
+            within_ms: ending.within_ms,
+            repeats: ending.repeats,
+            heard_ms: ending.heard_ms,
+            steps: ending.steps.iter().map(|step| (step.ms, step.what.as_str())).collect(),
+        };
+        self.line(ending.at, Entry::Login(Box::new(login)), page)
+    }
+
+    fn line(&mut self, at: Timestamp, what: Entry<&str>, page: &mut Vec<u8>) -> io::Result<()> {
+        let (seq, start) = (self.seq.saturating_add(1), page.len());
+        let record = Record { seq, at: self.moments.written(at), node: &self.node, what };
+        serde_json::to_writer(&mut *page, &record).map_err(io::Error::other)?;
+        self.sealer.close(page, start).ok_or_else(|| io::Error::other("no seal can be made"))?;
         self.seq = seq;
         Ok(())
     }
@@ -201,39 +226,33 @@ impl Writer {
         let Some((file, _)) = self.file.as_ref().filter(|_| self.unkept > 0) else { return };
         let end = End { seq: self.seq, seal: self.sealer.prev().to_owned() };
         match file.sync_data().and_then(|()| self.book.put_head(&end)) {
-            Ok(()) => self.unkept = 0,
+            Ok(()) => (self.unkept, self.writes) = (0, 0),
             Err(error) => tracing::error!(%error, "the disk does not keep the audit"),
         }
     }
 }
 
-fn login(ending: &Ending) -> Login {
-    let asked = ending.asked.as_ref();
-    Login {
-        trace: ending.trace.to_string(),
-        door: ending.door.as_str().to_owned(),
-        client: ending.client.clone(),
-        login: ending.login.clone(),
-        identity: ending.identity.as_ref().map(|identity| identity.0.clone()),
-        source: ending.source.map(|source| source.to_string()),
-        policy: ending.policy.clone(),
-        decision: ending.fate.as_str().to_owned(),
-        why: ending.why.to_owned(),
-        detail: ending.detail.map(str::to_owned),
-        method: asked.map(|asked| asked.method.as_str().to_owned()),
-        provider: asked.map(|asked| asked.provider.to_string()),
-        result: ending.result().map(str::to_owned),
-        first_ms: ending.first_ms(),
-        second_ms: ending.second_ms(),
-        ms: ending.ms,
-        within_ms: ending.within_ms,
-        repeats: ending.repeats,
-        heard_ms: ending.heard_ms,
-        steps: ending.steps.iter().map(|step| (step.ms, step.what.as_str().to_owned())).collect(),
-    }
+/// The last second, and how it is written: most lines are of the same one.
+#[derive(Default)]
+struct Moments {
+    second: Option<i64>,
+    text: String,
 }
 
-fn moment(at: Timestamp) -> String {
-    let exact = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or(jiff::Timestamp::MAX);
-    exact.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+impl Moments {
+    /// RFC 3339 in UTC, to the millisecond.
+    fn written(&mut self, at: Timestamp) -> &str {
+        let second = i64::try_from(at.0 / 1_000).ok();
+        if self.text.is_empty() || second != self.second {
+            let exact = second.and_then(|second| jiff::Timestamp::from_second(second).ok()).unwrap_or(jiff::Timestamp::MAX);
+            (self.text, self.second) = (exact.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string(), second);
+        }
+        self.text.truncate(self.text.len().saturating_sub("000Z".len()));
+        let ms = at.0 % 1_000;
+        for digit in [ms / 100, ms / 10 % 10, ms % 10] {
+            self.text.extend(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)));
+        }
+        self.text.push('Z');
+        &self.text
+    }
 }

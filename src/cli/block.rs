@@ -103,9 +103,9 @@ fn tell(block: &Block, text: &str, reach: &Reach) -> Result<(), Failure> {
     if reach.json { say_json(block) } else { say(&harmless(text)) }
 }
 
-/// The account, else the number, else the identity.
+/// The account, else what the person was called, else the number, else the identity.
 fn named(block: &Block) -> String {
-    or_dash(block.account.as_deref().or(block.phone.as_deref()).or(block.identity.as_deref()))
+    or_dash(block.account.as_deref().or(block.name.as_deref()).or(block.phone.as_deref()).or(block.identity.as_deref()))
 }
 
 async fn list(reach: &Reach) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod demo;
 mod exempt;
+mod log;
 mod output;
 mod pages;
 mod serve;
@@ -60,6 +61,9 @@ enum Command {
     /// Service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
+    /// How much the running server logs
+    #[command(subcommand)]
+    Log(log::Verb),
     /// Write manual pages and shell completions
     #[command(hide = true)]
     Pages(pages::Options),
@@ -87,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Audit(verb) => wait(audit::run(verb)),
         Command::Exempt(verb) => wait(exempt::run(verb)),
         Command::Pages(options) => pages::run(&options, Line::command()),
+        Command::Log(verb) => wait(log::run(verb)),
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
@@ -165,6 +170,8 @@ mod tests {
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
             "vestibule exempt list --json --socket /run/x.sock",
+            "vestibule log level",
+            "vestibule log level debug --for 15m --json",
             "vestibule audit tail -n 20 --follow --json",
             "vestibule audit verify --json",
             "vestibule audit explain 0123 --config f.toml",
@@ -178,6 +185,9 @@ mod tests {
         for line in [
             "vestibule init",
             "vestibule audit tail -n 0",
+            "vestibule log level loud",
+            "vestibule log level --for 15m",
+            "vestibule log level debug --for 25h",
             "vestibule audit explain",
             "vestibule user import",
             "vestibule user add",

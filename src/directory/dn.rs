@@ -1,5 +1,6 @@
 //! Distinguished names: read, compared, and written again in one spelling (RFC 4514).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A distinguished name, the leaf first.
@@ -14,13 +15,14 @@ impl Dn {
     ///
     /// A numeric type that has a short name is written with it. `#` values, quotes and bare semicolons are refused: only who wants a name to look like another types those.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        cut(text, ',').into_iter().map(rdn).collect::<Option<Vec<_>>>().map(Self)
+        cut(text, ',').map(rdn).collect::<Option<Vec<_>>>().map(Self)
     }
 
     /// Whether this is `base` or lies below it; types and values are compared without regard to case (L-076).
     pub(super) fn is_under(&self, base: &Self) -> bool {
         let Some(below) = self.0.len().checked_sub(base.0.len()) else { return false };
-        self.0.iter().skip(below).map(key).eq(base.0.iter().map(key))
+        // Mostly they are spelled alike.
+        self.0.iter().skip(below).zip(&base.0).all(|(one, other)| one == other || key(one) == key(other))
     }
 
     /// How many steps it has.
@@ -62,17 +64,21 @@ impl fmt::Display for Dn {
 }
 
 /// RFC 4514 §2.4.
-fn escaped(value: &str) -> String {
+fn escaped(value: &str) -> Cow<'_, str> {
+    let is_special = |letter: char| matches!(letter, '"' | '#' | ',' | '+' | '\\' | '<' | '>' | ';' | '=');
+    if !value.contains(is_special) && !value.starts_with(' ') && !value.ends_with(' ') {
+        return Cow::Borrowed(value);
+    }
     let last = value.chars().count().saturating_sub(1);
     let mut out = String::with_capacity(value.len());
     for (at, letter) in value.chars().enumerate() {
         let is_edge = letter == ' ' && (at == 0 || at == last) || letter == '#' && at == 0;
-        if is_edge || r#","+\<>;="#.contains(letter) {
+        if is_edge || letter != '#' && is_special(letter) {
             out.push('\\');
         }
         out.push(letter);
     }
-    out
+    Cow::Owned(out)
 }
 
 /// The form in which two spellings of a step are equal: one name of the type, lower case, single blanks, values of a multi-valued step in order.
@@ -84,18 +90,17 @@ fn key(rdn: &Rdn) -> Rdn {
 }
 
 /// Cuts at each `separator` that no backslash stands before.
-fn cut(text: &str, separator: char) -> Vec<&str> {
+fn cut(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut is_escaped = false;
-    text.split(|letter| {
+    text.split(move |letter| {
         let is_cut = letter == separator && !is_escaped;
         is_escaped = letter == '\\' && !is_escaped;
         is_cut
     })
-    .collect()
 }
 
 fn rdn(text: &str) -> Option<Rdn> {
-    cut(text, '+').into_iter().map(pair).collect()
+    cut(text, '+').map(pair).collect()
 }
 
 fn pair(text: &str) -> Option<(String, String)> {
@@ -105,7 +110,8 @@ fn pair(text: &str) -> Option<(String, String)> {
     if !is_name && !is_number(name) {
         return None;
     }
-    let written = TYPES.iter().find(|(_, number, _)| *number == name).map_or(name, |(short, ..)| short);
+    let known = TYPES.iter().find(|(_, number, _)| !is_name && *number == name);
+    let written = known.map_or(name, |(short, ..)| short);
     Some((written.to_owned(), unescaped(trimmed(value))?))
 }
 

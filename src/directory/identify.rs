@@ -58,6 +58,7 @@ fn by_account(store: &dyn Store, name: &str) -> Result<Option<Entry>, PrimaryErr
             name: account.name,
             mail: account.mail,
             phone: account.phone,
+            password_set: None,
         })),
         (None, _) | (Some(_), Some(_)) => Err(PrimaryError::Refused { who: None, why: Refused::UnclearName }),
     }

@@ -102,7 +102,7 @@ impl LdapDirectory {
             Kind::Ldap => (identity_attribute.name(), login_attributes.clone()),
         };
         let groups = Groups::new(&name, kind, id, &base_dn);
-        let attributes = [vec![id], names, vec!["mail", "mobile", "telephoneNumber"]].concat();
+        let attributes = [vec![id], names, vec!["mail", "mobile", "telephoneNumber"], password_set(kind).to_vec()].concat();
         let told_of_ids = AtomicBool::new(false);
         Ok(Self {
             name,
@@ -195,11 +195,14 @@ impl LdapDirectory {
     /// Whether the object found is of the very domain that is named. Under a base that covers several, as in a Global Catalog, the short name may be that of
     /// somebody elsewhere.
     fn is_meant(&self, login: &str, found: &Found) -> bool {
+        if self.kind != Kind::Ad {
+            return true;
+        }
         let ours = self.base.dns_domain();
         let is_local = || Dn::parse(&found.dn).is_some_and(|dn| dn.dns_domain() == ours);
         match self.read(login) {
-            Some(Name::Bare(_)) if self.kind == Kind::Ad && login.contains('\\') => ours.is_empty() || is_local(),
-            Some(Name::Principal { whole, domain, .. }) if self.kind == Kind::Ad && domain.to_lowercase() == ours => {
+            Some(Name::Bare(_)) if login.contains('\\') => ours.is_empty() || is_local(),
+            Some(Name::Principal { whole, domain, .. }) if domain.to_lowercase() == ours => {
                 found.text("userPrincipalName").is_some_and(|name| name.to_lowercase() == whole.to_lowercase()) || is_local()
             }
             _ => true,
@@ -238,6 +241,7 @@ impl LdapDirectory {
             name: name.to_owned(),
             mail: found.text("mail").map(str::to_owned),
             phone: found.text("mobile").or_else(|| found.text("telephoneNumber")).map(str::to_owned),
+            password_set: password_set(self.kind).iter().find_map(|attribute| found.text(attribute)).map(str::to_owned),
         })
     }
 
@@ -459,6 +463,14 @@ impl Directory for LdapDirectory {
 
     fn refusal(&self, result_code: u32, diagnostic: &str) -> PrimaryError {
         ad::refusal(result_code, diagnostic)
+    }
+}
+
+/// What tells when a password was set, the likelier first: Active Directory, OpenLDAP's password policy, 389-ds.
+fn password_set(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Ad => &["pwdLastSet"],
+        Kind::Ldap => &["pwdChangedTime", "pwdUpdateTime"],
     }
 }
 

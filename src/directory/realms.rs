@@ -236,7 +236,7 @@ mod tests {
             self.heard.lock().unwrap().push(login.to_owned());
             let known = login.to_lowercase().contains("alice");
             let (directory, identity) = (self.name.to_owned(), Identity(format!("{}-alice", self.name)));
-            known.then(|| Entry { directory, identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }).ok_or(NOBODY)
+            known.then(|| Entry { directory, identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None, password_set: None }).ok_or(NOBODY)
         }
 
         async fn authenticate(&self, entry: &Entry, _: &Secret) -> Result<Identity, PrimaryError> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::block::Block;
+use super::block::Phone;
 use super::otp::Algorithm;
 use super::rules::Lock;
 use super::rules::Method;
@@ -118,6 +119,19 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The numbers at which this person is called.
+    pub fn numbers(&self) -> impl Iterator<Item = Phone> {
+        [&self.phone, &self.backup_phone].into_iter().flatten().filter_map(|text| Phone::of(text))
+    }
+
+    /// Whether one of them is this.
+    #[must_use]
+    pub fn is_called_at(&self, phone: &Phone) -> bool {
+        self.numbers().any(|number| number == *phone)
+    }
+}
+
 /// What a one-time code generator is, without its seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenInfo {
@@ -159,31 +173,84 @@ pub struct Token {
     pub seed: Secret,
 }
 
-/// Failures in a row, counted per identity over all doors (M-05).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Which of an identity's counts of failures a login is held to. Strangers must not be able to lock a service out where it is exempt (L-082), nor its own good
+/// logins there forgive what they guess elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tally {
+    /// That of all doors and places.
+    #[default]
+    Common,
+    /// That of the places from which the identity is exempt from the second factor.
+    Exempt,
+}
+
+impl Tally {
+    /// Whether it is the one that nearly everybody is held to.
+    #[must_use]
+    pub fn is_common(&self) -> bool {
+        *self == Self::Common
+    }
+}
+
+/// Failures, counted per identity over all doors (M-05).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tries {
-    /// Wrong passwords and wrong codes since the last success or the last lock that ran out.
+    /// Wrong passwords and wrong codes since the last success or the last lock that ran out: those that counted when the last one happened.
     pub failures: u32,
     /// Locked before this moment.
     pub lock_until: Option<Timestamp>,
+    /// When they were, the latest last, at most [`Tries::MOMENTS_MAX`]: policies may look back for different times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at: Vec<Timestamp>,
 }
 
 impl Tries {
+    /// As many failures as a lock may take.
+    pub const MOMENTS_MAX: usize = 100;
+
     /// Whether nobody gets in under this identity now.
     #[must_use]
     pub fn locked(&self, now: Timestamp) -> bool {
         self.lock_until.is_some_and(|until| now < until)
     }
 
-    /// One more failure: counts it, and locks when `lock` says so. A lock that has run out starts the count again.
+    /// One more failure: counts it and those before it that are not older than the lock's window, and locks when `lock` says so. A lock that has run out starts
+    /// the count again.
     #[must_use]
     pub fn failed(self, now: Timestamp, lock: Lock) -> Self {
         let served = self.lock_until.is_some_and(|until| until <= now);
-        let failures = if served { 1 } else { self.failures.saturating_add(1) };
+        let before = if served { Self::default() } else { self };
+        let failures = before.counted(now, lock).saturating_add(1);
         let reached = lock.failures_max > 0 && failures >= lock.failures_max;
-        let kept = if served { None } else { self.lock_until };
+        let kept = before.lock_until;
         let lock_until = if reached { Some(Timestamp(now.0.saturating_add(lock.wait_ms))).max(kept) } else { kept };
-        Self { failures, lock_until }
+        let mut at = before.at;
+        at.drain(..at.len().saturating_sub(Self::MOMENTS_MAX.saturating_sub(1)));
+        at.push(now);
+        Self { failures, lock_until, at }
+    }
+
+    /// How many failures a lock with this window still counts. Those of which nobody wrote down when they were count as long as the others.
+    fn counted(&self, now: Timestamp, lock: Lock) -> u32 {
+        if lock.window_ms == 0 || self.at.is_empty() {
+            return self.failures;
+        }
+        let since = now.0.saturating_sub(lock.window_ms);
+        u32::try_from(self.at.iter().filter(|at| at.0 > since).count()).unwrap_or(u32::MAX)
+    }
+
+    /// A login went well: the count begins again. A lock stands (M-06).
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        Self { lock_until: self.lock_until, ..Self::default() }
+    }
+
+    /// What is known in two places, as the stricter of both says.
+    #[must_use]
+    pub fn or_stricter(self, other: &Self) -> Self {
+        let at = if other.at.len() > self.at.len() { other.at.clone() } else { self.at };
+        Self { failures: self.failures.max(other.failures), lock_until: self.lock_until.max(other.lock_until), at }
     }
 }
 
@@ -207,17 +274,39 @@ pub struct Standing {
     pub account: Option<Arc<Account>>,
     /// Failures and lock.
     pub tries: Tries,
+    /// The same where the identity is exempt from the second factor.
+    pub exempt_tries: Tries,
     /// A bypass not yet spent.
     pub bypass: Option<Bypass>,
     /// A block of this person, or of a telephone number of the account's; of several the one that holds longest.
     pub block: Option<Block>,
 }
 
+impl Standing {
+    /// As a login sees it that is held to this count.
+    #[must_use]
+    pub fn held_to(self, tally: Tally) -> Self {
+        match tally {
+            Tally::Common => self,
+            Tally::Exempt => Self { tries: self.exempt_tries, exempt_tries: Tries::default(), ..self },
+        }
+    }
+
+    /// One of the counts.
+    #[must_use]
+    pub fn tally(&self, tally: Tally) -> &Tries {
+        match tally {
+            Tally::Common => &self.tries,
+            Tally::Exempt => &self.exempt_tries,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000 };
+    const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000, window_ms: 0 };
 
     fn after(count: u32, lock: Lock) -> Tries {
         (0..count).fold(Tries::default(), |tries, _| tries.failed(Timestamp(5), lock))
@@ -234,17 +323,45 @@ mod tests {
     #[test]
     fn a_lock_that_ran_out_starts_a_new_count() {
         let tries = after(3, LOCK).failed(Timestamp(2_000), LOCK);
-        assert_eq!(tries, Tries { failures: 1, lock_until: None });
+        assert_eq!(tries, Tries { failures: 1, lock_until: None, at: vec![Timestamp(2_000)] });
     }
 
     #[test]
     fn a_failure_never_shortens_a_lock() {
-        let tries = after(3, Lock { failures_max: 3, wait_ms: 9_000 }).failed(Timestamp(6), LOCK);
+        let tries = after(3, Lock { failures_max: 3, wait_ms: 9_000, window_ms: 0 }).failed(Timestamp(6), LOCK);
         assert_eq!(tries.lock_until, Some(Timestamp(9_005)));
     }
 
     #[test]
+    fn m_05_failures_older_than_the_window_count_no_more_and_those_within_it_do() {
+        let lock = Lock { window_ms: 30, ..LOCK };
+        let told = |moments: &[u64]| {
+            let tries = moments.iter().fold(Tries::default(), |tries, at| tries.failed(Timestamp(*at), lock));
+            (tries.failures, tries.lock_until.is_some())
+        };
+        assert_eq!(told(&[0, 10, 29]), (3, true));
+        assert_eq!(told(&[0, 10, 30]), (2, false), "the first is as old as the window");
+        assert_eq!(told(&[0, 10, 30, 39]), (3, true), "and the last three are within it");
+        assert_eq!(told(&[0, 20, 40, 60, 80, 100, 120]), (2, false));
+        let long = Lock { window_ms: 1_000, ..LOCK };
+        let mixed = [(0, long), (40, lock), (80, long)].into_iter().fold(Tries::default(), |tries, (at, lock)| tries.failed(Timestamp(at), lock));
+        assert!(mixed.locked(Timestamp(81)), "a policy that looks back for a short time makes nobody forget for the others");
+    }
+
+    #[test]
+    fn m_05_failures_written_before_there_were_moments_still_count() {
+        let old = Tries { failures: 2, lock_until: None, at: Vec::new() };
+        assert!(old.failed(Timestamp(9), Lock { window_ms: 5, ..LOCK }).locked(Timestamp(10)));
+    }
+
+    #[test]
+    fn moments_are_no_more_than_a_lock_may_take() {
+        let tries = after(500, Lock { failures_max: 0, ..LOCK });
+        assert_eq!((tries.failures, tries.at.len()), (500, Tries::MOMENTS_MAX));
+    }
+
+    #[test]
     fn zero_never_locks() {
-        assert!(!after(500, Lock { failures_max: 0, wait_ms: 1_000 }).locked(Timestamp(6)));
+        assert!(!after(500, Lock { failures_max: 0, wait_ms: 1_000, window_ms: 0 }).locked(Timestamp(6)));
     }
 }

@@ -17,6 +17,9 @@ pub struct Block {
     pub by: String,
     /// When.
     pub at: Timestamp,
+    /// What the person was called then: whoever has no account may be blocked, and a directory's id says nothing to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Block {
@@ -28,7 +31,7 @@ impl Block {
     /// What a fraud that its person has reported comes to.
     pub(super) fn fraud(now: Timestamp, for_ms: u64) -> Self {
         let until = Timestamp(now.0.saturating_add(for_ms.min(Self::MS_MAX)));
-        Self { until, reason: "reported as fraud by the person".to_owned(), by: Self::BY_THE_PERSON.to_owned(), at: now }
+        Self { until, reason: "reported as fraud by the person".to_owned(), by: Self::BY_THE_PERSON.to_owned(), at: now, name: None }
     }
 
     /// Whether it keeps anybody out now.

@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::account::Bypass;
 use super::account::Identity;
+use super::account::Tally;
 use super::account::Timestamp;
 use super::account::Token;
 use super::backup::BackupCodes;
@@ -36,6 +37,8 @@ pub enum Change {
         at: Timestamp,
         /// The rule that may lock.
         lock: Lock,
+        /// In which count.
+        tally: Tally,
     },
     /// A bypass, in place of one there may be.
     GrantBypass {
@@ -84,11 +87,11 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
-    /// A login went well: failures start again at none.
-    Succeed(Identity),
+    /// A login went well: failures start again at none in this count.
+    Succeed(Identity, Tally),
     /// Ends a block.
     Unblock(Blocked),
-    /// Ends a lock and its count.
+    /// Ends all locks and counts.
     Unlock(Identity),
     /// Uses a backup code up. Conditional: it must be there, unused, of this issue, and not run out at `at` (M-44).
     UseBackup {

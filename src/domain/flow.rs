@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::account::Account;
 use super::account::Identity;
 use super::account::Standing;
+use super::account::Tally;
 use super::account::Timestamp;
 use super::change::Change;
 use super::change::CommitError;
@@ -403,7 +404,8 @@ impl Flow {
         if let Some(denial) = self.barred(now, &standing) {
             return reject(denial);
         }
-        let owes = standing.tries.failures > 0;
+        let exempt = self.request.tally(now, first.identity()) == Tally::Exempt;
+        let owes = standing.tries.failures > 0 && !exempt;
         match first {
             First::Passed(first) => self.passed(now, first, member, owes, standing),
             First::Renewed(first) => match gone(now, &standing) {
@@ -422,8 +424,10 @@ impl Flow {
         if standing.account.as_ref().is_some_and(|account| !account.enabled) {
             return accept(Grant::Disabled, first, owes, Vec::new());
         }
-        if self.request.exempt.iter().any(|exempt| exempt.holds(now, &first.0)) {
-            return accept(Grant::Exempt, first, owes && standing.account.is_none(), Vec::new());
+        if self.request.tally(now, &first.0) == Tally::Exempt {
+            // Where somebody is exempt there is nothing but the password to guess, and a count of its own for it.
+            let forgiven = (standing.tries.failures > 0).then(|| Change::Succeed(first.0.clone(), Tally::Exempt));
+            return accept(Grant::Exempt, first, false, forgiven.into_iter().collect());
         }
         if let Some(member) = member {
             return accept(member.grant(), first, owes && standing.account.is_none(), Vec::new());
@@ -451,7 +455,8 @@ impl Flow {
 
     /// Refuses and counts it against the identity.
     pub(super) fn count(&self, now: Timestamp, who: Identity, denial: Denial) -> Next {
-        commit(Decision::Reject(denial), vec![Change::Fail { who, at: now, lock: self.rules.lock }])
+        let tally = self.request.tally(now, &who);
+        commit(Decision::Reject(denial), vec![Change::Fail { who, at: now, lock: self.rules.lock, tally }])
     }
 
     fn committed(&self, now: Timestamp, then: Then, outcome: Result<(), CommitError>) -> Next {
@@ -517,7 +522,7 @@ pub(super) fn accept(why: Grant, first: Passed, owes: bool, changes: Vec<Change>
 /// As [`accept`], by a permit that is made already.
 pub(super) fn permit(permit: Permit, owes: bool, mut changes: Vec<Change>) -> Next {
     if owes {
-        changes.push(Change::Succeed(permit.identity().clone()));
+        changes.push(Change::Succeed(permit.identity().clone(), Tally::Common));
     }
     let decision = Decision::Accept(permit);
     if changes.is_empty() { finish(decision) } else { commit(decision, changes) }

@@ -38,6 +38,7 @@ pub use account::Bypass;
 pub use account::Device;
 pub use account::Identity;
 pub use account::Standing;
+pub use account::Tally;
 pub use account::Timestamp;
 pub use account::Token;
 pub use account::TokenInfo;

@@ -1,5 +1,6 @@
 //! The oracle of the play: it sees the history of a login alone, and says what may have happened and who may come in.
 
+use super::account;
 use super::account::Identity;
 use super::account::Standing;
 use super::block::Block;
@@ -163,7 +164,8 @@ fn may_be_changed(scene: &Scene, story: &Story, old: &Secret, new: &Secret) -> b
 /// What is written is the failure of whoever failed, or what the proven person spends.
 fn may_be_written(scene: &Scene, story: &Story, changes: &[Change]) -> bool {
     if let Some(who) = whose_failure(scene, story) {
-        return *changes == [Change::Fail { who, at: NOW, lock: scene.rules.lock }];
+        let tally = held_to(scene, &who);
+        return *changes == [Change::Fail { who, at: NOW, lock: scene.rules.lock, tally }];
     }
     let who = known(scene, story);
     if let (Some((Event::Progress(Ok(Progress::Denied { fraud: true })), _)), Some(who)) = (story.last(), &who) {
@@ -171,8 +173,19 @@ fn may_be_written(scene: &Scene, story: &Story, changes: &[Change]) -> bool {
         return scene.rules.block_ms > 0 && *changes == [Change::Block { whom: Blocked::Identity(who.clone()), block }];
     }
     let theirs = changes.iter().all(|change| Some(owner(change)) == who.as_ref() || *change == burnt());
-    // A password alone forgives no wrong codes (M-05).
-    theirs && (may_forgive(story) || !changes.iter().any(|change| matches!(change, Change::Succeed(_))))
+    // A password alone forgives no wrong codes (M-05), and where it is all that is asked for it forgives wrong passwords from there (L-082).
+    let may = |change: &Change| match change {
+        Change::Succeed(who, account::Tally::Exempt) => held_to(scene, who) == account::Tally::Exempt,
+        Change::Succeed(_, account::Tally::Common) => may_forgive(story),
+        _ => true,
+    };
+    theirs && changes.iter().all(may)
+}
+
+/// Whose count it is: that of where somebody is exempt counts for nobody elsewhere.
+fn held_to(scene: &Scene, who: &Identity) -> account::Tally {
+    let exempt = scene.request.exempt.iter().any(|exempt| exempt.who == *who && NOW < exempt.until);
+    if exempt { account::Tally::Exempt } else { account::Tally::Common }
 }
 
 /// Failures are wiped out by a second factor, or for somebody who has none to guess at (M-05).
@@ -294,7 +307,7 @@ fn was_typed(scene: &Scene, story: &Story, code: &Secret) -> bool {
 
 fn owner(change: &Change) -> &Identity {
     match change {
-        Change::Succeed(who) | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } | Change::UseOtp { who, .. } => who,
+        Change::Succeed(who, _) | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } | Change::UseOtp { who, .. } => who,
         other => panic!("a login does not write {other:?}"),
     }
 }

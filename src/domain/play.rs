@@ -139,11 +139,11 @@ pub(super) fn disabled() -> Standing {
 }
 
 pub(super) fn locked() -> Standing {
-    Standing { tries: Tries { failures: 3, lock_until: Some(Timestamp(NOW.0 + 1)) }, ..enrolled() }
+    Standing { tries: Tries { failures: 3, lock_until: Some(Timestamp(NOW.0 + 1)), at: Vec::new() }, ..enrolled() }
 }
 
 pub(super) fn blocked() -> Standing {
-    let block = Block { until: Timestamp(NOW.0 + 1), reason: "stolen laptop".into(), by: "root".into(), at: Timestamp(0) };
+    let block = Block { until: Timestamp(NOW.0 + 1), reason: "stolen laptop".into(), by: "root".into(), at: Timestamp(0), name: None };
     Standing { block: Some(block), ..enrolled() }
 }
 
@@ -154,7 +154,7 @@ fn unblocked() -> Standing {
 }
 
 pub(super) fn owing() -> Standing {
-    Standing { tries: Tries { failures: 2, lock_until: Some(NOW) }, ..enrolled() }
+    Standing { tries: Tries { failures: 2, lock_until: Some(NOW), at: Vec::new() }, ..enrolled() }
 }
 
 pub(super) fn bypassed(until: Timestamp) -> Standing {
@@ -300,7 +300,7 @@ pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOuta
         unenrolled,
         disabled,
         outage,
-        lock: Lock { failures_max, wait_ms: 900_000 },
+        lock: Lock { failures_max, wait_ms: 900_000, window_ms: 0 },
         block_ms: 7_776_000_000,
         ..Rules::bare("vpn", vec![choice(Method::Push, "duo"), choice(Method::Oath, "tokens")])
     })

@@ -57,7 +57,7 @@ impl Rules {
             outage_max_ms: 0,
             groups: Groups::default(),
             hours: Hours::default(),
-            lock: Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 },
+            lock: Lock { failures_max: 5, wait_ms: 15 * 60 * 1000, window_ms: 30 * 60 * 1000 },
             remember: Remember::default(),
             pushes: Pushes::default(),
             block_ms: 0,
@@ -189,4 +189,7 @@ pub struct Lock {
     pub failures_max: u32,
     /// Milliseconds a lock lasts.
     pub wait_ms: u64,
+    /// Milliseconds after which a failure counts no more; 0: only a success and a lock that ran out end it.
+    #[serde(default)]
+    pub window_ms: u64,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::account::Identity;
 use super::account::Standing;
+use super::account::Tally;
 use super::account::Timestamp;
 use super::change::Change;
 use super::change::CommitError;
@@ -70,7 +71,7 @@ fn asked(standing: Standing, more: impl IntoIterator<Item = Event>) -> Vec<Event
 }
 
 fn failed() -> Action {
-    Action::Commit(vec![Change::Fail { who: alice(), at: NOW, lock: strict().lock }])
+    Action::Commit(vec![Change::Fail { who: alice(), at: NOW, lock: strict().lock, tally: Tally::Common }])
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn m_05_a_new_challenge_is_no_way_around_the_lock() {
 #[test]
 fn m_05_a_success_ends_the_count_before_anybody_is_let_in() {
     let allowed = Event::Progress(Ok(Progress::Allowed { spend: None }));
-    assert_eq!(last(strict(), Shape::Asks, asked(owing(), [allowed])), Action::Commit(vec![Change::Succeed(alice())]));
+    assert_eq!(last(strict(), Shape::Asks, asked(owing(), [allowed])), Action::Commit(vec![Change::Succeed(alice(), Tally::Common)]));
 }
 
 #[test]
@@ -309,7 +310,11 @@ fn l_082_m_46_an_exemption_is_of_whom_the_first_factor_proved_and_ends() {
 #[test]
 fn l_082_an_exempt_account_is_locked_like_others_and_its_wrong_passwords_count() {
     let wrong = Event::Checked(Err(refusal(Some(alice()), Refused::WrongPassword)));
-    assert_eq!(exempt(NOW.0 + 1, vec![Event::Begin, Event::Hinted(Ok(None)), wrong]), failed());
+    let counted = Action::Commit(vec![Change::Fail { who: alice(), at: NOW, lock: strict().lock, tally: Tally::Exempt }]);
+    assert_eq!(exempt(NOW.0 + 1, vec![Event::Begin, Event::Hinted(Ok(None)), wrong.clone()]), counted);
+    assert_eq!(exempt(NOW.0, vec![Event::Begin, Event::Hinted(Ok(None)), wrong]), failed(), "the exemption is over");
+    let forgiven = Action::Commit(vec![Change::Succeed(alice(), Tally::Exempt)]);
+    assert_eq!(exempt(NOW.0 + 1, asked(owing(), [])), forgiven, "its own count alone");
     let hinted = vec![Event::Begin, Event::Hinted(Ok(Some(locked())))];
     assert_eq!(exempt(NOW.0 + 1, hinted), Action::Finish(Decision::Reject(Denial::Locked)));
     assert_eq!(exempt(NOW.0 + 1, asked(locked(), [])), Action::Finish(Decision::Reject(Denial::Locked)));

@@ -105,7 +105,7 @@ fn difference(written: &[&str], played: &[String]) -> String {
 }
 
 fn scene_rules(words: &[&str]) -> Rules {
-    let mut rules = Rules { lock: Lock { failures_max: 3, wait_ms: 900_000 }, ..Rules::bare("vpn", Vec::new()) };
+    let mut rules = Rules { lock: Lock { failures_max: 3, wait_ms: 900_000, window_ms: 0 }, ..Rules::bare("vpn", Vec::new()) };
     for word in words {
         match word.split_once('=').unwrap() {
             ("push", provider) => rules.methods.push(Choice { method: Method::Push, provider: provider.into() }),
@@ -214,7 +214,7 @@ fn standing(words: &[&str]) -> Option<Standing> {
     match words {
         ["nobody"] => None,
         ["enrolled"] => Some(enrolled()),
-        ["enrolled", "failures", count] => Some(Standing { tries: Tries { failures: count.parse().unwrap(), lock_until: None }, ..enrolled() }),
+        ["enrolled", "failures", count] => Some(Standing { tries: Tries { failures: count.parse().unwrap(), lock_until: None, at: Vec::new() }, ..enrolled() }),
         ["enrolled", "phone", phone] => {
             let account = enrolled().account.map(|account| Arc::new(Account { phone: Some((*phone).into()), ..(*account).clone() }));
             Some(Standing { account, ..Standing::default() })
@@ -295,7 +295,7 @@ fn written(change: &Change) -> String {
         Change::Block { whom: Blocked::Identity(who), block } => format!("block {} for {}", who.0, block.until.0.saturating_sub(NOW.0)),
         Change::Fail { who, .. } => format!("fail {}", who.0),
         Change::SpendBypass { who, .. } => format!("spend_bypass {}", who.0),
-        Change::Succeed(who) => format!("succeed {}", who.0),
+        Change::Succeed(who, _) => format!("succeed {}", who.0),
         Change::UseOtp { who, token, step } => format!("use_otp {} {token} {step}", who.0),
         other => panic!("a login does not write {other:?}"),
     }

@@ -25,11 +25,10 @@ impl Journey {
         u32::try_from(at.saturating_duration_since(self.set_out).as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// Tells whoever accounts for logins.
+    /// Counts it, and tells whoever accounts for logins.
     pub(super) fn account_for(&self, fate: Fate, why: &'static str) {
-        let Some(audit) = self.engine.audit.get() else { return };
         let request = self.flow.request();
-        audit.note(Ending {
+        let ending = Ending {
             at: self.engine.clock.now(),
             trace: self.flow.trace(),
             door: request.door,
@@ -47,7 +46,12 @@ impl Journey {
             within_ms: self.since(self.deadline).saturating_sub(self.began_ms),
             repeats: self.told.repeats,
             heard_ms: self.told.heard_ms,
-        });
+        };
+        self.engine.counts.login(request.door.as_str(), &request.client, fate.as_str(), why);
+        self.engine.counts.stages(&ending);
+        if let Some(audit) = self.engine.audit.get() {
+            audit.note(ending);
+        }
     }
 
     pub(super) fn log(&self, decision: &Decision) {
@@ -60,7 +64,6 @@ impl Journey {
         self.account_for(fate, why);
         let request = self.flow.request();
         let door = request.door.as_str();
-        self.engine.counts.login(door, &request.client, spoken, why);
         let identity = self.told.identity.as_ref().map(|identity| identity.0.as_str());
         let (method, provider) = self.told.asked.as_ref().map(|asked| (asked.method.as_str(), &*asked.provider)).unzip();
         let ms = self.since(Instant::now()).saturating_sub(self.began_ms);

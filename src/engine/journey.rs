@@ -40,6 +40,7 @@ use crate::domain::PrimaryError;
 use crate::domain::Progress;
 use crate::domain::Refused;
 use crate::domain::Secret;
+use crate::domain::Tally;
 use crate::domain::Ticket;
 use crate::domain::Trail;
 use crate::domain::What;
@@ -236,7 +237,7 @@ impl Journey {
         if !self.take_turn(&entry.identity).await {
             return Event::OutOfTurn;
         }
-        let standing = self.engine.standing(&entry.identity);
+        let standing = self.engine.standing(self.flow.request(), &entry.identity);
         self.told.identity = Some(entry.identity.clone());
         self.entry = Some(Box::new(entry));
         Event::Hinted(standing.map(Some).map_err(PrimaryError::Outage))
@@ -333,7 +334,7 @@ impl Journey {
             return Event::OutOfTurn;
         }
         self.told.identity = Some(who.clone());
-        Event::Found(self.engine.standing(who))
+        Event::Found(self.engine.standing(self.flow.request(), who))
     }
 
     async fn start(&mut self, asking: Asking) -> Event {
@@ -343,10 +344,10 @@ impl Journey {
         let Some(provider) = self.provider(&asking.choice) else {
             return Event::Progress(Err(FactorError::Misconfigured));
         };
-        if let Err(error) = self.engine.ring(self.flow.rules().pushes, &asking) {
-            self.told.refused = Some(error.as_str());
-            self.step(What::Failed(error));
-            return Event::Progress(Err(error));
+        if let Err(spared) = self.engine.ring(self.flow.rules().pushes, &asking) {
+            self.told.refused = Some(spared.detail());
+            self.step(What::Failed(FactorError::PushesSpent));
+            return Event::Progress(Err(FactorError::PushesSpent));
         }
         self.step(What::Started(asking.choice.method));
         let progress = match self.share() {
@@ -457,6 +458,7 @@ impl Journey {
     }
 
     async fn take_turn(&mut self, who: &Identity) -> bool {
+        let who = &self.line_of(who);
         if self.turn.as_ref().is_some_and(|turn| turn.is_of(who)) {
             return true;
         }
@@ -470,6 +472,14 @@ impl Journey {
         // One that was hushed meanwhile is over, as a parked one would be.
         self.open = awake.claim();
         self.open.is_some()
+    }
+
+    /// In whose line: where somebody is exempt there is one of its own, so that strangers elsewhere do not fill it.
+    fn line_of(&self, who: &Identity) -> Identity {
+        let request = self.flow.request();
+        // A name is only a name: whom it means nobody knows yet.
+        let exempt = request.tally(self.engine.clock.now(), who) == Tally::Exempt || request.may_crowd() && typed_as(request).as_ref() == Some(who);
+        if exempt { Identity(format!("exempt:{}", who.0)) } else { who.clone() }
     }
 
     /// A refusal of a name: one that is nobody's is counted and locked as if it were somebody's.
@@ -584,9 +594,23 @@ pub(super) fn is_committed(action: &Action) -> bool {
     matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_) | Action::Verify(..))
 }
 
+/// What the turn of a name begins with: no identity does.
+const TYPED: &str = "typed:";
+
 /// Whose turn a name takes before it is known whom it means; none where many share it.
 pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
-    request.is_named().then(|| Identity(format!("typed:{}", request.login.trim().to_lowercase())))
+    request.is_named().then(|| {
+        let name = request.login.trim();
+        let mut typed = String::with_capacity(name.len().saturating_add(TYPED.len()));
+        typed.push_str(TYPED);
+        if name.is_ascii() {
+            typed.push_str(name);
+            typed.make_ascii_lowercase();
+        } else {
+            typed.push_str(&name.to_lowercase());
+        }
+        Identity(typed)
+    })
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

@@ -32,7 +32,9 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
@@ -126,8 +128,12 @@ pub struct Engine {
     rings: Rings,
     stale: Stale,
     uncounted: Mutex<Uncounted>,
+    /// Whether an attempt is under way to write what could not be written.
+    writing_again: AtomicBool,
     outages: Mutex<Outages>,
     counts: Counts,
+    /// People who are waited for now.
+    waiting: AtomicUsize,
     /// Keys the hash that tells whether two requests are the same login.
     sameness_key: Secret,
     traces: Traces,
@@ -237,8 +243,10 @@ impl Engine {
             rings: Rings::default(),
             stale: Stale::new()?,
             uncounted: Mutex::default(),
+            writing_again: AtomicBool::new(false),
             outages: Mutex::default(),
             counts: Counts::new(),
+            waiting: AtomicUsize::new(0),
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },
             audit: OnceLock::new(),
@@ -294,6 +302,7 @@ impl Engine {
             sort,
             appended,
         ]);
+        self.write_again();
         request.dialogue.change = check.can_change();
         if request.dialogue.late_ms == 0 {
             // It says what is the same login, and besides whose question stays out: none of this client's does.
@@ -353,16 +362,17 @@ impl Engine {
             Poll::Ready(None) => return,
             Poll::Ready(waits) => under_way = Box::pin(ready(waits)),
         }
-        let engine = Arc::clone(self);
-        engine.counts.running(engine.running());
-        tokio::spawn(engine.follow(under_way));
+        tokio::spawn(Arc::clone(self).follow(under_way));
     }
 
     /// Follows a login to its end. What it does it does in a box of its own; while it waits for a person there is nothing but the journey and the wait, for
     /// many may wait at once.
     async fn follow(self: Arc<Self>, mut under_way: Going) {
         while let Some((mut journey, mut seat)) = under_way.await {
-            under_way = match journey.wait(&mut seat).await {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let heard = journey.wait(&mut seat).await;
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            under_way = match heard {
                 Some(event) => going(journey, seat, event),
                 None => {
                     journey.give_up(seat.repeats());
@@ -370,7 +380,6 @@ impl Engine {
                 }
             };
         }
-        self.counts.running(self.running());
     }
 
     fn conclude(self: &Arc<Self>, mut journey: Journey, ended: Ended) -> Outcome {
@@ -405,7 +414,6 @@ impl Engine {
         if rings {
             self.sweep_at(until);
         }
-        self.count_parked();
         match kept {
             Ok(()) => told(Secret::new(state.to_vec()), until.saturating_duration_since(now)),
             Err(car) => {
@@ -440,21 +448,24 @@ impl Engine {
                 let now = Instant::now();
                 engine.parked.lock().unwrap_or_else(PoisonError::into_inner).sweep(now);
                 engine.late.lock().unwrap_or_else(PoisonError::into_inner).sweep(now);
-                engine.count_parked();
             }
         });
     }
 
     fn unpark(&self, answer: &Answer) -> Option<Car> {
         let take = |place: &Mutex<Parked>| place.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now(), answer);
-        let taken = take(&self.parked).or_else(|| take(&self.asked));
-        self.count_parked();
-        taken
+        take(&self.parked).or_else(|| take(&self.asked))
     }
 
-    fn count_parked(&self) {
+    /// Tells monitoring how much is under way: when it asks, not with each login.
+    pub fn measure(&self) {
         let held = |place: &Mutex<Parked>| place.lock().unwrap_or_else(PoisonError::into_inner).count();
         self.counts.parked(held(&self.parked).saturating_add(held(&self.asked)));
+        self.counts.running(self.running());
+        self.counts.waiting(self.waiting.load(Ordering::Relaxed));
+        if let Some(audit) = self.audit.get() {
+            audit.measure();
+        }
     }
 
     /// The refusal of an answer that belongs to no open challenge.

@@ -45,7 +45,7 @@ impl Nobodies {
     fn count(&self, now: Timestamp, name: &str, lock: Lock) -> bool {
         let Some(key) = self.key_of(name) else { return true };
         let mut names = self.lock();
-        let before = names.find(&key).copied().unwrap_or_default();
+        let before = names.find(&key).cloned().unwrap_or_default();
         let locked = before.locked(now);
         if !locked {
             names.put(key, before.failed(now, lock));
@@ -62,6 +62,10 @@ impl Nobodies {
         if let Some(key) = self.key_of(name) {
             self.lock().remove(&key);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     fn key_of(&self, name: &str) -> Option<Key> {
@@ -100,7 +104,7 @@ impl Engine {
 mod tests {
     use super::*;
 
-    const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000 };
+    const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000, window_ms: 0 };
 
     #[test]
     fn m_07_a_name_that_is_nobodys_locks_and_opens_again_as_one_that_is_somebodys() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -34,7 +35,6 @@ pub(super) fn spelled(random: [u8; STATE_LEN]) -> State {
 }
 
 /// Parked flows. All are kept equally long, so the oldest is first out.
-#[derive(Debug)]
 pub(super) struct Parked {
     flows: HashMap<State, Car>,
     oldest: VecDeque<(Instant, State)>,
@@ -46,7 +46,6 @@ pub(super) struct Parked {
 }
 
 /// A flow and all it goes on with.
-#[derive(Debug)]
 pub(super) struct Car {
     pub(super) flow: Flow,
     /// Those it began with: a reload is for logins that begin after it.
@@ -66,10 +65,29 @@ pub(super) struct Car {
 }
 
 /// A question that is out while who answers it waits for their turn: until then it can be hushed. Dropped unclaimed, it is taken back.
-#[derive(Debug)]
 pub(super) struct Awake {
     pub(super) engine: Arc<Engine>,
     pub(super) place: (Identity, State),
+}
+
+/// Without States: whoever has one may answer.
+impl fmt::Debug for Parked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parked").field("count", &self.flows.len()).finish_non_exhaustive()
+    }
+}
+
+/// Without the place that a State before it had.
+impl fmt::Debug for Car {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Car").field("flow", &self.flow).field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Awake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Awake").field("who", &self.place.0).finish_non_exhaustive()
+    }
 }
 
 impl Awake {

@@ -18,6 +18,10 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         Self { items: HashMap::new(), order: BTreeMap::new(), number: 0, count_max }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// What is there, as of now the last to go.
     pub(super) fn find(&mut self, key: &K) -> Option<&mut V> {
         let (number, value) = self.items.get_mut(key)?;

@@ -24,12 +24,14 @@ use crate::domain::Flow;
 use crate::domain::Identity;
 use crate::domain::Memento;
 use crate::domain::Memory;
+use crate::domain::Phone;
 use crate::domain::Primary;
 use crate::domain::Recognized;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
 use crate::domain::Rules;
 use crate::domain::Secret;
+use crate::domain::Tally;
 use crate::domain::Timestamp;
 
 /// Marks of all identities.
@@ -169,6 +171,15 @@ impl Memories {
         gone
     }
 
+    /// Of whom something is remembered. Whoever logs in at this moment is asked again: it may be one of those who are meant.
+    fn people(&self) -> Vec<Identity> {
+        let mut shelf = self.lock();
+        for count in &mut shelf.forgotten {
+            *count = count.wrapping_add(1);
+        }
+        shelf.marks.keys().cloned().collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,6 +239,17 @@ impl Engine {
         self.unremember(who)
     }
 
+    /// A number is blocked: ends all that is remembered of everybody who is called at it, so that it is not there again after the block.
+    pub fn forget_number(&self, phone: &Phone) {
+        for who in self.memories.people() {
+            // Of whom nobody can tell, nothing is remembered.
+            let called = self.store.standing(&who).map(|standing| standing.account.is_some_and(|account| account.is_called_at(phone)));
+            if called.unwrap_or(true) {
+                self.unremember(&who);
+            }
+        }
+    }
+
     fn unremember(&self, who: &Identity) -> usize {
         let count = self.memories.forget(who);
         if count > 0 {
@@ -270,10 +292,12 @@ impl Engine {
     /// A failure that locks ends what is remembered, so that it is not there again after the lock.
     pub(super) fn note_locks(&self, changes: &[Change]) {
         for change in changes {
-            if let Change::Block { whom: Blocked::Identity(who), .. } = change {
-                self.unremember(who);
+            match change {
+                Change::Block { whom: Blocked::Identity(who), .. } => drop(self.unremember(who)),
+                Change::Block { whom: Blocked::Phone(phone), .. } => self.forget_number(phone),
+                _ => {}
             }
-            if let Change::Fail { who, .. } = change
+            if let Change::Fail { who, tally: Tally::Common, .. } = change
                 && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
             {
                 self.unremember(who);

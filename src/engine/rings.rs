@@ -44,8 +44,8 @@ pub(super) struct Rings {
 struct Rung {
     /// When, the latest last.
     at: VecDeque<Instant>,
-    /// The login whose ring has had no answer yet.
-    open: Option<Trace>,
+    /// The login whose rings have had no answer yet.
+    open: Option<Open>,
     /// When it was last tried, whether or not it rang.
     tried: Option<Instant>,
     /// How many that may have rung were not counted.
@@ -53,11 +53,21 @@ struct Rung {
     /// How many in a row were denied or ignored.
     unheard: u32,
     rest_until: Option<Instant>,
+    /// It was said that the day's are used up.
+    day_told: bool,
+}
+
+/// The rings of one login that are without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Open {
+    trace: Trace,
+    /// One for each method that may have rung.
+    rings: u32,
 }
 
 /// Why somebody is not rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spared {
+pub(super) enum Spared {
     /// As often in a day as the policy allows for.
     Day,
     /// The table has no place.
@@ -75,6 +85,18 @@ impl Spared {
             Self::Full => "full",
             Self::Rest => "rest",
             Self::While => "while",
+        }
+    }
+}
+
+impl Spared {
+    /// The word of the audit, which says what an administrator can do about it.
+    pub(super) fn detail(self) -> &'static str {
+        match self {
+            Self::Day => "rung as often as pushes.day_max allows in a day: `vestibule user unlock` ends that",
+            Self::Full => "no place to count another person's pushes",
+            Self::Rest => "rung not long ago and not approved: pushes.backoff",
+            Self::While => "rung as often as pushes.count_max allows in a while",
         }
     }
 }
@@ -103,12 +125,14 @@ impl Rings {
     /// It did not ring after all, or nobody knows: that is believed a few times, until it is known whether the provider is away.
     fn unrung(&self, who: &Identity, trace: Trace, doubtful: bool) {
         let mut table = self.lock();
-        let Some(rung) = table.get_mut(who).filter(|rung| rung.open == Some(trace)) else { return };
+        let Some(rung) = table.get_mut(who) else { return };
+        let Some(open) = rung.open.filter(|open| open.trace == trace) else { return };
         if doubtful && rung.doubtful >= DOUBTFUL_MAX {
             return;
         }
         rung.doubtful = rung.doubtful.saturating_add(u32::from(doubtful));
-        rung.open = None;
+        // What the same login has rung before by another method still has no answer.
+        rung.open = Some(Open { rings: open.rings.saturating_sub(1), ..open }).filter(|open| open.rings > 0);
         rung.at.pop_back();
         if rung.at.is_empty() && rung.doubtful == 0 && rung.rest_until.is_none() {
             table.remove(who);
@@ -117,8 +141,8 @@ impl Rings {
 
     /// The question that an earlier login left out is this one's from now on.
     fn take_over(&self, who: &Identity, trace: Trace) {
-        if let Some(rung) = self.lock().get_mut(who).filter(|rung| rung.open.is_some()) {
-            rung.open = Some(trace);
+        if let Some(open) = self.lock().get_mut(who).and_then(|rung| rung.open.as_mut()) {
+            open.trace = trace;
         }
     }
 
@@ -127,7 +151,7 @@ impl Rings {
         let mut table = self.lock();
         if end == End::Approved {
             table.remove(who);
-        } else if let Some(rung) = table.get_mut(who).filter(|rung| rung.open == Some(trace)) {
+        } else if let Some(rung) = table.get_mut(who).filter(|rung| rung.is_of(trace)) {
             rung.open = None;
             if end == End::Unheard {
                 rung.rest(now, pushes);
@@ -137,6 +161,11 @@ impl Rings {
 
     pub(super) fn forget(&self, who: &Identity) {
         self.lock().remove(who);
+    }
+
+    /// Whether it is news that this person may be rung no more today: said once, until somebody is rung again.
+    fn is_news(&self, who: &Identity) -> bool {
+        self.lock().get_mut(who).is_some_and(|rung| !std::mem::replace(&mut rung.day_told, true))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Rung>> {
@@ -164,7 +193,7 @@ impl Rung {
             self.at.pop_front();
         }
         // Whoever has not waited for the answer, or never came back for it, has ignored it: else leaving early would be a way around the rest.
-        if self.open.is_some_and(|open| open != trace)
+        if self.open.is_some_and(|open| open.trace != trace)
             && let Some(last) = self.at.back().copied()
         {
             self.open = None;
@@ -183,7 +212,9 @@ impl Rung {
         }
         self.at.push_back(now);
         self.tried = Some(now);
-        self.open = Some(trace);
+        let before = self.open.map_or(0, |open| open.rings);
+        self.open = Some(Open { trace, rings: before.saturating_add(1) });
+        self.day_told = false;
         Ok(())
     }
 
@@ -194,6 +225,10 @@ impl Rung {
         self.unheard = self.unheard.saturating_add(1);
         // One policy's short rest does not end another's long one.
         self.rest_until = since.checked_add(rest).max(self.rest_until);
+    }
+
+    fn is_of(&self, trace: Trace) -> bool {
+        self.open.is_some_and(|open| open.trace == trace)
     }
 
     /// Nothing of it counts any more.
@@ -208,7 +243,7 @@ fn reached(count: usize, count_max: u32) -> bool {
 
 impl Engine {
     /// Somebody is about to be rung: not too often, and not by two questions at once.
-    pub(super) fn ring(&self, pushes: Pushes, asking: &Asking) -> Result<(), FactorError> {
+    pub(super) fn ring(&self, pushes: Pushes, asking: &Asking) -> Result<(), Spared> {
         if asking.choice.method == Method::Oath {
             return Ok(());
         }
@@ -216,7 +251,10 @@ impl Engine {
         if let Err(spared) = self.rings.admit(Instant::now(), &asking.identity, asking.trace, pushes) {
             self.counts.ring(method, spared.as_str());
             tracing::warn!(identity = ?asking.identity, client = asking.client, method, why = spared.as_str(), "not rung: too often without an approval");
-            return Err(FactorError::PushesSpent);
+            if spared == Spared::Day && self.rings.is_news(&asking.identity) {
+                self.alarm_of_day(asking);
+            }
+            return Err(spared);
         }
         self.counts.ring(method, "rung");
         self.hush(&asking.identity);
@@ -338,6 +376,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn m_10_a_second_method_that_did_not_ring_leaves_the_first_ones_ring_open() {
+        let table = Rings::default();
+        let now = Instant::now();
+        assert_eq!(rings(&table, now, 1, None, PUSHES), Ok(()));
+        assert_eq!(rings(&table, now, 1, None, PUSHES), Ok(()), "the next method of the same login");
+        table.unrung(&who(1), Trace(1), false);
+        assert_eq!(table.lock()[&who(1)].at.len(), 1);
+        assert_eq!(rings(&table, now + Duration::from_secs(29), 2, None, PUSHES), Err(Spared::Rest), "the first was left without an answer");
+        let table = Rings::default();
+        assert_eq!((rings(&table, now, 1, None, PUSHES), rings(&table, now, 1, None, PUSHES)), (Ok(()), Ok(())));
+        table.unrung(&who(1), Trace(1), false);
+        table.end(now, &who(1), Trace(1), End::Unheard, PUSHES);
+        assert_eq!(table.lock()[&who(1)].unheard, 1, "and denied it counts as denied");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn m_10_what_did_not_ring_is_not_counted_and_what_was_left_out_is_counted_once() {
         let table = Rings::default();
         let now = Instant::now();
@@ -355,7 +409,7 @@ mod tests {
         assert_eq!(rings(&table, now, 100, None, PUSHES), Ok(()));
         table.take_over(&who(1), Trace(101));
         table.end(now, &who(1), Trace(100), End::Unheard, PUSHES);
-        assert_eq!(table.lock()[&who(1)].open, Some(Trace(101)), "its answer is the later login's");
+        assert_eq!(table.lock()[&who(1)].open, Some(Open { trace: Trace(101), rings: 1 }), "its answer is the later login's");
         table.end(now, &who(1), Trace(101), End::Unheard, PUSHES);
         let table = table.lock();
         assert_eq!((table[&who(1)].at.len(), table[&who(1)].unheard), (1, 1));

@@ -297,7 +297,7 @@ impl Rehearsal {
     /// What is held; told once.
     fn standing(&mut self, who: &Identity) -> Result<Standing, Outage> {
         let now = self.engine.clock.now();
-        let standing = self.engine.standing(who);
+        let standing = self.engine.standing(self.flow.request(), who);
         let told = standing.as_ref().map_or_else(|_| "the store cannot tell".to_owned(), |standing| held(standing, now));
         if !self.steps.iter().any(|step| step.part == Part::Account && step.told == told) {
             self.say(Part::Account, told);
@@ -329,9 +329,9 @@ impl Rehearsal {
         };
         let told = format!("{} through {through}", method.as_str());
         if self.asks.second {
-            if let Err(error) = self.engine.ring(self.flow.rules().pushes, asking) {
-                self.say(Part::Second, format!("{told}: {}", factor_said(&Err(error))));
-                return Err(error);
+            if let Err(spared) = self.engine.ring(self.flow.rules().pushes, asking) {
+                self.say(Part::Second, format!("{told}: {}", spared.detail()));
+                return Err(FactorError::PushesSpent);
             }
             self.say(Part::Second, format!("{told}: asked"));
             self.rung = Some(asking.identity.clone());

@@ -29,8 +29,9 @@ const OF_ONE_MAX: usize = 8;
 /// How long the directory is not asked about the same password again, the first time. Each further time twice as long: a password that was set meanwhile is
 /// refused for no longer than it was wrong before.
 const PAUSE: Duration = Duration::from_secs(5 * 60);
-/// The longest pause. A password that is not tried for so long after it is forgotten, and counts again.
-const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+/// The longest pause: a controller that lags behind the others may have called a password wrong that was set just now. A password that is not tried for so long
+/// after it is forgotten, and counts again.
+const PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// An HMAC over whose it is and the password.
 type Mark = [u8; 32];
@@ -40,7 +41,22 @@ type Mark = [u8; 32];
 pub(super) struct Stale {
     /// Made at start and never written down.
     key: Secret,
-    people: Mutex<Recent<Identity, Vec<Wrong>>>,
+    people: Mutex<Recent<Identity, Known>>,
+}
+
+/// Of one person.
+#[derive(Debug, Default)]
+struct Known {
+    /// When the directory says that the password was set, where it does: with another moment all is open again.
+    set_at: Option<String>,
+    wrongs: Vec<Wrong>,
+}
+
+impl Known {
+    /// Whether the directory says of another password than it did. One that does not say when it was set says nothing.
+    fn is_other(&self, tried: &Tried) -> bool {
+        matches!((&self.set_at, &tried.set_at), (Some(known), Some(now)) if known != now)
+    }
 }
 
 #[derive(Debug)]
@@ -70,6 +86,7 @@ pub(super) enum Heard {
 pub(super) struct Tried {
     who: Identity,
     mark: Mark,
+    set_at: Option<String>,
 }
 
 impl Stale {
@@ -90,12 +107,18 @@ impl Stale {
         mac.update(&u64::try_from(who.0.len()).ok()?.to_be_bytes());
         mac.update(who.0.as_bytes());
         mac.update(password.expose());
-        Some(Tried { mark: mac.finalize().into_bytes().into(), who })
+        Some(Tried { mark: mac.finalize().into_bytes().into(), who, set_at: entry.and_then(|entry| entry.password_set.clone()) })
     }
 
     fn heard(&self, now: Instant, tried: &Tried) -> Heard {
         let mut people = self.lock();
-        let Some(wrongs) = people.find(&tried.who) else { return Heard::Never };
+        let Some(known) = people.find(&tried.who) else { return Heard::Never };
+        if known.is_other(tried) {
+            // It was changed, or the directory that is asked now has heard of it.
+            people.remove(&tried.who);
+            return Heard::Never;
+        }
+        let wrongs = &known.wrongs;
         let since = |wrong: &Wrong| now.saturating_duration_since(wrong.at);
         let is_known = |wrong: &&Wrong| since(wrong) < wrong.pause.saturating_add(PAUSE_MAX);
         match wrongs.iter().find(|wrong| wrong.mark == tried.mark).filter(is_known) {
@@ -109,10 +132,13 @@ impl Stale {
     /// The directory says that it is wrong.
     fn wrong(&self, now: Instant, tried: &Tried, heard: Heard) {
         let mut people = self.lock();
-        if people.find(&tried.who).is_none() {
-            people.put(tried.who.clone(), Vec::new());
+        if people.find(&tried.who).is_none_or(|known| known.is_other(tried)) {
+            people.put(tried.who.clone(), Known { set_at: tried.set_at.clone(), ..Known::default() });
         }
-        let Some(wrongs) = people.find(&tried.who) else { return };
+        let Some(Known { set_at, wrongs }) = people.find(&tried.who) else { return };
+        if tried.set_at.is_some() {
+            set_at.clone_from(&tried.set_at);
+        }
         let before = wrongs.iter().position(|wrong| wrong.mark == tried.mark).map(|at| wrongs.remove(at));
         let pause = before.filter(|_| heard != Heard::Never).map_or(PAUSE, |wrong| wrong.pause.saturating_mul(2).min(PAUSE_MAX));
         if wrongs.len() >= OF_ONE_MAX {
@@ -125,7 +151,11 @@ impl Stale {
         self.lock().remove(who);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recent<Identity, Vec<Wrong>>> {
+    fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<Identity, Known>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,6 +179,9 @@ impl Engine {
     /// A right password was heard, or the password was changed: which ones are wrong is open again.
     pub(super) fn was_right(&self, who: &Identity, request: &AuthRequest) {
         self.stale.forget(who);
+        if self.stale.is_empty() && self.nobodies.is_empty() {
+            return;
+        }
         if let Some(typed) = typed_as(request) {
             self.stale.forget(&typed);
             self.somebody(&typed);
@@ -161,16 +194,16 @@ mod tests {
     use super::*;
 
     fn tried(who: usize, mark: u8) -> Tried {
-        Tried { who: Identity(who.to_string()), mark: [mark; 32] }
+        Tried { who: Identity(who.to_string()), mark: [mark; 32], set_at: None }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn m_21_the_pause_doubles_up_to_an_hour_and_use_does_not_prolong_it() {
+    async fn m_21_the_pause_doubles_up_to_a_quarter_of_an_hour_and_use_does_not_prolong_it() {
         let stale = Stale::new().unwrap();
         let mut now = Instant::now();
         assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never);
         stale.wrong(now, &tried(1, 1), Heard::Never);
-        for minutes in [5, 10, 20, 40, 60, 60] {
+        for minutes in [5, 10, 15, 15] {
             for _ in 1..minutes {
                 now += Duration::from_secs(60);
                 assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Lately, "{minutes}");
@@ -183,6 +216,20 @@ mod tests {
         assert_eq!(stale.heard(now, &tried(1, 1)), Heard::Never, "what nobody tried for long counts again");
         stale.wrong(now, &tried(1, 1), Heard::Never);
         assert_eq!(stale.heard(now + PAUSE, &tried(1, 1)), Heard::Once, "and begins with the short pause");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn m_21_a_password_that_was_set_meanwhile_is_asked_about_at_once() {
+        let stale = Stale::new().unwrap();
+        let now = Instant::now();
+        let on = |moment: &str| Tried { set_at: Some(moment.to_owned()), ..tried(1, 1) };
+        stale.wrong(now, &on("133"), Heard::Never);
+        assert_eq!((stale.heard(now, &on("133")), stale.heard(now, &on("134"))), (Heard::Lately, Heard::Never));
+        assert_eq!(stale.heard(now, &on("133")), Heard::Never, "what one controller has heard is not forgotten for another that has not");
+        stale.wrong(now, &on("134"), Heard::Never);
+        stale.wrong(now, &Tried { mark: [2; 32], ..on("135") }, Heard::Never);
+        assert_eq!(stale.heard(now, &on("135")), Heard::Never, "it was changed while another was asked about");
+        assert_eq!(stale.heard(now, &Tried { set_at: None, mark: [2; 32], ..tried(1, 2) }), Heard::Lately, "who does not tell when says nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The loop against fake ports that answer from a script, fail or hang, in paused time.
 
+mod apart;
 mod dialogue;
 mod guards;
 mod policies;
@@ -86,10 +87,11 @@ impl Store for World {
         for change in &changes {
             match change {
                 Change::UseOtp { token, step, .. } if !self.burnt.lock().unwrap().insert((token.clone(), *step)) => return Err(CommitError::Spent),
-                Change::Fail { who, at, lock } => {
+                Change::Fail { who, at, lock, tally } => {
                     let mut standings = self.standings.lock().unwrap();
                     let standing = standings.entry(who.clone()).or_default();
-                    standing.tries = standing.tries.failed(*at, *lock);
+                    let tries = if tally.is_common() { &mut standing.tries } else { &mut standing.exempt_tries };
+                    *tries = std::mem::take(tries).failed(*at, *lock);
                 }
                 _ => {}
             }
@@ -105,7 +107,15 @@ impl PrimaryCheck for World {
         match request.login.trim() {
             "nobody" => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
             "away" => Err(PrimaryError::Outage(Outage::Directory)),
-            _ => Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None })),
+            _ => Ok(Some(Entry {
+                directory: "corp".into(),
+                identity: alice(),
+                dn: "CN=alice".into(),
+                name: "alice".into(),
+                mail: None,
+                phone: None,
+                password_set: None,
+            })),
         }
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, aside: &mut Aside) -> Result<Checked, PrimaryError> {
@@ -197,7 +207,7 @@ fn world_with(limits: Limits) -> (Arc<World>, Arc<Engine>) {
 }
 
 fn rules(method: Method) -> Arc<Rules> {
-    Arc::new(Rules { lock: Lock { failures_max: 5, wait_ms: 60_000 }, ..Rules::bare("vpn", vec![Choice { method, provider: "lab".into() }]) })
+    Arc::new(Rules { lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "lab".into() }]) })
 }
 
 fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {

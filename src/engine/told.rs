@@ -65,7 +65,7 @@ pub(super) fn written(change: &Change) -> &'static str {
         Change::Block { .. } => "a block, as a fraud was reported",
         Change::Fail { .. } => "one failure more",
         Change::SpendBypass { .. } => "the bypass is used up",
-        Change::Succeed(_) => "failures start again at none",
+        Change::Succeed(..) => "failures start again at none",
         Change::UseBackup { .. } => "the backup code is used up",
         Change::UseOtp { .. } => "the code is used up",
         _ => "something that no login writes",

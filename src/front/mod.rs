@@ -3,5 +3,6 @@
 pub mod certificate;
 pub mod http;
 pub mod ldap;
+pub mod monitor;
 pub mod radius;
 pub mod site;

@@ -15,6 +15,9 @@ pub trait Audit: Debug + Send + Sync {
     /// A login has ended. Returns at once.
     fn note(&self, ending: Ending);
 
+    /// Tells monitoring how many logins wait to be written.
+    fn measure(&self) {}
+
     /// The number of the newest line that can be read, 0 before the first.
     fn newest(&self) -> watch::Receiver<u64>;
 
@@ -61,26 +64,26 @@ pub struct Verified {
     pub wrong: Option<(u64, String)>,
 }
 
-/// A line of the audit without its seal.
+/// A line of the audit without its seal; `T` is its texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct Record<T = String> {
     /// Its number: 1 is the first.
     pub seq: u64,
     /// When, RFC 3339 in UTC, to the millisecond.
-    pub at: String,
+    pub at: T,
     /// The node that wrote it.
-    pub node: String,
+    pub node: T,
     /// What.
     #[serde(flatten)]
-    pub what: Entry,
+    pub what: Entry<T>,
 }
 
 /// What a line tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Entry {
+pub enum Entry<T = String> {
     /// A login ended.
-    Login(Box<Login>),
+    Login(Box<Login<T>>),
     /// Lines that could not be written, or are gone.
     Lost {
         /// How many; 0 where nobody can tell.
@@ -89,52 +92,52 @@ pub enum Entry {
     /// A file begins here.
     Opened {
         /// The program's version.
-        version: String,
+        version: T,
         /// What the line before was sealed with; empty in the very first file.
-        prev: String,
+        prev: T,
     },
 }
 
 /// A login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Login {
+pub struct Login<T = String> {
     /// What it is called: 32 hexadecimal digits.
-    pub trace: String,
+    pub trace: T,
     /// `radius` or `ldap`.
-    pub door: String,
+    pub door: T,
     /// The client's name in the configuration.
-    pub client: String,
+    pub client: T,
     /// The name as typed.
-    pub login: String,
+    pub login: T,
     /// Who it turned out to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<T>,
     /// Where the person is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<T>,
     /// The policy.
-    pub policy: String,
+    pub policy: T,
     /// `accept`, `reject`, `drop` or `given_up`.
-    pub decision: String,
+    pub decision: T,
     /// Why.
-    pub why: String,
+    pub why: T,
     /// What the factor that refused said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<T>,
     /// How the person was asked last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<T>,
     /// By whom.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<T>,
     /// What Azure Multi-Factor Authentication Server called it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<T>,
     /// Milliseconds to the word about the first factor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ms: Option<u32>,
     /// Milliseconds of the second factor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub second_ms: Option<u32>,
     /// Milliseconds in all.
     pub ms: u32,
@@ -147,5 +150,5 @@ pub struct Login {
     #[serde(default)]
     pub heard_ms: u32,
     /// What happened on the way: milliseconds from the beginning, and a word.
-    pub steps: Vec<(u32, String)>,
+    pub steps: Vec<(u32, T)>,
 }

@@ -84,7 +84,6 @@ impl std::fmt::Debug for Request {
 }
 
 /// What a server said: any status but 429 and 5xx.
-#[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -92,6 +91,13 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// At most [`BODY_BYTES_MAX`] bytes.
     pub body: Vec<u8>,
+}
+
+/// Without headers and body: they hold tokens and cookies.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).field("bytes", &self.body.len()).finish_non_exhaustive()
+    }
 }
 
 impl Answer {

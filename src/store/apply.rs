@@ -14,9 +14,9 @@ use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Tally;
 use crate::domain::Timestamp;
 use crate::domain::Token;
-use crate::domain::Tries;
 use crate::ports::StoreError;
 
 use super::disk::Disk;
@@ -28,6 +28,7 @@ use super::record;
 use super::record::Head;
 use super::record::Logged;
 use super::record::StoredToken;
+use super::record::Tallies;
 use super::seal::Seal;
 
 /// By tree and key: the new bytes, or `None` for a record that goes.
@@ -125,9 +126,11 @@ impl<'a> Draft<'a> {
         match change {
             Change::Block { whom, block } => return Ok(self.block(whom, block)?),
             Change::EnableAccount { who, enabled } => self.enable_account(who, *enabled)?,
-            Change::Fail { who, at, lock } => {
-                let tries: Tries = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
-                self.put(Tree::Tries, keys::identity(who), &tries.failed(*at, *lock))?;
+            Change::Fail { who, at, lock, tally } => {
+                let mut tallies: Tallies = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
+                let tries = tallies.of(*tally);
+                *tries = std::mem::take(tries).failed(*at, *lock);
+                self.put(Tree::Tries, keys::identity(who), &tallies)?;
             }
             Change::GrantBypass { who, bypass } => self.put(Tree::Bypasses, keys::identity(who), bypass)?,
             Change::PutAccount(account) => self.put_account(account)?,
@@ -144,7 +147,7 @@ impl<'a> Draft<'a> {
             Change::RemoveToken { who, token } => self.remove(Tree::Tokens, &keys::token(who, token)),
             Change::RevokeBypass(who) => self.remove(Tree::Bypasses, keys::identity(who)),
             Change::SpendBypass { who, at } => self.spend_bypass(who, *at)?,
-            Change::Succeed(who) => return Ok(self.succeed(who)?),
+            Change::Succeed(who, tally) => return Ok(self.succeed(who, *tally)?),
             Change::Unblock(whom) => self.remove(Tree::Blocks, &keys::block(whom)),
             Change::Unlock(who) => self.remove(Tree::Tries, keys::identity(who)),
             Change::UseBackup { who, place, issued_at, at } => self.use_backup(who, *place, *issued_at, *at)?,
@@ -210,14 +213,17 @@ impl<'a> Draft<'a> {
     }
 
     /// The count begins again. A lock stands: a login that overtook the failure which locked must not open the door for the next guess (M-06).
-    fn succeed(&mut self, who: &Identity) -> Result<bool, StoreError> {
-        let Some(tries) = self.read::<Tries>(Tree::Tries, keys::identity(who))?.filter(|tries| tries.failures > 0) else {
+    fn succeed(&mut self, who: &Identity, tally: Tally) -> Result<bool, StoreError> {
+        let mut tallies: Tallies = self.read(Tree::Tries, keys::identity(who))?.unwrap_or_default();
+        let tries = tallies.of(tally);
+        if tries.failures == 0 {
             return Ok(false);
-        };
-        if tries.lock_until.is_some() {
-            self.put(Tree::Tries, keys::identity(who), &Tries { failures: 0, ..tries })?;
-        } else {
+        }
+        *tries = std::mem::take(tries).succeeded();
+        if tallies == Tallies::default() {
             self.remove(Tree::Tries, keys::identity(who));
+        } else {
+            self.put(Tree::Tries, keys::identity(who), &tallies)?;
         }
         Ok(true)
     }

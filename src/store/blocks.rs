@@ -1,10 +1,8 @@
 //! Blocks as they lie on disk: a person's own, and that of a telephone number, which is everybody's who is called there.
 
-use crate::domain::Account;
 use crate::domain::Block;
 use crate::domain::Blocked;
 use crate::domain::Identity;
-use crate::domain::Phone;
 use crate::domain::Standing;
 use crate::ports::StoreError;
 
@@ -22,7 +20,7 @@ pub(super) fn own(disk: &Disk, who: &Identity) -> Result<Option<Block>, StoreErr
 pub(super) fn with_numbers(standing: Standing, read: impl Fn(&Blocked) -> Result<Option<Block>, StoreError>) -> Result<Standing, StoreError> {
     let Some(account) = &standing.account else { return Ok(standing) };
     let mut block = standing.block.clone();
-    for phone in numbers(account) {
+    for phone in account.numbers() {
         block = block.into_iter().chain(read(&Blocked::Phone(phone))?).max_by_key(|block| block.until);
     }
     Ok(Standing { block, ..standing })
@@ -42,8 +40,4 @@ pub(super) fn list(disk: &Disk, count_max: usize) -> Result<Vec<(Blocked, Block)
         Ok((keys::blocked(&key).ok_or_else(damaged)?, record::decode(Tree::Blocks, &key, &value)?))
     })
     .collect()
-}
-
-fn numbers(account: &Account) -> impl Iterator<Item = Phone> {
-    [&account.phone, &account.backup_phone].into_iter().flatten().filter_map(|text| Phone::of(text))
 }

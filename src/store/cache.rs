@@ -32,6 +32,7 @@ use super::keys;
 use super::keys::Tree;
 use super::record;
 use super::record::StoredToken;
+use super::record::Tallies;
 use super::seal::Seal;
 
 /// The people of whom was read lately, at most [`PEOPLE_MAX`], and the names that people have, at most as many.
@@ -247,7 +248,10 @@ impl Known {
             (Tree::Accounts, Some(standing), _) => standing.account = row.decoded()?.map(Arc::new),
             (Tree::Blocks, Some(standing), _) => standing.block = row.decoded()?,
             (Tree::Bypasses, Some(standing), _) => standing.bypass = row.decoded()?,
-            (Tree::Tries, Some(standing), _) => standing.tries = row.decoded()?.unwrap_or_default(),
+            (Tree::Tries, Some(standing), _) => {
+                let Tallies { common, exempt } = row.decoded()?.unwrap_or_default();
+                (standing.tries, standing.exempt_tries) = (common, exempt);
+            }
             (Tree::Tokens, _, Some(tokens)) => {
                 let at = tokens.binary_search_by(|held| held.token.info.id.as_str().cmp(row.token));
                 let Some(stored) = row.decoded::<StoredToken>()? else {
@@ -323,7 +327,7 @@ mod tests {
     }
 
     fn failed(failures: u32) -> Standing {
-        Standing { tries: Tries { failures, lock_until: None }, ..Standing::default() }
+        Standing { tries: Tries { failures, lock_until: None, at: Vec::new() }, ..Standing::default() }
     }
 
     fn writes(id: &str, failures: u32) -> Writes {

@@ -11,7 +11,6 @@ use crate::domain::Block;
 use crate::domain::Bypass;
 use crate::domain::Change;
 use crate::domain::Lsn;
-use crate::domain::Tries;
 use crate::ports::StoreError;
 
 use super::Vault;
@@ -26,6 +25,7 @@ use super::record::DataKey;
 use super::record::Head;
 use super::record::Logged;
 use super::record::StoredToken;
+use super::record::Tallies;
 
 impl Vault {
     /// Writes every record as one line of JSON: `{"tree", "key", "value"}`, or `"damaged"` with the reason in place of the value. Returns
@@ -109,7 +109,7 @@ impl Vault {
             Tree::Names => record::decode::<()>(tree, key, value),
             Tree::Pins => record::decode::<StoredPin>(tree, key, value)?.open(self.shelf.seal(), tree, key).map(drop),
             Tree::Tokens => record::decode::<StoredToken>(tree, key, value)?.opened(self.shelf.seal(), key).map(drop),
-            Tree::Tries => record::decode::<Tries>(tree, key, value).map(drop),
+            Tree::Tries => record::decode::<Tallies>(tree, key, value).map(drop),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `names` | lower-case name, 0, identity | nothing: an index |
 //! | `pins` | identity | [`crate::domain::pin::Pin`], the hashes sealed |
 //! | `tokens` | identity, 0, token id | what may be seen, and the seed sealed |
-//! | `tries` | identity | [`crate::domain::Tries`] |
+//! | `tries` | identity | [`crate::domain::Tries`], and that of where the identity is exempt |
 //!
 //! No identity, name or token id holds a zero byte, so no key can be read as another's.
 
@@ -169,7 +169,7 @@ pub(super) fn fits(change: &Change) -> bool {
             part(&account.identity.0) && part(&account.name) && devices && reach.into_iter().chain(texts).flatten().all(|each| text(each))
         }
         Change::PutToken(token) => part(&token.info.owner.0) && part(&token.info.id) && token.seed.len() <= SEED_BYTES_MAX,
-        Change::Block { whom, block } => fits_blocked(whom) && text(&block.reason) && text(&block.by),
+        Change::Block { whom, block } => fits_blocked(whom) && text(&block.reason) && text(&block.by) && block.name.as_deref().is_none_or(text),
         Change::Unblock(whom) => fits_blocked(whom),
         Change::GrantBypass { who, bypass } => part(&who.0) && text(&bypass.reason) && text(&bypass.granted_by),
         Change::RemoveToken { who, token } | Change::UseOtp { who, token, .. } => part(&who.0) && part(token),
@@ -177,7 +177,7 @@ pub(super) fn fits(change: &Change) -> bool {
         Change::PutPin { who, pin } => part(&who.0) && pin.earlier.len() <= EARLIER_PINS_MAX,
         Change::EnableAccount { who, .. } | Change::Fail { who, .. } | Change::SpendBypass { who, .. } | Change::UseBackup { who, .. } => part(&who.0),
         Change::RemoveBackups(who) | Change::RemovePin(who) => part(&who.0),
-        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => part(&who.0),
+        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who, _) | Change::Unlock(who) => part(&who.0),
     }
 }
 

@@ -20,13 +20,13 @@ use crate::domain::Lsn;
 use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
-use crate::domain::Tries;
 use crate::domain::pin::Pin;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
 use super::blocks;
 use super::keys;
+use super::record::Tallies;
 
 /// A store in memory.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ struct Person {
     bypass: Option<Bypass>,
     pin: Option<Pin>,
     tokens: BTreeMap<String, Token>,
-    tries: Tries,
+    tries: Tallies,
 }
 
 impl Person {
@@ -59,7 +59,10 @@ impl Person {
             // Not a person's own.
             Change::Block { .. } | Change::Unblock(_) => {}
             Change::EnableAccount { enabled, .. } => self.account.iter_mut().for_each(|account| account.enabled = enabled),
-            Change::Fail { at, lock, .. } => self.tries = self.tries.failed(at, lock),
+            Change::Fail { at, lock, tally, .. } => {
+                let tries = self.tries.of(tally);
+                *tries = std::mem::take(tries).failed(at, lock);
+            }
             Change::GrantBypass { bypass, .. } => self.bypass = Some(bypass),
             Change::PutAccount(account) => self.account = Some(*account),
             Change::PutBackups { codes, .. } => self.backups = Some(codes),
@@ -75,8 +78,11 @@ impl Person {
             Change::RemoveToken { token, .. } => drop(self.tokens.remove(&token)),
             Change::RevokeBypass(_) => self.bypass = None,
             Change::SpendBypass { at, .. } => drop(self.bypass.take().filter(|bypass| at < bypass.until)?),
-            Change::Succeed(_) => self.tries.failures = 0,
-            Change::Unlock(_) => self.tries = Tries::default(),
+            Change::Succeed(_, tally) => {
+                let tries = self.tries.of(tally);
+                *tries = std::mem::take(tries).succeeded();
+            }
+            Change::Unlock(_) => self.tries = Tallies::default(),
             Change::UseBackup { place, issued_at, at, .. } => {
                 self.backups = Some(self.backups.clone()?.used(place, issued_at, at)?).filter(|left| left.left() > 0);
             }
@@ -109,7 +115,8 @@ impl Store for Memory {
         let person = self.state().people.get(who).cloned().unwrap_or_default();
         let held = self.state().blocks.clone();
         let block = held.get(&Blocked::Identity(who.clone())).cloned();
-        let standing = Standing { account: person.account.map(Arc::new), tries: person.tries, bypass: person.bypass, block };
+        let standing =
+            Standing { account: person.account.map(Arc::new), tries: person.tries.common, exempt_tries: person.tries.exempt, bypass: person.bypass, block };
         blocks::with_numbers(standing, |whom| Ok(held.get(whom).cloned()))
     }
 
@@ -173,7 +180,7 @@ impl Store for Memory {
                 continue;
             };
             let person = touched.entry(who.clone()).or_insert_with(|| state.people.get(&who).cloned().unwrap_or_default());
-            let idle = matches!(change, Change::Succeed(_)) && person.tries.failures == 0;
+            let idle = matches!(change, Change::Succeed(_, tally) if person.tries.of(tally).failures == 0);
             person.apply(change).ok_or(CommitError::Spent)?;
             last = if idle { last } else { last.saturating_add(1) };
         }
@@ -196,7 +203,7 @@ fn whose(change: &Change) -> Option<&Identity> {
         Change::PutAccount(account) => &account.identity,
         Change::PutToken(token) => &token.info.owner,
         Change::RemoveBackups(who) | Change::RemovePin(who) => who,
-        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who) | Change::Unlock(who) => who,
+        Change::RemoveAccount(who) | Change::RevokeBypass(who) | Change::Succeed(who, _) | Change::Unlock(who) => who,
         Change::EnableAccount { who, .. }
         | Change::Fail { who, .. }
         | Change::GrantBypass { who, .. }

@@ -55,6 +55,7 @@ use locked::StoredPin;
 use record::DataKey;
 use record::Head;
 use record::StoredToken;
+use record::Tallies;
 use seal::Seal;
 use shelf::Shelf;
 use writer::Order;
@@ -135,9 +136,11 @@ impl Store for Vault {
         let standing = self.shelf.cache().standing(who, || {
             let disk = self.shelf.disk()?;
             let key = keys::identity(who);
+            let Tallies { common, exempt } = disk.read(Tree::Tries, key)?.unwrap_or_default();
             Ok(Standing {
                 account: disk.read(Tree::Accounts, key)?.map(Arc::new),
-                tries: disk.read(Tree::Tries, key)?.unwrap_or_default(),
+                tries: common,
+                exempt_tries: exempt,
                 bypass: disk.read(Tree::Bypasses, key)?,
                 block: blocks::own(&disk, who)?,
             })

@@ -12,9 +12,11 @@ use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Lock;
 use crate::domain::Lsn;
+use crate::domain::Tally;
 use crate::domain::Timestamp;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::Tries;
 use crate::ports::StoreError;
 
 use super::keys;
@@ -80,6 +82,29 @@ pub(super) struct DataKey {
     pub(super) sealed: String,
 }
 
+/// `tries`: both counts of one identity. One of which there is nothing to say is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tallies {
+    #[serde(flatten)]
+    pub(super) common: Tries,
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub(super) exempt: Tries,
+}
+
+impl Tallies {
+    /// One of them.
+    pub(super) fn of(&mut self, tally: Tally) -> &mut Tries {
+        match tally {
+            Tally::Common => &mut self.common,
+            Tally::Exempt => &mut self.exempt,
+        }
+    }
+}
+
+fn is_nothing(tries: &Tries) -> bool {
+    *tries == Tries::default()
+}
+
 /// `tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredToken {
@@ -108,25 +133,82 @@ pub(super) struct Logged {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 enum What {
-    Block { whom: Blocked, block: Block },
-    EnableAccount { who: Identity, enabled: bool },
-    Fail { who: Identity, at: Timestamp, lock: Lock },
-    GrantBypass { who: Identity, bypass: Bypass },
-    PutAccount { account: Box<Account> },
-    PutBackups { who: Identity, codes: StoredBackups },
-    PutPin { who: Identity, pin: StoredPin },
-    PutToken { info: TokenInfo, seed: String },
-    RemoveAccount { who: Identity },
-    RemoveBackups { who: Identity },
-    RemovePin { who: Identity },
-    RemoveToken { who: Identity, token: String },
-    RevokeBypass { who: Identity },
-    SpendBypass { who: Identity, at: Timestamp },
-    Succeed { who: Identity },
-    Unblock { whom: Blocked },
-    Unlock { who: Identity },
-    UseBackup { who: Identity, place: u8, issued_at: Timestamp, at: Timestamp },
-    UseOtp { who: Identity, token: String, step: u64 },
+    Block {
+        whom: Blocked,
+        block: Block,
+    },
+    EnableAccount {
+        who: Identity,
+        enabled: bool,
+    },
+    Fail {
+        who: Identity,
+        at: Timestamp,
+        lock: Lock,
+        #[serde(default, skip_serializing_if = "Tally::is_common")]
+        tally: Tally,
+    },
+    GrantBypass {
+        who: Identity,
+        bypass: Bypass,
+    },
+    PutAccount {
+        account: Box<Account>,
+    },
+    PutBackups {
+        who: Identity,
+        codes: StoredBackups,
+    },
+    PutPin {
+        who: Identity,
+        pin: StoredPin,
+    },
+    PutToken {
+        info: TokenInfo,
+        seed: String,
+    },
+    RemoveAccount {
+        who: Identity,
+    },
+    RemoveBackups {
+        who: Identity,
+    },
+    RemovePin {
+        who: Identity,
+    },
+    RemoveToken {
+        who: Identity,
+        token: String,
+    },
+    RevokeBypass {
+        who: Identity,
+    },
+    SpendBypass {
+        who: Identity,
+        at: Timestamp,
+    },
+    Succeed {
+        who: Identity,
+        #[serde(default, skip_serializing_if = "Tally::is_common")]
+        tally: Tally,
+    },
+    Unblock {
+        whom: Blocked,
+    },
+    Unlock {
+        who: Identity,
+    },
+    UseBackup {
+        who: Identity,
+        place: u8,
+        issued_at: Timestamp,
+        at: Timestamp,
+    },
+    UseOtp {
+        who: Identity,
+        token: String,
+        step: u64,
+    },
 }
 
 impl Logged {
@@ -135,7 +217,7 @@ impl Logged {
         let what = match change.clone() {
             Change::Block { whom, block } => What::Block { whom, block },
             Change::EnableAccount { who, enabled } => What::EnableAccount { who, enabled },
-            Change::Fail { who, at, lock } => What::Fail { who, at, lock },
+            Change::Fail { who, at, lock, tally } => What::Fail { who, at, lock, tally },
             Change::GrantBypass { who, bypass } => What::GrantBypass { who, bypass },
             Change::PutAccount(account) => What::PutAccount { account },
             Change::PutBackups { who, codes } => What::PutBackups { who, codes: StoredBackups::close(&codes, seal, Tree::Changes, &keys::lsn(lsn))? },
@@ -147,7 +229,7 @@ impl Logged {
             Change::RemoveToken { who, token } => What::RemoveToken { who, token },
             Change::RevokeBypass(who) => What::RevokeBypass { who },
             Change::SpendBypass { who, at } => What::SpendBypass { who, at },
-            Change::Succeed(who) => What::Succeed { who },
+            Change::Succeed(who, tally) => What::Succeed { who, tally },
             Change::Unblock(whom) => What::Unblock { whom },
             Change::Unlock(who) => What::Unlock { who },
             Change::UseBackup { who, place, issued_at, at } => What::UseBackup { who, place, issued_at, at },
@@ -161,7 +243,7 @@ impl Logged {
         Ok(match self.what {
             What::Block { whom, block } => Change::Block { whom, block },
             What::EnableAccount { who, enabled } => Change::EnableAccount { who, enabled },
-            What::Fail { who, at, lock } => Change::Fail { who, at, lock },
+            What::Fail { who, at, lock, tally } => Change::Fail { who, at, lock, tally },
             What::GrantBypass { who, bypass } => Change::GrantBypass { who, bypass },
             What::PutAccount { account } => Change::PutAccount(account),
             What::PutBackups { who, codes } => Change::PutBackups { who, codes: codes.open(seal, Tree::Changes, &keys::lsn(lsn))? },
@@ -176,7 +258,7 @@ impl Logged {
             What::RemoveToken { who, token } => Change::RemoveToken { who, token },
             What::RevokeBypass { who } => Change::RevokeBypass(who),
             What::SpendBypass { who, at } => Change::SpendBypass { who, at },
-            What::Succeed { who } => Change::Succeed(who),
+            What::Succeed { who, tally } => Change::Succeed(who, tally),
             What::Unblock { whom } => Change::Unblock(whom),
             What::Unlock { who } => Change::Unlock(who),
             What::UseBackup { who, place, issued_at, at } => Change::UseBackup { who, place, issued_at, at },
@@ -220,9 +302,8 @@ fn checksum(tree: Tree, key: &[u8], body: &[u8]) -> [u8; CHECKSUM_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Tries;
 
-    const TRIES: Tries = Tries { failures: 3, lock_until: Some(Timestamp(7)) };
+    const TRIES: Tries = Tries { failures: 3, lock_until: Some(Timestamp(7)), at: Vec::new() };
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_damage() {
@@ -237,6 +318,14 @@ mod tests {
         for length in 0..good.len() {
             assert_eq!(decode::<Tries>(Tree::Tries, b"ann", &good[..length]), damaged);
         }
+    }
+
+    #[test]
+    fn a_record_of_before_there_were_moments_and_two_counts_is_read_and_one_without_them_is_as_it_was() {
+        let old = encode(Tree::Tries, b"ann", &serde_json::json!({"failures": 3, "lock_until": 7})).unwrap();
+        let tallies: Tallies = decode(Tree::Tries, b"ann", &old).unwrap();
+        assert_eq!((&tallies.common, &tallies.exempt), (&TRIES, &Tries::default()));
+        assert_eq!(encode(Tree::Tries, b"ann", &tallies).unwrap(), old);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The store's promises, each with the hand that would break it.
 
+mod blocks;
 mod locked;
 
 use std::os::unix::fs::PermissionsExt;
@@ -10,12 +11,13 @@ use super::record::Logged;
 use super::*;
 use crate::domain::Lock;
 use crate::domain::Method;
+use crate::domain::Tally;
 use crate::domain::Timestamp;
 use crate::domain::TokenKind;
 use crate::domain::Tries;
 use crate::domain::otp::Algorithm;
 
-const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000 };
+const LOCK: Lock = Lock { failures_max: 3, wait_ms: 1_000, window_ms: 0 };
 const SEED: &str = "the seed nobody may see";
 
 fn settings(dir: &TempDir) -> Settings {
@@ -58,7 +60,7 @@ fn use_otp(owner: &str, id: &str, step: u64) -> Change {
 }
 
 fn fail(id: &str) -> Change {
-    Change::Fail { who: who(id), at: Timestamp(5), lock: LOCK }
+    Change::Fail { who: who(id), at: Timestamp(5), lock: LOCK, tally: Tally::Common }
 }
 
 /// Puts bytes where a record is, as a bad disk would, and nobody remembers what was there.
@@ -203,9 +205,9 @@ async fn o_25_a_token_put_again_gets_no_burnt_step_back() {
 #[tokio::test]
 async fn m_06_a_success_ends_the_count_but_no_lock() {
     let (_dir, vault) = fresh();
-    vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1"))]).await.unwrap();
+    vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1"), Tally::Common)]).await.unwrap();
     assert_eq!(vault.standing(&who("S-1")).unwrap().tries, Tries::default());
-    vault.commit(vec![fail("S-1"), fail("S-1"), fail("S-1"), Change::Succeed(who("S-1"))]).await.unwrap();
+    vault.commit(vec![fail("S-1"), fail("S-1"), fail("S-1"), Change::Succeed(who("S-1"), Tally::Common)]).await.unwrap();
     assert!(vault.standing(&who("S-1")).unwrap().tries.locked(Timestamp(6)));
     vault.commit(vec![Change::Unlock(who("S-1"))]).await.unwrap();
     assert_eq!(vault.standing(&who("S-1")).unwrap().tries, Tries::default());
@@ -214,11 +216,11 @@ async fn m_06_a_success_ends_the_count_but_no_lock() {
 #[tokio::test]
 async fn a_success_that_ends_no_count_is_not_written() {
     let (_dir, vault) = fresh();
-    let done = vec![Change::PutToken(token("S-1", "t", 0)), Change::Succeed(who("S-1"))];
+    let done = vec![Change::PutToken(token("S-1", "t", 0)), Change::Succeed(who("S-1"), Tally::Common)];
     assert_eq!(vault.commit(done).await, Ok(Lsn(1)));
-    assert_eq!(vault.commit(vec![use_otp("S-1", "t", 1), Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
-    assert_eq!(vault.commit(vec![Change::Succeed(who("S-1"))]).await, Ok(Lsn(2)));
-    assert_eq!(vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1")), Change::Succeed(who("S-1"))]).await, Ok(Lsn(4)));
+    assert_eq!(vault.commit(vec![use_otp("S-1", "t", 1), Change::Succeed(who("S-1"), Tally::Common)]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![Change::Succeed(who("S-1"), Tally::Common)]).await, Ok(Lsn(2)));
+    assert_eq!(vault.commit(vec![fail("S-1"), Change::Succeed(who("S-1"), Tally::Common), Change::Succeed(who("S-1"), Tally::Common)]).await, Ok(Lsn(4)));
     // The last entry of each commit says that it is the last.
     let disk = vault.shelf.disk().unwrap();
     let more = |lsn| disk.read::<Logged>(Tree::Changes, &keys::lsn(Lsn(lsn))).unwrap().unwrap().more;
@@ -339,9 +341,11 @@ async fn a_flipped_byte_is_an_error_and_never_a_clean_slate() {
     let (_dir, vault) = fresh();
     let grant = Change::GrantBypass { who: who("S-1"), bypass: bypass(9) };
     vault.commit(vec![Change::PutAccount(account("S-1", "ann").into()), Change::PutToken(token("S-1", "t", 0)), fail("S-1"), grant]).await.unwrap();
-    for (tree, change) in
-        [(Tree::Tries, fail("S-1")), (Tree::Tries, Change::Succeed(who("S-1"))), (Tree::Bypasses, Change::SpendBypass { who: who("S-1"), at: Timestamp(1) })]
-    {
+    for (tree, change) in [
+        (Tree::Tries, fail("S-1")),
+        (Tree::Tries, Change::Succeed(who("S-1"), Tally::Common)),
+        (Tree::Bypasses, Change::SpendBypass { who: who("S-1"), at: Timestamp(1) }),
+    ] {
         flip(&vault, tree, b"S-1");
         assert!(damaged(&vault.standing(&who("S-1")).unwrap_err()));
         assert!(damaged(&vault.verify().unwrap_err()));
@@ -505,7 +509,7 @@ fn copy_dir(from: &Path, to: &Path) {
 async fn m_10_a_fraud_shortens_no_block_and_an_administrator_may() {
     let (_dir, vault) = fresh();
     let block = |by: &str, until| {
-        let block = Block { until: Timestamp(until), reason: String::new(), by: by.into(), at: Timestamp(1) };
+        let block = Block { until: Timestamp(until), reason: String::new(), by: by.into(), at: Timestamp(1), name: None };
         vault.commit(vec![Change::Block { whom: Blocked::Identity(who("alice")), block }])
     };
     let held = || vault.standing(&who("alice")).unwrap().block.map(|block| block.until.0);

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import clients
 import peers
+import peers_monitoring
 import peers_privacyidea
 import peers_radius
 import telephone
@@ -250,3 +251,22 @@ class PrivacyIdeaWorld(World):
 
     def find_doors(self):
         self.codes, self.appending, self.texts, self.pushes, self.outage = (self.radius(source) for source in range(1, 6))
+
+
+class MonitoringWorld(World):
+    """Watched by Prometheus, and by a syslog server."""
+
+    NAME, CONFIG = "monitoring", "monitoring.toml"
+    PEOPLE = ("alice",)
+
+    def values(self):
+        self.syslog = peers_monitoring.SyslogServer(*self.town.server_pair)
+        self.parts.append(self.syslog)
+        return {"SYSLOG_PORT": self.syslog.port}
+
+    def find_doors(self):
+        self.metrics = f"http://{self.server.ready['metrics']}"
+        self.challenging, self.pushing = clients.Radius(self.server.ready["radius"][0]), self.radius(2)
+        self.prometheus = peers_monitoring.Prometheus(self.folder / "prometheus", self.server.ready["metrics"])
+        self.parts.append(self.prometheus)
+        self.prometheus.start()

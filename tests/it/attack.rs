@@ -18,18 +18,24 @@ use crate::lab;
 use crate::lab::House;
 use crate::lab::furnish;
 use crate::lab::people;
+use crate::serve::counted;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server with the lab cloud, in which bob's phone behaves like this; bob's account is there.
 fn under_attack(manner: Manner) -> (House, Cloud, tokio::runtime::Runtime, vestibule::demo::directory::Lab) {
+    under_policy(manner, "")
+}
+
+/// The same by a policy with these keys as well.
+fn under_policy(manner: Manner, keys: &str) -> (House, Cloud, tokio::runtime::Runtime, vestibule::demo::directory::Lab) {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let directory = people(anywhere);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let cloud = runtime.block_on(Cloud::open(anywhere, vec![Person::new("bob", manner)], Arc::new(WallClock))).unwrap();
     let more = format!(
         "[provider.cloud]\nkind = \"duo\"\nhost = \"{}\"\nurl = \"{}\"\nkey_id = \"{}\"\nkey = {{ file = \"duo\" }}\n\
-         [policy.push]\nmethods = [{{ push = \"cloud\" }}]\n\
+         [policy.push]\nmethods = [{{ push = \"cloud\" }}]\n{keys}\n\
          [[radius.client]]\nname = \"vpn\"\nnetworks = [\"127.0.0.2/32\"]\nsecret = {{ file = \"nas\" }}\nfirst = {{ directory = \"lab\" }}\npolicy = \"push\"\n",
         cloud.host(),
         cloud.url(),
@@ -67,6 +73,25 @@ fn m_10_fifty_logins_against_an_account_under_attack_send_three_pushes_at_most()
     assert_eq!(refused, 50);
     assert!((1..=3).contains(&cloud.pushes("bob")), "{} pushes", cloud.pushes("bob"));
     assert!(house.until("why=\"pushes_spent\"").iter().any(|line| line.contains("not rung")));
+}
+
+#[test]
+fn m_10_a_day_s_pushes_that_are_used_up_raise_one_alarm_and_an_administrator_ends_it() {
+    let pushes = "pushes = { count_max = 0, day_max = 2, backoff = \"0s\" }";
+    let (house, cloud, _runtime, _directory) = under_policy(Manner::Denies(Duration::ZERO), pushes);
+    let try_in = |station: usize| {
+        let (socket, sent) = sent(&house, station, "Builder-Can-2");
+        assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
+        cloud.pushes("bob")
+    };
+    assert_eq!([1, 2, 3, 4, 5].map(try_in), [1, 2, 2, 2, 2]);
+    let told = house.until("alarm=\"pushes_day_spent\"");
+    assert!(told.last().is_some_and(|line| line.contains("bob") && line.contains("user unlock")), "{told:?}");
+    assert!(house.until("why=\"pushes_spent\"").last().is_some_and(|line| line.contains("pushes.day_max")), "the line of the login says which bound");
+    assert!(counted(&house, "vestibule_alarms_total{alarm=\"pushes_day_spent\"} 1"), "once, and not with each try");
+    assert!(house.say(&["user", "unlock", "bob"]).status.success());
+    assert_eq!([6, 7, 8].map(try_in), [3, 4, 4]);
+    assert!(counted(&house, "vestibule_alarms_total{alarm=\"pushes_day_spent\"} 2"), "a day of its own after that");
 }
 
 #[test]

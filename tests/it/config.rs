@@ -12,6 +12,7 @@ mod radius;
 mod secrets;
 mod texts;
 mod tls;
+mod watched;
 
 use std::fs;
 use std::net::SocketAddr;

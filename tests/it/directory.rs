@@ -395,6 +395,29 @@ async fn an_object_whose_id_we_may_not_read_is_our_fault_and_no_unknown_name() {
 }
 
 #[tokio::test]
+async fn m_21_when_a_password_was_set_is_read_where_the_directory_tells() {
+    let sid: &[u8] = &[1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0];
+    let uuid: &[u8] = b"f7d2a5b0-0000-0000-0000-000000000000";
+    let cases = [
+        (Kind::Ad, ("objectSid", sid), "pwdLastSet", "133759000000000000", true),
+        (Kind::Ad, ("objectSid", sid), "pwdChangedTime", "20261122080000Z", false),
+        (Kind::Ldap, ("entryUUID", uuid), "pwdChangedTime", "20261122080000Z", true),
+        (Kind::Ldap, ("entryUUID", uuid), "pwdUpdateTime", "20261122080000Z", true),
+    ];
+    for (kind, (id, whose), attribute, value, told) in cases {
+        let attributes = vec![(id.to_owned(), vec![whose.to_vec()]), (attribute.to_owned(), vec![value.as_bytes().to_vec()])];
+        let found = ldap::Entry { dn: "CN=alice".to_owned(), attributes };
+        let server = Scripted::open(move |frame| match Op::of(frame.op) {
+            Some(Op::Bind) => Some(ldap::answer(Op::Bind, frame.id, Code::Success, "")),
+            _ => Some([ldap::entry(frame.id, &found), ldap::answer(Op::Search, frame.id, Code::Success, "")].concat()),
+        });
+        let corp = directory::open(Settings { kind, ..settings(&[format!("ldap://{}", server.address())]) }).unwrap();
+        let password_set = corp.resolve("alice").await.unwrap().password_set;
+        assert_eq!(password_set.as_deref(), told.then_some(value), "{kind:?} {attribute}");
+    }
+}
+
+#[tokio::test]
 async fn l_073_a_directory_that_took_us_for_somebody_else_lets_nobody_in() {
     let lab = lab();
     let real = corp(&[lab.address()]);

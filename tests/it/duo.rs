@@ -504,7 +504,7 @@ async fn requests_are_counted_and_health_turns_red_and_green() {
     let read = recorder.handle();
     let _here = metrics::set_default_local_recorder(&recorder);
     let lab = Lab::new(Manner::AllowedAtOnce).await;
-    let well = |value: u8| format!("vestibule_healthy_count{{room=\"provider\",name=\"duo\"}} {value}");
+    let well = |value: u8| format!("vestibule_healthy{{room=\"provider\",name=\"duo\"}} {value}");
     let count = |outcome: &str, value: u8| format!("vestibule_provider_requests_total{{provider=\"duo\",outcome=\"{outcome}\"}} {value}");
     assert!(read.render().contains(&well(1)), "{}", read.render());
     lab.cloud.set_weather(None, Weather::says(500, ""));

@@ -5,18 +5,25 @@ use std::io::Read;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::json;
 use vestibule::wire::ldap;
 use vestibule::wire::ldap::Frame;
+use vestibule::wire::radius::Code;
 
+use crate::lab;
 use crate::lab::House;
 use crate::lab::furnish;
 use crate::lab::people;
 
 /// One bind on a connection of its own, and its result code.
 fn bind(server: SocketAddr, name: &str, password: &str) -> u32 {
-    let mut stream = TcpStream::connect(server).unwrap();
+    bound(&mut TcpStream::connect(server).unwrap(), name, password)
+}
+
+/// The result code of a bind on this connection.
+pub(crate) fn bound(stream: &mut TcpStream, name: &str, password: &str) -> u32 {
     stream.write_all(&ldap::bind_request(1, name, password.as_bytes())).unwrap();
     let mut buffer = Vec::new();
     loop {
@@ -65,6 +72,33 @@ fn l_082_m_46_an_exempt_account_is_let_in_counted_and_listed_until_the_configura
     house.signal(nix::sys::signal::Signal::SIGHUP);
     house.until("reloaded");
     assert_eq!(house.json(&["exempt", "list"]), json!([]));
+}
+
+/// A port, a password and nothing else: whoever reaches the door can guess at the name of an application's account.
+#[test]
+fn l_082_strangers_lock_a_service_account_for_themselves_and_not_for_the_application() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let bob = format!("CN=Bob Baker,CN=Users,{}", vestibule::demo::directory::Lab::BASE);
+    let listen = "[[ldap.listen]]\nname = \"wiki\"\naddress = \"127.0.0.1:0\"\ntransport = \"plain\"\ndirectory = \"lab\"\npolicy = \"codes\"\n";
+    let exempt = format!("exempt = [{{ name = \"{bob}\", from = [\"127.0.0.1\"], until = \"2099-12-31\" }}]\n");
+    let house = House::open(furnish(directory.address(), &format!("{listen}{exempt}")));
+    let server: SocketAddr = house.ready["ldap"][0].as_str().unwrap().parse().unwrap();
+    assert_eq!(bind(server, &bob, "Builder-Can-2"), 0);
+    // By RADIUS nobody is exempt.
+    for guess in 0..8 {
+        let heard = lab::ask(house.radius(), guess, "bob", &format!("guess {guess}"), b"", Duration::from_secs(20)).unwrap();
+        assert_eq!(heard.code, Code::AccessReject);
+    }
+    house.until("why=\"locked\"");
+    assert_eq!(directory.binds_of("bob"), 1 + 5, "the lock is there before the directory's own");
+    assert_eq!(bind(server, &bob, "Builder-Can-2"), 0, "the application goes on");
+    for guess in 0..5 {
+        assert_eq!(bind(server, &bob, &format!("guess {guess}")), 49);
+    }
+    assert_eq!(bind(server, &bob, "Builder-Can-2"), 49, "what is guessed from there locks there");
+    let unlocked = house.say(&["user", "unlock", "bob"]);
+    assert!(unlocked.status.success(), "who has no account is unlocked too: {}", String::from_utf8_lossy(&unlocked.stderr));
+    assert_eq!(bind(server, &bob, "Builder-Can-2"), 0);
 }
 
 #[test]

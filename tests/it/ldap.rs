@@ -5,6 +5,7 @@ mod apps;
 mod attacks;
 mod bind;
 mod client;
+mod groups;
 mod places;
 mod rig;
 mod session;

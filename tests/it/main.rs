@@ -14,6 +14,7 @@ mod duo;
 mod exempt;
 mod lab;
 mod ldap;
+mod metrics;
 mod profiles;
 mod races;
 mod realms;

@@ -1,5 +1,7 @@
 //! Sixty-four at once before the real store: of those who bring one code or one bypass exactly one wins (M-03, M-06, M-44).
 
+mod server;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +69,15 @@ struct Corp;
 #[async_trait]
 impl PrimaryCheck for Corp {
     async fn resolve(&self, _: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
-        Ok(Some(Entry { directory: "corp".into(), identity: alice(), dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
+        Ok(Some(Entry {
+            directory: "corp".into(),
+            identity: alice(),
+            dn: "CN=alice".into(),
+            name: "alice".into(),
+            mail: None,
+            phone: None,
+            password_set: None,
+        }))
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         let identity = entry.unwrap().identity.clone();
@@ -104,7 +114,7 @@ async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
 }
 
 fn rules(failures_max: u32) -> Arc<Rules> {
-    let lock = Lock { failures_max, wait_ms: 900_000 };
+    let lock = Lock { failures_max, wait_ms: 900_000, window_ms: 0 };
     Arc::new(Rules { lock, ..Rules::bare("codes", vec![Choice { method: Method::Oath, provider: "tokens".into() }]) })
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn code_of(uri: &str) -> String {
     otp::code(otp::Algorithm::Sha1, &Secret::new(seed.as_bytes().to_vec()), otp::step_at(WallClock.now(), 30), 6)
 }
 
-fn counted(house: &House, what: &str) -> bool {
+pub(crate) fn counted(house: &House, what: &str) -> bool {
     let client = reqwest::Client::builder().unix_socket(house.folder.path().join("admin.sock")).build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let text = runtime.block_on(async { client.get("http://vestibule/metrics").send().await.unwrap().text().await.unwrap() });
@@ -271,7 +271,7 @@ fn what_a_reload_cannot_change_is_said_and_not_ignored() {
     let directory = people(anywhere());
     let house = House::open(furnish(directory.address(), ""));
     let good = fs::read_to_string(house.config()).unwrap();
-    for (more, what) in [("[log]\nlevel = \"debug\"\n", "[log]"), ("[limits]\nchallenge_keep = \"60s\"\n", "limits.challenge_keep")] {
+    for (more, what) in [("[log]\nformat = \"json\"\n", "log.format"), ("[limits]\nchallenge_keep = \"60s\"\n", "limits.challenge_keep")] {
         fs::write(house.config(), format!("{good}{more}")).unwrap();
         house.signal(Signal::SIGHUP);
         let told = house.until("not reloaded").pop().unwrap();

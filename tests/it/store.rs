@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use vestibule::domain::Account;
+use vestibule::domain::BackupCodes;
 use vestibule::domain::Block;
 use vestibule::domain::Blocked;
 use vestibule::domain::Bypass;
@@ -28,11 +29,14 @@ use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
 use vestibule::domain::Phone;
 use vestibule::domain::Secret;
+use vestibule::domain::Tally;
 use vestibule::domain::Timestamp;
 use vestibule::domain::Token;
 use vestibule::domain::TokenInfo;
 use vestibule::domain::TokenKind;
 use vestibule::domain::otp::Algorithm;
+use vestibule::domain::pin::Hashed;
+use vestibule::domain::pin::Pin;
 use vestibule::ports::Store;
 use vestibule::store;
 use vestibule::store::Memory;
@@ -43,7 +47,7 @@ const DIR: &str = "STORE_TEST_DIR";
 const WRITERS: u64 = 4;
 /// Accounts that each writer writes over and over.
 const RING: u64 = 20;
-const NEVER: Lock = Lock { failures_max: 0, wait_ms: 0 };
+const NEVER: Lock = Lock { failures_max: 0, wait_ms: 0, window_ms: 0 };
 
 fn open(dir: &Path) -> Arc<Vault> {
     store::open(&store::Settings { data_dir: dir.to_owned(), master_key: Secret::new(vec![3; 32]) }).unwrap()
@@ -117,21 +121,55 @@ async fn write_for_ever(vault: Arc<Vault>, writer: u64) {
         let pair = [account(&id, &id, version), account(&format!("{id}-twin"), &id, version)];
         vault.commit(pair.map(|account| Change::PutAccount(account.into())).to_vec()).await.unwrap();
         say(&format!("ack account {id} {version}"));
-        vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER }]).await.unwrap();
+        vault.commit(vec![Change::Fail { who: who(&name), at: Timestamp(1), lock: NEVER, tally: Tally::Common }]).await.unwrap();
         failures += 1;
         say(&format!("ack fail {name} {failures}"));
         step += version % 3;
         vault.commit(vec![Change::UseOtp { who: who(&name), token: "t".into(), step }]).await.unwrap();
         say(&format!("ack otp {name} {step}"));
         step += 1;
+        write_guards(&vault, &name, version).await;
     }
+}
+
+/// A block by person and by number, a PIN, backup codes, and one of them used up.
+async fn write_guards(vault: &Vault, name: &str, version: u64) {
+    let block = Block { until: Timestamp(version), reason: "r".into(), by: "root".into(), at: Timestamp(0), name: None };
+    let both = [Blocked::Identity(who(name)), Blocked::Phone(number_of(name))];
+    vault.commit(both.map(|whom| Change::Block { whom, block: block.clone() }).to_vec()).await.unwrap();
+    say(&format!("ack block {name} {version}"));
+    let pin = Pin { hash: hashed(1), length: 4, earlier: vec![hashed(2)], set_at: Timestamp(version) };
+    vault.commit(vec![Change::PutPin { who: who(name), pin }]).await.unwrap();
+    say(&format!("ack pin {name} {version}"));
+    let hashes = [1, 2].map(|byte| Some(Secret::new(vec![byte; 32]))).to_vec();
+    let codes = BackupCodes { salt: [5; 16], hashes, until: Timestamp(u64::MAX), issued_by: "root".into(), issued_at: Timestamp(version) };
+    vault.commit(vec![Change::PutBackups { who: who(name), codes }]).await.unwrap();
+    vault.commit(vec![use_backup(name, version)]).await.unwrap();
+    say(&format!("ack backup {name} {version}"));
+}
+
+fn use_backup(name: &str, issued_at: u64) -> Change {
+    Change::UseBackup { who: who(name), place: 0, issued_at: Timestamp(issued_at), at: Timestamp(1) }
+}
+
+fn hashed(byte: u8) -> Hashed {
+    Hashed { salt: [byte; 16], hash: Secret::new(vec![byte; 32]) }
+}
+
+/// A telephone number of the writer's own.
+fn number_of(name: &str) -> Phone {
+    Phone::of(&format!("+49301234567{}", name.trim_start_matches('w'))).unwrap()
 }
 
 /// What was acknowledged, over all rounds: of each thing the newest, since every write of it goes up.
 #[derive(Debug, Default)]
 struct Acknowledged {
     accounts: BTreeMap<String, u64>,
+    /// When the latest issue was of which a code was used up.
+    backups: BTreeMap<String, u64>,
+    blocks: BTreeMap<String, u64>,
     failures: BTreeMap<String, u64>,
+    pins: BTreeMap<String, u64>,
     steps: BTreeMap<String, u64>,
     count: u64,
 }
@@ -144,7 +182,10 @@ impl Acknowledged {
         let number = number.parse().unwrap();
         let of = match what {
             "account" => &mut self.accounts,
+            "backup" => &mut self.backups,
+            "block" => &mut self.blocks,
             "fail" => &mut self.failures,
+            "pin" => &mut self.pins,
             _ => &mut self.steps,
         };
         let before = of.insert(name.to_owned(), number);
@@ -163,9 +204,31 @@ impl Acknowledged {
         for (name, count) in &self.failures {
             assert!(u64::from(vault.standing(&who(name)).unwrap().tries.failures) >= *count, "failures of {name} fell back");
         }
+        self.check_guards(vault).await;
         for (name, step) in &self.steps {
             let again = Change::UseOtp { who: who(name), token: "t".into(), step: *step };
             assert_eq!(vault.commit(vec![again]).await, Err(CommitError::Spent), "the code of step {step} of {name} is good twice");
+        }
+    }
+}
+
+impl Acknowledged {
+    async fn check_guards(&self, vault: &Vault) {
+        let held: BTreeMap<Blocked, Block> = vault.block_list(usize::MAX).unwrap().into_iter().collect();
+        for (name, until) in &self.blocks {
+            let [own, number] = [Blocked::Identity(who(name)), Blocked::Phone(number_of(name))].map(|whom| held.get(&whom).expect("a block").until);
+            assert!(own.0 >= *until, "the block of {name} fell back from {until} to {}", own.0);
+            assert_eq!(own, number, "half of a commit is there");
+            assert_eq!(vault.standing(&who(name)).unwrap().block.map(|block| block.until), Some(own));
+        }
+        for (name, set_at) in &self.pins {
+            let pin = vault.pin(&who(name)).unwrap().expect("an acknowledged PIN");
+            assert!(pin.set_at.0 >= *set_at, "the PIN of {name} fell back from {set_at} to {}", pin.set_at.0);
+        }
+        for (name, issued_at) in &self.backups {
+            let codes = vault.backup_codes(&who(name)).unwrap().expect("one code is left of each issue");
+            assert!(codes.issued_at.0 >= *issued_at, "the backup codes of {name} fell back from {issued_at} to {}", codes.issued_at.0);
+            assert_eq!(vault.commit(vec![use_backup(name, *issued_at)]).await, Err(CommitError::Spent), "a backup code of {name} is good twice");
         }
     }
 }
@@ -298,7 +361,7 @@ async fn o_23_with_too_little_space_nothing_is_written_and_reading_goes_on() {
         return;
     };
     let vault = open(dir.path());
-    let fail = || vec![Change::Fail { who: who("a"), at: Timestamp(1), lock: NEVER }];
+    let fail = || vec![Change::Fail { who: who("a"), at: Timestamp(1), lock: NEVER, tally: Tally::Common }];
     assert!(vault.commit(fail()).await.is_ok());
     let ballast = dir.path().join("ballast");
     std::fs::write(&ballast, vec![1; 28 << 20]).unwrap();
@@ -337,18 +400,22 @@ fn blocked() -> impl Strategy<Value = Blocked> {
     prop_oneof![identities().prop_map(Blocked::Identity), number.prop_map(|number| Blocked::Phone(Phone::of(number).unwrap()))]
 }
 
+fn tally() -> impl Strategy<Value = Tally> {
+    prop::sample::select(vec![Tally::Common, Tally::Exempt])
+}
+
 fn changes() -> impl Strategy<Value = Change> {
     let name = || prop::sample::select(vec!["Ann", "ann", "Bob", "Ännchen"]);
     let id = || prop::sample::select(vec!["t", "u"]).prop_map(str::to_owned);
-    let lock = Lock { failures_max: 2, wait_ms: 3 };
+    let lock = Lock { failures_max: 2, wait_ms: 3, window_ms: 4 };
     prop_oneof![
         (blocked(), 0..9_u64).prop_map(|(whom, until)| {
-            let block = Block { until: Timestamp(until), reason: "r".into(), by: "b".into(), at: Timestamp(0) };
+            let block = Block { until: Timestamp(until), reason: "r".into(), by: "b".into(), at: Timestamp(0), name: None };
             Change::Block { whom, block }
         }),
         blocked().prop_map(Change::Unblock),
         (identities(), any::<bool>()).prop_map(|(who, enabled)| Change::EnableAccount { who, enabled }),
-        (identities(), 0..9_u64).prop_map(move |(who, at)| Change::Fail { who, at: Timestamp(at), lock }),
+        (identities(), 0..9_u64, tally()).prop_map(move |(who, at, tally)| Change::Fail { who, at: Timestamp(at), lock, tally }),
         (identities(), 0..9_u64).prop_map(|(who, until)| {
             let bypass = Bypass { until: Timestamp(until), reason: "r".into(), granted_by: "g".into(), granted_at: Timestamp(0) };
             Change::GrantBypass { who, bypass }
@@ -359,7 +426,7 @@ fn changes() -> impl Strategy<Value = Change> {
         (identities(), id()).prop_map(|(who, token)| Change::RemoveToken { who, token }),
         identities().prop_map(Change::RevokeBypass),
         (identities(), 0..9_u64).prop_map(|(who, at)| Change::SpendBypass { who, at: Timestamp(at) }),
-        identities().prop_map(Change::Succeed),
+        (identities(), tally()).prop_map(|(who, tally)| Change::Succeed(who, tally)),
         identities().prop_map(Change::Unlock),
         (identities(), id(), 0..8_u64).prop_map(|(who, token, step)| Change::UseOtp { who, token, step }),
         Just(Change::Unlock(who("zero\0byte"))),

@@ -124,8 +124,12 @@ fn every_metric_is_named_alike_and_described() {
         let value = value.trim_end_matches("\";");
         known.push(value.to_owned());
         let unit = value.rsplit('_').next().unwrap_or_default();
-        if !value.starts_with("vestibule_") || !["bytes", "count", "seconds", "total"].contains(&unit) {
-            wrong.push(format!("src/metrics.rs:{}: `{value}` is not `vestibule_<noun>_<total|count|seconds|bytes>`", at + 1));
+        let is_counter = text.contains(&format!("describe_counter!({name},"));
+        // What is counted ends in `_total`, and nothing else does; `_count` belongs to histograms, whose unit stands in their name.
+        let is_timed = text.contains(&format!("describe_histogram!({name},"));
+        if !value.starts_with("vestibule_") || is_counter != (unit == "total") || unit == "count" || is_timed && !["bytes", "seconds"].contains(&unit) {
+            wrong
+                .push(format!("src/metrics.rs:{}: `{value}` is not `vestibule_<noun>_total` (counters), `vestibule_<noun>[_seconds|_bytes]` (others)", at + 1));
         }
         if !lines[at - 1].starts_with("/// ") {
             wrong.push(format!("src/metrics.rs:{}: `{name}` says nothing about itself and its labels", at + 1));

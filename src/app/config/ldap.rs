@@ -265,7 +265,7 @@ fn certificate(value: &Value<'_>, taken: bool) -> Option<String> {
 }
 
 /// At least one network; `may` says what everybody in it may do.
-fn networks(value: &Value<'_>, may: &str) -> Option<Vec<Network>> {
+pub(super) fn networks(value: &Value<'_>, may: &str) -> Option<Vec<Network>> {
     let entries = value.list()?;
     if entries.is_empty() {
         value.error("names no network", Some("write [\"10.1.2.3\"], or take the line out"));

@@ -5,7 +5,9 @@
 mod audit;
 mod doors;
 mod ldap;
+mod log;
 mod mail;
+mod metrics;
 pub(super) mod pin;
 mod policy;
 mod problem;
@@ -28,7 +30,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
-use serde::Serialize;
 use toml::de::DeTable;
 
 use crate::directory;
@@ -65,6 +66,9 @@ use problem::Notes;
 use reader::Section;
 use secret::Sources;
 
+pub use log::Log;
+pub use log::LogFormat;
+pub use metrics::Metrics;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
@@ -90,6 +94,8 @@ pub struct Config {
     pub audit: crate::audit::Settings,
     /// `[mail]`
     pub mail: Option<Mail>,
+    /// `[metrics]`
+    pub metrics: Option<Metrics>,
     /// Each `[directory.NAME]`, in the order of the names.
     pub directories: Vec<directory::Settings>,
     /// `[pin]`
@@ -129,25 +135,6 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// It vouches for others, and we do not show it.
     pub is_authority: bool,
-}
-
-/// What is logged, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: tracing::Level,
-    /// How lines look.
-    pub format: LogFormat,
-}
-
-/// How lines of the log look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line, for machines.
-    Json,
-    /// For people.
-    Text,
 }
 
 /// How much may go on at once, and for how long.
@@ -463,7 +450,7 @@ pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
 /// Everything a configuration has; sections that others name come first.
 fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let node = rooms::node(file, sources);
-    let log = rooms::log(file);
+    let log = log::log(file);
     let limits = rooms::limits(file);
     let admin = rooms::admin(file, sources);
     let audit = audit::audit(file, sources);
@@ -471,6 +458,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let directories = rooms::directories(file, sources);
     let pin = pin::rules(file);
     let mail = mail::mail(file, sources);
+    let metrics = metrics::metrics(file);
     let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);
     let (mut winbinds, winbinds_at) = radius::winbinds(file, sources);
@@ -502,6 +490,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         limits,
         admin,
         mail,
+        metrics,
         directories: directories.into_values().flatten().collect(),
         pin,
         providers: providers.into_values().filter_map(|provider| provider.settings).collect(),

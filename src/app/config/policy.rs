@@ -248,7 +248,9 @@ fn read_lock(section: &Section<'_>) -> Lock {
         value.warn("never locks: codes and passwords can be guessed without end", Some("write 1 to 100"));
     }
     let wait = section.find("wait").and_then(|value| value.duration(seconds(1)..=WAIT_MAX));
-    Lock { failures_max, wait_ms: wait.map_or(LOCK.wait_ms, millis) }
+    // A window of nothing would count nothing: whoever wants no lock says so.
+    let window = section.find("window").and_then(|value| value.duration(seconds(1)..=DAY));
+    Lock { failures_max, wait_ms: wait.map_or(LOCK.wait_ms, millis), window_ms: window.map_or(LOCK.window_ms, millis) }
 }
 
 /// How often one person is rung (M-10).
@@ -276,8 +278,8 @@ const RINGS_MAX: u32 = 1000;
 const HOUR: Duration = seconds(60 * 60);
 const DAY: Duration = seconds(24 * 60 * 60);
 
-/// Five failures, a quarter of an hour.
-const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
+/// Five failures within half an hour, a quarter of an hour.
+const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000, window_ms: 30 * 60 * 1000 };
 
 /// Half a day: somebody comes to work and goes home.
 const REMEMBER_MAX: Duration = Duration::from_millis(Remember::FOR_MS_MAX);

@@ -1,4 +1,4 @@
-//! The sections that stand for themselves: node, log, limits, admin, directories, providers.
+//! The sections that stand for themselves: node, limits, admin, directories, providers.
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -20,8 +20,6 @@ use crate::store;
 
 use super::Admin;
 use super::Limits;
-use super::Log;
-use super::LogFormat;
 use super::providers;
 use super::reader::Section;
 use super::reader::Value;
@@ -98,24 +96,6 @@ fn master_key(value: &Value<'_>, sources: &Sources, origin: Origin) -> Option<Se
 fn hex_byte(digits: &[u8]) -> Option<u8> {
     let text = std::str::from_utf8(digits).ok().filter(|text| text.len() == 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
     u8::from_str_radix(text, 16).ok()
-}
-
-/// `[log]`
-pub(super) fn log(file: &Section<'_>) -> Log {
-    let levels = [
-        ("error", tracing::Level::ERROR),
-        ("warn", tracing::Level::WARN),
-        ("info", tracing::Level::INFO),
-        ("debug", tracing::Level::DEBUG),
-        ("trace", tracing::Level::TRACE),
-    ];
-    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let read = |log: &Section<'_>| {
-        let level = log.find("level").and_then(|value| value.word(&levels)).unwrap_or(tracing::Level::INFO);
-        let format = log.find("format").and_then(|value| value.word(&formats)).unwrap_or(LogFormat::Text);
-        Some(Log { level, format })
-    };
-    file.find("log").and_then(|value| value.table(read)).unwrap_or(Log { level: tracing::Level::INFO, format: LogFormat::Text })
 }
 
 /// `[limits]`

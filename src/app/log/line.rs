@@ -37,11 +37,16 @@ where
         writer.write_str(padded(*metadata.level()))?;
         writer.write_str(metadata.target())?;
         writer.write_str(": ")?;
-        let mut fields = Fields { writer: writer.by_ref(), is_first: true, done: Ok(()) };
-        event.record(&mut fields);
-        fields.done?;
+        write_fields(writer.by_ref(), event)?;
         writer.write_char('\n')
     }
+}
+
+/// The message of an event and its fields behind it.
+pub(super) fn write_fields(writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let mut fields = Fields { writer, is_first: true, done: Ok(()) };
+    event.record(&mut fields);
+    fields.done
 }
 
 /// The fields of an event one after the other, the message without its name.

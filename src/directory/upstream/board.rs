@@ -1,6 +1,7 @@
 //! Who waits for which Identifier of one socket or connection: none is used twice before its answer, or its timeout and a quarantine.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -37,7 +38,6 @@ struct Table {
     closed: bool,
 }
 
-#[derive(Debug)]
 enum Slot {
     Free,
     /// Its request was never answered, and it is used no more.
@@ -51,12 +51,29 @@ enum Slot {
     },
 }
 
+/// Without what was sent: behind TLS a password stands in it.
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Free => "Free",
+            Self::Spent => "Spent",
+            Self::Reserved => "Reserved",
+            Self::Waiting { .. } => "Waiting(..)",
+        })
+    }
+}
+
 /// One Identifier, ours until dropped. Dropped without an answer it rests for a while.
-#[derive(Debug)]
 pub(super) struct Lease {
     board: Arc<Board>,
     identifier: u8,
     sent: Option<Sent>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("identifier", &self.identifier).finish_non_exhaustive()
+    }
 }
 
 /// Why bytes that arrived woke nobody.

@@ -158,7 +158,7 @@ mod tests {
         }
         async fn resolve(&self, _login: &str) -> Result<Entry, PrimaryError> {
             let identity = Identity("S-1-5-18".to_owned());
-            Ok(Entry { directory: "corp".to_owned(), identity, dn: "CN=User".to_owned(), name: "user".to_owned(), mail: None, phone: None })
+            Ok(Entry { directory: "corp".to_owned(), identity, dn: "CN=User".to_owned(), name: "user".to_owned(), mail: None, phone: None, password_set: None })
         }
         async fn authenticate(&self, entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
             Ok(entry.identity.clone())

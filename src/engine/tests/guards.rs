@@ -303,7 +303,7 @@ async fn m_05_m_06_of_64_wrong_codes_at_once_over_both_doors_as_many_are_checked
 #[tokio::test(start_paused = true)]
 async fn m_03_of_64_logins_with_one_code_at_once_one_gets_in() {
     let (world, engine) = world();
-    let lenient = Arc::new(Rules { lock: Lock { failures_max: 0, wait_ms: 0 }, ..(*rules(Method::Oath)).clone() });
+    let lenient = Arc::new(Rules { lock: Lock { failures_max: 0, wait_ms: 0, window_ms: 0 }, ..(*rules(Method::Oath)).clone() });
     let ask = |at: u8| AuthRequest { appended: Some(Appended::Code("123456".into())), ..asked("alice", "right", at) };
     let logins: Vec<_> = (0..64).map(|at| login(&world, &engine, &lenient, ask(at))).collect();
     let mut won = 0;

@@ -54,7 +54,7 @@ fn equipped(says: Option<Result<Progress, FactorError>>) -> (Arc<World>, Arc<Eng
 
 fn through_cloud(more: &[Choice]) -> Rules {
     let cloud = Choice { method: Method::Push, provider: "cloud".into() };
-    Rules { lock: Lock { failures_max: 5, wait_ms: 60_000 }, ..Rules::bare("vpn", [&[cloud], more].concat()) }
+    Rules { lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 }, ..Rules::bare("vpn", [&[cloud], more].concat()) }
 }
 
 async fn log_in(world: &Arc<World>, engine: &Arc<Engine>, rules: Rules, seat: u8) -> Outcome {
@@ -84,7 +84,7 @@ async fn m_10_a_fraud_that_is_reported_blocks_before_anybody_hears_of_it() {
 #[tokio::test(start_paused = true)]
 async fn who_is_blocked_is_refused_before_the_password_is_asked_about() {
     let (world, engine, _) = equipped(Some(Ok(Progress::Allowed { spend: None })));
-    let block = |until| Block { until: Timestamp(until), reason: String::new(), by: String::new(), at: Timestamp(0) };
+    let block = |until| Block { until: Timestamp(until), reason: String::new(), by: String::new(), at: Timestamp(0), name: None };
     world.standings.lock().unwrap().get_mut(&alice()).unwrap().block = Some(block(1_001));
     assert!(decided(&log_in(&world, &engine, through_cloud(&[]), 1).await, &Decision::Reject(Denial::Blocked)));
     assert_eq!(world.checks.load(Ordering::SeqCst), 0);

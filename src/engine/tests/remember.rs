@@ -13,7 +13,7 @@ struct Trusting;
 impl PrimaryCheck for Trusting {
     async fn resolve(&self, request: &AuthRequest) -> Result<Option<Entry>, PrimaryError> {
         let identity = who(&request.login);
-        Ok(Some(Entry { directory: "corp".into(), identity, dn: "CN=x".into(), name: request.login.clone(), mail: None, phone: None }))
+        Ok(Some(Entry { directory: "corp".into(), identity, dn: "CN=x".into(), name: request.login.clone(), mail: None, phone: None, password_set: None }))
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         let identity = entry.unwrap().identity.clone();
@@ -199,7 +199,7 @@ async fn m_41_who_was_kept_out_meanwhile_is_asked_again() {
     type End = fn(&mut Standing);
     let ends: [(End, Denial); 3] = [
         (|standing| Arc::make_mut(standing.account.as_mut().unwrap()).enabled = false, Denial::Disabled),
-        (|standing| standing.tries = Tries { failures: 5, lock_until: Some(Timestamp(2_000)) }, Denial::Locked),
+        (|standing| standing.tries = Tries { failures: 5, lock_until: Some(Timestamp(2_000)), at: Vec::new() }, Denial::Locked),
         (|standing| standing.account = None, Denial::Unenrolled),
     ];
     for (end, denial) in ends {
@@ -376,9 +376,28 @@ async fn m_40_one_person_is_remembered_in_sixteen_places_at_most() {
 async fn m_41_whom_a_block_kept_out_is_asked_again_after_it() {
     let stage = Stage::new(RememberBy::Source);
     stage.pass().await;
-    let block = Block { until: Timestamp(9_000), reason: String::new(), by: "root".into(), at: Timestamp(0) };
+    let block = Block { until: Timestamp(9_000), reason: String::new(), by: "root".into(), at: Timestamp(0), name: None };
     stage.stand(|standing| standing.block = Some(block));
     assert_eq!(stage.again().await, Err(Denial::Blocked));
     stage.stand(|standing| standing.block = None);
     assert_eq!(stage.again().await, ASKED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn m_41_a_number_that_is_blocked_ends_what_is_remembered_of_whoever_is_called_at_it() {
+    let stage = Stage::new(RememberBy::Source);
+    stage.stand(|standing| {
+        let account = standing.account.take().map(|account| Account { backup_phone: Some("+49 (170) 555-0142".into()), ..(*account).clone() });
+        standing.account = account.map(Arc::new);
+    });
+    stage.pass().await;
+    stage.engine.forget_number(&Phone::of("+49 30 1234567").unwrap());
+    assert_eq!(stage.again().await, Ok(Grant::Remembered), "somebody else's number");
+    stage.engine.forget_number(&Phone::of("+491705550142").unwrap());
+    assert_eq!(stage.again().await, ASKED);
+    stage.pass().await;
+    let block = Block { until: Timestamp(9_000), reason: String::new(), by: "root".into(), at: Timestamp(0), name: None };
+    let change = Change::Block { whom: Blocked::Phone(Phone::of("+491705550142").unwrap()), block };
+    stage.engine.commit(Instant::now() + MINUTE, vec![change]).await.unwrap();
+    assert_eq!(stage.again().await, ASKED, "whoever writes the block");
 }

@@ -134,7 +134,17 @@ async fn unlock(
     Path(name): Path<String>,
     Query(at): Query<InDirectory>,
 ) -> Result<Json<shapes::Account>, Refusal> {
-    change(&desk, &operator, &name, &at, "account unlocked", Change::Unlock).await
+    let person = lookup::person(&desk.rooms(), &name, at.directory.as_deref()).await?;
+    // A service account that is exempt need not be enrolled to be locked.
+    let Some(account) = person.account else {
+        let shown = Account::new(person.identity.clone(), person.name.clone(), at.directory.clone(), desk.rooms().clock.now());
+        let about = vec![(person.name, Some(person.identity.clone()))];
+        desk.turn().await.write(&operator, "account unlocked", about, vec![Change::Unlock(person.identity)]).await?;
+        return Ok(Json(shapes::Account::from(&shown)));
+    };
+    let turn = desk.turn_for(&account).await?;
+    turn.commit(&operator, "account unlocked", &account, Change::Unlock(account.identity.clone())).await?;
+    Ok(Json(shapes::Account::from(&account)))
 }
 
 async fn remove(

@@ -43,6 +43,7 @@ use super::clients;
 use super::exemptions;
 use super::import;
 use super::import::Imports;
+use super::logging;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -54,6 +55,7 @@ use super::shapes::moment;
 use super::socket::Doorway;
 use super::tokens;
 use crate::domain::Account;
+use crate::domain::Blocked;
 use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Timestamp;
@@ -61,11 +63,13 @@ use crate::domain::phone::Numbers;
 use crate::domain::pin::PinRules;
 use crate::engine::Engine;
 use crate::front::ldap;
+use crate::front::monitor;
 use crate::front::radius;
 use crate::front::radius::Sessions;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Store;
+use crate::ports::log::LogLevel;
 
 /// Bytes of one request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -96,6 +100,8 @@ pub struct Rooms {
     pub sessions: Sessions,
     /// What `/metrics` reads; `None` where nothing is counted.
     pub metrics: Option<PrometheusHandle>,
+    /// How much is logged; `None` where there is nothing to turn.
+    pub log: Option<Arc<dyn LogLevel>>,
     /// Runs dry runs.
     pub engine: Arc<Engine>,
     /// How telephone numbers without a country are read.
@@ -242,8 +248,18 @@ impl Turn {
         changes: Vec<Change>,
     ) -> Result<(), Refusal> {
         let Operator { uid, name } = operator.clone();
+        let numbers: Vec<_> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Block { whom: Blocked::Phone(phone), .. } => Some(phone.clone()),
+                _ => None,
+            })
+            .collect();
         let written = tokio::spawn(async move {
             let written = self.rooms.store.commit(changes).await;
+            for phone in numbers {
+                self.rooms.engine.forget_number(&phone);
+            }
             for (whom, identity) in about {
                 // Whatever it was, and even if nobody can tell whether it is written: what was remembered of this person was remembered before it.
                 if let Some(identity) = &identity {
@@ -282,6 +298,7 @@ fn routes(desk: Desk) -> Router {
         .merge(blocks::routes())
         .merge(bypasses::routes())
         .merge(import::routes())
+        .merge(logging::routes())
         .merge(pins::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
@@ -326,5 +343,5 @@ async fn status(State(desk): State<Desk>) -> Json<Status> {
 async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
     let rooms = desk.rooms();
     let Some(handle) = &rooms.metrics else { return Err(Refusal::absent("nothing is counted here", "the server runs without metrics")) };
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response())
+    Ok(monitor::text(&rooms.engine, handle))
 }

@@ -17,6 +17,7 @@ use super::admin::Turn;
 use super::admin::asked;
 use super::lookup;
 use super::lookup::InDirectory;
+use super::lookup::Person;
 use super::peer::Operator;
 use super::refusal::Refusal;
 use super::shapes;
@@ -66,9 +67,9 @@ async fn block_person(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<shapes::Block>), Refusal> {
     let new = new_block(body)?;
-    let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn_for(&account).await?;
-    add(turn, &operator, Blocked::Identity(account.identity.clone()), Some(account.name), new).await
+    // Whoever has no account yet may be kept out all the same: else a stranger could be enrolled, or let in unenrolled, before anybody blocks them.
+    let person = lookup::person(&desk.rooms(), &name, at.directory.as_deref()).await?;
+    add(desk.turn().await, &operator, Blocked::Identity(person.identity.clone()), Some(person), new).await
 }
 
 async fn block_number(
@@ -81,25 +82,27 @@ async fn block_number(
     add(desk.turn().await, &operator, Blocked::Phone(phone(&number)?), None, new).await
 }
 
-/// Whoever has no account any more may still be blocked, and goes by the identity.
+/// Whoever has no account, or none any more, may still be blocked, and goes by the identity or by the name that the block tells.
 async fn unblock_person(
     State(desk): State<Desk>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
     Query(at): Query<InDirectory>,
 ) -> Result<Json<shapes::Block>, Refusal> {
-    let (who, account) = match lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await {
-        Ok(account) => (account.identity, Some(account.name)),
-        Err(refusal) => {
-            let whom = Blocked::Identity(Identity(name));
-            if held(&desk.turn().await, &whom)?.is_none() {
-                return Err(refusal);
-            }
-            let Blocked::Identity(who) = whom else { return Err(refusal) };
-            (who, None)
-        }
+    let (who, name) = match lookup::person(&desk.rooms(), &name, at.directory.as_deref()).await {
+        Ok(person) => (person.identity, Some(person.name)),
+        Err(refusal) => (by_block(&desk, &name)?.ok_or(refusal)?, None),
     };
-    remove(desk.turn().await, &operator, Blocked::Identity(who), account).await
+    remove(desk.turn().await, &operator, Blocked::Identity(who), name).await
+}
+
+/// Of whom a block says that this is the identity or the name, if there is one alone.
+fn by_block(desk: &Desk, name: &str) -> Result<Option<Identity>, Refusal> {
+    let mut found = desk.rooms().store.block_list(usize::MAX)?.into_iter().filter_map(|(whom, block)| match whom {
+        Blocked::Identity(who) if who.0 == name || block.name.as_deref().is_some_and(|named| named.eq_ignore_ascii_case(name)) => Some(who),
+        _ => None,
+    });
+    Ok(found.next().filter(|_| found.next().is_none()))
 }
 
 async fn unblock_number(
@@ -110,7 +113,7 @@ async fn unblock_number(
     remove(desk.turn().await, &operator, Blocked::Phone(phone(&number)?), None).await
 }
 
-async fn add(turn: Turn, operator: &Operator, whom: Blocked, account: Option<String>, new: NewBlock) -> Result<(StatusCode, Json<shapes::Block>), Refusal> {
+async fn add(turn: Turn, operator: &Operator, whom: Blocked, person: Option<Person>, new: NewBlock) -> Result<(StatusCode, Json<shapes::Block>), Refusal> {
     let now = turn.now();
     let all = turn.store().block_list(LIST_MAX.saturating_add(1))?;
     // What has ended makes room.
@@ -120,19 +123,24 @@ async fn add(turn: Turn, operator: &Operator, whom: Blocked, account: Option<Str
         return Err(Refusal::conflict("there are 10,000 blocks already", "take some away: `vestibule block list` shows them"));
     }
     let until = Timestamp(now.0.saturating_add(new.for_s.saturating_mul(1_000)));
-    let block = Block { until, reason: new.reason, by: operator.name.clone(), at: now };
-    let shape = shapes::Block::new(&whom, account.clone(), &block);
+    let block = Block { until, reason: new.reason, by: operator.name.clone(), at: now, name: person.as_ref().map(|person| person.name.clone()) };
+    let shape = shapes::Block::new(&whom, person.and_then(|person| person.account).map(|account| account.name), &block);
+    let name = block.name.clone();
     changes.push(Change::Block { whom: whom.clone(), block });
-    turn.write(operator, "blocked", vec![(shown(&whom, account), identity(&whom))], changes).await?;
+    turn.write(operator, "blocked", vec![(shown(&whom, name), identity(&whom))], changes).await?;
     Ok((StatusCode::CREATED, Json(shape)))
 }
 
-async fn remove(turn: Turn, operator: &Operator, whom: Blocked, account: Option<String>) -> Result<Json<shapes::Block>, Refusal> {
+async fn remove(turn: Turn, operator: &Operator, whom: Blocked, name: Option<String>) -> Result<Json<shapes::Block>, Refusal> {
     let Some(block) = held(&turn, &whom)? else {
-        return Err(Refusal::absent(format!("{} is not blocked", shown(&whom, account)), "`vestibule block list` shows all who are"));
+        return Err(Refusal::absent(format!("{} is not blocked", shown(&whom, name)), "`vestibule block list` shows all who are"));
     };
-    let shape = shapes::Block::new(&whom, account.clone(), &block);
-    turn.write(operator, "unblocked", vec![(shown(&whom, account), identity(&whom))], vec![Change::Unblock(whom)]).await?;
+    let account = match &whom {
+        Blocked::Identity(who) => turn.store().standing(who)?.account.map(|account| account.name.clone()),
+        Blocked::Phone(_) => None,
+    };
+    let shape = shapes::Block::new(&whom, account, &block);
+    turn.write(operator, "unblocked", vec![(shown(&whom, name), identity(&whom))], vec![Change::Unblock(whom)]).await?;
     Ok(Json(shape))
 }
 
@@ -156,9 +164,9 @@ fn phone(number: &str) -> Result<Phone, Refusal> {
     Phone::of(number).ok_or_else(|| Refusal::wrong(format!("{number:?} is no telephone number"), "write it with its country: +49 170 5550142"))
 }
 
-fn shown(whom: &Blocked, account: Option<String>) -> String {
+fn shown(whom: &Blocked, name: Option<String>) -> String {
     match whom {
-        Blocked::Identity(who) => account.unwrap_or_else(|| who.0.clone()),
+        Blocked::Identity(who) => name.unwrap_or_else(|| who.0.clone()),
         Blocked::Phone(phone) => phone.as_str().to_owned(),
     }
 }

@@ -28,24 +28,74 @@ pub(super) struct InDirectory {
 /// # Errors
 /// Nobody's, or more than one's.
 pub(super) async fn account(rooms: &Rooms, name: &str, directory: Option<&str>) -> Result<Account, Refusal> {
+    let known = known(rooms, name, directory)?;
+    let known =
+        if known.is_empty() { through_directories(rooms, name, directory).await?.into_iter().filter_map(|(_, account)| account).collect() } else { known };
+    let absent = || Refusal::absent(format!("no account goes by {name:?}"), "`vestibule user list --search ..` finds one, `vestibule user add` adds one");
+    the_one(name, known, place)?.ok_or_else(absent)
+}
+
+/// Somebody, with an account or without.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub identity: Identity,
+    /// The account's name, else the directory's.
+    pub name: String,
+    pub account: Option<Account>,
+}
+
+impl From<Account> for Person {
+    fn from(account: Account) -> Self {
+        Self { identity: account.identity.clone(), name: account.name.clone(), account: Some(account) }
+    }
+}
+
+/// The one person whom `name` means, as [`account`] finds them; who has no account is whom a directory finds.
+///
+/// # Errors
+/// As there.
+pub(super) async fn person(rooms: &Rooms, name: &str, directory: Option<&str>) -> Result<Person, Refusal> {
+    let known = known(rooms, name, directory)?;
+    let found: Vec<Person> = if known.is_empty() {
+        let found = through_directories(rooms, name, directory).await?.into_iter();
+        found.map(|(entry, account)| account.map_or_else(|| Person { identity: entry.identity, name: entry.name, account: None }, Person::from)).collect()
+    } else {
+        known.into_iter().map(Person::from).collect()
+    };
+    let shown = |person: &Person| format!("{} ({})", person.name.escape_debug(), person.identity.0.escape_debug());
+    let absent = || {
+        Refusal::absent(
+            format!("nobody goes by {name:?}, here or in a directory"),
+            "write it as the directory does: the short name, DOMAIN\\name or name@domain",
+        )
+    };
+    the_one(name, found, shown)?.ok_or_else(absent)
+}
+
+/// The accounts that the store knows by this name or identity.
+fn known(rooms: &Rooms, name: &str, directory: Option<&str>) -> Result<Vec<Account>, Refusal> {
     check_length(name)?;
     let mut known = rooms.store.accounts_named(name)?;
     if let Some(exact) = rooms.store.standing(&Identity(name.to_owned()))?.account.filter(|exact| known.iter().all(|other| other.identity != exact.identity)) {
         known.push(Arc::unwrap_or_clone(exact));
     }
     known.retain(|account| directory.is_none_or(|wanted| account.directory.as_deref() == Some(wanted)));
-    if known.is_empty() {
-        known = through_directories(rooms, name, directory).await?;
+    Ok(known)
+}
+
+/// The only one of those that were found; `None` where there are none.
+///
+/// # Errors
+/// There are more.
+fn the_one<T>(name: &str, found: Vec<T>, shown: impl Fn(&T) -> String) -> Result<Option<T>, Refusal> {
+    if found.len() > 1 {
+        let all: Vec<_> = found.iter().map(shown).collect();
+        return Err(Refusal::conflict(
+            format!("more than one account goes by {name:?}: {}", all.join(", ")),
+            "say which with --directory, or give the identity",
+        ));
     }
-    let mut known = known.into_iter();
-    match (known.next(), known.next()) {
-        (None, _) => Err(Refusal::absent(format!("no account goes by {name:?}"), "`vestibule user list --search ..` finds one, `vestibule user add` adds one")),
-        (Some(account), None) => Ok(account),
-        (Some(first), Some(second)) => {
-            let all: Vec<_> = [first, second].into_iter().chain(known).map(|account| place(&account)).collect();
-            Err(Refusal::conflict(format!("more than one account goes by {name:?}: {}", all.join(", ")), "say which with --directory, or give the identity"))
-        }
-    }
+    Ok(found.into_iter().next())
 }
 
 /// The directory to look `name` up in: the one that is named, the only one, else the one whose realm the name has, as in a login. `None` where there are none at all.
@@ -101,8 +151,8 @@ fn check_length(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Enrolled people whom the directories find under `name`. One that does not answer spoils a search that finds nobody.
-async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) -> Result<Vec<Account>, Refusal> {
+/// People whom the directories find under `name`, with the accounts of those who are enrolled. One that does not answer spoils a search that finds nobody enrolled.
+async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) -> Result<Vec<(Entry, Option<Account>)>, Refusal> {
     let asked: Vec<&dyn Directory> = match directory(rooms, name, wanted) {
         Ok(Some(one)) => vec![one],
         Ok(None) => Vec::new(),
@@ -113,13 +163,16 @@ async fn through_directories(rooms: &Rooms, name: &str, wanted: Option<&str>) ->
     let mut away = None;
     for directory in asked {
         match directory.resolve(name).await {
-            Ok(entry) => found.extend(rooms.store.standing(&entry.identity)?.account.map(Arc::unwrap_or_clone)),
+            Ok(entry) => {
+                let account = rooms.store.standing(&entry.identity)?.account.map(Arc::unwrap_or_clone);
+                found.push((entry, account));
+            }
             Err(error @ PrimaryError::Outage(_)) => away = Some(Refusal::of_directory(directory.name(), name, &error)),
             Err(PrimaryError::Refused { .. }) => {}
         }
     }
     match away {
-        Some(refusal) if found.is_empty() => Err(refusal),
+        Some(refusal) if found.iter().all(|(_, account)| account.is_none()) => Err(refusal),
         _ => Ok(found),
     }
 }

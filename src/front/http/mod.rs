@@ -9,6 +9,7 @@ mod clients;
 mod exemptions;
 mod fields;
 mod import;
+mod logging;
 mod lookup;
 mod otpauth;
 mod peer;

@@ -22,12 +22,13 @@ use crate::domain::Account;
 use crate::domain::Change;
 use crate::domain::Lock;
 use crate::domain::Secret;
+use crate::domain::Tally;
 use crate::domain::Token;
 use crate::domain::TokenKind;
 use crate::domain::otp;
 
 /// A try that fails counts as a wrong code does, and locks as codes usually do (M-04).
-const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000 };
+const LOCK: Lock = Lock { failures_max: 5, wait_ms: 15 * 60 * 1000, window_ms: 30 * 60 * 1000 };
 
 /// Moves a token to where its codes are, and only forward.
 pub(super) async fn resync(
@@ -56,7 +57,7 @@ pub(super) async fn resync(
     let who = account.identity.clone();
     let Some(step) = otp::resynced(&info, &seed, &codes) else {
         warn!(account = ?account.name, token = ?id, "codes for a resync are wrong");
-        let fail = Change::Fail { who, at: turn.now(), lock: LOCK };
+        let fail = Change::Fail { who, at: turn.now(), lock: LOCK, tally: Tally::Common };
         turn.commit(&operator, "token resync failed", &account, fail).await?;
         return Err(Refusal::wrong(
             "these are no codes of this token in a row, or it is too far ahead",

@@ -3,6 +3,7 @@
 mod accounts;
 mod blocks;
 mod clients;
+mod logging;
 mod pins;
 mod sessions;
 mod tokens;
@@ -46,6 +47,8 @@ pub use clients::ClientDetail;
 pub use clients::ClientList;
 pub use clients::LdapClient;
 pub use clients::ShownClient;
+pub use logging::Logging;
+pub use logging::NewLogging;
 pub use pins::BackupState;
 pub use pins::IssuedBackups;
 pub use pins::NewBackups;

@@ -159,7 +159,7 @@ mod tests {
     use crate::front::certificate::Names;
 
     fn rules() -> Arc<Rules> {
-        Arc::new(Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) })
+        Arc::new(Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000, window_ms: 0 }, ..Rules::bare("staff", Vec::new()) })
     }
 
     fn application(name: &str, networks: &[&str], certificate: Option<&str>, service: Option<&Arc<Named>>) -> Application {

@@ -382,7 +382,7 @@ mod tests {
             seat: Vec::new(),
             asker: Vec::new(),
         };
-        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) };
+        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000, window_ms: 0 }, ..Rules::bare("staff", Vec::new()) };
         let mut flow = Flow::new(request, Arc::new(rules), Trace::default());
         let events = [Event::Begin, Event::Hinted(Ok(None)), Event::Checked(Ok(Checked::Passed(Identity(who.into())))), Event::Found(Ok(Standing::default()))];
         let last = events.into_iter().map(|event| flow.next(Timestamp(1), event)).last();
@@ -397,7 +397,7 @@ mod tests {
             let upstream =
                 Upstream { side, home: Arc::new(Void), realm: "void".into(), server: 0, controls: Arc::default(), owes: false, bound_at: Instant::now() };
             let identity = Identity("S-1-5-18".into());
-            let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None };
+            let entry = Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None, password_set: None };
             let held = Held::of(Box::new(upstream), Vec::new(), &entry);
             let decision = permit(who);
             let Decision::Accept(permit) = &*decision else { panic!("{decision:?}") };

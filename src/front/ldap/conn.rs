@@ -1,6 +1,7 @@
 //! One client connection: whose it is now, what is under way on it, and the server behind it.
 
 mod stay;
+mod wait;
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio::time::Sleep;
 use tokio::time::sleep_until;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -104,6 +106,8 @@ pub(super) struct Connection {
     old_at: Instant,
     /// When it is to be seen again whether it would be let in.
     look_at: Instant,
+    /// Rings at the first of these, or before.
+    alarm: Pin<Box<Sleep>>,
 }
 
 /// Whose a connection is.
@@ -146,7 +150,8 @@ impl Connection {
     pub(super) fn new(house: House, client: Side, caller: Caller, number: u64, secure: bool) -> Box<Self> {
         let (standing, upstream, waiting, abandoned) = (Standing::Anonymous, None, HashMap::new(), VecDeque::new());
         let [idle_at, old_at, look_at] = stay::first_times();
-        Box::new(Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, abandoned, idle_at, old_at, look_at })
+        let alarm = Box::pin(sleep_until(idle_at));
+        Box::new(Self { house, client, caller, number, binds: 0, secure, standing, upstream, waiting, abandoned, idle_at, old_at, look_at, alarm })
     }
 
     /// Serves the client until one of the two leaves.
@@ -199,40 +204,6 @@ impl Connection {
             self.await_verdict(undecided).await?;
         }
         Ok(true)
-    }
-
-    /// Waits until either side has moved.
-    async fn wait(&mut self) -> Result<(), End> {
-        let client_reads = self.client.frame(self.pdu_max()).map_err(unreadable)?.is_none();
-        if client_reads && self.client.ended() {
-            return Err(End::Gone);
-        }
-        let pdu_max = self.settings().pdu_bytes_max;
-        let (over_at, over) = self.over();
-        let look_at = self.look_at;
-        let upstream_moved = async {
-            match &mut self.upstream {
-                None => std::future::pending().await,
-                Some(upstream) => {
-                    let reads = matches!(upstream.side.frame(pdu_max), Ok(None));
-                    upstream.side.moved(reads).await
-                }
-            }
-        };
-        let upstream_moved = tokio::select! {
-            moved = self.client.moved(client_reads) => return moved.map_err(|_| End::Gone),
-            moved = upstream_moved => Some(moved),
-            _ = self.house.closing.wait_for(|closing| *closing) => return Err(End::Notice(Code::Unavailable, "the server stops", "closing")),
-            () = stay::changed(&mut self.house.settings) => None,
-            // A certificate runs out, and an exemption ends, without anybody changing anything.
-            () = sleep_until(look_at) => None,
-            () = sleep_until(over_at) => return Err(over),
-        };
-        match upstream_moved {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) => self.upstream_left(),
-            None => self.look_again(),
-        }
     }
 
     /// Hands on what the directory has answered.

@@ -156,7 +156,11 @@ impl Side {
         let _ = timeout(FAREWELL, last_words).await;
     }
 
-    fn poll_moved(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<io::Result<()>> {
+    /// The same as [`Side::moved`], looked at once.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub(super) fn poll_moved(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<io::Result<()>> {
         let wrote = self.poll_write(cx)?.is_ready();
         let read = read && !self.ended && self.poll_read(cx)?.is_ready();
         if wrote || read { Poll::Ready(Ok(())) } else { Poll::Pending }

@@ -115,7 +115,7 @@ impl Directory for Pair {
     }
     async fn resolve(&self, _login: &str) -> Result<Entry, PrimaryError> {
         let identity = Identity("S-1-5-18".into());
-        Ok(Entry { directory: "pair".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None })
+        Ok(Entry { directory: "pair".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None, password_set: None })
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await
@@ -214,7 +214,7 @@ impl Caller {
     }
 
     fn with(directory: Arc<dyn Directory>, peer: &str, change: impl FnOnce(&mut Settings)) -> Self {
-        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000 }, ..Rules::bare("staff", Vec::new()) };
+        let rules = Rules { unenrolled: FirstAlone::Accept, lock: Lock { failures_max: 5, wait_ms: 1_000, window_ms: 0 }, ..Rules::bare("staff", Vec::new()) };
         let mut settings = Settings {
             name: "wiki".into(),
             transport: Transport::Plain { allow_plain: false },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub(super) struct Slot {
 pub(super) type Answer = Arc<Zeroizing<Vec<u8>>>;
 
 /// Whether a request was seen before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// Yes, and this was the answer: send it again.
     Answered(Answer),
@@ -115,10 +116,30 @@ struct Entry<G> {
     stage: Stage<G>,
 }
 
-#[derive(Debug)]
 enum Stage<G> {
     Answered(Answer),
     Running { guard: Option<G> },
+}
+
+/// Without the answer: keys may stand in it.
+impl<G> fmt::Debug for Stage<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered(_) => "Answered(..)",
+            Self::Running { .. } => "Running(..)",
+        })
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(_) => f.write_str("Answered(..)"),
+            Self::Full => f.write_str("Full"),
+            Self::New(turn) => f.debug_tuple("New").field(turn).finish(),
+            Self::Running => f.write_str("Running"),
+        }
+    }
 }
 
 impl<G> Window<G> {

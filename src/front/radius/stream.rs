@@ -19,10 +19,16 @@ use crate::wire::radius::HEADER_LEN;
 use crate::wire::radius::Refusal;
 
 /// What has come in and is not taken yet. It holds passwords, so it never grows, which would leave copies behind, and is wiped.
-#[derive(Debug)]
 pub(super) struct Inbox {
     bytes: Zeroizing<Vec<u8>>,
     filled: usize,
+}
+
+/// How much, and not what.
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("filled", &self.filled).finish_non_exhaustive()
+    }
 }
 
 impl Inbox {

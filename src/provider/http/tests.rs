@@ -111,3 +111,11 @@ async fn a_request_that_its_login_gave_up_counts_as_silence() {
         http.guard(Breaker::succeeded);
     }
 }
+
+#[test]
+fn r_067_what_a_server_said_is_not_printed() {
+    let mut headers = HeaderMap::new();
+    headers.insert("set-cookie", "session=c00kie".parse().unwrap());
+    let printed = format!("{:?}", Answer { status: 200, headers, body: b"{\"token\":\"t0ken\"}".to_vec() });
+    assert!(printed.contains("200") && !printed.contains("c00kie") && !printed.contains("t0ken"), "{printed}");
+}

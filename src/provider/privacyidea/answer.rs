@@ -28,9 +28,16 @@ pub(super) struct Fault {
 }
 
 /// `/auth`.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Session {
     pub(super) token: String,
+}
+
+/// Whoever has the token is us.
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session(..)")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

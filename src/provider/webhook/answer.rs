@@ -22,7 +22,7 @@ pub struct Send {
 }
 
 /// The body of `/start` and, with a code, of `/answer`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Question<'a> {
     transaction: &'a str,
     account: Person<'a>,
@@ -35,6 +35,13 @@ pub(super) struct Question<'a> {
     language: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+}
+
+/// Without the code, and without what is told of the person.
+impl std::fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question").field("transaction", &self.transaction).field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Serialize)]

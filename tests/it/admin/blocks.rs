@@ -15,7 +15,7 @@ async fn a_person_is_blocked_for_ninety_days_unless_told_and_under_any_name() {
         world.refused(Method::POST, "accounts/alice/block", json!({"for_s": for_s}), StatusCode::BAD_REQUEST).await;
     }
     world.refused(Method::POST, "accounts/alice/block", json!({"by": "somebody else"}), StatusCode::BAD_REQUEST).await;
-    world.refused(Method::POST, "accounts/bob/block", json!({}), StatusCode::NOT_FOUND).await;
+    world.refused(Method::POST, "accounts/mallory/block", json!({}), StatusCode::NOT_FOUND).await;
     let blocked = world.ok(Method::POST, "accounts/alice/block", json!({"reason": "stolen laptop"})).await;
     assert_eq!((&blocked["account"], &blocked["identity"], &blocked["phone"]), (&json!("alice"), &json!(ALICE), &Value::Null));
     assert_eq!((&blocked["at"], &blocked["until"]), (&json!("2023-11-14T22:13:20Z"), &json!("2024-02-12T22:13:20Z")));
@@ -25,6 +25,31 @@ async fn a_person_is_blocked_for_ninety_days_unless_told_and_under_any_name() {
     world.ok(Method::DELETE, &format!("accounts/{ALICE}/block"), Value::Null).await;
     world.refused(Method::DELETE, "accounts/alice/block", Value::Null, StatusCode::NOT_FOUND).await;
     assert_eq!(world.ok(Method::GET, "blocks", Value::Null).await["blocks"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_account_yet_is_blocked_as_whom_the_directory_means() {
+    let world = World::new(&["corp"]);
+    let blocked = world.ok(Method::POST, "accounts/CORP%5Cbob/block", json!({"reason": "leaves"})).await;
+    let bob = "S-1-5-21-1-corp-8";
+    assert_eq!((&blocked["identity"], &blocked["account"], &blocked["name"]), (&json!(bob), &Value::Null, &json!("bob")));
+    assert_eq!(world.ok(Method::GET, "blocks", Value::Null).await["blocks"], json!([blocked]));
+    let (_, table, _) = world.run(&["block", "list"]).await;
+    assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("bob ")), "{table}");
+    world.ok(Method::POST, "accounts", json!({"name": "bob"})).await;
+    assert_eq!(world.ok(Method::GET, "accounts/bob", Value::Null).await["blocked_until"], blocked["until"], "an account that comes later is blocked");
+    world.ok(Method::DELETE, "accounts/bob/block", Value::Null).await;
+    world.refused(Method::POST, "accounts/away/block", json!({}), StatusCode::SERVICE_UNAVAILABLE).await;
+}
+
+#[tokio::test]
+async fn who_is_in_several_directories_is_blocked_where_it_is_said() {
+    let world = World::new(&["corp", "branch"]);
+    world.refused(Method::POST, "accounts/bob/block", json!({}), StatusCode::CONFLICT).await;
+    let blocked = world.ok(Method::POST, "accounts/bob/block?directory=branch", json!({})).await;
+    assert_eq!(blocked["identity"], "S-1-5-21-1-branch-8");
+    let unblocked = world.ok(Method::DELETE, "accounts/bob/block?directory=branch", Value::Null).await;
+    assert_eq!(unblocked["identity"], blocked["identity"]);
 }
 
 #[tokio::test]

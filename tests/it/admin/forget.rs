@@ -27,7 +27,7 @@ use super::world::World;
 /// Logs alice in, where the phone says yes to everybody, and tells why she was let in.
 async fn login(world: &World) -> Grant {
     let rules = Rules {
-        lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
         remember: Remember { for_ms: 3_600_000, by: RememberBy::Client },
         ..Rules::bare("vpn", vec![Choice { method: vestibule::domain::Method::Push, provider: "phone".into() }])
     };
@@ -69,6 +69,12 @@ async fn m_41_what_is_remembered_is_ended_by_command_and_by_every_change_of_the_
     world.ok(Method::POST, "accounts/alice/disable", Value::Null).await;
     world.ok(Method::POST, "accounts/alice/enable", Value::Null).await;
     remembered().await;
+    // The directory's number of hers.
+    for blocked in ["accounts/alice/block", "phones/+493012345678/block"] {
+        world.ok(Method::POST, blocked, json!({})).await;
+        world.ok(Method::DELETE, blocked, Value::Null).await;
+        remembered().await;
+    }
     world.ok(Method::DELETE, "accounts/alice", Value::Null).await;
     add().await;
     remembered().await;

@@ -62,7 +62,7 @@ impl PrimaryCheck for Nobody {
 }
 
 fn settings() -> Settings {
-    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0 }, ..Rules::bare("vpn", Vec::new()) };
+    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0, window_ms: 0 }, ..Rules::bare("vpn", Vec::new()) };
     let client = Client {
         name: "vpn".into(),
         networks: vec!["127.0.0.1".parse().unwrap()],

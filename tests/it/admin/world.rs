@@ -115,6 +115,7 @@ impl World {
             directories,
             sessions: sessions.clone(),
             metrics,
+            log: None,
             engine: Arc::clone(&engine),
             numbers: Numbers::default(),
             pin: PinRules::default(),
@@ -206,6 +207,7 @@ impl Directory for Lab {
             name: name.to_owned(),
             mail: Some(format!("alice@{}.example", self.0)),
             phone: Some("+49-30-12345678".to_owned()),
+            password_set: None,
         })
     }
 
@@ -283,7 +285,7 @@ fn clients(directory: Option<&Arc<dyn Directory>>) -> radius::Settings {
 fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, host: u8) -> radius::Client {
     let rules = Rules {
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
-        lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
         ..Rules::bare("vpn", vec![Choice { method: Method::Push, provider: "phone".into() }])
     };
     let addition = |group: Option<&str>, value: &[u8]| radius::Addition {
@@ -356,7 +358,7 @@ impl Memory {
     }
 
     pub(super) fn lock(&self, who: &str) {
-        let tries = Tries { failures: 5, lock_until: Some(Timestamp(NOW.0 + 900_000)) };
+        let tries = Tries { failures: 5, lock_until: Some(Timestamp(NOW.0 + 900_000)), at: Vec::new() };
         self.0.lock().unwrap().tries.insert(Identity(who.into()), tries);
     }
 
@@ -394,7 +396,7 @@ impl Store for Memory {
         let state = self.0.lock().unwrap();
         Ok(Standing {
             account: state.accounts.get(who).cloned().map(Into::into),
-            tries: state.tries.get(who).copied().unwrap_or_default(),
+            tries: state.tries.get(who).cloned().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
             block: state.blocks.get(&Blocked::Identity(who.clone())).cloned(),
         })
@@ -456,9 +458,9 @@ impl Store for Memory {
                 Change::GrantBypass { who, bypass } => drop(state.bypasses.insert(who, bypass)),
                 Change::RevokeBypass(who) => drop(state.bypasses.remove(&who)),
                 Change::Unlock(who) => drop(state.tries.remove(&who)),
-                Change::Fail { who, at, lock } => {
+                Change::Fail { who, at, lock, .. } => {
                     let tries = state.tries.entry(who).or_default();
-                    *tries = tries.failed(at, lock);
+                    *tries = std::mem::take(tries).failed(at, lock);
                 }
                 Change::PutPin { who, pin } => drop(state.pins.insert(who, pin)),
                 Change::RemovePin(who) => drop(state.pins.remove(&who)),

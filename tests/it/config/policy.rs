@@ -3,6 +3,7 @@
 use super::*;
 
 use vestibule::domain::Groups;
+use vestibule::domain::Lock;
 use vestibule::domain::Pushes;
 use vestibule::domain::Rules;
 use vestibule::domain::WeekMinute;
@@ -26,6 +27,17 @@ fn m_10_people_are_rung_a_few_times_unless_told_otherwise() {
     assert!(only(&etc.warned(&without)).contains("ring its owner's phone without end"));
     assert!(only(&etc.told(&policy("pushes = { per = \"0s\" }"))).contains("policy.vpn.pushes.per: "));
     assert!(only(&etc.told(&policy("pushes = { count = 3 }"))).contains("count"));
+}
+
+#[test]
+fn m_05_failures_count_for_half_an_hour_unless_told_otherwise() {
+    let lock = |failures_max, wait_ms, window_ms| Lock { failures_max, wait_ms, window_ms };
+    assert_eq!(rules("").lock, lock(5, 900_000, 1_800_000));
+    assert_eq!(rules("lock = { failures_max = 10, wait = \"30m\", window = \"2h\" }").lock, lock(10, 1_800_000, 7_200_000));
+    for wrong in ["0s", "25h"] {
+        let written = policy(&format!("lock = {{ window = \"{wrong}\" }}"));
+        assert!(only(&Etc::new().told(&written)).contains("policy.vpn.lock.window: "), "{wrong}: failures that are forgotten at once lock nobody");
+    }
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn person(number: u8) -> Entry {
         name: number.to_string(),
         mail: None,
         phone: None,
+        password_set: None,
     }
 }
 

@@ -24,6 +24,7 @@ use vestibule::domain::CodeEntry;
 use vestibule::domain::CommitError;
 use vestibule::domain::FactorError;
 use vestibule::domain::FirstAlone;
+use vestibule::domain::Groups;
 use vestibule::domain::Identity;
 use vestibule::domain::Lock;
 use vestibule::domain::Lsn;
@@ -110,6 +111,8 @@ pub(super) struct LabDirectory {
     /// The entryUUID of alice's entry.
     tells_uuid: &'static str,
     away: bool,
+    /// Alice's groups; `None`: it cannot tell.
+    member_of: Option<&'static [&'static str]>,
 }
 
 #[async_trait]
@@ -121,9 +124,15 @@ impl Directory for LabDirectory {
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         self.diary.note(format!("resolve {login}"));
         match login {
-            "alice" | ALICE => {
-                Ok(Entry { directory: "corp".into(), identity: Identity(ALICE_SID.into()), dn: ALICE.into(), name: "alice".into(), mail: None, phone: None })
-            }
+            "alice" | ALICE => Ok(Entry {
+                directory: "corp".into(),
+                identity: Identity(ALICE_SID.into()),
+                dn: ALICE.into(),
+                name: "alice".into(),
+                mail: None,
+                phone: None,
+                password_set: None,
+            }),
             _ => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),
         }
     }
@@ -135,8 +144,9 @@ impl Directory for LabDirectory {
     async fn change_password(&self, _entry: &Entry, _old: &Secret, _new: &Secret) -> Result<(), PasswordError> {
         Err(PasswordError::Unsupported)
     }
-    async fn groups(&self, _entry: &Entry, _wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
-        Ok(Vec::new())
+    async fn groups(&self, _entry: &Entry, wanted: &[String]) -> Result<Vec<String>, PrimaryError> {
+        let member_of = self.member_of.ok_or(PrimaryError::Outage(Outage::Directory))?;
+        Ok(wanted.iter().filter(|group| member_of.contains(&group.as_str())).cloned().collect())
     }
 
     async fn connect(&self) -> Result<Connected, PrimaryError> {
@@ -368,7 +378,9 @@ pub(super) struct Plan {
     pub(super) connections_max: usize,
     pub(super) deadline: Duration,
     pub(super) enrolled: bool,
+    pub(super) groups: Groups,
     pub(super) join_ms: u64,
+    pub(super) member_of: Option<&'static [&'static str]>,
     pub(super) method: Method,
     pub(super) proof: Proof,
     pub(super) reject_delay: Duration,
@@ -395,7 +407,9 @@ impl Default for Plan {
             connections_max: 10_000,
             deadline: Duration::from_secs(30),
             enrolled: true,
+            groups: Groups::default(),
             join_ms: 0,
+            member_of: Some(&[]),
             method: Method::Push,
             proof: Proof::TokenGroups("tokenGroups"),
             reject_delay: Duration::ZERO,
@@ -428,8 +442,9 @@ impl Rig {
         engine.equip(HashMap::from([("phone".to_owned(), provider)]));
         let rules = Rules {
             unenrolled: FirstAlone::Accept,
-            lock: Lock { failures_max: 5, wait_ms: 60_000 },
+            lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
             remember: plan.remember,
+            groups: plan.groups,
             ..Rules::bare("staff", vec![Way { method: plan.method, provider: "phone".into() }])
         };
         let (config, certificate) = server_config(plan.tls.is_some());
@@ -438,7 +453,14 @@ impl Rig {
             (Some(Tls::OnRequest), Some(config)) => Transport::StartTls(config),
             _ => Transport::Plain { allow_plain: false },
         };
-        let directory = LabDirectory { diary: diary.clone(), proof: plan.proof, tells_sid: plan.tells_sid, tells_uuid: plan.tells_uuid, away: plan.away };
+        let directory = LabDirectory {
+            diary: diary.clone(),
+            proof: plan.proof,
+            tells_sid: plan.tells_sid,
+            tells_uuid: plan.tells_uuid,
+            away: plan.away,
+            member_of: plan.member_of,
+        };
         let (settings, receiver) = watch::channel(Arc::new(Settings {
             name: "wiki".into(),
             transport,

@@ -158,7 +158,7 @@ impl Directory for Corp {
         }
         let dn = if login.contains('=') { login.to_owned() } else { format!("CN={login},DC=corp") };
         let identity = self.0.whose(&dn).ok_or(PrimaryError::Refused { who: None, why: Refused::UnknownName })?;
-        Ok(Entry { directory: "corp".into(), identity: Identity(identity), name: dn.clone(), dn, mail: None, phone: None })
+        Ok(Entry { directory: "corp".into(), identity: Identity(identity), name: dn.clone(), dn, mail: None, phone: None, password_set: None })
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         panic!("the LDAP door binds on the client's own connection");
@@ -243,7 +243,9 @@ impl Store for World {
         let account = Account::new(who.clone(), who.0.clone(), Some("corp".into()), Timestamp(0));
         let mut standing = Standing { account: Some(account.into()), ..Standing::default() };
         if self.locked.lock().unwrap().as_ref() == Some(who) {
-            standing.tries.lock_until = Some(Timestamp(u64::MAX));
+            for tries in [&mut standing.tries, &mut standing.exempt_tries] {
+                tries.lock_until = Some(Timestamp(u64::MAX));
+            }
         }
         Ok(standing)
     }
@@ -440,7 +442,7 @@ fn rules() -> Arc<Rules> {
     Arc::new(Rules {
         trusted: vec!["10.20.0.0/16".parse().unwrap()],
         unenrolled: FirstAlone::Accept,
-        lock: Lock { failures_max: 5, wait_ms: 60_000 },
+        lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
         ..Rules::bare("staff", vec![Way { method: Method::Push, provider: "phone".into() }])
     })
 }

@@ -25,7 +25,7 @@ impl Directory for People {
     async fn resolve(&self, login: &str) -> Result<Entry, PrimaryError> {
         match login {
             "alice" | "a.archer" | "CORP\\alice" => {
-                Ok(Entry { directory: "corp".into(), identity: alice(), dn: String::new(), name: "alice".into(), mail: None, phone: None })
+                Ok(Entry { directory: "corp".into(), identity: alice(), dn: String::new(), name: "alice".into(), mail: None, phone: None, password_set: None })
             }
             spelled if spelled.contains(['@', '\\']) => Err(PrimaryError::Refused { who: None, why: Refused::UnclearName }),
             _ => Err(PrimaryError::Refused { who: None, why: Refused::UnknownName }),

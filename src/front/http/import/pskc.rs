@@ -45,7 +45,7 @@ pub(in crate::front::http) fn read(text: &str, unlock: &Unlock) -> Result<Vec<Fo
 }
 
 /// What stands in a file, nothing of it decided.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Container {
     salt: Option<String>,
     rounds: Option<String>,
@@ -59,7 +59,7 @@ struct Container {
 }
 
 /// A key in it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Key {
     line: u64,
     id: String,

@@ -14,6 +14,9 @@ pub struct Block {
     pub identity: Option<String>,
     /// The person's account, if there is one.
     pub account: Option<String>,
+    /// What the person was called when an administrator blocked them.
+    #[serde(default)]
+    pub name: Option<String>,
     /// The telephone number; none for a person.
     pub phone: Option<String>,
     /// It holds before this moment.
@@ -59,6 +62,15 @@ impl Block {
             Blocked::Identity(who) => (Some(who.0.clone()), None),
             Blocked::Phone(phone) => (None, Some(phone.as_str().to_owned())),
         };
-        Self { identity, account, phone, until: moment(block.until), reason: block.reason.clone(), by: block.by.clone(), at: moment(block.at) }
+        Self {
+            identity,
+            account,
+            name: block.name.clone(),
+            phone,
+            until: moment(block.until),
+            reason: block.reason.clone(),
+            by: block.by.clone(),
+            at: moment(block.at),
+        }
     }
 }

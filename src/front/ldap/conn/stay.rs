@@ -49,10 +49,15 @@ impl Connection {
         if self.old_at <= now {
             return Err(self.over().1);
         }
-        if self.look_at <= now || self.house.settings.has_changed().unwrap_or(false) {
+        if self.must_look(now) {
             self.look_again()?;
         }
         Ok(())
+    }
+
+    /// A certificate runs out, and an exemption ends, without anybody changing anything.
+    pub(super) fn must_look(&self, now: Instant) -> bool {
+        self.look_at <= now || self.house.settings.has_changed().unwrap_or(false)
     }
 
     /// After a reload, each hour, and when an exemption ends: would this connection be let in now, and as whom it is bound (L-082)?

@@ -59,7 +59,7 @@ impl Directory for Stage {
     }
     async fn resolve(&self, _login: &str) -> Result<Entry, PrimaryError> {
         let identity = Identity("S-1-5-18".into());
-        Ok(Entry { directory: "stage".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None })
+        Ok(Entry { directory: "stage".into(), identity, dn: "CN=one".into(), name: "one".into(), mail: None, phone: None, password_set: None })
     }
     async fn authenticate(&self, _entry: &Entry, _password: &Secret) -> Result<Identity, PrimaryError> {
         std::future::pending().await

@@ -144,7 +144,7 @@ impl PrimaryCheck for World {
             return Err(PrimaryError::Refused { who: None, why: Refused::UnknownName });
         }
         let identity = if request.login == "anna" { anna() } else { alice() };
-        Ok(Some(Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None }))
+        Ok(Some(Entry { directory: "corp".into(), identity, dn: "CN=alice".into(), name: "alice".into(), mail: None, phone: None, password_set: None }))
     }
     async fn check(&self, request: &AuthRequest, entry: Option<&Entry>, _: &mut Aside) -> Result<Checked, PrimaryError> {
         self.checks.fetch_add(1, Ordering::SeqCst);
@@ -191,7 +191,7 @@ impl Clock for World {
 
 /// A client on the IPv4 and IPv6 loopback, asked for its second factor by this method.
 pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
-    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "world".into() }]) };
+    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "world".into() }]) };
     Client {
         name: "fortigate".into(),
         networks: vec!["127.0.0.0/24".parse().unwrap(), "::1".parse().unwrap()],
