@@ -62,7 +62,7 @@ fn held(finding: impl Fn(Outcome, String) -> Finding, holder: Option<u32>, ours:
             let pid = pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
             finding(Outcome::Ok, format!("held by the vestibule that runs{pid}"))
         }
-        (_, Some(0)) => finding(Outcome::Skipped, "held by root: by systemd, if vestibule.socket has this address".to_owned()),
+        (Ours::Runs { .. }, Some(0)) => finding(Outcome::Skipped, "held by root: by systemd, if vestibule.socket has this address".to_owned()),
         (Ours::Runs { .. }, Some(holder)) => finding(Outcome::Failed, format!("held by a process of user {holder}, and not by the vestibule that runs")),
         (Ours::Nobody, Some(holder)) => finding(Outcome::Failed, format!("held by a process of user {holder}; no vestibule answers at admin.socket")),
         (Ours::Unknown, _) => finding(Outcome::Skipped, "held; whether by the vestibule that runs only root and its admin group may ask".to_owned()),
