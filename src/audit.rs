@@ -25,6 +25,7 @@ use crate::domain::Ending;
 use crate::domain::Secret;
 use crate::domain::Trace;
 use crate::metrics;
+use crate::ports::audit::Anchor;
 use crate::ports::audit::Audit;
 use crate::ports::audit::Verified;
 
@@ -58,13 +59,13 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Opens the folder and goes on where the last line left off. Where somebody is sent the lines, it must be called inside the tokio runtime.
+    /// Opens the folder and goes on where the last line left off; `anchor` knows where that must be. Where somebody is sent the lines, it must be called inside the tokio runtime.
     ///
     /// # Errors
     /// The folder or a file cannot be read or written, or a receiver's certificates.
-    pub fn open(settings: Settings) -> io::Result<Self> {
+    pub fn open(settings: Settings, anchor: Arc<dyn Anchor>) -> io::Result<Self> {
         let key = seal::key(&settings.master_key).ok_or_else(|| io::Error::other("the master key cannot be used"))?;
-        let book = Book::open(settings.folder, key)?;
+        let book = Book { anchor: Some(anchor), ..Book::open(settings.folder, key)? };
         let mut trail = Self::write_in(book, settings.node.clone(), settings.keep_days)?;
         for receiver in &settings.receivers {
             trail.shippers.push(ship::start(trail.book.clone(), &settings.node, trail.newest.clone(), receiver)?);
@@ -107,7 +108,9 @@ impl Audit for Trail {
 
     fn files(&self) -> io::Result<Vec<u64>> {
         self.slate.settle();
-        self.book.filled()
+        let files = self.book.filled()?;
+        // Where all are gone somebody must be told so: what would be the first is asked for and is not there.
+        Ok(if files.is_empty() && self.book.told() > 0 { vec![1] } else { files })
     }
 
     fn verify(&self, file: u64) -> io::Result<Verified> {

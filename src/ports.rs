@@ -456,6 +456,14 @@ pub trait Store: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The highest number of a line of the audit that was told; 0 where none was. By default nobody remembers it.
+    fn audit_end(&self) -> u64 {
+        0
+    }
+
+    /// The audit is on disk up to the line of this number. No change of anybody's and no matter of other nodes: it is put down when there is a moment.
+    fn keep_audit_end(&self, _seq: u64) {}
+
     /// Writes all of `changes` or none. When it returns they are on disk. Several callers share one flush.
     ///
     /// # Errors

@@ -32,7 +32,6 @@ use crate::domain::CodeEntry;
 use crate::domain::Rules;
 use crate::domain::phone::Numbers;
 use crate::domain::pin::PinRules;
-use crate::domain::pin::carrier;
 use crate::front::ldap;
 use crate::front::radius;
 use crate::mail;
@@ -49,7 +48,6 @@ use crate::provider::entra::Entra;
 use crate::provider::http;
 use crate::provider::oath::Oath;
 use crate::provider::okta::Okta;
-use crate::provider::pin;
 use crate::provider::pin::WithPin;
 use crate::provider::privacyidea::PrivacyIdea;
 use crate::provider::sms::Gateway;
@@ -119,9 +117,10 @@ impl Rooms {
         let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() };
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
         for settings in &config.providers {
-            providers.insert(settings.name().to_owned(), behind.provider(settings)?);
+            // Every one of them: a policy that wants a PIN can then meet none that does not ask for it.
+            let with_pin = WithPin::new(behind.provider(settings)?, config.pin, Arc::clone(store), Arc::clone(clock));
+            providers.insert(settings.name().to_owned(), Arc::new(with_pin));
         }
-        with_pins(config, &mut providers, store, clock)?;
         let (mut upstreams, mut accountants) = (BTreeMap::new(), BTreeMap::new());
         for settings in &config.upstreams {
             let name = &settings.login.name;
@@ -344,21 +343,9 @@ impl BehindProviders<'_> {
 /// Behind a separator stand more digits where a PIN comes with each code.
 fn entry(code: &CodeEntry, rules: &Rules) -> CodeEntry {
     match code {
-        CodeEntry::Append(separator) if rules.methods.iter().any(|choice| carrier(&choice.provider).1.is_some()) => CodeEntry::AppendWithPin(separator.clone()),
+        CodeEntry::Append(separator) if rules.methods.iter().any(|choice| choice.pin.is_some()) => CodeEntry::AppendWithPin(separator.clone()),
         code => code.clone(),
     }
-}
-
-/// Policies that want a PIN ask a provider that stands in front of the one they name.
-fn with_pins(config: &Config, providers: &mut HashMap<String, Arc<dyn Provider>>, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<(), RoomError> {
-    for choice in config.policies.values().flat_map(|policy| &policy.rules.methods) {
-        let (behind, Some(place)) = carrier(&choice.provider) else { continue };
-        let inner = providers.get(behind).map(Arc::clone).ok_or_else(|| RoomError::Missing(format!("provider.{behind}")))?;
-        let settings = pin::Settings { name: behind.into(), place, rules: config.pin };
-        let with_pin = WithPin::new(settings, inner, Arc::clone(store), Arc::clone(clock));
-        providers.insert(choice.provider.to_string(), Arc::new(with_pin));
-    }
-    Ok(())
 }
 
 fn policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, RoomError> {

@@ -32,6 +32,7 @@ use crate::front::monitor;
 use crate::front::radius;
 use crate::ports::Clock;
 use crate::ports::Store;
+use crate::ports::audit::Anchor;
 use crate::ports::log::LogLevel;
 use crate::store;
 
@@ -186,7 +187,8 @@ impl Server {
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
         let audit = config.audit.clone();
-        let audit = Trail::open(audit).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
+        let audit =
+            Trail::open(audit, Arc::new(AuditEnd(Arc::clone(&store)))).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
         engine.report_to(Arc::new(audit));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
@@ -403,6 +405,20 @@ fn sites_that_wait(sites: &Sites, config: &Config) {
     let listeners: Vec<_> = radius.chain(config.ldap_listen.iter().map(|listen| (listen.address, false))).collect();
     for address in sites.unclaimed(&listeners) {
         tracing::warn!(%address, "systemd hands over this socket, and no listener has exactly this address: change the .socket unit or the configuration");
+    }
+}
+
+/// The store, which remembers how far the audit went.
+#[derive(Debug)]
+struct AuditEnd(Arc<dyn Store>);
+
+impl Anchor for AuditEnd {
+    fn told(&self) -> u64 {
+        self.0.audit_end()
+    }
+
+    fn tell(&self, seq: u64) {
+        self.0.keep_audit_end(seq);
     }
 }
 

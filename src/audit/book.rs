@@ -13,12 +13,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use super::seal::Sealer;
 use super::seal::parted;
 use crate::domain::Secret;
+use crate::ports::audit::Anchor;
 use crate::ports::audit::Entry;
 use crate::ports::audit::Record;
 use crate::ports::audit::Verified;
@@ -27,6 +29,10 @@ use crate::ports::audit::Verified;
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// What is still quick to read.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Lines of lost ones that are told of one file.
+const LOST_TOLD_MAX: usize = 100;
+/// What `head` follows: no line does, so none can be put in its place.
+const BEFORE_HEAD: &str = "head";
 /// Ends kept beside one file.
 const ASIDE_MAX: u32 = 1_000;
 
@@ -37,6 +43,8 @@ pub(super) struct Book {
     pub(super) key: Secret,
     /// Bytes of a file until the next is begun.
     pub(super) file_bytes_max: u64,
+    /// Who else knows how far it went.
+    pub(super) anchor: Option<Arc<dyn Anchor>>,
 }
 
 /// A line's number and seal.
@@ -78,7 +86,7 @@ impl Book {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        Ok(Self { folder, key, file_bytes_max: FILE_BYTES_MAX })
+        Ok(Self { folder, key, file_bytes_max: FILE_BYTES_MAX, anchor: None })
     }
 
     pub(super) fn path(&self, first: u64) -> PathBuf {
@@ -117,11 +125,16 @@ impl Book {
         Ok(files)
     }
 
+    /// How far they went, as somebody else remembers.
+    pub(super) fn told(&self) -> u64 {
+        self.anchor.as_ref().map_or(0, |anchor| anchor.told())
+    }
+
     /// Where to go on, if number `known` was given at least. No number is given twice: where `head`, or a file's name, knows a higher one than the lines that
     /// can be read, those behind them are gone, and the next follows the higher one.
     pub(super) fn left(&self, known: u64) -> io::Result<Left> {
         let head = self.head_seq()?;
-        let (mut end, mut on, mut floor) = (None, None, known);
+        let (mut end, mut on, mut floor) = (None, None, known.max(self.told()));
         for file in self.files()?.into_iter().rev() {
             let held = self.held(file)?;
             if held.bytes == 0 {
@@ -183,16 +196,21 @@ impl Book {
         OpenOptions::new().append(true).create_new(fresh).mode(0o640).open(self.path(first))
     }
 
-    /// Writes down how far the lines on disk go: who cuts lines off the end cannot make this shorter too without the key.
+    /// Writes down how far the lines on disk go: who cuts lines off the end cannot make this shorter too without the key. An older one put back is shorter than
+    /// what the anchor knows.
     pub(super) fn put_head(&self, end: &End) -> io::Result<()> {
-        let mut sealer = Sealer::new(self.key.clone(), String::new());
+        let mut sealer = Sealer::new(self.key.clone(), BEFORE_HEAD.to_owned());
         let mut line = format!("{{\"seq\":{},\"last\":\"{}\"}}", end.seq, end.seal).into_bytes();
         let Some(()) = sealer.close(&mut line, 0) else { return Ok(()) };
         let fresh = self.folder.join("head.new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&fresh)?;
         file.write_all(&line)?;
         file.sync_data()?;
-        fs::rename(fresh, self.head())
+        fs::rename(fresh, self.head())?;
+        if let Some(anchor) = &self.anchor {
+            anchor.tell(end.seq);
+        }
+        Ok(())
     }
 
     /// How far they went at least; `None` where nobody has written it down, `Some(Err)` where somebody else did.
@@ -203,7 +221,7 @@ impl Book {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(Some(Err(()))),
             Err(error) => return Err(error),
         };
-        let right = Sealer::new(self.key.clone(), String::new()).follows(&text);
+        let right = Sealer::new(self.key.clone(), BEFORE_HEAD.to_owned()).follows(&text);
         let seq = serde_json::from_str::<Numbered>(&text).ok().map(|numbered| numbered.seq).filter(|_| right);
         Ok(Some(seq.ok_or(())))
     }
@@ -211,8 +229,13 @@ impl Book {
     pub(super) fn verify(&self, file: u64) -> io::Result<Verified> {
         // Before the lines: those it knows of are on disk by now, and more may come meanwhile.
         let head = self.head_seq()?;
+        let told = self.told();
         let mut verified = Verified { first: file, last: file.saturating_sub(1), ..Verified::default() };
         let mut sealer: Option<Sealer> = None;
+        if !self.path(file).exists() {
+            let wrong = (0, format!("every file is gone: lines up to number {told} were written once"));
+            return Ok(Verified { wrong: Some(wrong), ..verified });
+        }
         each_line(&self.path(file), |line| {
             let number = verified.lines.saturating_add(1);
             let wrong = match &mut sealer {
@@ -236,6 +259,7 @@ impl Book {
                     false
                 }
                 None => {
+                    verified.lost.extend(lost(line).filter(|_| verified.lost.len() < LOST_TOLD_MAX).map(|lines| (seq, lines)));
                     (verified.last, verified.lines) = (seq, number);
                     true
                 }
@@ -245,8 +269,9 @@ impl Book {
         let is_newest = self.filled()?.last() == Some(&file);
         if verified.wrong.is_none() && is_newest {
             verified.wrong = match head {
-                Some(Ok(head)) if head > verified.last => {
-                    Some((verified.lines.saturating_add(1), format!("the lines up to number {head} were written once and are gone: the end was cut off")))
+                Some(Ok(head)) if head.max(told) > verified.last => {
+                    let once = head.max(told);
+                    Some((verified.lines.saturating_add(1), format!("the lines up to number {once} were written once and are gone: the end was cut off")))
                 }
                 Some(Err(())) => Some((0, "`head` is not ours: nobody can tell whether the end was cut off".to_owned())),
                 None => Some((0, "`head` is missing: nobody can tell whether the end was cut off".to_owned())),
@@ -306,6 +331,15 @@ impl Book {
             }
         }
         Ok(Vec::new())
+    }
+}
+
+/// How many lines this one says are lost, if it does.
+fn lost(line: &str) -> Option<u64> {
+    // Few do: most are not read any closer.
+    match line.contains("\"lost\"").then(|| serde_json::from_str::<Record>(line).ok()).flatten()?.what {
+        Entry::Lost { lines } => Some(lines),
+        Entry::Login(_) | Entry::Opened { .. } => None,
     }
 }
 

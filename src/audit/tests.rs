@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
@@ -37,6 +39,25 @@ pub(super) fn ending(number: u128) -> Ending {
 pub(super) fn book(dir: &Path, file_bytes_max: u64) -> Book {
     let key = seal::key(&Secret::new(vec![1; 32])).unwrap();
     Book { file_bytes_max, ..Book::open(dir.join("audit"), key).unwrap() }
+}
+
+/// Somebody who knows how far the audit went.
+#[derive(Debug, Default)]
+struct Elsewhere(AtomicU64);
+
+impl Anchor for Elsewhere {
+    fn told(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self, seq: u64) {
+        self.0.store(seq, Ordering::Relaxed);
+    }
+}
+
+/// Somebody who knows nothing.
+pub(super) fn forgetful() -> Arc<dyn Anchor> {
+    Arc::new(Elsewhere::default())
 }
 
 /// Writes these and has them on disk.
@@ -213,6 +234,55 @@ fn a_new_audit_has_its_head_before_its_first_line() {
     assert_eq!(wrong(dir.path()), None);
     drop(trail);
     assert!(!told_lost(dir.path()));
+}
+
+#[test]
+fn no_line_can_be_put_in_the_place_of_the_head() {
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), u64::MAX, 1..9);
+    let mut first = String::new();
+    let path = spoil(dir.path(), |lines| {
+        lines.truncate(1);
+        first.clone_from(&lines[0]);
+    });
+    fs::write(path.with_file_name("head"), first + "\n").unwrap();
+    assert!(wrong(dir.path()).unwrap().1.contains("`head` is not ours"));
+}
+
+/// A trail beside somebody who knows how far it went.
+fn anchored(dir: &Path, anchor: &Arc<dyn Anchor>) -> Trail {
+    let book = Book { anchor: Some(Arc::clone(anchor)), ..book(dir, u64::MAX) };
+    Trail::write_in(book, "mfa1".into(), 0).unwrap()
+}
+
+#[test]
+fn who_takes_everything_away_or_puts_an_older_head_back_is_found_out_by_what_the_store_knows() {
+    for whole_folder in [true, false] {
+        let (dir, anchor) = (TempDir::new().unwrap(), forgetful());
+        let trail = anchored(dir.path(), &anchor);
+        trail.note(ending(1));
+        drop(trail);
+        let newest = newest_file(dir.path());
+        let (early_lines, early_head) = (fs::read(&newest).unwrap(), fs::read(newest.with_file_name("head")).unwrap());
+        let trail = anchored(dir.path(), &anchor);
+        (2..6).for_each(|number| trail.note(ending(number)));
+        drop(trail);
+        assert_eq!(anchor.told(), 6);
+        if whole_folder {
+            fs::remove_dir_all(dir.path().join("audit")).unwrap();
+        } else {
+            fs::write(&newest, early_lines).unwrap();
+            fs::write(newest.with_file_name("head"), early_head).unwrap();
+        }
+        let trail = anchored(dir.path(), &anchor);
+        let told = trail.verify(trail.files().unwrap()[0]).unwrap().wrong.unwrap().1;
+        assert!(told.contains(if whole_folder { "every file is gone" } else { "up to number 6 were written once" }), "{told}");
+        // The next login hides nothing: its line comes behind one that tells of the gap.
+        trail.note(ending(7));
+        wait(trail.newest(), 6);
+        let lost: Vec<_> = trail.files().unwrap().into_iter().flat_map(|file| trail.verify(file).unwrap().lost).collect();
+        assert_eq!(lost, [(8, if whole_folder { 6 } else { 4 })]);
+    }
 }
 
 #[test]

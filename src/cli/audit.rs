@@ -139,12 +139,25 @@ async fn verify(reach: &Reach) -> Result<(), Failure> {
         Some((file, (line, wrong))) => {
             Err(Failure::failed(format!("{file:020}.jsonl, line {line}: {wrong}"), "compare it with what your log server has; the lines before it are right"))
         }
+        None if found.iter().any(|file| !file.lost.is_empty()) => Err(Failure::failed(
+            format!("{lines} lines are right, but others are lost: {}", lost(&found)),
+            "the log of the server says why: its queue or disk was full, or somebody took lines away; compare with what your log server has",
+        )),
         None if reach.json => Ok(()),
         None => say(&match (found.first(), found.last()) {
             (Some(first), Some(last)) => format!("{lines} lines in {} files, numbers {} to {}: all are right", files.len(), first.first, last.last),
             _ => "the audit is empty".to_owned(),
         }),
     }
+}
+
+/// `3 before number 17, some before number 20`
+fn lost(files: &[Verified]) -> String {
+    let told = |(seq, lines): &(u64, u64)| match lines {
+        0 => format!("perhaps some before number {seq}"),
+        lines => format!("{lines} before number {seq}"),
+    };
+    files.iter().flat_map(|file| file.lost.iter().map(told)).collect::<Vec<_>>().join(", ")
 }
 
 async fn explain(trace: &str, reach: &Reach) -> Result<(), Failure> {

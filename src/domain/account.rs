@@ -225,19 +225,22 @@ impl Tries {
         let reached = lock.failures_max > 0 && failures >= lock.failures_max;
         let kept = before.lock_until;
         let lock_until = if reached { Some(Timestamp(now.0.saturating_add(lock.wait_ms))).max(kept) } else { kept };
+        // Of those that nobody wrote down nobody can tell how old they are: they count from now.
         let mut at = before.at;
+        if at.is_empty() {
+            at.resize(usize::try_from(before.failures).unwrap_or(Self::MOMENTS_MAX).min(Self::MOMENTS_MAX), now);
+        }
         at.drain(..at.len().saturating_sub(Self::MOMENTS_MAX.saturating_sub(1)));
         at.push(now);
         Self { failures, lock_until, at }
     }
 
-    /// How many failures a lock with this window still counts. Those of which nobody wrote down when they were count as long as the others.
+    /// How many failures a lock with this window still counts.
     fn counted(&self, now: Timestamp, lock: Lock) -> u32 {
         if lock.window_ms == 0 || self.at.is_empty() {
             return self.failures;
         }
-        let since = now.0.saturating_sub(lock.window_ms);
-        u32::try_from(self.at.iter().filter(|at| at.0 > since).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.at.iter().filter(|at| now.0.saturating_sub(at.0) < lock.window_ms).count()).unwrap_or(u32::MAX)
     }
 
     /// A login went well: the count begins again. A lock stands (M-06).
@@ -351,7 +354,10 @@ mod tests {
     #[test]
     fn m_05_failures_written_before_there_were_moments_still_count() {
         let old = Tries { failures: 2, lock_until: None, at: Vec::new() };
-        assert!(old.failed(Timestamp(9), Lock { window_ms: 5, ..LOCK }).locked(Timestamp(10)));
+        let lock = Lock { failures_max: 4, window_ms: 5, ..LOCK };
+        let once = old.failed(Timestamp(9), lock);
+        assert_eq!((once.failures, once.locked(Timestamp(10))), (3, false));
+        assert!(once.failed(Timestamp(10), lock).locked(Timestamp(11)));
     }
 
     #[test]

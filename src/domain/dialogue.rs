@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn choices(methods: &[Method]) -> Vec<Choice> {
-        methods.iter().map(|method| Choice { method: *method, provider: "duo".into() }).collect()
+        methods.iter().map(|method| Choice::new(*method, "duo")).collect()
     }
 
     fn english() -> Arc<Texts> {

@@ -263,7 +263,7 @@ mod tests {
             fate,
             why,
             detail: None,
-            asked: method.map(|method| Choice { method, provider: "duo".into() }),
+            asked: method.map(|method| Choice::new(method, "duo")),
             steps: steps.iter().map(|(ms, what)| Step { ms: *ms, what: *what }).collect(),
             ms: 9_000,
             within_ms: 60_000,

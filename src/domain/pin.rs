@@ -67,14 +67,14 @@ pub enum WrongPin {
         /// The fewest.
         min: u8,
     },
-    /// It stands in the person's telephone number.
-    #[error("the PIN is part of the telephone number")]
+    /// Four digits of it stand in one of the person's telephone numbers, read forwards or backwards.
+    #[error("four digits of the PIN are part of the telephone number")]
     Phone,
-    /// 1111, 1212, 123123.
-    #[error("the PIN is the same digits over and over")]
+    /// 4777, 1212, 472472.
+    #[error("the PIN has a digit three times in a row, or is the same digits over and over")]
     Repeat,
-    /// 1234, 9876, 8901.
-    #[error("the PIN is digits in a row, up or down")]
+    /// 4123, 9876, 4890.
+    #[error("the PIN has three digits in a row, up or down")]
     Sequence,
     /// It was used before.
     #[error("the PIN was used before")]
@@ -120,6 +120,15 @@ pub enum PinPlace {
 }
 
 impl PinPlace {
+    /// The word in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Front => "front",
+        }
+    }
+
     /// PIN and code. Of what is too short the code is empty: nothing matches it.
     #[must_use]
     pub fn cut(self, typed: &Secret, pin_length: u8) -> (Secret, Secret) {
@@ -136,46 +145,31 @@ impl PinPlace {
     }
 }
 
-/// The provider behind a choice, and where the PIN stands that goes with its codes. No name in a configuration has a parenthesis.
-#[must_use]
-pub fn carrier(provider: &str) -> (&str, Option<PinPlace>) {
-    match (provider.strip_prefix(PIN), provider.strip_suffix(PIN)) {
-        (Some(behind), _) => (behind, Some(PinPlace::Front)),
-        (None, Some(behind)) => (behind, Some(PinPlace::Behind)),
-        (None, None) => (provider, None),
-    }
-}
-
-/// The name of a provider with a PIN beside its codes, as it is typed: `(pin)tokens`, `tokens(pin)`.
-#[must_use]
-pub fn carried_by(provider: &str, place: PinPlace) -> String {
-    match place {
-        PinPlace::Behind => format!("{provider}{PIN}"),
-        PinPlace::Front => format!("{PIN}{provider}"),
-    }
-}
-
-/// The same one, two or so digits over and over.
+/// Three times the same digit, or all of it the same few digits over and over.
 fn repeats(digits: &[u8]) -> bool {
     let half = digits.len().checked_div(2).unwrap_or_default();
-    (1..=half).any(|period| digits.chunks(period).all(|chunk| digits.starts_with(chunk)))
+    let whole = (1..=half).any(|period| digits.chunks(period).all(|chunk| digits.starts_with(chunk)));
+    whole || steps(digits, 0)
 }
 
-/// Each digit one more, or one less, than the one before; behind 9 comes 0.
+/// Three digits, each one more, or one less, than the one before; behind 9 comes 0.
 fn runs(digits: &[u8]) -> bool {
-    let steps = |by: u8| digits.windows(2).all(|pair| matches!(pair, [one, next] if (one - b'0' + by) % 10 == next - b'0'));
-    steps(1) || steps(9)
+    steps(digits, 1) || steps(digits, 9)
 }
 
-/// Whether the digits of the number hold these, read one way or the other.
+/// Three digits of which each is the one before and `by`.
+fn steps(digits: &[u8], by: u8) -> bool {
+    let step = |one: u8, next: u8| (one.saturating_sub(b'0').saturating_add(by)) % 10 == next.saturating_sub(b'0');
+    digits.windows(3).any(|three| matches!(three, [one, two, three] if step(*one, *two) && step(*two, *three)))
+}
+
+/// Whether four digits in a row stand in the number too, read one way or the other.
 fn holds(phone: &str, digits: &[u8]) -> bool {
     let number: Vec<u8> = phone.bytes().filter(u8::is_ascii_digit).collect();
-    let backwards: Vec<u8> = digits.iter().rev().copied().collect();
-    number.windows(digits.len()).any(|part| part == digits || part == backwards)
+    let backwards: Vec<u8> = number.iter().rev().copied().collect();
+    let known = |four: &[u8]| number.windows(4).chain(backwards.windows(4)).any(|part| part == four);
+    digits.windows(4).any(known)
 }
-
-/// Stands where the PIN is typed.
-const PIN: &str = "(pin)";
 
 #[cfg(test)]
 mod tests {
@@ -183,28 +177,32 @@ mod tests {
     use super::*;
 
     fn check(pin: &str) -> Result<(), WrongPin> {
-        let account = Account { phone: Some("+493012345678x91".into()), ..Account::new(Identity("S-1".into()), "a", None, Timestamp(0)) };
+        let account = Account {
+            phone: Some("+493017294x20".into()),
+            backup_phone: Some("+4407902".into()),
+            ..Account::new(Identity("S-1".into()), "a", None, Timestamp(0))
+        };
         PinRules::default().check(&Secret::from(pin), &account)
     }
 
     #[test]
     fn m_30_pins_that_anybody_would_try_first_are_refused() {
-        for pin in ["1111", "1212", "123123", "12121", "00000000"] {
+        for pin in ["1111", "1212", "472472", "12121", "00000000", "4777", "7774", "947775"] {
             assert_eq!(check(pin), Err(WrongPin::Repeat), "{pin}");
         }
-        for pin in ["1234", "4321", "8901", "2109", "0123456789"] {
+        for pin in ["1234", "4321", "8901", "2109", "0123456789", "4123", "1235", "9321", "4890", "471098"] {
             assert_eq!(check(pin), Err(WrongPin::Sequence), "{pin}");
         }
-        for pin in ["4930", "3012", "0394", "67891"] {
+        for pin in ["4930", "9420", "0394", "74930", "817296", "7902", "2097"] {
             assert_eq!(check(pin), Err(WrongPin::Phone), "{pin}");
         }
-        for pin in ["471", "47114711471147114", ""] {
-            assert!(matches!(check(pin), Err(WrongPin::Length { min: 4 } | WrongPin::Repeat)), "{pin}");
+        for pin in ["471", "47114711471147124", ""] {
+            assert_eq!(check(pin), Err(WrongPin::Length { min: 4 }), "{pin}");
         }
         for pin in ["47a1", "471*", "471 1", "４711"] {
             assert_eq!(check(pin), Err(WrongPin::Character), "{pin}");
         }
-        for pin in ["4711", "1235", "9173", "4711471147114712"] {
+        for pin in ["4711", "1245", "9173", "0493", "4711471147114716"] {
             assert_eq!(check(pin), Ok(()), "{pin}");
         }
     }
@@ -227,15 +225,5 @@ mod tests {
         assert!(!rules.expired(Timestamp(5), Timestamp(14)));
         assert!(rules.expired(Timestamp(5), Timestamp(15)));
         assert!(!PinRules::default().expired(Timestamp(5), Timestamp(u64::MAX)));
-    }
-
-    #[test]
-    fn a_name_tells_the_provider_behind_it_and_where_the_pin_stands() {
-        for place in [PinPlace::Front, PinPlace::Behind] {
-            for provider in ["tokens", "pin"] {
-                assert_eq!(carrier(&carried_by(provider, place)), (provider, Some(place)));
-            }
-        }
-        assert_eq!(carrier("tokens"), ("tokens", None));
     }
 }

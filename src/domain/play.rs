@@ -181,7 +181,7 @@ pub(super) fn alphabet() -> Vec<Event> {
     let unchanged = [PasswordError::Outage(Outage::Directory), PasswordError::Refused, PasswordError::Unsupported, PasswordError::WrongOld];
     events.extend([Ok(alice()), Ok(mallory())].into_iter().chain(unchanged.map(Err)).map(Event::Changed));
     events.extend([None, Some(alice()), Some(mallory())].map(Event::Leave));
-    let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice { method: Method::Call, provider: "other".into() }, Ticket("q0".into())))];
+    let recalled = [None, Some((push(), Ticket("q0".into()))), Some((Choice::new(Method::Call, "other"), Ticket("q0".into())))];
     events.extend(recalled.map(Event::Recalled));
     events.extend([None, Some(OUTAGE_MAX_MS), Some(OUTAGE_MAX_MS + 1)].map(Event::Away));
     let groups: [&[&str]; 5] = [&[], &["staff"], &["robots"], &["staff", "robots"], &["staff", "robots", "guests"]];
@@ -294,7 +294,7 @@ fn letter(event: &Event) -> char {
 }
 
 pub(super) fn rules(unenrolled: FirstAlone, disabled: FirstAlone, outage: OnOutage, failures_max: u32) -> Arc<Rules> {
-    let choice = |method, provider: &str| Choice { method, provider: provider.into() };
+    let choice = |method, provider: &str| Choice::new(method, provider);
     Arc::new(Rules {
         trusted: vec!["10.20.0.0/16".parse().unwrap()],
         unenrolled,
@@ -350,7 +350,7 @@ pub(super) fn said(text: &str) -> Event {
 }
 
 pub(super) fn push() -> Choice {
-    Choice { method: Method::Push, provider: "duo".into() }
+    Choice::new(Method::Push, "duo")
 }
 
 pub(super) fn choose(ticket: &str, number: &str) -> Progress {

@@ -52,13 +52,6 @@ pub enum Appended {
 }
 
 impl Appended {
-    /// What was typed alone, where a password would stand: a code or the word of a method, or nothing that we know.
-    #[must_use]
-    pub fn alone(typed: &Secret) -> Option<Self> {
-        let code = is_code(typed.expose()).then(|| Self::Code(typed.clone()));
-        code.or_else(|| Method::of_word(typed.expose()).map(Self::Method))
-    }
-
     /// Whether this can be nothing but a code.
     #[must_use]
     pub fn is_code(typed: &Secret) -> bool {
@@ -242,13 +235,22 @@ impl CodeEntry {
         }
     }
 
+    /// What was typed alone, where a password would stand: a code, with its PIN where one may stand beside it, or the word of a method; or nothing that we know.
+    #[must_use]
+    pub fn alone(&self, typed: &Secret) -> Option<Appended> {
+        self.code(typed.expose()).or_else(|| Method::of_word(typed.expose()).map(Appended::Method))
+    }
+
     fn read(&self, appended: &[u8]) -> Option<Appended> {
         match self {
-            _ if is_code(appended) => Some(Appended::Code(Secret::new(appended.to_vec()))),
-            Self::AppendDigits(_) | Self::AppendWithPin(_) if is_code_with_pin(appended) => Some(Appended::Code(Secret::new(appended.to_vec()))),
-            Self::Append(_) | Self::AppendWithPin(_) => Method::of_word(appended).map(Appended::Method),
-            Self::AppendDigits(_) | Self::Challenge(_) | Self::None => None,
+            Self::Append(_) | Self::AppendWithPin(_) => self.code(appended).or_else(|| Method::of_word(appended).map(Appended::Method)),
+            Self::AppendDigits(_) | Self::Challenge(_) | Self::None => self.code(appended),
         }
+    }
+
+    fn code(&self, typed: &[u8]) -> Option<Appended> {
+        let with_pin = matches!(self, Self::AppendDigits(_) | Self::AppendWithPin(_)) && is_code_with_pin(typed);
+        (with_pin || is_code(typed)).then(|| Appended::Code(Secret::new(typed.to_vec())))
     }
 }
 
@@ -307,6 +309,13 @@ mod tests {
             assert_eq!(split(&comma, whole), (whole.into(), None));
         }
         assert_eq!(split(&CodeEntry::AppendDigits(10), "pass4711123456"), ("pass".into(), Some("4711123456".into())));
+        let code = |typed: &str| Some(Appended::Code(Secret::from(typed)));
+        for entry in [&comma, &CodeEntry::AppendDigits(10)] {
+            assert_eq!(entry.alone(&Secret::from("4711123456")), code("4711123456"), "where no password stands before it too");
+        }
+        assert_eq!(CodeEntry::Append(",".into()).alone(&Secret::from("4711123456")), None);
+        assert_eq!(CodeEntry::Append(",".into()).alone(&Secret::from("123456")), code("123456"));
+        assert_eq!(comma.alone(&Secret::from("push")), Some(Appended::Method(Method::Push)));
     }
 
     #[test]

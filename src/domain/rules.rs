@@ -1,5 +1,6 @@
 //! The rules of a policy, parsed: what must be true before somebody is let in.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::groups::Groups;
 use super::hours::Hours;
 use super::network::Network;
+use super::pin::PinPlace;
 use super::texts::Lexicon;
 
 /// One policy. Shared by all clients that name it.
@@ -86,6 +88,28 @@ pub struct Choice {
     pub method: Method,
     /// The provider's name in the configuration.
     pub provider: Arc<str>,
+    /// Where a PIN stands beside the code; `None`: none is asked for.
+    pub pin: Option<PinPlace>,
+}
+
+impl Choice {
+    /// Without a PIN.
+    #[must_use]
+    pub fn new(method: Method, provider: impl Into<Arc<str>>) -> Self {
+        Self { method, provider: provider.into(), pin: None }
+    }
+}
+
+impl fmt::Display for Choice {
+    /// In words: "oath through tokens, a PIN in front of the code".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} through {}", self.method.as_str(), self.provider)?;
+        match self.pin {
+            Some(PinPlace::Behind) => f.write_str(", a PIN behind the code"),
+            Some(PinPlace::Front) => f.write_str(", a PIN in front of the code"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How a person is asked for the second factor.

@@ -214,7 +214,7 @@ fn m_11_a_number_stands_for_its_own_question_alone() {
 #[test]
 fn m_14_a_question_taken_over_passes_no_method_over() {
     let open = rules(FirstAlone::Reject, FirstAlone::Reject, OnOutage::Open, 3);
-    let oath = Choice { method: Method::Oath, provider: "tokens".into() };
+    let oath = Choice::new(Method::Oath, "tokens");
     let events = asked(enrolled(), [Event::Recalled(Some((oath, Ticket("q0".into())))), Event::Progress(Err(FactorError::Unreachable))]);
     let Action::Start(asking) = last(open, Shape::Late, events) else { panic!("the push was passed over") };
     assert_eq!(asking.choice, push());

@@ -108,9 +108,9 @@ fn scene_rules(words: &[&str]) -> Rules {
     let mut rules = Rules { lock: Lock { failures_max: 3, wait_ms: 900_000, window_ms: 0 }, ..Rules::bare("vpn", Vec::new()) };
     for word in words {
         match word.split_once('=').unwrap() {
-            ("push", provider) => rules.methods.push(Choice { method: Method::Push, provider: provider.into() }),
-            ("call", provider) => rules.methods.push(Choice { method: Method::Call, provider: provider.into() }),
-            ("oath", provider) => rules.methods.push(Choice { method: Method::Oath, provider: provider.into() }),
+            ("push", provider) => rules.methods.push(Choice::new(Method::Push, provider)),
+            ("call", provider) => rules.methods.push(Choice::new(Method::Call, provider)),
+            ("oath", provider) => rules.methods.push(Choice::new(Method::Oath, provider)),
             ("trusted", network) => rules.trusted.push(network.parse().unwrap()),
             ("unenrolled", "accept") => rules.unenrolled = FirstAlone::Accept,
             ("disabled", "accept") => rules.disabled = FirstAlone::Accept,
@@ -194,7 +194,7 @@ fn event(words: &[&str]) -> Event {
         ["leave", who] => Event::Leave(Some(Identity((*who).into()))),
         ["recalled", "nothing"] => Event::Recalled(None),
         ["recalled", word, provider, ticket] => {
-            let choice = Choice { method: Method::of_word(word.as_bytes()).unwrap(), provider: (*provider).into() };
+            let choice = Choice::new(Method::of_word(word.as_bytes()).unwrap(), *provider);
             Event::Recalled(Some((choice, Ticket((*ticket).into()))))
         }
         ["recognized", "nothing"] => known(None),

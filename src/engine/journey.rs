@@ -19,9 +19,10 @@ use super::parked::Car;
 use super::stale::Heard;
 use super::turnstile::Seat;
 use super::turnstile::Turn;
+use super::turnstile::listened_to;
+use super::turnstile::typed_as;
 use crate::domain::Action;
 use crate::domain::Asking;
-use crate::domain::AuthRequest;
 use crate::domain::Checked;
 use crate::domain::Choice;
 use crate::domain::CommitError;
@@ -580,37 +581,9 @@ impl Journey {
     }
 }
 
-/// What comes of `wait`, unless nobody listens any more before.
-async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
-    poll_fn(|context| match pin!(&mut wait).poll(context) {
-        Poll::Ready(came) => Poll::Ready(Some(came)),
-        Poll::Pending => seat.poll_alone(context).map(|()| None),
-    })
-    .await
-}
-
 /// Whether it is followed to its end though nobody listens any more: else whoever asks and leaves could guess uncounted (M-06).
 pub(super) fn is_committed(action: &Action) -> bool {
     matches!(action, Action::ChangePassword { .. } | Action::Check | Action::Commit(_) | Action::Verify(..))
-}
-
-/// What the turn of a name begins with: no identity does.
-const TYPED: &str = "typed:";
-
-/// Whose turn a name takes before it is known whom it means; none where many share it.
-pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
-    request.is_named().then(|| {
-        let name = request.login.trim();
-        let mut typed = String::with_capacity(name.len().saturating_add(TYPED.len()));
-        typed.push_str(TYPED);
-        if name.is_ascii() {
-            typed.push_str(name);
-            typed.make_ascii_lowercase();
-        } else {
-            typed.push_str(&name.to_lowercase());
-        }
-        Identity(typed)
-    })
 }
 
 /// What comes of `wait`, unless the deadline comes first. A timer is made only for what is not there at once.

@@ -9,9 +9,9 @@ use hmac::KeyInit;
 use hmac::Mac;
 
 use super::Engine;
-use super::journey::typed_as;
 use super::random;
 use super::recent::Recent;
+use super::turnstile::typed_as;
 use crate::domain::AuthRequest;
 use crate::domain::Identity;
 use crate::domain::Lock;

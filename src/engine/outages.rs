@@ -9,9 +9,8 @@ use tokio::time::Instant;
 use super::Engine;
 use crate::domain::FactorError;
 use crate::domain::Progress;
-use crate::domain::pin::carrier;
 
-/// By the name of the provider itself, whether or not a PIN goes with its codes: when it was first found unreachable since it last answered a login. There are as many as the configuration names.
+/// By the name of the provider: when it was first found unreachable since it last answered a login. There are as many as the configuration names.
 #[derive(Debug, Default)]
 pub(super) struct Outages(HashMap<Arc<str>, Instant>);
 
@@ -22,7 +21,7 @@ impl Outages {
     pub(super) fn note(&mut self, now: Instant, provider: &Arc<str>, progress: &Result<Progress, FactorError>) {
         match progress {
             Err(FactorError::Unreachable) => {
-                self.0.entry(carrier(provider).0.into()).or_insert(now);
+                self.0.entry(Arc::clone(provider)).or_insert(now);
             }
             Ok(Progress::CodeNeeded { ticket: None })
             | Err(
@@ -36,14 +35,14 @@ impl Outages {
                 | FactorError::Throttled,
             ) => {}
             Ok(_) | Err(FactorError::Expired) => {
-                self.0.remove(carrier(provider).0);
+                self.0.remove(provider);
             }
         }
     }
 
     /// For how many milliseconds all of these are away by now; `None` where one of them is not known to be.
     pub(super) fn lasted(&self, now: Instant, providers: &[Arc<str>]) -> Option<u64> {
-        let since = providers.iter().map(|provider| self.0.get(carrier(provider).0).copied()).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        let since = providers.iter().map(|provider| self.0.get(provider).copied()).collect::<Option<Vec<_>>>()?.into_iter().max()?;
         u64::try_from(now.saturating_duration_since(since).as_millis()).ok()
     }
 }
@@ -90,20 +89,5 @@ mod tests {
         outages.note(at(71), &duo, &Ok(Progress::Pending(Ticket("q1".into()))));
         outages.note(at(80), &duo, &away);
         assert_eq!(outages.lasted(at(81), &[duo]), Some(60_000));
-    }
-
-    #[test]
-    fn m_14_an_outage_is_the_providers_own_whether_or_not_a_pin_goes_with_its_codes() {
-        let now = Instant::now();
-        let names = ["sms", "(pin)sms", "sms(pin)"].map(Arc::<str>::from);
-        let mut outages = Outages::default();
-        outages.note(now, &names[1], &Err(FactorError::Unreachable));
-        let later = now + Duration::from_secs(60);
-        for name in &names {
-            outages.note(later, name, &Err(FactorError::Unreachable));
-            assert_eq!(outages.lasted(later, std::slice::from_ref(name)), Some(60_000), "{name}");
-        }
-        outages.note(later, &names[2], &Ok(Progress::Pending(Ticket("q1".into()))));
-        assert_eq!(outages.lasted(later, &names[..1]), None);
     }
 }

@@ -112,7 +112,7 @@ impl Memories {
         let mut whose = vec![who.0.as_bytes(), &since, rules.name.as_bytes(), password.expose()];
         // A policy that asks otherwise than it did has not been passed yet.
         for choice in &rules.methods {
-            whose.extend([choice.method.as_str().as_bytes(), choice.provider.as_bytes()]);
+            whose.extend([choice.method.as_str().as_bytes(), choice.provider.as_bytes(), choice.pin.map_or(&[][..], |place| place.as_str().as_bytes())]);
         }
         let client = [request.door.as_str().as_bytes(), request.client.as_bytes()];
         let source = request.source.map(|source| source.to_string());

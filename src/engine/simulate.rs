@@ -11,7 +11,6 @@ use super::Engine;
 use super::Providers;
 use super::journey::PACE;
 use super::journey::is_committed;
-use super::journey::typed_as;
 use super::out::Out;
 use super::rehearsed::Asks;
 use super::rehearsed::Part;
@@ -25,6 +24,7 @@ use super::told::granted;
 use super::told::held;
 use super::told::written;
 use super::turnstile::Turn;
+use super::turnstile::typed_as;
 use crate::domain::Action;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
@@ -322,12 +322,11 @@ impl Rehearsal {
     }
 
     async fn start(&mut self, asking: &Asking) -> Result<Progress, FactorError> {
-        let (method, through) = (asking.choice.method, &*asking.choice.provider);
-        let Some(provider) = self.providers.get(through).map(Arc::clone) else {
-            self.say(Part::Second, format!("{} through {through}, which is not there", method.as_str()));
+        let Some(provider) = self.providers.get(&*asking.choice.provider).map(Arc::clone) else {
+            self.say(Part::Second, format!("{}: which is not there", asking.choice));
             return Err(FactorError::Misconfigured);
         };
-        let told = format!("{} through {through}", method.as_str());
+        let told = asking.choice.to_string();
         if self.asks.second {
             if let Err(spared) = self.engine.ring(self.flow.rules().pushes, asking) {
                 self.say(Part::Second, format!("{told}: {}", spared.detail()));
@@ -346,7 +345,7 @@ impl Rehearsal {
             return progress;
         }
         self.assume(Part::Second, format!("{told}: would be asked"));
-        match method {
+        match asking.choice.method {
             Method::Email | Method::Oath | Method::Text => Ok(Progress::CodeNeeded { ticket: None }),
             Method::Call | Method::Push => {
                 self.pending = true;

@@ -13,9 +13,9 @@ use hmac::Mac;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::journey::typed_as;
 use super::random;
 use super::recent::Recent;
+use super::turnstile::typed_as;
 use crate::domain::AuthRequest;
 use crate::domain::Identity;
 use crate::domain::Primary;

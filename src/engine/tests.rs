@@ -207,7 +207,7 @@ fn world_with(limits: Limits) -> (Arc<World>, Arc<Engine>) {
 }
 
 fn rules(method: Method) -> Arc<Rules> {
-    Arc::new(Rules { lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "lab".into() }]) })
+    Arc::new(Rules { lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice::new(method, "lab")]) })
 }
 
 fn asked(login: &str, password: &str, seat: u8) -> AuthRequest {

@@ -1,8 +1,10 @@
 //! The turnstile: one login per identity at a time, and the same question asked twice is one login.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 
 use super::Ear;
 use super::Outcome;
+use crate::domain::AuthRequest;
 use crate::domain::Identity;
 
 /// How many logins of one identity may wait behind the one that runs.
@@ -133,6 +136,34 @@ impl Drop for Turn {
     fn drop(&mut self) {
         self.turns.leave(&self.identity, self.runs);
     }
+}
+
+/// What the turn of a name begins with: no identity does.
+const TYPED: &str = "typed:";
+
+/// Whose turn a name takes before it is known whom it means; none where many share it.
+pub(super) fn typed_as(request: &AuthRequest) -> Option<Identity> {
+    request.is_named().then(|| {
+        let name = request.login.trim();
+        let mut typed = String::with_capacity(name.len().saturating_add(TYPED.len()));
+        typed.push_str(TYPED);
+        if name.is_ascii() {
+            typed.push_str(name);
+            typed.make_ascii_lowercase();
+        } else {
+            typed.push_str(&name.to_lowercase());
+        }
+        Identity(typed)
+    })
+}
+
+/// What comes of `wait`, unless nobody listens any more before.
+pub(super) async fn listened_to<T>(seat: &mut Seat, mut wait: impl Future<Output = T> + Unpin) -> Option<T> {
+    poll_fn(|context| match pin!(&mut wait).poll(context) {
+        Poll::Ready(came) => Poll::Ready(Some(came)),
+        Poll::Pending => seat.poll_alone(context).map(|()| None),
+    })
+    .await
 }
 
 /// What makes two requests the same login: a keyed hash, so that no password is kept.

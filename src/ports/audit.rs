@@ -47,6 +47,15 @@ pub trait Audit: Debug + Send + Sync {
     fn verify(&self, file: u64) -> io::Result<Verified>;
 }
 
+/// Remembers how far the audit went, in another place than its files: who can change those alone cannot make it forget.
+pub trait Anchor: Debug + Send + Sync {
+    /// The highest number that was told; 0 where none was, or nobody can say.
+    fn told(&self) -> u64;
+
+    /// All lines up to this number are on disk. What cannot be written is forgotten: the next time comes soon.
+    fn tell(&self, seq: u64);
+}
+
 /// What a file of the audit is worth.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -62,6 +71,9 @@ pub struct Verified {
     pub seal: String,
     /// What is wrong, and in which line, counted from 1.
     pub wrong: Option<(u64, String)>,
+    /// Where lines say that others are lost: their numbers, and how many each tells of, 0 where nobody can tell. The first 100.
+    #[serde(default)]
+    pub lost: Vec<(u64, u64)>,
 }
 
 /// A line of the audit without its seal; `T` is its texts.

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tracing::debug;
 use tracing::error;
 use tracing::warn;
 
 use crate::domain::Asking;
-use crate::domain::Choice;
 use crate::domain::FactorError;
-use crate::domain::Identity;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
@@ -17,64 +16,68 @@ use crate::domain::pin::Pin;
 use crate::domain::pin::PinPlace;
 use crate::domain::pin::PinRules;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::stretch;
 
-/// A provider whose codes come with a PIN: its own name, and where the PIN stands.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The provider behind, by its name in the configuration.
-    pub name: Arc<str>,
-    /// Where the PIN stands.
-    pub place: PinPlace,
-    /// What PINs are like.
-    pub rules: PinRules,
-}
-
-/// Asks another provider for codes, and for a PIN with each.
+/// Stands before a provider and asks for the PIN where [`Asking::choice`] wants one. Where it wants none, it is as if it were not there.
 #[derive(Debug)]
 pub struct WithPin {
-    settings: Settings,
     inner: Arc<dyn Provider>,
+    rules: PinRules,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
 }
 
 impl WithPin {
-    /// `inner` with a PIN.
+    /// `inner`, with the PINs that `store` holds.
     #[must_use]
-    pub fn new(settings: Settings, inner: Arc<dyn Provider>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { settings, inner, store, clock }
+    pub fn new(inner: Arc<dyn Provider>, rules: PinRules, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { inner, rules, store, clock }
     }
 
     /// A PIN that cannot be read is no outage of a provider, so no policy opens a door for it.
-    fn pin(&self, who: &Identity) -> Result<Pin, FactorError> {
-        let found = self.store.pin(who).map_err(|why| {
-            error!(provider = &*self.settings.name, %why, "a PIN cannot be read");
+    fn pin(&self, asking: &Asking) -> Result<Pin, FactorError> {
+        let found = self.store.pin(&asking.identity).map_err(|why| {
+            error!(provider = &*asking.choice.provider, %why, "a PIN cannot be read");
             FactorError::Misconfigured
         })?;
         found.ok_or(FactorError::NotEnrolled)
     }
 
-    fn in_time(&self, pin: &Pin) -> Result<(), FactorError> {
-        if self.settings.rules.expired(pin.set_at, self.clock.now()) { Err(FactorError::PinExpired) } else { Ok(()) }
-    }
-
-    /// What the provider behind is asked, under its own name.
-    fn behind(&self, asking: &Asking) -> Asking {
-        let choice = Choice { provider: Arc::clone(&self.settings.name), ..asking.choice.clone() };
-        Asking { choice, ..asking.clone() }
+    /// Both are checked, the one as long as the other, whichever is wrong. A wrong PIN goes before whatever the provider behind says: with it no outage opens a
+    /// door. That the PIN is too old hears nobody but who has both.
+    async fn both(&self, place: PinPlace, asking: &Asking, ticket: Option<&Ticket>, typed: &Secret) -> Result<Progress, FactorError> {
+        let pin = self.pin(asking)?;
+        let provider = &*asking.choice.provider;
+        let (typed, code) = place.cut(typed, pin.length);
+        let right = stretch::matches(&pin.hash, &typed).await.map_err(|why| {
+            warn!(provider, %why, "a PIN was not checked, so nobody was let in on it");
+            FactorError::Throttled
+        })?;
+        let verdict = self.inner.verify(asking, ticket, &code).await;
+        debug!(trace = %asking.trace, provider, pin = right, code = verdict.as_ref().err().map(|why| why.as_str()), "a PIN and a code");
+        match verdict {
+            _ if !right => Err(FactorError::BadCode),
+            // No wrong code either may sound otherwise beside a right PIN than beside a wrong one, or be counted otherwise.
+            Err(FactorError::Expired | FactorError::Locked) => Err(FactorError::BadCode),
+            Ok(denied @ Progress::Denied { .. }) => Ok(denied),
+            Ok(_) if self.rules.expired(pin.set_at, self.clock.now()) => Err(FactorError::PinExpired),
+            verdict => verdict,
+        }
     }
 }
 
 #[async_trait]
 impl Provider for WithPin {
-    /// Whoever has no PIN, or one that has run out, is sent no text.
+    /// Whoever has no PIN is sent no text.
     async fn start(&self, asking: &Asking) -> Result<Progress, FactorError> {
-        let pin = self.pin(&asking.identity)?;
-        self.in_time(&pin)?;
-        match self.inner.start(&self.behind(asking)).await? {
+        if asking.choice.pin.is_none() {
+            return self.inner.start(asking).await;
+        }
+        self.pin(asking)?;
+        match self.inner.start(asking).await? {
             needed @ Progress::CodeNeeded { .. } => Ok(needed),
             denied @ Progress::Denied { .. } => Ok(denied),
             other => {
@@ -82,7 +85,8 @@ impl Provider for WithPin {
                 if let Progress::Pending(ticket) | Progress::Choose { ticket, .. } = &other {
                     self.inner.cancel(ticket).await;
                 }
-                error!(provider = &*self.settings.name, "asks for no code, so there is nothing a PIN could stand beside: take `pin` out of the policy");
+                let provider = &*asking.choice.provider;
+                error!(provider, "asks for no code, so there is nothing a PIN could stand beside: take `pin` out of the policy");
                 Err(FactorError::Misconfigured)
             }
         }
@@ -92,31 +96,34 @@ impl Provider for WithPin {
         self.inner.asks_nobody()
     }
 
-    async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        self.inner.wait(ticket).await
+    /// The future of the provider itself: there may be very many who wait.
+    fn wait<'s, 't, 'a>(&'s self, ticket: &'t Ticket) -> Waits<'a>
+    where
+        's: 'a,
+        't: 'a,
+        Self: 'a,
+    {
+        self.inner.wait(ticket)
     }
 
-    /// Both are checked whichever is wrong, and the answer is the same. A wrong PIN goes before whatever the provider behind says: with it no outage opens a door.
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, typed: &Secret) -> Result<Progress, FactorError> {
-        let pin = self.pin(&asking.identity)?;
-        let (typed, code) = self.settings.place.cut(typed, pin.length);
-        let right = stretch::matches(&pin.hash, &typed).await.map_err(|why| {
-            warn!(provider = &*self.settings.name, %why, "a PIN was not checked, so nobody was let in on it");
-            FactorError::Throttled
-        })?;
-        let verdict = self.inner.verify(&self.behind(asking), ticket, &code).await;
-        if !right {
-            return Err(FactorError::BadCode);
+        match asking.choice.pin {
+            Some(place) => self.both(place, asking, ticket, typed).await,
+            None => self.inner.verify(asking, ticket, typed).await,
         }
-        let progress = verdict?;
-        self.in_time(&pin)?;
-        Ok(progress)
+    }
+
+    async fn probe(&self) -> Probed {
+        self.inner.probe().await
     }
 
     async fn cancel(&self, ticket: &Ticket) {
         self.inner.cancel(ticket).await;
     }
 }
+
+/// What comes of waiting, as [`Provider::wait`] returns it.
+type Waits<'a> = std::pin::Pin<Box<dyn Future<Output = Result<Progress, FactorError>> + Send + 'a>>;
 
 #[cfg(test)]
 mod tests;

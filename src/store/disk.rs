@@ -81,6 +81,11 @@ impl Disk {
         self.write(&Writes::from([(Tree::Meta, [(keys::HEAD.to_vec(), Some(bytes))].into())]))
     }
 
+    /// Puts one record down and waits for no disk: it is there within a second, or lost with the power.
+    pub(super) fn note(&self, tree: Tree, key: &[u8], bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.tree(tree)?.insert(key, bytes).map(drop).map_err(|error| StoreError::Io(error.to_string()))
+    }
+
     /// Whether there is no record at all.
     pub(super) fn is_empty(&self) -> bool {
         self.trees.iter().all(|(_, tree)| tree.is_empty())

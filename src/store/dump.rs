@@ -20,6 +20,7 @@ use super::keys::Tree;
 use super::locked::StoredBackups;
 use super::locked::StoredPin;
 use super::record;
+use super::record::AuditEnd;
 use super::record::Counts;
 use super::record::DataKey;
 use super::record::Head;
@@ -105,6 +106,7 @@ impl Vault {
                 record::decode::<Logged>(tree, key, value)?.opened(lsn, self.shelf.seal()).map(drop)
             }
             Tree::Meta if key == keys::HEAD => record::decode::<Head>(tree, key, value).map(drop),
+            Tree::Meta if key == keys::AUDIT_END => record::decode::<AuditEnd>(tree, key, value).map(drop),
             Tree::Meta => record::decode::<DataKey>(tree, key, value).map(drop),
             Tree::Names => record::decode::<()>(tree, key, value),
             Tree::Pins => record::decode::<StoredPin>(tree, key, value)?.open(self.shelf.seal(), tree, key).map(drop),

@@ -7,7 +7,7 @@
 //! | `blocks` | `id:` and identity, or `tel:` and number | [`crate::domain::Block`] |
 //! | `bypasses` | identity | [`crate::domain::Bypass`] |
 //! | `changes` | Lsn, 8 bytes big endian | one change, seeds sealed |
-//! | `meta` | `head`, `key` | format, counts and ends of the log; the data key, sealed by the master key |
+//! | `meta` | `audit`, `head`, `key` | how far the audit went; format, counts and ends of the log; the data key, sealed by the master key |
 //! | `names` | lower-case name, 0, identity | nothing: an index |
 //! | `pins` | identity | [`crate::domain::pin::Pin`], the hashes sealed |
 //! | `tokens` | identity, 0, token id | what may be seen, and the seed sealed |
@@ -65,6 +65,8 @@ impl Tree {
 pub(super) const FORMAT: u32 = 1;
 /// `meta`: format, counts, ends of the log.
 pub(super) const HEAD: &[u8] = b"head";
+/// `meta`: how far the audit went.
+pub(super) const AUDIT_END: &[u8] = b"audit";
 /// `meta`: the data key, sealed by the master key.
 pub(super) const DATA_KEY: &[u8] = b"key";
 /// Entries of the log of changes that are kept; older ones are pruned as new ones come.

@@ -52,6 +52,7 @@ use disk::Disk;
 use keys::Tree;
 use locked::StoredBackups;
 use locked::StoredPin;
+use record::AuditEnd;
 use record::DataKey;
 use record::Head;
 use record::StoredToken;
@@ -212,6 +213,19 @@ impl Store for Vault {
 
     fn block_list(&self, count_max: usize) -> Result<Vec<(Blocked, Block)>, StoreError> {
         blocks::list(&*self.shelf.disk()?, count_max)
+    }
+
+    fn audit_end(&self) -> u64 {
+        let stored = self.shelf.disk().and_then(|disk| disk.read::<AuditEnd>(Tree::Meta, keys::AUDIT_END));
+        stored.ok().flatten().map_or(0, |end| end.seq)
+    }
+
+    fn keep_audit_end(&self, seq: u64) {
+        let noted =
+            record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq }).and_then(|bytes| self.shelf.disk()?.note(Tree::Meta, keys::AUDIT_END, bytes));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "how far the audit went was not put down");
+        }
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError> {

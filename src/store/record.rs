@@ -76,6 +76,13 @@ impl Counts {
     }
 }
 
+/// `meta` / `audit`: how far the audit of this node went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AuditEnd {
+    /// The number of a line; those up to it are on disk.
+    pub(super) seq: u64,
+}
+
 /// `meta` / `key`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct DataKey {

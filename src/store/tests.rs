@@ -86,8 +86,10 @@ async fn what_is_acknowledged_is_there_after_reopening() {
     let changes = vec![Change::PutAccount(account("S-1", "Ann").into()), Change::PutToken(token("S-1", "t", 4)), fail("S-1")];
     assert_eq!(vault.commit(changes).await, Ok(Lsn(3)));
     assert_eq!(vault.commit(vec![Change::GrantBypass { who: who("S-1"), bypass: bypass(9) }]).await, Ok(Lsn(4)));
+    vault.keep_audit_end(7);
     drop(vault);
     let vault = open(&settings(&dir)).unwrap();
+    assert_eq!(vault.audit_end(), 7);
     let standing = vault.standing(&who("S-1")).unwrap();
     assert_eq!(standing.account, Some(account("S-1", "Ann").into()));
     assert_eq!(standing.tries.failures, 1);

@@ -115,7 +115,7 @@ fn duo_at(cloud: &Cloud, now_ms: u64, change: impl FnOnce(&mut Settings)) -> Duo
 }
 
 fn asking(name: &str, method: Method) -> Asking {
-    let choice = Choice { method, provider: "duo".into() };
+    let choice = Choice::new(method, "duo");
     let identity = Identity("S-1".into());
     let account = Account::new(identity.clone(), name, None, Timestamp(0)).into();
     Asking { identity, account, choice, client: "vpn-gate_1".into(), source: Some("::ffff:192.0.2.7".parse().unwrap()), trace: Trace(1) }

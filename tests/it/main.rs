@@ -15,6 +15,7 @@ mod exempt;
 mod lab;
 mod ldap;
 mod metrics;
+mod pins;
 mod profiles;
 mod races;
 mod realms;

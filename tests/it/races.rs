@@ -35,6 +35,7 @@ use vestibule::domain::TokenInfo;
 use vestibule::domain::TokenKind;
 use vestibule::domain::otp;
 use vestibule::domain::otp::Algorithm;
+use vestibule::domain::pin::PinRules;
 use vestibule::engine::Engine;
 use vestibule::engine::Limits;
 use vestibule::engine::Outcome;
@@ -46,11 +47,12 @@ use vestibule::ports::Provider;
 use vestibule::ports::Store;
 use vestibule::provider::oath;
 use vestibule::provider::oath::Oath;
+use vestibule::provider::pin::WithPin;
 use vestibule::store;
 use vestibule::store::Vault;
 
-const NOW: Timestamp = Timestamp(1_800_000_000_000);
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 const SEED: &[u8] = b"twenty random octets";
 
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Clock for Still {
 
 /// A directory in which everybody is alice and her password is `right`.
 #[derive(Debug)]
-struct Corp;
+pub(crate) struct Corp;
 
 #[async_trait]
 impl PrimaryCheck for Corp {
@@ -88,12 +90,12 @@ impl PrimaryCheck for Corp {
     }
 }
 
-fn alice() -> Identity {
+pub(crate) fn alice() -> Identity {
     Identity("S-1-5-21-1".into())
 }
 
 /// The real store with alice and her generator, and as many engines before it: each has turns of its own, so that only the store is between them.
-async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
+pub(crate) async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
     let folder = tempfile::tempdir().unwrap();
     let vault = store::open(&store::Settings { data_dir: folder.path().to_owned(), master_key: Secret::new(vec![3; 32]) }).unwrap();
     let kind = TokenKind::Totp { period_s: 30 };
@@ -105,8 +107,9 @@ async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
     let open = || {
         let engine = Engine::new(Arc::<Vault>::clone(&vault), Arc::new(Still), limits).unwrap();
         let settings = oath::Settings { name: "tokens".into(), steps_around: 1, look_ahead: 10, backup_codes: true };
-        let tokens: Arc<dyn Provider> = Arc::new(Oath::new(&settings, Arc::<Vault>::clone(&vault), Arc::new(Still)));
-        engine.equip(HashMap::from([("tokens".to_owned(), tokens)]));
+        let tokens = Arc::new(Oath::new(&settings, Arc::<Vault>::clone(&vault), Arc::new(Still)));
+        let with_pin = WithPin::new(tokens, PinRules::default(), Arc::<Vault>::clone(&vault), Arc::new(Still));
+        engine.equip(HashMap::from([("tokens".to_owned(), Arc::new(with_pin) as Arc<dyn Provider>)]));
         engine
     };
     let engines = std::iter::repeat_with(open).take(engines).collect();
@@ -115,11 +118,11 @@ async fn stage(engines: usize) -> (TempDir, Arc<Vault>, Vec<Arc<Engine>>) {
 
 fn rules(failures_max: u32) -> Arc<Rules> {
     let lock = Lock { failures_max, wait_ms: 900_000, window_ms: 0 };
-    Arc::new(Rules { lock, ..Rules::bare("codes", vec![Choice { method: Method::Oath, provider: "tokens".into() }]) })
+    Arc::new(Rules { lock, ..Rules::bare("codes", vec![Choice::new(Method::Oath, "tokens")]) })
 }
 
 /// The login of this number, through one of both doors.
-fn request(number: usize, password: &str, code: Option<&str>) -> AuthRequest {
+pub(crate) fn request(number: usize, password: &str, code: Option<&str>) -> AuthRequest {
     AuthRequest {
         door: if number.is_multiple_of(2) { Door::Radius } else { Door::Ldap },
         client: "fw".into(),
@@ -135,7 +138,7 @@ fn request(number: usize, password: &str, code: Option<&str>) -> AuthRequest {
 }
 
 /// All of them at once; how each ended.
-async fn at_once(engines: &[Arc<Engine>], rules: &Arc<Rules>, requests: impl Iterator<Item = AuthRequest>) -> Vec<Arc<Decision>> {
+pub(crate) async fn at_once(engines: &[Arc<Engine>], rules: &Arc<Rules>, requests: impl Iterator<Item = AuthRequest>) -> Vec<Arc<Decision>> {
     let ask = |(at, request): (usize, AuthRequest)| {
         let (engine, rules) = (Arc::clone(&engines[at % engines.len()]), Arc::clone(rules));
         tokio::spawn(async move { engine.login(request, rules, Arc::new(Corp), LONG).outcome().await })
@@ -151,11 +154,11 @@ async fn at_once(engines: &[Arc<Engine>], rules: &Arc<Rules>, requests: impl Ite
     decisions
 }
 
-fn accepted(decisions: &[Arc<Decision>], why: Grant) -> usize {
+pub(crate) fn accepted(decisions: &[Arc<Decision>], why: Grant) -> usize {
     decisions.iter().filter(|decision| matches!(&***decision, Decision::Accept(permit) if permit.why() == why)).count()
 }
 
-fn code() -> String {
+pub(crate) fn code() -> String {
     otp::code(Algorithm::Sha1, &Secret::new(SEED.to_vec()), otp::step_at(NOW, 30), 6)
 }
 

@@ -6,7 +6,6 @@ use crate::domain::Choice;
 use crate::domain::Method;
 use crate::domain::pin::PinPlace;
 use crate::domain::pin::PinRules;
-use crate::domain::pin::carried_by;
 
 use super::reader::Section;
 use super::rooms::seconds;
@@ -28,8 +27,8 @@ pub(super) fn rules(file: &Section<'_>) -> PinRules {
     file.find("pin").and_then(|value| value.table(read)).unwrap_or(usual)
 }
 
-/// The methods of a policy with the `pin` it wants: from here on they go through a provider that asks for it (see [`crate::domain::pin::carrier`]).
-pub(super) fn carried(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice> {
+/// The methods of a policy with the `pin` that it wants beside each code.
+pub(super) fn beside(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice> {
     let words = [("none", None), ("front", Some(PinPlace::Front)), ("behind", Some(PinPlace::Behind))];
     let Some(value) = policy.find("pin") else { return methods };
     let Some(place) = value.word(&words).flatten() else { return methods };
@@ -40,8 +39,7 @@ pub(super) fn carried(policy: &Section<'_>, methods: Vec<Choice>) -> Vec<Choice>
             Some("take it away, or use oath, text and email alone"),
         );
     }
-    let with_pin = |choice: Choice| Choice { provider: carried_by(&choice.provider, place).into(), ..choice };
-    methods.into_iter().map(with_pin).collect()
+    methods.into_iter().map(|choice| Choice { pin: Some(place), ..choice }).collect()
 }
 
 const HISTORY_MAX: u8 = 10;

@@ -18,7 +18,6 @@ use crate::domain::Pushes;
 use crate::domain::Remember;
 use crate::domain::RememberBy;
 use crate::domain::Rules;
-use crate::domain::pin::carrier;
 use crate::front::radius::Addition;
 use crate::provider::privacyidea::Caller;
 use crate::wire::radius::dictionary::Dictionary;
@@ -51,12 +50,8 @@ pub(super) fn warn_unused(policies: &BTreeMap<String, Policy<'_>>, providers: &B
     for (_, policy) in policies.iter().filter(|(name, _)| !used.contains(*name)) {
         policy.place.warn("no client and no listener uses this policy", Some("name it by `policy = \"..\"`, or take it away"));
     }
-    let asked: BTreeSet<&str> = policies
-        .values()
-        .filter_map(|policy| policy.settings.as_ref())
-        .flat_map(|policy| &policy.rules.methods)
-        .map(|choice| carrier(&choice.provider).0)
-        .collect();
+    let asked: BTreeSet<&str> =
+        policies.values().filter_map(|policy| policy.settings.as_ref()).flat_map(|policy| &policy.rules.methods).map(|choice| &*choice.provider).collect();
     for (_, provider) in providers.iter().filter(|(name, _)| !asked.contains(name.as_str())) {
         provider.place.warn("no policy uses this provider", Some("name it in `methods`, or take it away"));
     }
@@ -112,7 +107,7 @@ fn enrol_url(value: &Value<'_>) -> Option<String> {
 fn rules(name: &str, section: &Section<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Option<Rules> {
     let listed = section.find("methods").and_then(|value| value.list());
     let some_listed = listed.as_ref().is_some_and(|listed| !listed.is_empty());
-    let methods = pin::carried(section, methods(&listed.unwrap_or_default(), providers));
+    let methods = pin::beside(section, methods(&listed.unwrap_or_default(), providers));
     let trusted: Vec<Network> = section.find("trusted").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(trusted).collect();
     let alone = [("reject", FirstAlone::Reject), ("accept", FirstAlone::Accept)];
     let unenrolled = section.find("unenrolled").and_then(|value| value.word(&alone)).unwrap_or(FirstAlone::Reject);
@@ -177,7 +172,7 @@ fn choice(value: &Value<'_>, providers: &BTreeMap<String, Provider<'_>>) -> Opti
         place.error(&format!("`{provider}` can trigger no {word}: to privacyIDEA we are nobody"), Some("give it service_name and service_password, or key"));
         return None;
     }
-    Some(Choice { method, provider: provider.into() })
+    Some(Choice::new(method, provider))
 }
 
 fn trusted(value: &Value<'_>) -> Option<Network> {

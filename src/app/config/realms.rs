@@ -7,7 +7,6 @@ use crate::directory;
 use crate::directory::realms::Clash;
 use crate::directory::realms::clash;
 use crate::directory::realms::share_base;
-use crate::domain::pin::carrier;
 
 use super::doors::Doors;
 use super::policy::Policy;
@@ -77,7 +76,7 @@ pub(super) fn warn_of_namesakes(doors: &Doors, policies: &BTreeMap<String, Polic
         let Some(settings) = policies.get(policy).and_then(|policy| policy.settings.as_ref()) else { continue };
         for choice in &settings.rules.methods {
             let homes = directories.iter().map(|name| home(name, known));
-            peoples.entry(carrier(&choice.provider).0).or_default().extend(homes);
+            peoples.entry(&choice.provider).or_default().extend(homes);
         }
     }
     for (name, provider) in providers.iter().filter(|(_, provider)| provider.kind.is_some_and(Carrier::knows_bare_names)) {

@@ -18,6 +18,7 @@ use crate::audit::Settings;
 use crate::audit::Trail;
 use crate::audit::tests::book;
 use crate::audit::tests::ending;
+use crate::audit::tests::forgetful;
 use crate::ports::audit::Audit;
 
 fn settings(dir: &Path, receivers: Vec<Receiver>) -> Settings {
@@ -62,8 +63,8 @@ fn lines_are_read_over_all_files_and_no_further_than_they_are_written_for_good()
     assert_eq!(batch.lines[1].event, "opened");
     // Half a line is none, whatever comes after it.
     let last = *book.files().unwrap().last().unwrap();
-    let text = std::fs::read_to_string(book.path(last)).unwrap();
-    std::fs::write(book.path(last), format!("{text}{{\"seq\":{}", end + 1)).unwrap();
+    let text = fs::read_to_string(book.path(last)).unwrap();
+    fs::write(book.path(last), format!("{text}{{\"seq\":{}", end + 1)).unwrap();
     let (batch, _) = follow.clone().read(end).unwrap();
     assert!(batch.lines.is_empty());
 }
@@ -73,7 +74,7 @@ fn lines_that_are_gone_are_named_and_those_behind_them_follow() {
     let dir = tempfile::tempdir().unwrap();
     let (book, end) = written(&dir, 5, 1);
     let files = book.files().unwrap();
-    std::fs::remove_file(book.path(files[1])).unwrap();
+    fs::remove_file(book.path(files[1])).unwrap();
     let (batch, follow) = Follow::new(book.clone(), "mfa1".into(), 1).read(end).unwrap();
     assert_eq!((numbers(&batch), batch.gap), ((1..files[1]).collect(), None));
     let (batch, follow) = follow.read(end).unwrap();
@@ -86,7 +87,7 @@ fn lines_that_are_gone_are_named_and_those_behind_them_follow() {
     let (batch, follow) = follow.read(end + 4).unwrap();
     assert_eq!((batch.gap, follow.next()), (Some((end + 1, end + 4)), end + 5));
     for file in book.files().unwrap() {
-        std::fs::remove_file(book.path(file)).unwrap();
+        fs::remove_file(book.path(file)).unwrap();
     }
     let (batch, _) = Follow::new(book, "mfa1".into(), 2).read(end).unwrap();
     assert_eq!(batch.gap, Some((2, end)));
@@ -110,7 +111,7 @@ async fn framed(stream: &mut (impl AsyncRead + Unpin)) -> String {
 async fn over_tcp_each_message_stands_behind_its_length_and_a_broken_connection_loses_none() {
     let dir = tempfile::tempdir().unwrap();
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tcp, receiver.local_addr().unwrap(), None)])).unwrap();
+    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tcp, receiver.local_addr().unwrap(), None)]), forgetful()).unwrap();
     trail.note(ending(7));
     let (mut stream, _) = receiver.accept().await.unwrap();
     let opened = framed(&mut stream).await;
@@ -132,7 +133,7 @@ async fn over_tcp_each_message_stands_behind_its_length_and_a_broken_connection_
 async fn over_udp_each_message_is_a_datagram() {
     let dir = tempfile::tempdir().unwrap();
     let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Udp, receiver.local_addr().unwrap(), None)])).unwrap();
+    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Udp, receiver.local_addr().unwrap(), None)]), forgetful()).unwrap();
     trail.note(ending(7));
     let mut buffer = [0; 4096];
     for event in ["opened", "login"] {
@@ -147,8 +148,8 @@ async fn over_tls_nobody_but_the_one_who_is_vouched_for_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let (right, wrong) = (dir.path().join("right.pem"), dir.path().join("wrong.pem"));
-    std::fs::write(&right, made.cert.pem()).unwrap();
-    std::fs::write(&wrong, rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
+    fs::write(&right, made.cert.pem()).unwrap();
+    fs::write(&wrong, rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -157,14 +158,14 @@ async fn over_tls_nobody_but_the_one_who_is_vouched_for_is_told() {
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = receiver.local_addr().unwrap();
 
-    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(wrong))])).unwrap();
+    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(wrong))]), forgetful()).unwrap();
     trail.note(ending(1));
     let (stream, _) = receiver.accept().await.unwrap();
     assert!(acceptor.accept(stream).await.is_err(), "an authority that did not certify this receiver");
     drop(trail);
     // What it did not get then follows now.
-    std::fs::write(dir.path().join("audit/sent-syslog"), "0\n").unwrap();
-    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(right))])).unwrap();
+    fs::write(dir.path().join("audit/sent-syslog"), "0\n").unwrap();
+    let trail = Trail::open(settings(dir.path(), vec![syslog(Transport::Tls, at, Some(right))]), forgetful()).unwrap();
     let (stream, _) = receiver.accept().await.unwrap();
     let mut stream = acceptor.accept(stream).await.unwrap();
     assert!(framed(&mut stream).await.contains("opened") && framed(&mut stream).await.contains("user-1"));
@@ -200,7 +201,7 @@ async fn a_receiver_that_refuses_is_asked_again_and_gets_every_line_once_it_take
     let receiver = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/ingest?index=vpn", receiver.local_addr().unwrap());
     let to = || vec![Receiver::Http { url: url.clone(), ca_file: None, token: Some(Secret::from("a-token")) }];
-    let trail = Trail::open(settings(dir.path(), to())).unwrap();
+    let trail = Trail::open(settings(dir.path(), to()), forgetful()).unwrap();
     trail.note(ending(1));
     let (head, refused) = posted(&receiver, "503 Busy").await;
     assert!(head.starts_with("POST /ingest?index=vpn HTTP/1.1") && head.contains("Bearer a-token") && head.contains("application/x-ndjson"), "{head}");
@@ -209,13 +210,13 @@ async fn a_receiver_that_refuses_is_asked_again_and_gets_every_line_once_it_take
     assert_eq!(taken[..refused.len()], refused);
     assert!(taken.iter().any(|line| line.contains("user-1")) && taken.iter().any(|line| line.contains("user-2")), "{taken:#?}");
     // Until it is written down how far that went.
-    while std::fs::read_to_string(dir.path().join("audit/sent-http")).map_or(true, |text| text.trim() != taken.len().to_string()) {
+    while fs::read_to_string(dir.path().join("audit/sent-http")).map_or(true, |text| text.trim() != taken.len().to_string()) {
         tokio::task::yield_now().await;
     }
     drop(trail);
     // After a restart it goes on there, with lines that were written meanwhile.
-    Trail::open(settings(dir.path(), Vec::new())).unwrap().note(ending(3));
-    let trail = Trail::open(settings(dir.path(), to())).unwrap();
+    Trail::open(settings(dir.path(), Vec::new()), forgetful()).unwrap().note(ending(3));
+    let trail = Trail::open(settings(dir.path(), to()), forgetful()).unwrap();
     let (_, more) = posted(&receiver, "200 OK").await;
     assert!(more.iter().all(|line| !line.contains("user-1") && !line.contains("user-2")) && more.iter().any(|line| line.contains("user-3")), "{more:#?}");
     drop(trail);

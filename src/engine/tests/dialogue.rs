@@ -156,7 +156,7 @@ async fn r_043_an_answer_from_elsewhere_ends_the_question_and_takes_it_back() {
 #[tokio::test(start_paused = true)]
 async fn a_code_in_place_of_an_approval_takes_the_push_back() {
     let (world, engine) = world();
-    let both = Rules { methods: [Method::Push, Method::Oath].map(|method| Choice { method, provider: "lab".into() }).into(), ..(*rules(Method::Push)).clone() };
+    let both = Rules { methods: [Method::Push, Method::Oath].map(|method| Choice::new(method, "lab")).into(), ..(*rules(Method::Push)).clone() };
     let (state, _) = prompted(engine.login(entering(), Arc::new(both), Arc::<World>::clone(&world), MINUTE)).await;
     assert!(accepted(&engine.answer(claim(state, "123456"), MINUTE).outcome().await));
     settle().await;

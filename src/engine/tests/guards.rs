@@ -102,7 +102,7 @@ async fn m_10_after_a_denial_nobody_is_rung_and_then_again_and_a_refusal_costs_n
 #[tokio::test(start_paused = true)]
 async fn m_10_whoever_may_not_be_rung_is_asked_for_a_code() {
     let (world, engine) = world();
-    let methods = [Method::Push, Method::Oath].map(|method| Choice { method, provider: "lab".into() });
+    let methods = [Method::Push, Method::Oath].map(|method| Choice::new(method, "lab"));
     let rules = Arc::new(Rules { methods: methods.into(), pushes: Pushes { count_max: 1, ..PUSHES }, ..(*rules(Method::Push)).clone() });
     let ignored = login(&world, &engine, &rules, asked("alice", "right", 1)).outcome().await;
     assert!(decided(&ignored, &Decision::Reject(Denial::NoAnswer)), "{ignored:?}");
@@ -352,7 +352,7 @@ async fn m_24_one_login_asks_the_directory_for_the_password_once_whatever_comes_
     assert!(decided(&engine.answer(claim(state.clone(), "000000"), MINUTE).outcome().await, &Decision::Reject(Denial::BadCode)));
     assert!(decided(&engine.answer(claim(state, "123456"), MINUTE).outcome().await, &Decision::Reject(Denial::OutOfTurn)));
     assert_eq!(checks(&world), 1, "a wrong code checks no password again");
-    let methods = [Method::Push, Method::Oath].map(|method| Choice { method, provider: "lab".into() });
+    let methods = [Method::Push, Method::Oath].map(|method| Choice::new(method, "lab"));
     let both = Arc::new(Rules { methods: methods.into(), ..(*rules(Method::Push)).clone() });
     let login = login(&world, &engine, &both, asked("alice", "right", 1));
     settle().await;

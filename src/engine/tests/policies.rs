@@ -53,7 +53,7 @@ fn equipped(says: Option<Result<Progress, FactorError>>) -> (Arc<World>, Arc<Eng
 }
 
 fn through_cloud(more: &[Choice]) -> Rules {
-    let cloud = Choice { method: Method::Push, provider: "cloud".into() };
+    let cloud = Choice::new(Method::Push, "cloud");
     Rules { lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 }, ..Rules::bare("vpn", [&[cloud], more].concat()) }
 }
 
@@ -159,7 +159,7 @@ async fn m_14_an_outage_lets_in_for_as_long_as_the_policy_bears_and_no_longer() 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_leaves_time_for_the_next() {
     let (world, engine, _) = equipped(None);
-    let code = Choice { method: Method::Oath, provider: "lab".into() };
+    let code = Choice::new(Method::Oath, "lab");
     let began = Instant::now();
     let outcome = log_in(&world, &engine, through_cloud(&[code]), 1).await;
     assert!(matches!(outcome, Outcome::Challenge { .. }), "{outcome:?}");
@@ -169,7 +169,7 @@ async fn a_provider_that_hangs_leaves_time_for_the_next() {
 #[tokio::test(start_paused = true)]
 async fn m_14_a_provider_that_hangs_opens_nothing_and_the_login_ends_in_time() {
     let (world, engine, _) = equipped(None);
-    let rules = Rules { outage: OnOutage::Open, ..through_cloud(&[Choice { method: Method::Call, provider: "cloud".into() }]) };
+    let rules = Rules { outage: OnOutage::Open, ..through_cloud(&[Choice::new(Method::Call, "cloud")]) };
     let began = Instant::now();
     let outcome = log_in(&world, &engine, rules, 1).await;
     assert!(matches!(&outcome, Outcome::Decided { decision, .. } if matches!(**decision, Decision::Reject(_))), "{outcome:?}");

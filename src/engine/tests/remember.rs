@@ -189,7 +189,7 @@ async fn m_40_a_policy_that_remembers_for_a_shorter_time_or_not_at_all_means_tho
         let shorter = Rules { remember: Remember { for_ms, ..stage.rules.remember }, ..stage.rules.clone() };
         assert_eq!(stage.login_with(&shorter, stage.request.clone()).await, ASKED, "{for_ms}");
     }
-    let stricter = Rules { methods: vec![Choice { method: Method::Call, provider: "lab".into() }], ..stage.rules.clone() };
+    let stricter = Rules { methods: vec![Choice::new(Method::Call, "lab")], ..stage.rules.clone() };
     assert_eq!(stage.login_with(&stricter, stage.request.clone()).await, ASKED, "another second factor was not passed");
     assert_eq!(stage.again().await, Ok(Grant::Remembered));
 }
@@ -252,7 +252,7 @@ async fn m_41_an_administrator_and_a_reported_fraud_end_it() {
 #[tokio::test(start_paused = true)]
 async fn m_42_a_code_that_came_along_is_checked_and_a_wrong_one_counts() {
     let mut stage = Stage::new(RememberBy::Source);
-    stage.rules.methods = vec![Choice { method: Method::Oath, provider: "lab".into() }];
+    stage.rules.methods = vec![Choice::new(Method::Oath, "lab")];
     stage.request.appended = Some(code("123456"));
     assert_eq!(stage.again().await, Ok(Grant::Factor));
     assert_eq!(stage.again().await, Err(Denial::BadCode), "a code that is used up stays so");
@@ -297,7 +297,7 @@ async fn m_40_nothing_but_a_factor_that_passed_is_remembered() {
 #[tokio::test(start_paused = true)]
 async fn m_40_a_code_typed_at_a_challenge_is_remembered_by_the_password_before_it() {
     let mut stage = Stage::new(RememberBy::Source);
-    stage.rules.methods = vec![Choice { method: Method::Oath, provider: "lab".into() }];
+    stage.rules.methods = vec![Choice::new(Method::Oath, "lab")];
     stage.request.dialogue.prompt = Some("Code:".into());
     let login = stage.engine.login(stage.request.clone(), Arc::new(stage.rules.clone()), Arc::new(Trusting), MINUTE);
     let Outcome::Challenge { state, .. } = login.outcome().await else { panic!("no challenge") };

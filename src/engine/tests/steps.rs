@@ -7,7 +7,7 @@ fn refused(outcome: &Outcome) -> bool {
 }
 
 fn both() -> Arc<Rules> {
-    let methods = [Method::Push, Method::Oath].map(|method| Choice { method, provider: "lab".into() });
+    let methods = [Method::Push, Method::Oath].map(|method| Choice::new(method, "lab"));
     Arc::new(Rules { methods: methods.into(), ..(*rules(Method::Push)).clone() })
 }
 
@@ -70,7 +70,7 @@ async fn m_18_whatever_a_provider_says_that_is_no_yes_opens_nothing() {
     ];
     for error in errors {
         let (world, engine) = world();
-        let methods = vec![Choice { method: Method::Push, provider: "lab".into() }];
+        let methods = vec![Choice::new(Method::Push, "lab")];
         let rules = Arc::new(Rules { methods, ..(*both()).clone() });
         let login = engine.login(asked("alice", "right", 1), rules, Arc::<World>::clone(&world), MINUTE);
         world.asked.notified().await;

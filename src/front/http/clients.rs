@@ -276,7 +276,7 @@ fn shape(client: &Client, habits: &Habits, now: Timestamp) -> shapes::Client {
 }
 
 fn methods(rules: &Rules) -> Vec<String> {
-    rules.methods.iter().map(|choice| format!("{} through {}", choice.method.as_str(), choice.provider)).collect()
+    rules.methods.iter().map(ToString::to_string).collect()
 }
 
 fn code(entry: &CodeEntry) -> String {

@@ -37,7 +37,16 @@ use crate::stretch;
 use crate::stretch::StretchError;
 
 pub(super) fn routes() -> Router<Desk> {
-    Router::new().route("/v1/accounts/{name}/pin", put(set).delete(remove)).route("/v1/accounts/{name}/backup-codes", post(issue).delete(revoke))
+    Router::new()
+        .route("/v1/accounts/{name}/pin", put(set).delete(|desk, operator, name, at| take_away(Held::Pin, desk, operator, name, at)))
+        .route("/v1/accounts/{name}/backup-codes", post(issue).delete(|desk, operator, name, at| take_away(Held::Backups, desk, operator, name, at)))
+}
+
+/// What an account may have that can be taken away again.
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    Backups,
+    Pin,
 }
 
 async fn set(
@@ -71,7 +80,8 @@ async fn set(
     Ok(Json(shapes::Account::from(&account)))
 }
 
-async fn remove(
+async fn take_away(
+    held: Held,
     State(desk): State<Desk>,
     Extension(operator): Extension<Operator>,
     Path(name): Path<String>,
@@ -79,10 +89,21 @@ async fn remove(
 ) -> Result<Json<shapes::Account>, Refusal> {
     let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
     let turn = desk.turn_for(&account).await?;
-    if turn.store().pin(&account.identity)?.is_none() {
-        return Err(Refusal::absent(format!("{:?} has no PIN", account.name), "`vestibule user set NAME --pin` sets one"));
+    let who = &account.identity;
+    let (absent, remedy, done, change) = match held {
+        Held::Backups => {
+            let absent = turn.store().backup_codes(who)?.is_none().then_some("backup codes");
+            (absent, "`vestibule token backup NAME` issues some", "backup codes revoked", Change::RemoveBackups(who.clone()))
+        }
+        Held::Pin => {
+            let absent = turn.store().pin(who)?.is_none().then_some("PIN");
+            (absent, "`vestibule user set NAME --pin` sets one", "PIN removed", Change::RemovePin(who.clone()))
+        }
+    };
+    if let Some(what) = absent {
+        return Err(Refusal::absent(format!("{:?} has no {what}", account.name), remedy));
     }
-    turn.commit(&operator, "PIN removed", &account, Change::RemovePin(account.identity.clone())).await?;
+    turn.commit(&operator, done, &account, change).await?;
     Ok(Json(shapes::Account::from(&account)))
 }
 
@@ -116,21 +137,6 @@ async fn issue(
     turn.commit(&operator, "backup codes issued", &account, Change::PutBackups { who: account.identity.clone(), codes: held }).await?;
     let issued = IssuedBackups { identity: account.identity.0.clone(), account: account.name.clone(), codes, until: shapes::moment(until) };
     Ok((StatusCode::CREATED, Json(issued)))
-}
-
-async fn revoke(
-    State(desk): State<Desk>,
-    Extension(operator): Extension<Operator>,
-    Path(name): Path<String>,
-    Query(at): Query<InDirectory>,
-) -> Result<Json<shapes::Account>, Refusal> {
-    let account = lookup::account(&desk.rooms(), &name, at.directory.as_deref()).await?;
-    let turn = desk.turn_for(&account).await?;
-    if turn.store().backup_codes(&account.identity)?.is_none() {
-        return Err(Refusal::absent(format!("{:?} has no backup codes", account.name), "`vestibule token backup NAME` issues some"));
-    }
-    turn.commit(&operator, "backup codes revoked", &account, Change::RemoveBackups(account.identity.clone())).await?;
-    Ok(Json(shapes::Account::from(&account)))
 }
 
 fn four() -> Result<[u8; 4], StretchError> {

@@ -262,7 +262,7 @@ fn waived(request: &Request<'_>, client: &Client) -> Result<Given, Unfit> {
     if request.state().is_some() {
         return Ok(Given { primary: Primary::Password(typed.unwrap_or_default()), appended: None, can_answer: true, types: true });
     }
-    let appended = typed.as_ref().and_then(|typed| Appended::alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
+    let appended = typed.as_ref().and_then(|typed| client.code.alone(&Secret::new(typed.expose().trim_ascii().to_vec())));
     // Unsigned and encrypted with a wrong secret, one in ten is a text.
     if !request.signed() && appended.is_none() && typed.is_some_and(|typed| !typed.is_empty()) {
         return Err(Unfit::Unproven);

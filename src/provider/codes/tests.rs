@@ -16,7 +16,7 @@ fn codes(day_max: u32) -> Codes {
 fn asking(who: &str, trace: u128) -> Asking {
     let identity = Identity(who.into());
     let account = Account::new(identity.clone(), who, None, Timestamp(0)).into();
-    Asking { identity, account, choice: Choice { method: Method::Text, provider: "sms".into() }, client: "vpn".into(), source: None, trace: Trace(trace) }
+    Asking { identity, account, choice: Choice::new(Method::Text, "sms"), client: "vpn".into(), source: None, trace: Trace(trace) }
 }
 
 fn wrong(code: &Secret) -> Secret {

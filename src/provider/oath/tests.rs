@@ -121,7 +121,7 @@ impl Bench {
 }
 
 fn asking(method: Method) -> Asking {
-    let choice = Choice { method, provider: "tokens".into() };
+    let choice = Choice::new(method, "tokens");
     let identity = Identity("S-1".into());
     let account = Account::new(identity.clone(), "alice", None, Timestamp(0)).into();
     Asking { identity, account, choice, client: "vpn".into(), source: None, trace: Trace(1) }

@@ -29,7 +29,7 @@ async fn login(world: &World) -> Grant {
     let rules = Rules {
         lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
         remember: Remember { for_ms: 3_600_000, by: RememberBy::Client },
-        ..Rules::bare("vpn", vec![Choice { method: vestibule::domain::Method::Push, provider: "phone".into() }])
+        ..Rules::bare("vpn", vec![Choice::new(vestibule::domain::Method::Push, "phone")])
     };
     let request = AuthRequest {
         door: Door::Ldap,

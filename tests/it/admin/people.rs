@@ -143,7 +143,9 @@ async fn an_import_is_written_by_whoever_began_it_once_and_after_every_line_was_
 async fn m_30_a_pin_is_set_without_being_told_and_weak_or_used_ones_are_refused() {
     let world = World::new(&["corp"]);
     world.ok(Method::POST, "accounts", json!({"name": "alice"})).await;
-    for (pin, why) in [("1234", "row"), ("9999", "over and over"), ("471", "4 to 16"), ("3456", "row"), ("4930", "telephone"), ("12a4", "digits")] {
+    for (pin, why) in
+        [("1234", "row"), ("9999", "over and over"), ("4777", "three times"), ("471", "4 to 16"), ("3456", "row"), ("4930", "telephone"), ("12a4", "digits")]
+    {
         let error = world.refused(Method::PUT, "accounts/alice/pin", json!({"pin": pin}), StatusCode::BAD_REQUEST).await;
         assert!(error.contains(why), "{pin}: {error}");
     }
@@ -161,6 +163,19 @@ async fn m_30_a_pin_is_set_without_being_told_and_weak_or_used_ones_are_refused(
     assert_eq!(shown["pin"], json!({"set_at": "2023-11-14T22:13:20Z", "until": null, "expired": false}));
     world.ok(Method::DELETE, "accounts/alice/pin", Value::Null).await;
     world.refused(Method::DELETE, "accounts/alice/pin", Value::Null, StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn m_30_the_last_five_pins_are_not_taken_again_and_the_sixth_is() {
+    let world = World::new(&["corp"]);
+    world.ok(Method::POST, "accounts", json!({"name": "alice"})).await;
+    for pin in ["4711", "0815", "2580", "1379", "9173", "6284"] {
+        world.ok(Method::PUT, "accounts/alice/pin", json!({"pin": pin})).await;
+    }
+    let error = world.refused(Method::PUT, "accounts/alice/pin", json!({"pin": "0815"}), StatusCode::BAD_REQUEST).await;
+    assert!(error.contains("used before"), "{error}");
+    world.ok(Method::PUT, "accounts/alice/pin", json!({"pin": "4711"})).await;
+    world.ok(Method::PUT, "accounts/alice/pin", json!({"pin": "0815"})).await;
 }
 
 #[tokio::test]

@@ -286,7 +286,7 @@ fn client(directory: &Arc<dyn Directory>, census: &radius::Census, name: &str, h
     let rules = Rules {
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
         lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
-        ..Rules::bare("vpn", vec![Choice { method: Method::Push, provider: "phone".into() }])
+        ..Rules::bare("vpn", vec![Choice::new(Method::Push, "phone")])
     };
     let addition = |group: Option<&str>, value: &[u8]| radius::Addition {
         group: group.map(str::to_owned),

@@ -182,7 +182,7 @@ pub(crate) fn asking(method: Method) -> Asking {
     alice.given_name = Some("Alice".into());
     alice.family_name = Some("Adams".into());
     alice.language = Some("de".into());
-    let choice = Choice { method, provider: "cloud".into() };
+    let choice = Choice::new(method, "cloud");
     let source = Some("192.0.2.7".parse().unwrap());
     Asking { identity, account: Arc::new(alice), choice, client: "vpn-gate_1".into(), source, trace: Trace(0x5eed) }
 }

@@ -445,7 +445,7 @@ impl Rig {
             lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
             remember: plan.remember,
             groups: plan.groups,
-            ..Rules::bare("staff", vec![Way { method: plan.method, provider: "phone".into() }])
+            ..Rules::bare("staff", vec![Way::new(plan.method, "phone")])
         };
         let (config, certificate) = server_config(plan.tls.is_some());
         let transport = match (plan.tls, config) {

@@ -443,7 +443,7 @@ fn rules() -> Arc<Rules> {
         trusted: vec!["10.20.0.0/16".parse().unwrap()],
         unenrolled: FirstAlone::Accept,
         lock: Lock { failures_max: 5, wait_ms: 60_000, window_ms: 0 },
-        ..Rules::bare("staff", vec![Way { method: Method::Push, provider: "phone".into() }])
+        ..Rules::bare("staff", vec![Way::new(Method::Push, "phone")])
     })
 }
 

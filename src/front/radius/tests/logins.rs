@@ -204,7 +204,7 @@ async fn r_042_r_068_who_reads_german_is_asked_in_german_and_refused_in_the_word
 #[tokio::test]
 async fn a_nas_that_writes_latin_1_is_heard_in_it_and_answered_in_utf_8() {
     let world = World::new();
-    let choices = [Method::Push, Method::Oath].map(|method| Choice { method, provider: "world".into() });
+    let choices = [Method::Push, Method::Oath].map(|method| Choice::new(method, "world"));
     let mut client = Client { charset: Charset::Latin1, approval: Approval::Enter, ..client(&world, Method::Push) };
     client.rules = Arc::new(Rules { methods: choices.into(), ..(*client.rules).clone() });
     let house = open_at("127.0.0.1:0", world, settings(client));

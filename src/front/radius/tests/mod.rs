@@ -191,7 +191,7 @@ impl Clock for World {
 
 /// A client on the IPv4 and IPv6 loopback, asked for its second factor by this method.
 pub(super) fn client(world: &Arc<World>, method: Method) -> Client {
-    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice { method, provider: "world".into() }]) };
+    let rules = Rules { lock: Lock { failures_max: 0, wait_ms: 0, window_ms: 0 }, ..Rules::bare("vpn", vec![Choice::new(method, "world")]) };
     Client {
         name: "fortigate".into(),
         networks: vec!["127.0.0.0/24".parse().unwrap(), "::1".parse().unwrap()],
