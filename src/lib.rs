@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 | `wire`, `domain` | bytes; decisions |
 //! | 1 | `ports` | the seams |
-//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `mail`, `metrics`, `stretch` | the loop; first factor; second factor; memory; the account of logins; letters; counters; slow hashes |
+//! | 2 | `engine`, `directory`, `provider`, `store`, `audit`, `mail`, `metrics`, `reach`, `stretch` | the loop; first factor; second factor; memory; the account of logins; letters; counters; whether a server is there; slow hashes |
 //! | 3 | `front` | the doors: RADIUS, LDAP, administration |
 //! | 4 | `app`, `demo` | the roof: rooms built from a configuration; the whole thing with no set-up |
 //! | 5 | `cli` | the command line |
@@ -23,6 +23,7 @@ pub mod mail;
 pub mod metrics;
 pub mod ports;
 pub mod provider;
+pub mod reach;
 pub mod store;
 pub mod stretch;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! Letters: to one mail server, over TLS, bounded in time and in number.
 
+pub mod alerts;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +27,8 @@ use tracing::warn;
 use crate::domain::Secret;
 use crate::ports::MailError;
 use crate::ports::Mailer;
+use crate::reach;
+use crate::reach::Found;
 
 /// `[mail]`
 #[derive(Clone, Debug)]
@@ -69,6 +73,8 @@ pub enum Security {
 #[derive(Debug)]
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
     from: Mailbox,
     timeout: Duration,
     /// Letters that are sent or wait.
@@ -125,7 +131,8 @@ impl Smtp {
             builder = builder.credentials(Credentials::new(login.user.clone(), password.to_owned()));
         }
         let (room, turns) = (Semaphore::new(Self::QUEUE_MAX), Semaphore::new(Self::TURNS_MAX));
-        Ok(Self { transport: builder.build(), from, timeout: settings.timeout, room, turns })
+        let (transport, host, port) = (builder.build(), settings.host.clone(), settings.port);
+        Ok(Self { transport, host, port, from, timeout: settings.timeout, room, turns })
     }
 
     async fn sent(&self, letter: Message) -> Result<(), MailError> {
@@ -139,11 +146,13 @@ impl Smtp {
 }
 
 impl Smtp {
-    /// Whether it greets us, and lets us log in: then the letter was at fault, which one person may cause and which is no outage (M-14). Nobody's name goes out
-    /// with that.
-    async fn is_there(&self, half: Duration) -> bool {
-        let tried = tokio::time::timeout(half.min(LOOK_MAX), Box::pin(self.transport.test_connection())).await;
-        tried.is_ok_and(|tried| tried.is_ok())
+    /// A server that takes connections is there, however late it greets and whatever it says: that it is slow may be one person's doing, or that of all who
+    /// write to it, and is no outage (M-14). Nobody's name goes out with that.
+    async fn looked(&self) -> MailError {
+        match reach::look(&self.host, self.port).await {
+            Found::Away => MailError::Unreachable,
+            Found::There | Found::Untried => MailError::Busy,
+        }
     }
 }
 
@@ -157,7 +166,7 @@ impl Mailer for Smtp {
         let turn = tokio::time::timeout(half, self.turns.acquire()).await;
         let _turn = turn.ok().and_then(Result::ok).ok_or(MailError::Busy)?;
         match tokio::time::timeout(half, Box::pin(self.sent(letter))).await.unwrap_or(Err(MailError::Unreachable)) {
-            Err(MailError::Unreachable) if self.is_there(half).await => Err(MailError::Busy),
+            Err(MailError::Unreachable) => Err(self.looked().await),
             outcome => outcome,
         }
     }
@@ -218,8 +227,8 @@ fn cut(text: &str) -> String {
 /// What a reply code means (RFC 5321 §4.2.3). That one person's mailbox is full or slow is no outage: somebody may be causing it (M-14).
 fn refusal(status: u16) -> MailError {
     match status {
-        // It goes away: whether for us or for everybody is found out by asking again.
-        421 => MailError::Unreachable,
+        // It has no time for us now, in its greeting or later: so it is there.
+        421 => MailError::Busy,
         // The login, or that one is wanted (RFC 4954 §6).
         454 | 500..=538 => MailError::Misconfigured,
         _ => MailError::Refused,
@@ -228,8 +237,6 @@ fn refusal(status: u16) -> MailError {
 
 /// RFC 5321 §4.5.3.1.3.
 const ADDRESS_BYTES_MAX: usize = 254;
-/// To find out whether there is a server at all.
-const LOOK_MAX: Duration = Duration::from_secs(1);
 const SAID_CHARS_MAX: usize = 200;
 const SUBJECT_BYTES_MAX: usize = 200;
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -46,9 +46,11 @@ pub const SESSIONS: &str = "vestibule_sessions";
 
 /// Lines of the audit that could not be written.
 pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
-/// What somebody should look at now: frauds that people report, blocks that cannot be written, phones that rang in vain for a day, and logins let in because no
-/// provider could be reached; label `alarm`.
+/// What somebody should look at now: frauds that people report, blocks, blocks that cannot be written, phones that rang in vain for a day, many who are locked out,
+/// and logins let in because no provider could be reached; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
+/// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
+pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
 
 /// What runs here, always 1; labels `version`, `node`.
 pub const BUILD_INFO: &str = "vestibule_build_info";
@@ -100,10 +102,8 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(
-        ALARMS,
-        "Frauds reported, blocks that cannot be written, people rung in vain for a day, and logins let in because no provider could be reached"
-    );
+    ::metrics::describe_counter!(ALARMS, "What somebody should look at now: frauds, blocks, many locked out, phones rung in vain, logins let in by an outage");
+    ::metrics::describe_counter!(ALERT_LETTERS, "Letters that tell somebody of an alarm, by what became of them");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
     ::metrics::describe_gauge!(BUILD_INFO, "What runs here, by version and node; always 1");
     ::metrics::describe_gauge!(STARTED, "When this process began, seconds since 1970");
@@ -132,6 +132,11 @@ pub fn audit_lost(lines: usize) {
 /// Counts what somebody should look at now.
 pub fn alarm(alarm: &'static str) {
     ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
+}
+
+/// Counts what became of a letter about an alarm.
+pub fn alert_letter(outcome: &'static str) {
+    ::metrics::counter!(ALERT_LETTERS, "outcome" => outcome).increment(1);
 }
 
 /// Says whether a server behind us is well.

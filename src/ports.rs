@@ -11,6 +11,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 
 use crate::domain::Account;
+use crate::domain::Alert;
 use crate::domain::Asking;
 use crate::domain::AuthRequest;
 use crate::domain::BackupCodes;
@@ -21,8 +22,10 @@ use crate::domain::Change;
 use crate::domain::Checked;
 use crate::domain::CommitError;
 use crate::domain::FactorError;
+use crate::domain::Fate;
 use crate::domain::Identity;
 use crate::domain::Lsn;
+use crate::domain::Method;
 use crate::domain::Outage;
 use crate::domain::PasswordError;
 use crate::domain::PrimaryError;
@@ -33,6 +36,7 @@ use crate::domain::Ticket;
 use crate::domain::Timestamp;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
+use crate::domain::Trace;
 use crate::domain::WeekMinute;
 use crate::domain::pin::Pin;
 
@@ -307,8 +311,52 @@ pub trait Provider: Debug + Send + Sync {
         Probed::Unasked
     }
 
+    /// Makes the person known there, for an administrator who has asked for it. Bounded as `start` is.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn enrol(&self, _account: &Account) -> Result<Enrolment, EnrolError> {
+        Err(EnrolError::Unable)
+    }
+
     /// Nobody waits for this question any more. Best effort, bounded by the provider's timeout.
     async fn cancel(&self, ticket: &Ticket);
+
+    /// Whether it is told how logins end in which it was the last to be asked.
+    fn hears_ends(&self) -> bool {
+        false
+    }
+
+    /// A login in which it was asked last, by this method, ended so. Best effort, bounded by the provider's timeout; no login waits for it.
+    async fn ended(&self, _trace: Trace, _method: Method, _fate: Fate, _why: &'static str) {}
+}
+
+/// Where a person enrols at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Whoever opens it enrols a phone of theirs as the person's: for the person alone (M-16).
+    pub url: Secret,
+    /// Good until then, where the provider tells.
+    pub until: Option<Timestamp>,
+}
+
+/// Why somebody cannot be enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnrolError {
+    /// The provider knows the person, with a phone.
+    Enrolled,
+    /// Nobody can tell.
+    Failed(FactorError),
+    /// The provider's own rules are against it.
+    Refused,
+    /// This provider has no such thing.
+    Unable,
+}
+
+impl From<FactorError> for EnrolError {
+    fn from(error: FactorError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// How a carrier of second factors is.
@@ -316,6 +364,8 @@ pub trait Provider: Debug + Send + Sync {
 pub enum Probed {
     /// It cannot be used: what is wrong, and what to do, in words.
     Failed(String),
+    /// It answers; whether it takes our key cannot be found out without asking somebody.
+    There,
     /// There is no way to find out without asking somebody.
     Unasked,
     /// It answers and takes our key.
@@ -345,6 +395,12 @@ pub trait AccountingRelay: Debug + Send + Sync {
     async fn relay(&self, packet: &Secret) -> Result<(), Outage>;
 }
 
+/// Who tells those who look after the server what they should look at now.
+pub trait Alerts: Debug + Send + Sync {
+    /// Takes it and returns at once: nobody waits for it, and what cannot be told is logged and counted.
+    fn tell(&self, alert: Alert);
+}
+
 /// Who takes letters to a mail server.
 #[async_trait]
 pub trait Mailer: Debug + Send + Sync {
@@ -364,8 +420,8 @@ pub trait Mailer: Debug + Send + Sync {
 /// Why a letter was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// Too many letters wait here already.
-    #[error("too many letters wait for the mail server already")]
+    /// Too many letters wait here already, or the server takes connections and does no more in time, or the machine has no descriptors left: no outage.
+    #[error("the mail server is there and has no time for us, or too many letters wait for it already")]
     Busy,
     /// The server refuses us, cannot prove who it is, or speaks no SMTP that we understand.
     #[error("the mail server refuses us, cannot prove who it is, or speaks no SMTP: check `server`, `user`, `password` and `ca_file` in [mail]")]
@@ -373,7 +429,7 @@ pub enum MailError {
     /// This letter cannot be: its address is none, or the server does not take it.
     #[error("the mail server does not take this letter, or its address is none: check the person's mail address, and `from` in [mail]")]
     Refused,
-    /// Nothing answers there, or not in time.
+    /// No connection is to be had there.
     #[error("the mail server does not answer")]
     Unreachable,
 }

@@ -36,6 +36,7 @@ use crate::front::ldap;
 use crate::front::radius;
 use crate::mail;
 use crate::mail::Smtp;
+use crate::mail::alerts::Readers;
 use crate::ports::Clock;
 use crate::ports::Directory;
 use crate::ports::Mailer;
@@ -46,6 +47,7 @@ use crate::provider::duo::Duo;
 use crate::provider::email::Email;
 use crate::provider::entra::Entra;
 use crate::provider::http;
+use crate::provider::ledger::Ledgers;
 use crate::provider::oath::Oath;
 use crate::provider::okta::Okta;
 use crate::provider::pin::WithPin;
@@ -67,6 +69,8 @@ pub(super) struct Rooms {
     pub(super) providers: HashMap<String, Arc<dyn Provider>>,
     pub(super) numbers: Numbers,
     pub(super) pin: PinRules,
+    /// Who is told by mail what somebody should look at.
+    pub(super) readers: Option<Readers>,
 }
 
 /// Why a room could not be built.
@@ -105,7 +109,7 @@ pub enum RoomError {
 }
 
 impl Rooms {
-    pub(super) fn build(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Self, RoomError> {
+    pub(super) fn build(config: &Config, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, ledgers: &Ledgers) -> Result<Self, RoomError> {
         let mut directories = BTreeMap::new();
         let homes = Homes::new(&config.directories, Arc::clone(store));
         for settings in &config.directories {
@@ -114,7 +118,7 @@ impl Rooms {
             directories.insert(name, directory);
         }
         let mailer = mailer(config)?;
-        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() };
+        let behind = BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref(), ledgers };
         let mut providers: HashMap<String, Arc<dyn Provider>> = HashMap::new();
         for settings in &config.providers {
             // Every one of them: a policy that wants a PIN can then meet none that does not ask for it.
@@ -131,7 +135,17 @@ impl Rooms {
             }
         }
         let winbinds = config.winbinds.iter().map(|(domain, settings)| (domain.clone(), Winbind::new(settings.clone()))).collect();
-        Ok(Self { directories, upstreams, accountants, winbinds, store: Arc::clone(store), providers, numbers: config.numbers, pin: config.pin })
+        Ok(Self {
+            directories,
+            upstreams,
+            accountants,
+            winbinds,
+            store: Arc::clone(store),
+            providers,
+            numbers: config.numbers,
+            pin: config.pin,
+            readers: readers(config, mailer.as_ref()),
+        })
     }
 
     /// What the RADIUS listeners share.
@@ -303,12 +317,17 @@ fn first_words(first: &FirstFactor) -> String {
 /// The provider of these settings alone, for whoever wants to know how it is.
 pub(super) fn provider(config: &Config, settings: &ProviderSettings, store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Provider>, RoomError> {
     let mailer = mailer(config)?;
-    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref() }.provider(settings)
+    BehindProviders { server: &config.name, store, clock, mailer: mailer.as_ref(), ledgers: &Ledgers::default() }.provider(settings)
 }
 
 fn mailer(config: &Config) -> Result<Option<Arc<dyn Mailer>>, mail::OpenError> {
     let open = |mail: &config::Mail| Smtp::open(&mail.settings).map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>);
     config.mail.as_ref().map(open).transpose()
+}
+
+fn readers(config: &Config, mailer: Option<&Arc<dyn Mailer>>) -> Option<Readers> {
+    let mail = config.mail.as_ref().filter(|mail| !mail.alerts.is_empty())?;
+    Some(Readers { mailer: Arc::clone(mailer?), to: mail.alerts.clone(), texts: Arc::clone(&mail.texts), server: config.name.clone() })
 }
 
 /// What providers are built on.
@@ -317,24 +336,26 @@ struct BehindProviders<'a> {
     store: &'a Arc<dyn Store>,
     clock: &'a Arc<dyn Clock>,
     mailer: Option<&'a Arc<dyn Mailer>>,
+    ledgers: &'a Ledgers,
 }
 
 impl BehindProviders<'_> {
     fn provider(&self, settings: &ProviderSettings) -> Result<Arc<dyn Provider>, RoomError> {
         let clock = || Arc::clone(self.clock);
+        let ledger = || self.ledgers.of(settings.name());
         let wrong = |error: http::OpenError| RoomError::Provider { name: settings.name().to_owned(), error: error.to_string() };
         Ok(match settings {
             ProviderSettings::Duo(settings) => Arc::new(Duo::new(settings.clone(), clock()).map_err(wrong)?),
             ProviderSettings::Email(settings) => {
                 let mailer = self.mailer.ok_or_else(|| RoomError::Missing("mail".to_owned()))?;
-                Arc::new(Email::new(settings, Arc::clone(mailer), clock()))
+                Arc::new(Email::new(settings, Arc::clone(mailer), clock()).with_ledger(ledger()))
             }
             ProviderSettings::Entra(settings) => Arc::new(Entra::new((**settings).clone(), clock()).map_err(wrong)?),
             ProviderSettings::Oath(settings) => Arc::new(Oath::new(settings, Arc::clone(self.store), clock())),
             ProviderSettings::Okta(settings) => Arc::new(Okta::new(settings.clone()).map_err(wrong)?),
             ProviderSettings::PrivacyIdea(settings) => Arc::new(PrivacyIdea::new(settings.clone(), clock()).map_err(wrong)?),
-            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?),
-            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone()).map_err(wrong)?),
+            ProviderSettings::SmsGateway(settings) => Arc::new(Gateway::new(settings.clone(), clock()).map_err(wrong)?.with_ledger(ledger())),
+            ProviderSettings::TwilioVerify(settings) => Arc::new(Twilio::new(settings.clone(), clock()).map_err(wrong)?.with_ledger(ledger())),
             ProviderSettings::Webhook(settings) => Arc::new(Webhook::new(settings.clone(), self.server, clock()).map_err(wrong)?),
         })
     }

@@ -24,20 +24,25 @@ use super::rooms::RoomError;
 use super::rooms::Rooms;
 use super::systemd::Sites;
 use crate::audit::Trail;
+use crate::directory::BINDS_MAX;
 use crate::engine;
 use crate::engine::Engine;
 use crate::front::http;
 use crate::front::ldap;
 use crate::front::monitor;
 use crate::front::radius;
+use crate::mail::Smtp;
+use crate::mail::alerts::Post;
 use crate::ports::Clock;
 use crate::ports::Store;
 use crate::ports::audit::Anchor;
 use crate::ports::log::LogLevel;
+use crate::provider::http::ASKING_MAX;
+use crate::provider::ledger::Ledgers;
 use crate::store;
 
-/// Files kept for everything but LDAP connections: logs, store, sockets, calls to providers.
-const FILES_KEPT: u64 = 512;
+/// Files kept for logs, store and listeners.
+const FILES_KEPT: usize = 256;
 
 /// How the process is watched; a server inside another program may have neither.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +59,9 @@ pub struct Server {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     engine: Arc<Engine>,
+    alerts: Arc<Post>,
+    /// What was sent today, whatever the configuration becomes.
+    ledgers: Ledgers,
     sessions: radius::Sessions,
     watched: Watched,
     config: Config,
@@ -183,13 +191,17 @@ impl Server {
         sites_that_wait(&sites, &config);
         // Blocks on the disk, before any door is open.
         let store: Arc<dyn Store> = store::open(&config.store)?;
-        let rooms = Rooms::build(&config, &store, &clock)?;
+        let ledgers = Ledgers::default();
+        let rooms = Rooms::build(&config, &store, &clock, &ledgers)?;
         let engine = Engine::new(Arc::clone(&store), Arc::clone(&clock), engine_limits(&config.limits))?;
         engine.equip(rooms.providers.clone());
         let audit = config.audit.clone();
         let audit =
             Trail::open(audit, Arc::new(AuditEnd(Arc::clone(&store)))).map_err(|error| ServerError::Audit { folder: config.audit.folder.clone(), error })?;
         engine.report_to(Arc::new(audit));
+        let alerts = Arc::new(Post::open());
+        alerts.read_by(rooms.readers.clone());
+        engine.alert(Arc::<Post>::clone(&alerts));
         let sessions = radius::Sessions::new(Arc::clone(&clock));
         let behind = radius::Behind { engine: Arc::clone(&engine), sessions: sessions.clone() };
 
@@ -199,7 +211,7 @@ impl Server {
         for listen in &config.radius_listen {
             radius.push(RadiusDoor::open(listen, &sites, &radius_settings, &behind)?);
         }
-        let connections_max = connections_max(&config.limits);
+        let connections_max = connections_max(&config);
         let roll = ldap::Roll::default();
         let mut ldap = Vec::new();
         for listen in &config.ldap_listen {
@@ -212,7 +224,25 @@ impl Server {
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
         let admin = AdminDoor::open(&config, admin_seen)?;
         let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
-        Ok(Self { store, clock, engine, sessions, watched, config, sites, admin, admin_rooms, radius, radius_settings, census, ldap, roll, monitoring })
+        Ok(Self {
+            store,
+            clock,
+            engine,
+            alerts,
+            ledgers,
+            sessions,
+            watched,
+            config,
+            sites,
+            admin,
+            admin_rooms,
+            radius,
+            radius_settings,
+            census,
+            ldap,
+            roll,
+            monitoring,
+        })
     }
 
     /// Which doors are open.
@@ -241,9 +271,9 @@ impl Server {
     /// What keeps it from being taken; then nothing has changed.
     pub async fn reload(&mut self, config: Config) -> Result<(), ServerError> {
         self.may_change(&config)?;
-        let rooms = Rooms::build(&config, &self.store, &self.clock)?;
+        let rooms = Rooms::build(&config, &self.store, &self.clock, &self.ledgers)?;
         let radius_settings = Arc::new(rooms.radius(&config, &self.census)?);
-        let connections_max = connections_max(&config.limits);
+        let connections_max = connections_max(&config);
         let ldap_settings = |listen: &LdapListen| rooms.ldap(&config, listen, connections_max, &self.roll).map(Arc::new);
         let ldap_settings = config.ldap_listen.iter().map(ldap_settings).collect::<Result<Vec<_>, _>>()?;
 
@@ -260,6 +290,7 @@ impl Server {
         let metrics = self.monitoring.prepare(&config)?;
 
         self.engine.equip(rooms.providers.clone());
+        self.alerts.read_by(rooms.readers.clone());
         self.monitoring.settle(&config, metrics, view(&config, &rooms, &self.engine, self.watched.counters.as_ref()));
         self.census.keep(&radius_settings.clients);
         let admin_rooms =
@@ -478,19 +509,42 @@ fn engine_limits(limits: &Limits) -> engine::Limits {
 }
 
 /// Two descriptors a connection: as many as there are, at most as many as configured.
-fn connections_max(limits: &Limits) -> usize {
+fn connections_max(config: &Config) -> usize {
+    let limits = &config.limits;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return limits.ldap_connections_max };
     let files = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
-    let room = usize::try_from(files.saturating_sub(FILES_KEPT) / 2).unwrap_or(usize::MAX).max(1);
+    let room = room(usize::try_from(files).unwrap_or(usize::MAX), files_kept(config));
     if room < limits.ldap_connections_max {
         tracing::warn!(room, wanted = limits.ldap_connections_max, "fewer LDAP connections than limits.ldap_connections_max: raise LimitNOFILE");
     }
     limits.ldap_connections_max.min(room)
 }
 
+/// What LDAP connections must not take from the others, at whose want a login would fail for no reason of its own.
+fn files_kept(config: &Config) -> usize {
+    let directories = config.directories.iter().map(|directory| directory.pool_max.saturating_mul(2).saturating_add(BINDS_MAX));
+    // A pipe each way, and one for complaints.
+    let winbinds = config.winbinds.values().map(|winbind| winbind.helpers_max.saturating_mul(3));
+    // As many look at an answer as may ask.
+    let providers = config.providers.iter().filter(|provider| provider.timeout().is_some()).map(|_| ASKING_MAX.saturating_mul(2));
+    let letters = config.mail.iter().map(|_| Smtp::TURNS_MAX.saturating_mul(2));
+    let radius = config.radius_listen.iter().filter_map(|listen| Some(listen.tls.as_ref()?.connections_max));
+    directories.chain(winbinds).chain(providers).chain(letters).chain(radius).fold(FILES_KEPT, usize::saturating_add)
+}
+
+/// Of so few descriptors that not all are to be had at once LDAP gets half.
+fn room(files: usize, kept: usize) -> usize {
+    (files.saturating_sub(kept.min(files / 2)) / 2).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ldap_connections_leave_descriptors_to_all_others() {
+        assert_eq!([room(524_288, 3_000), room(10_000, 3_000), room(1_024, 3_000), room(1, 3_000)], [260_644, 3_500, 256, 1]);
+    }
 
     /// Which door, and what it was opened for.
     type Door = (u8, char);

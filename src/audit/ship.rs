@@ -97,7 +97,7 @@ trait Sink: Send {
 /// The receiver's certificates cannot be read, or TLS does not start.
 pub(super) fn start(book: Book, node: &str, newest: watch::Receiver<u64>, receiver: &Receiver) -> io::Result<JoinHandle<()>> {
     let sink: Box<dyn Sink> = match receiver {
-        Receiver::Http { url, ca_file, token } => Box::new(Post::new(url, ca_file.as_deref(), token.clone())?),
+        Receiver::Http { url, ca_file, token } => Box::new(Post::new(url, ca_file.as_deref(), token.as_ref())?),
         Receiver::Syslog { transport, host, port, ca_file } => Box::new(Syslog::new(*transport, host, *port, ca_file.as_deref(), node)?),
     };
     let name = receiver.name();

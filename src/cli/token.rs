@@ -38,6 +38,7 @@ use crate::app::shapes::Kind;
 use crate::app::shapes::NewResync;
 use crate::app::shapes::NewToken;
 use crate::app::shapes::Once;
+use crate::app::shapes::ProviderEnrolment;
 use crate::app::shapes::Token;
 use crate::app::shapes::TokenList;
 use crate::domain::otp::Algorithm;
@@ -47,7 +48,7 @@ use crate::domain::otp::Algorithm;
 pub(super) enum Verb {
     /// Issue backup codes for somebody who has lost the generator, in place of those there may be; they are shown this once
     Backup(backup::Issue),
-    /// Make a token; its QR code and otpauth:// line are shown this once
+    /// Make a token; its QR code and otpauth:// line are shown this once. With --provider: have a provider make the person known, and show where a phone is added
     Enrol(Enrolment),
     /// Enrol hardware tokens by the file: all of them or none
     Import(import::Import),
@@ -100,6 +101,9 @@ pub(super) struct Enrolment {
     /// Codes by counter in place of time
     #[arg(long, conflicts_with = "period")]
     hotp: bool,
+    /// Enrol the person there (Duo) in place of making a token of ours: the name of a [provider.NAME]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["algorithm", "digits", "period", "hotp"])]
+    provider: Option<String>,
     /// Print the QR code even where the output is no terminal
     #[arg(long, conflicts_with = "json")]
     qr: bool,
@@ -173,6 +177,9 @@ pub(super) fn kind(token: &Token) -> String {
 
 async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
     let server = Server::new(&enrolment.reach)?;
+    if let Some(provider) = &enrolment.provider {
+        return enrol_at(enrolment, &server, provider).await;
+    }
     // The file first: a seed that could then not be written would be lost.
     let file = enrolment.svg.as_deref().map(create).transpose()?;
     let new = NewToken {
@@ -189,8 +196,30 @@ async fn enrol(enrolment: &Enrolment) -> Result<(), Failure> {
     let enrolled = enrolled?;
     // The token is made: whatever fails from here on, its line is out first, and one failure hides no other part.
     let told = tell(enrolment, &enrolled);
-    let drawn = enrolment.svg.as_deref().zip(file).map_or(Ok(()), |(path, file)| draw(path, file, &enrolled));
+    let drawn = enrolment.svg.as_deref().zip(file).map_or(Ok(()), |(path, file)| draw(path, file, &enrolled.uri));
     told.and(drawn)
+}
+
+/// At a provider that has an enrolment of its own.
+async fn enrol_at(enrolment: &Enrolment, server: &Server, provider: &str) -> Result<(), Failure> {
+    let file = enrolment.svg.as_deref().map(create).transpose()?;
+    let whom = &enrolment.whom;
+    let enrolled = server.ask::<ProviderEnrolment>(Method::POST, &whom.path(&["enrolments", provider]), &whom.query(), NOTHING).await;
+    if let (Err(_), Some(path)) = (&enrolled, &enrolment.svg) {
+        let _ = fs::remove_file(path);
+    }
+    let enrolled = enrolled?;
+    if enrolment.reach.json {
+        say_json(&enrolled)?;
+    } else {
+        say(enrolled.url.expose())?;
+        let until = enrolled.until.as_deref().map(|until| format!(", good until {}", minute(until))).unwrap_or_default();
+        complain(&[harmless(&format!("{} adds a phone at {} by this address{until}: give it to that person alone", enrolled.account, enrolled.provider))]);
+        if enrolment.qr || io::stdout().is_terminal() {
+            show(&enrolled.url)?;
+        }
+    }
+    enrolment.svg.as_deref().zip(file).map_or(Ok(()), |(path, file)| draw(path, file, &enrolled.url))
 }
 
 fn tell(enrolment: &Enrolment, enrolled: &Enrolled) -> Result<(), Failure> {
@@ -201,16 +230,19 @@ fn tell(enrolment: &Enrolment, enrolled: &Enrolled) -> Result<(), Failure> {
     let owner = or_dash(enrolled.token.account.as_deref());
     complain(&[format!("token {} ({}) is enrolled for {owner}; it is shown this once", enrolled.token.id, kind(&enrolled.token))]);
     if enrolment.qr || io::stdout().is_terminal() {
-        // Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
-        let drawn = qr_code(enrolled)?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-        say(&drawn)?;
+        show(&enrolled.uri)?;
     }
     Ok(())
 }
 
+/// Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
+fn show(uri: &Once) -> Result<(), Failure> {
+    say(&qr_code(uri)?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+}
+
 /// Writes the SVG file and says so.
-fn draw(path: &Path, mut file: File, enrolled: &Enrolled) -> Result<(), Failure> {
-    let drawn = qr_code(enrolled)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
+fn draw(path: &Path, mut file: File, uri: &Once) -> Result<(), Failure> {
+    let drawn = qr_code(uri)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
     let broken = |error: io::Error| {
         // Half a QR code is none.
         let _ = fs::remove_file(path);
@@ -221,8 +253,8 @@ fn draw(path: &Path, mut file: File, enrolled: &Enrolled) -> Result<(), Failure>
     Ok(())
 }
 
-fn qr_code(enrolled: &Enrolled) -> Result<QrCode, Failure> {
-    QrCode::new(enrolled.uri.expose()).map_err(|error| Failure::failed(format!("no QR code can be made: {error}"), STILL))
+fn qr_code(uri: &Once) -> Result<QrCode, Failure> {
+    QrCode::new(uri.expose()).map_err(|error| Failure::failed(format!("no QR code can be made: {error}"), STILL))
 }
 
 /// A new file for its owner alone; one that is there stays as it is.

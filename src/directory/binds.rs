@@ -166,8 +166,8 @@ fn shelf(shared: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Binds at once.
-const BINDS_MAX: usize = 256;
+/// Binds at once, of one directory.
+pub const BINDS_MAX: usize = 256;
 /// How long a connection waits for the next login; Active Directory would close it after 15 minutes.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long more of them than allowed may wait: logins come in bursts, and a connection that is closed between two of them was opened for nothing.

@@ -50,6 +50,7 @@ use self::homes::Homes;
 use self::place::Place;
 use self::srv::Srv;
 
+pub use self::binds::BINDS_MAX;
 pub use self::place::PlaceError;
 pub use self::stream::TlsError;
 

@@ -15,9 +15,9 @@ pub(super) fn menu(choices: &[Choice], phone: Option<&str>, texts: &Texts) -> Op
         return None;
     }
     let phone = phone.and_then(last_two);
-    let item = |(number, way): (usize, &Method)| {
-        let way = texts.way(*way);
-        match phone.as_deref().filter(|_| number == 1) {
+    let item = |(number, method): (usize, &Method)| {
+        let way = texts.way(*method);
+        match phone.as_deref().filter(|_| number == 1 && *method != Method::Email) {
             Some(phone) => format!("{number} {}", fill(&texts.menu_to_phone, &[(texts::WAY, way), (texts::PHONE, phone)])),
             None => format!("{number} {way}"),
         }
@@ -62,9 +62,10 @@ fn ways(choices: &[Choice]) -> Vec<Method> {
     ways
 }
 
-/// The last two digits of a number long enough that they do not give it away.
+/// The last two digits of a number long enough that they do not give it away. What is dialled behind it is none of it.
 fn last_two(phone: &str) -> Option<String> {
-    let digits: Vec<char> = phone.chars().filter(char::is_ascii_digit).collect();
+    let number = phone.split(['x', 'X', ',', '*', '#', ';']).next().unwrap_or_default();
+    let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
     (digits.len() >= 6).then(|| digits.iter().skip(digits.len().saturating_sub(2)).collect())
 }
 
@@ -98,6 +99,10 @@ mod tests {
         assert_eq!(shown(&[Method::Push], phone), None);
         assert_eq!(shown(&[Method::Oath, Method::Oath], phone), None);
         assert_eq!(shown(&[Method::Push, Method::Call], Some("4711")).unwrap(), "1 push or 2 call:");
+        assert_eq!(shown(&[Method::Email, Method::Call], phone).unwrap(), "1 email or 2 call:", "a letter goes to no phone");
+        for extended in ["+49 170 555 01 42x17", "+491705550142,,4#", "+491705550142*9"] {
+            assert_eq!(shown(&[Method::Call, Method::Push], Some(extended)).unwrap(), "1 call to the phone ending in 42 or 2 push:", "{extended}");
+        }
         let german = |methods: &[Method]| menu(&choices(methods), phone, &german()).unwrap();
         assert_eq!(german(&all), "1 Push an das Telefon mit der Endung 42, 2 Anruf, oder geben Sie einen Code ein:");
         assert_eq!(german(&[Method::Text, Method::Email]), "1 SMS an das Telefon mit der Endung 42 oder 2 E-Mail:");

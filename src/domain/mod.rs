@@ -1,6 +1,7 @@
 //! Decisions: who may come in, and why. Pure: time and chance are handed in, nothing here waits.
 
 mod account;
+mod alert;
 pub mod backup;
 mod block;
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub use account::Token;
 pub use account::TokenInfo;
 pub use account::TokenKind;
 pub use account::Tries;
+pub use alert::Alarm;
+pub use alert::Alert;
 pub use backup::BackupCodes;
 pub use block::Block;
 pub use block::Blocked;

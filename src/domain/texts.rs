@@ -157,6 +157,20 @@ macro_rules! texts {
 texts! {
     /// The new password was typed once.
     again: Slot::plain(MESSAGE_BYTES_MAX);
+    /// To those who look after the server: somebody is blocked.
+    alert_block: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[BY, TIME]);
+    /// To those who look after the server: a phone rang in vain as often as a day allows.
+    alert_day: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[APP, SOURCE, TIME, TRACE]);
+    /// To those who look after the server: a person says that a login is not theirs.
+    alert_fraud: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[APP, POLICY, SOURCE, TIME, TRACE]);
+    /// To those who look after the server: many were locked out in a short time.
+    alert_lockouts: Slot::plain(ALERT_BYTES_MAX).or(&[TIME]);
+    /// To those who look after the server: somebody was let in because no provider can be reached.
+    alert_open: Slot::with(&[POLICY], ALERT_BYTES_MAX).or(&[APP, SOURCE, TIME, TRACE, WHO]);
+    /// The subject of all these. Names stand in the letter alone.
+    alert_subject: Slot::plain(150).or(&[SERVER]);
+    /// To those who look after the server: a block is not on disk.
+    alert_unwritten: Slot::with(&[WHO], ALERT_BYTES_MAX).or(&[TIME]);
     /// What to do on the phone before pressing Enter.
     approve: Slot::plain(BEHIND_NOT_YET_BYTES_MAX);
     /// The same, where a number must be chosen there.
@@ -303,19 +317,34 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 
 /// The client's name in the configuration.
 pub const APP: Place = Place { name: "app", bytes_max: 64 };
+/// Who did it.
+pub const BY: Place = Place { name: "by", bytes_max: 64 };
 /// A code.
 pub const CODE: Place = Place { name: "code", bytes_max: 8 };
 /// The number to choose on the phone.
 pub const NUMBER: Place = Place { name: "number", bytes_max: 6 };
 /// The last two digits of a phone's number.
 pub const PHONE: Place = Place { name: "phone", bytes_max: 2 };
+/// The policy's name.
+pub const POLICY: Place = Place { name: "policy", bytes_max: 64 };
+/// This server's name.
+pub const SERVER: Place = Place { name: "server", bytes_max: 64 };
+/// An address, or that nobody knows it.
+pub const SOURCE: Place = Place { name: "source", bytes_max: 45 };
+/// A moment, RFC 3339 in UTC.
+pub const TIME: Place = Place { name: "time", bytes_max: 20 };
+/// What a login is called.
+pub const TRACE: Place = Place { name: "trace", bytes_max: 32 };
 /// Where to make an account.
 pub const URL: Place = Place { name: "url", bytes_max: 180 };
 /// A method's word.
 pub const WAY: Place = Place { name: "way", bytes_max: WORD_BYTES_MAX };
 /// All methods, numbered: one with its phone, three without, and what stands between them.
 pub const WAYS: Place = Place { name: "ways", bytes_max: 2 + TO_PHONE_BYTES_MAX + 3 * (2 + WORD_BYTES_MAX) + 3 * (2 + OR_BYTES_MAX) };
+/// A name, or a telephone number.
+pub const WHO: Place = Place { name: "who", bytes_max: 256 };
 
+const ALERT_BYTES_MAX: usize = 1_000;
 /// One Reply-Message (RFC 2865 §5.18).
 const MESSAGE_BYTES_MAX: usize = 253;
 const NOT_YET_BYTES_MAX: usize = 80;

@@ -1,12 +1,26 @@
 //! What a login leaves behind: a line in the log, a count, and its ending for whoever accounts for logins.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::Engine;
 use super::journey::Journey;
 use crate::domain::Decision;
 use crate::domain::Ending;
 use crate::domain::Fate;
 use crate::domain::What;
+use crate::ports::Provider;
+
+impl Engine {
+    /// The provider of that name in the configuration.
+    #[must_use]
+    pub fn carrier(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.providers().get(name).map(Arc::clone)
+    }
+}
 
 impl Journey {
     /// How often the client asked again, and when last.
@@ -25,8 +39,20 @@ impl Journey {
         u32::try_from(at.saturating_duration_since(self.set_out).as_millis()).unwrap_or(u32::MAX)
     }
 
+    /// Tells the provider that was asked last, where it wants to know.
+    fn tell_provider(&self, fate: Fate, why: &'static str) {
+        let Some(choice) = &self.told.asked else { return };
+        let Some(provider) = self.providers.get(&*choice.provider).filter(|provider| provider.hears_ends()) else { return };
+        let (provider, trace, method) = (Arc::clone(provider), self.flow.trace(), choice.method);
+        // Without a runtime we are ending ourselves, and nothing can be told any more.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { tokio::time::timeout(TELL_WITHIN, provider.ended(trace, method, fate, why)).await });
+        }
+    }
+
     /// Counts it, and tells whoever accounts for logins.
     pub(super) fn account_for(&self, fate: Fate, why: &'static str) {
+        self.tell_provider(fate, why);
         let request = self.flow.request();
         let ending = Ending {
             at: self.engine.clock.now(),
@@ -86,3 +112,6 @@ impl Journey {
         );
     }
 }
+
+/// How long telling the end of a login may go on after it.
+const TELL_WITHIN: Duration = Duration::from_secs(10);

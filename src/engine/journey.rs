@@ -62,7 +62,7 @@ const LEAVE_KEEP: Duration = Duration::from_secs(300);
 pub(super) struct Journey {
     pub(super) engine: Arc<Engine>,
     pub(super) flow: Flow,
-    providers: Arc<Providers>,
+    pub(super) providers: Arc<Providers>,
     check: Option<Arc<dyn PrimaryCheck>>,
     /// When the login set out, the rounds before this one included.
     pub(super) set_out: Instant,

@@ -64,12 +64,14 @@ use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::Trace;
 use crate::metrics::Counts;
+use crate::ports::Alerts;
 use crate::ports::Aside;
 use crate::ports::Clock;
 use crate::ports::PrimaryCheck;
 use crate::ports::Provider;
 use crate::ports::Store;
 use crate::ports::audit::Audit;
+use alarm::Lockouts;
 use journey::Ended;
 use journey::Journey;
 use kept::Kept;
@@ -139,6 +141,9 @@ pub struct Engine {
     traces: Traces,
     /// Who accounts for logins, where anybody does.
     audit: OnceLock<Arc<dyn Audit>>,
+    /// Who is told of alarms, where anybody is.
+    alerts: OnceLock<Arc<dyn Alerts>>,
+    lockouts: Mutex<Lockouts>,
 }
 
 /// What logins are called: a random start for each run of the program, and a count.
@@ -250,6 +255,8 @@ impl Engine {
             sameness_key: Secret::new(random::<32>()?.to_vec()),
             traces: Traces { run: u64::from_be_bytes(random::<8>()?), next: AtomicU64::new(1) },
             audit: OnceLock::new(),
+            alerts: OnceLock::new(),
+            lockouts: Mutex::default(),
         }))
     }
 

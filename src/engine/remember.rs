@@ -301,6 +301,7 @@ impl Engine {
                 && self.store.standing(who).map_or(true, |standing| standing.tries.locked(self.clock.now()))
             {
                 self.unremember(who);
+                self.note_lockout();
             }
         }
     }

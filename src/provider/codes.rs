@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ledger::Caps;
+use super::ledger::Ledger;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Identity;
@@ -26,8 +28,8 @@ use crate::domain::texts::fill;
 pub struct Habits {
     /// Digits of a code, [`Habits::DIGITS_MIN`] to [`Habits::DIGITS_MAX`].
     pub digits: u8,
-    /// Codes to one address on one day (UTC), at least 1 (M-28).
-    pub day_max: u32,
+    /// How many go out on one day (M-28).
+    pub caps: Caps,
     /// What everybody reads, where the operator says it here; `{code}` in it is the code.
     pub text: Option<String>,
     /// What people read where it does not stand here, each in their language.
@@ -60,7 +62,9 @@ pub const CODE: &str = "{code}";
 /// The codes that are out.
 #[derive(Debug)]
 pub(super) struct Codes {
+    provider: String,
     habits: Habits,
+    ledger: Ledger,
     out: Mutex<Out>,
 }
 
@@ -72,9 +76,6 @@ struct Out {
     of: HashMap<Identity, Arc<str>>,
     /// When each is over; all live as long, so the first in line is over first.
     ends: VecDeque<(Instant, Arc<str>)>,
-    /// Which day it is, and how many have gone to which address on it.
-    day: u64,
-    sent: HashMap<Box<str>, u32>,
 }
 
 #[derive(Debug)]
@@ -93,8 +94,13 @@ pub(super) struct Issued {
 }
 
 impl Codes {
-    pub(super) fn new(habits: Habits) -> Self {
-        Self { habits, out: Mutex::default() }
+    pub(super) fn new(provider: &str, habits: Habits) -> Self {
+        Self { provider: provider.to_owned(), habits, ledger: Ledger::default(), out: Mutex::default() }
+    }
+
+    /// What went out before counts too.
+    pub(super) fn go_on(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
     }
 
     pub(super) fn habits(&self) -> &Habits {
@@ -111,7 +117,7 @@ impl Codes {
         let moment = Instant::now();
         let mut out = self.out();
         out.sweep(moment);
-        if out.ends.len() >= OUT_MAX || !out.may_send(address, now, self.habits.day_max) {
+        if out.ends.len() >= OUT_MAX || !self.ledger.admits(&self.provider, address, now, self.habits.caps) {
             return Err(FactorError::Throttled);
         }
         out.forget_of(&asking.identity);
@@ -176,24 +182,6 @@ impl Out {
             self.codes.remove(&ticket);
         }
     }
-
-    /// Counts one to this address, if it may be sent. What was asked for counts and not what went out: a carrier that fails after it has sent costs too.
-    fn may_send(&mut self, address: &str, now: Timestamp, day_max: u32) -> bool {
-        let today = now.0 / DAY_MS;
-        if self.day != today {
-            self.day = today;
-            self.sent.clear();
-        }
-        if let Some(sent) = self.sent.get_mut(address) {
-            *sent = sent.saturating_add(1);
-            return *sent <= day_max;
-        }
-        if self.sent.len() >= ADDRESSES_MAX {
-            return false;
-        }
-        self.sent.insert(address.into(), 1);
-        day_max > 0
-    }
 }
 
 /// So many decimal digits, each number as likely as any other; `None` without randomness.
@@ -216,9 +204,6 @@ const KEEP: Duration = Duration::from_secs(300);
 const TRIES_MAX: u8 = 3;
 /// Codes out at a time.
 const OUT_MAX: usize = 100_000;
-/// Addresses counted on one day.
-const ADDRESSES_MAX: usize = 1_000_000;
-const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use tracing::debug;
 use tracing::error;
 use tracing::info;
 
+use super::http::Failure;
 use crate::domain::FactorError;
 
 /// The complaints about one provider.
@@ -33,6 +34,14 @@ impl Complaints {
             *told = Some(code.chars().take(CODE_CHARS_MAX).collect());
         }
         FactorError::Misconfigured
+    }
+
+    /// What a failure of the wire means: whom we cannot trust or understand is the operator's to mend.
+    pub(super) fn failed(&self, failure: Failure, remedy: &str) -> FactorError {
+        match failure.into() {
+            FactorError::Misconfigured => self.misconfigured(failure.as_str(), remedy),
+            error => error,
+        }
     }
 
     /// It answered as it should.

@@ -1,6 +1,8 @@
 //! Duo, by its Auth API v2: push, with a number to type where its plan has that, call, and passcodes, which it sends by text too.
 
 mod answer;
+mod enrol;
+mod look;
 pub mod sign;
 mod wire;
 
@@ -10,18 +12,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method as Verb;
-use tokio::time::Instant;
 
 use self::answer::Asked;
 use self::answer::Ping;
 use self::answer::Preauth;
 use self::answer::Status;
 use self::wire::Params;
-use self::wire::Trouble;
 use self::wire::Wire;
 use super::http::OpenError;
 use super::line::Line;
-use super::line::Look;
+use super::login::source;
+use super::watch::watch;
 use crate::domain::Account;
 use crate::domain::Asking;
 use crate::domain::FactorError;
@@ -31,6 +32,8 @@ use crate::domain::Secret;
 use crate::domain::Ticket;
 use crate::domain::Timestamp;
 use crate::ports::Clock;
+use crate::ports::EnrolError;
+use crate::ports::Enrolment;
 use crate::ports::Probed;
 use crate::ports::Provider;
 
@@ -55,6 +58,8 @@ pub struct Settings {
     pub number_match: bool,
     /// Whether the phone is told the person's own name, beside the one Duo knows them by.
     pub send_name: bool,
+    /// Whether it is told where the person is.
+    pub send_source: bool,
 }
 
 /// An account at Duo.
@@ -123,44 +128,12 @@ impl Duo {
             None => Ok(Progress::Pending(ticket)),
         }
     }
-
-    /// A look that must be brief is broken off when there is no answer: Duo keeps us waiting while it has nothing to tell, and others want to look too.
-    async fn look(&self, look: &Look, ticket: &Ticket) -> Result<Progress, FactorError> {
-        if look.patient {
-            return self.poll(ticket).await;
-        }
-        tokio::time::timeout(self.wire.http().brief(), self.poll(ticket)).await.unwrap_or_else(|_| {
-            self.line.charge(self.wire.http().broken_off());
-            Ok(Progress::Pending(ticket.clone()))
-        })
-    }
-
-    async fn poll(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let params = Params::from([("txid", &*ticket.0)]);
-        match self.wire.sent::<Status>(Verb::GET, "/auth/v2/auth_status", &params, Some(self.poll_max)).await {
-            Ok(status) => status.of_question(ticket),
-            Err(Trouble::Refused(POLL_RAN_OUT)) => Ok(Progress::Pending(ticket.clone())),
-            // A poll that broke off proves nothing: somebody who just does not answer his phone makes polls run out, here or in a box between. Only a
-            // server that does not answer a ping either is unreachable.
-            Err(Trouble::Factor(FactorError::Faltering | FactorError::Unreachable)) => {
-                self.wire.ask::<Ping>(Verb::GET, "/auth/v2/ping", &Params::new()).await.map(|_| Progress::Pending(ticket.clone()))
-            }
-            Err(trouble) => match self.wire.blame(&trouble) {
-                // That we look too often says nothing of the question, which is still out.
-                FactorError::Throttled => {
-                    tokio::time::sleep(THROTTLED_PAUSE).await;
-                    Ok(Progress::Pending(ticket.clone()))
-                }
-                error => Err(error),
-            },
-        }
-    }
 }
 
 #[async_trait]
 impl Provider for Duo {
     async fn start(&self, asking: &Asking) -> Result<Progress, FactorError> {
-        let address = source(asking);
+        let address = source(asking, self.settings.send_source);
         let person = person(asking, address.as_deref());
         let mut params = person.clone();
         if self.settings.number_match && asking.choice.method == Method::Push {
@@ -187,24 +160,14 @@ impl Provider for Duo {
     }
 
     async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let now = Instant::now();
-        let end = now.checked_add(self.wait_max).unwrap_or(now);
-        let mut waiting = self.line.join();
-        loop {
-            let look = waiting.turn().await;
-            // On the heap while it lasts: who stands in line must be small.
-            let progress = Box::pin(self.look(&look, ticket)).await;
-            if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
-                return progress;
-            }
-        }
+        watch(&self.line, self.wait_max, |look| Box::pin(async move { self.look(&look, ticket).await })).await
     }
 
     async fn verify(&self, asking: &Asking, _ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
         // Digits, and the letters of a YubiKey; whatever else somebody typed is no passcode (M-02), and Duo need not see it.
         let typed = code.expose_text().filter(|text| (1..=CODE_LEN_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         let typed = typed.ok_or(FactorError::BadCode)?;
-        let address = source(asking);
+        let address = source(asking, self.settings.send_source);
         let mut params = person(asking, address.as_deref());
         params.extend([("factor", "passcode"), ("passcode", typed)]);
         match self.wire.ask::<Status>(Verb::POST, AUTH, &params).await?.of_code() {
@@ -212,6 +175,10 @@ impl Provider for Duo {
             Ok(Progress::Waived) if asking.choice.method == Method::Text => Err(self.wire.garbled("a code of a text that it waives")),
             outcome => outcome,
         }
+    }
+
+    async fn enrol(&self, account: &Account) -> Result<Enrolment, EnrolError> {
+        self.enrolment(account).await
     }
 
     async fn probe(&self) -> Probed {
@@ -233,10 +200,6 @@ fn person<'a>(asking: &'a Asking, address: Option<&'a str>) -> Params<'a> {
     params
 }
 
-fn source(asking: &Asking) -> Option<String> {
-    asking.source.map(|source| source.to_canonical().to_string())
-}
-
 /// The person's own name, as far as it is known.
 fn own_name(account: &Account) -> String {
     let parts = [account.given_name.as_deref(), account.family_name.as_deref()];
@@ -248,10 +211,6 @@ const AUTH: &str = "/auth/v2/auth";
 const POLL_MAX: Duration = Duration::from_secs(35);
 /// Longer than a question is open there.
 const WAIT_MAX: Duration = Duration::from_secs(70);
-/// Said of a poll that ended without news (and of a transaction that is unknown: then the login's own deadline ends it).
-const POLL_RAN_OUT: u32 = 40_002;
-/// After a look that was one too many.
-const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 const CODE_LEN_MAX: usize = 64;
 const NO_NUMBER: &str = "no number for the push: write number_match = false, or switch verified push on there";
 /// Factor and capability bear the same word.

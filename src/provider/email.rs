@@ -16,6 +16,7 @@ use super::breaker::Turn;
 use super::codes::Codes;
 use super::codes::Habits;
 use super::complaints::Complaints;
+use super::ledger::Ledger;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -62,12 +63,19 @@ impl Email {
         Self {
             name: settings.name.clone(),
             subject: settings.subject.clone(),
-            codes: Codes::new(settings.habits.clone()),
+            codes: Codes::new(&settings.name, settings.habits.clone()),
             mailer,
             clock,
             breaker: Mutex::new(Breaker::new()),
             complaints: Complaints::new(&settings.name),
         }
+    }
+
+    /// What went out before counts too.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.codes.go_on(ledger);
+        self
     }
 
     fn subject(&self, asking: &Asking) -> String {
@@ -87,13 +95,14 @@ impl Email {
         ::metrics::counter!(metrics::PROVIDER_REQUESTS, "provider" => self.name.clone(), "outcome" => label).increment(1);
         match sent {
             Err(MailError::Unreachable) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass))),
-            Err(MailError::Busy) => {}
+            // It is there, or nobody here can tell: that is no failure, and what was called away is not any more (M-14).
+            Err(MailError::Busy) => self.guard(Breaker::there),
             Ok(()) | Err(MailError::Misconfigured | MailError::Refused) => self.turned(self.guard(Breaker::succeeded)),
         }
         sent.map_err(|error| self.blame(error)).inspect(|()| self.complaints.forget())
     }
 
-    /// Only a server that did not answer three times in a row is unreachable (M-14).
+    /// Only a server to which there was no connection three times in a row is unreachable (M-14).
     fn blame(&self, error: MailError) -> FactorError {
         match error {
             MailError::Busy => FactorError::Throttled,
@@ -155,3 +164,6 @@ impl Provider for Email {
 }
 
 const ROOM: &str = "provider";
+
+#[cfg(test)]
+mod tests;

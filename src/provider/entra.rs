@@ -9,6 +9,7 @@ mod xml;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +18,6 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use self::answer::Begun;
 use self::answer::Ended;
@@ -36,12 +35,14 @@ pub use self::token::Credential;
 use self::token::Tokens;
 use self::xml::element;
 use super::complaints::Complaints;
+use super::errand::Errand;
 use super::http::Http;
 use super::http::OpenError;
 use super::http::Request;
 use super::line::Line;
 use super::line::Pace;
 use super::login::Login;
+use super::watch::watch;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -49,6 +50,7 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "entra"`.
@@ -92,21 +94,23 @@ impl Entra {
     /// What is wrong with the settings.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let (login, connectors) = settings.cloud.hosts();
-        let open = |base: &str| Http::open(&settings.name, base, settings.ca_file.as_deref(), settings.timeout);
-        let server = |host: &str| open(&settings.url.clone().unwrap_or_else(|| format!("https://{host}")));
+        // Each is well or not by itself, so each has a name of its own.
+        let open = |name: &str, base: &str| Http::open(&format!("{}{name}", settings.name), base, settings.ca_file.as_deref(), settings.timeout);
+        let server = |name: &str, host: &str| open(name, &settings.url.clone().unwrap_or_else(|| format!("https://{host}")));
         let [first, second] = connectors;
         let target = format!("/{}/oauth2/token", settings.tenant);
         let tokens = Tokens {
-            http: open(&settings.login_url.clone().unwrap_or_else(|| format!("https://{login}")))?,
+            http: open(".login", &settings.login_url.clone().unwrap_or_else(|| format!("https://{login}")))?,
             audience: format!("https://{login}{target}"),
             target,
             resource: format!("https://{first}{CONNECTOR}"),
             credential: settings.credential.clone(),
             clock,
             held: Mutex::default(),
+            errand: Errand::new(settings.timeout),
         };
         let complaints = Complaints::new(&settings.name);
-        Ok(Self { servers: [server(first)?, server(second)?], tokens, line: Line::paced(PACE), wait_max: WAIT_MAX, complaints, settings })
+        Ok(Self { servers: [server("", first)?, server(".second", second)?], tokens, line: Line::paced(PACE), wait_max: WAIT_MAX, complaints, settings })
     }
 
     /// How often a question is looked at, instead of every second, and how long one wait lasts, instead of 70 s.
@@ -127,13 +131,10 @@ impl Entra {
             bearer.set_sensitive(true);
             let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer), (CONTENT_TYPE, HeaderValue::from_static("application/xml"))]);
             let request = Request { method: Verb::POST, target: target.to_owned(), headers, body: Some(document.clone().into_bytes()), poll: None };
-            let answer = http.send(request).await.map_err(|failure| match failure.into() {
-                FactorError::Misconfigured => self.complaints.misconfigured(failure.as_str(), GARBLED),
-                error => error,
-            })?;
+            let answer = http.send(request).await.map_err(|failure| self.complaints.failed(failure, GARBLED))?;
             match answer.status {
                 200 => return Ok(answer.body),
-                401 if !last => self.tokens.forget(&token).await,
+                401 if !last => self.tokens.forget(&token),
                 status => return Err(self.complaints.misconfigured(&status.to_string(), GARBLED)),
             }
         }
@@ -195,26 +196,20 @@ impl Provider for Entra {
         }
         self.complaints.forget();
         // What it says of the result now says nothing: whoever has not answered yet has not approved.
-        match (asking.choice.method, begun.number()) {
-            (Method::Oath | Method::Text, _) => Ok(Progress::CodeNeeded { ticket: Some(ticket) }),
-            _ if begun.is_challenge() => Ok(Progress::CodeNeeded { ticket: Some(ticket) }),
-            (Method::Push, Some(number)) => Ok(Progress::Choose { ticket, number }),
-            _ => Ok(Progress::Pending(ticket)),
+        if matches!(asking.choice.method, Method::Oath | Method::Text) || begun.is_challenge() {
+            return Ok(Progress::CodeNeeded { ticket: Some(ticket) });
         }
+        Ok(Progress::Pending(ticket))
     }
 
     async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let now = Instant::now();
-        let end = now.checked_add(self.wait_max).unwrap_or(now);
-        let mut waiting = self.line.join();
-        loop {
-            let _look = waiting.turn().await;
-            // On the heap while it lasts: who stands in line must be small.
-            let progress = Box::pin(self.poll(ticket)).await;
-            if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
-                return progress;
-            }
-        }
+        watch(&self.line, self.wait_max, |turn| {
+            Box::pin(async move {
+                let _turn = turn;
+                self.poll(ticket).await
+            })
+        })
+        .await
     }
 
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -228,6 +223,11 @@ impl Provider for Entra {
             Progress::Pending(_) | Progress::Denied { fraud: false } => Err(FactorError::BadCode),
             other => Ok(other),
         }
+    }
+
+    /// Fetches a token: nobody is asked.
+    async fn probe(&self) -> Probed {
+        self.tokens.token(&self.complaints).await.map_or_else(Probed::from, |_| Probed::Well { clock: None })
     }
 
     /// The connector cannot take a question back: it stays on the phone until it runs out. An approval that comes late opens nothing, since nobody asks for it

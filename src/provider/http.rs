@@ -23,7 +23,6 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use reqwest::retry;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::debug;
@@ -36,9 +35,13 @@ use super::breaker::Pass;
 use super::breaker::Turn;
 use crate::domain::FactorError;
 use crate::metrics;
+use crate::reach;
+use crate::reach::Found;
 
 /// Bytes of an answer's body; one that is longer is not read to its end and is no answer.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Requests under way at a time to one provider, polls not counted.
+pub const ASKING_MAX: usize = 256;
 
 /// A connection to one provider's server; connections are kept and used again.
 #[derive(Debug)]
@@ -116,7 +119,7 @@ pub enum Failure {
     Faltering,
     /// The answer is too long.
     Garbled,
-    /// The server asked to be left alone (429), now or a while ago; or we ask it more than we allow ourselves.
+    /// The server asked to be left alone (429), now or a while ago; or we ask it more than we allow ourselves, or than this machine has descriptors for.
     Throttled,
     /// No connection three times in a row; or no connection after answers that did not come or said 5xx; or it was so and the next try is not due.
     Unreachable,
@@ -265,7 +268,10 @@ impl Http {
             Closed::Quiet => Failure::Throttled,
         })?;
         let poll = request.poll.is_some();
-        let outcome = self.exchange(request, pass).await;
+        let outcome = match self.exchange(request, pass).await {
+            Err(Trouble::Down(why)) => Err(self.without(why).await),
+            outcome => outcome,
+        };
         match &outcome {
             Ok(_) | Err(Trouble::TooLong | Trouble::Throttled(_)) => self.turned(self.guard(Breaker::succeeded), "it answers"),
             Err(Trouble::Torn(why)) => {
@@ -278,6 +284,11 @@ impl Http {
             Err(Trouble::Broken(why)) => self.turned(self.guard(|breaker| breaker.faltered(Instant::now(), false)), why),
             Err(Trouble::Silent(why)) => self.turned(self.guard(|breaker| breaker.faltered(Instant::now(), true)), why),
             Err(Trouble::Down(why)) => self.turned(self.guard(|breaker| breaker.failed(Instant::now(), pass)), why),
+            // Nobody can tell how the server is: it is not counted, and opens nothing.
+            Err(Trouble::Untried(why)) => {
+                warn!(provider = %self.name, why, "the provider could not be asked for want of something on this machine");
+                self.guard(Breaker::there);
+            }
         }
         if matches!(&outcome, Err(Trouble::Broken(_) | Trouble::Down(_) | Trouble::Silent(_))) && !poll {
             self.look(pass).await;
@@ -298,16 +309,26 @@ impl Http {
         if !self.guard(|breaker| breaker.is_in_doubt()) {
             return;
         }
-        let is_there = tokio::time::timeout(LOOK_MAX, self.connects()).await.unwrap_or(false);
-        self.guard(|breaker| if is_there { breaker.there() } else { breaker.gone(Instant::now(), pass) });
+        let found = self.reached().await;
+        self.guard(|breaker| if found == Found::Away { breaker.gone(Instant::now(), pass) } else { breaker.there() });
     }
 
-    async fn connects(&self) -> bool {
+    /// There was no connection for a request. That is an outage only if TCP has none either: a server that breaks off TLS is there, and a machine without
+    /// descriptors knows nothing of it (M-14).
+    async fn without(&self, why: String) -> Trouble {
+        match self.reached().await {
+            Found::Away => Trouble::Down(why),
+            Found::There => Trouble::Broken(why),
+            Found::Untried => Trouble::Untried(why),
+        }
+    }
+
+    async fn reached(&self) -> Found {
         let url = Url::parse(&self.base).ok();
         let place = url.as_ref().and_then(|url| Some((url.host_str()?.trim_start_matches('[').trim_end_matches(']'), url.port_or_known_default()?)));
         match place {
-            Some(place) => TcpStream::connect(place).await.is_ok(),
-            None => false,
+            Some((host, port)) => reach::look(host, port).await,
+            None => Found::Untried,
         }
     }
 
@@ -406,13 +427,15 @@ enum Trouble {
     TooLong,
     /// It answered, and the answer never came to its end.
     Torn(String),
+    /// This machine has not even tried.
+    Untried(String),
 }
 
 impl Trouble {
     fn failure(&self) -> Failure {
         match self {
             Self::Broken(_) | Self::Down(_) | Self::Silent(_) | Self::Torn(_) => Failure::Faltering,
-            Self::Throttled(_) => Failure::Throttled,
+            Self::Throttled(_) | Self::Untried(_) => Failure::Throttled,
             Self::Tls(_) => Failure::Untrusted,
             Self::TooLong => Failure::Garbled,
         }
@@ -425,10 +448,11 @@ impl From<reqwest::Error> for Trouble {
         let why = chain(&error);
         if speaks_of_tls(&error) {
             Self::Tls(why)
+        } else if error.is_timeout() {
+            // Before the connection, in its TLS, or after it: nobody knows, and it is found out when it counts.
+            Self::Silent(why)
         } else if error.is_connect() {
             Self::Down(why)
-        } else if error.is_timeout() {
-            Self::Silent(why)
         } else {
             Self::Broken(why)
         }
@@ -546,15 +570,11 @@ fn speaks_of_tls(error: &(dyn Error + 'static)) -> bool {
 
 const ROOM: &str = "provider";
 const PAUSE: Duration = Duration::from_secs(1);
-/// To find out whether there is a server at all.
-const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Who gives up sooner has not waited for an answer.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(10);
 const LANES: usize = 4;
-/// Requests under way at a time, polls not counted.
-const ASKING_MAX: usize = 256;
 const BRIEF_UNKNOWN: Duration = Duration::from_millis(500);
 const BRIEF_MIN: Duration = Duration::from_millis(30);
 const BRIEF_MAX: Duration = Duration::from_secs(2);

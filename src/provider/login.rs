@@ -1,6 +1,7 @@
 //! By which name a provider knows people.
 
 use crate::domain::Account;
+use crate::domain::Asking;
 
 /// What of an account a provider knows a person by. It comes from the account alone, and never from what was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,3 +37,7 @@ impl Login {
 }
 
 const LEN_MAX: usize = 256;
+/// Where the person is, as far as that is known and may go out.
+pub(super) fn source(asking: &Asking, send: bool) -> Option<String> {
+    asking.source.filter(|_| send).map(|source| source.to_canonical().to_string())
+}

@@ -16,7 +16,6 @@ use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use reqwest::header::USER_AGENT;
 use serde_json::json;
-use tokio::time::Instant;
 
 use self::answer::Refusal;
 use self::answer::Verified;
@@ -29,12 +28,15 @@ use super::http::Request;
 use super::line::Line;
 use super::line::Pace;
 use super::login::Login;
+use super::login::source;
+use super::watch::watch;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "okta"`.
@@ -50,6 +52,8 @@ pub struct Settings {
     pub login: Login,
     /// Whether pushes come with a number to choose (M-11).
     pub number_match: bool,
+    /// Whether it is told where the person is.
+    pub send_source: bool,
     /// Where to connect instead of `https://{host}`: tests, proxies. `http://` to a loopback address alone.
     pub url: Option<String>,
     /// The certificate authorities that may vouch for it, PEM; `None`: the machine's own.
@@ -97,7 +101,7 @@ impl Okta {
         let mut headers = HeaderMap::new();
         let agent = HeaderValue::try_from(format!("vestibule/{} ({})", env!("CARGO_PKG_VERSION"), asking.client));
         headers.extend(agent.ok().map(|agent| (USER_AGENT, agent)));
-        if let Some(source) = asking.source.and_then(|source| HeaderValue::try_from(source.to_canonical().to_string()).ok()) {
+        if let Some(source) = source(asking, self.settings.send_source).and_then(|source| HeaderValue::try_from(source).ok()) {
             headers.insert("x-forwarded-for", source);
         }
         let answer = self.send(Verb::POST, format!("{factor}/verify"), headers, body).await?;
@@ -107,8 +111,12 @@ impl Okta {
 
     /// The question is on the phone: which it is, and its number.
     async fn pushed(&self, factor: &str, asked: &Verified) -> Result<Progress, FactorError> {
-        let ticket = asked.transaction(&self.hosts, factor).filter(|ticket| ticket.0.len() <= Ticket::LEN_MAX && asked.result == "WAITING");
-        let ticket = ticket.ok_or_else(|| self.complaints.misconfigured("push", "Okta began no question of this person's, or its link leads elsewhere"))?;
+        let no_question = || self.complaints.misconfigured("push", "Okta began no question of this person's, or its link leads elsewhere");
+        let ticket = asked.transaction(&self.hosts, factor).filter(|ticket| ticket.0.len() <= Ticket::LEN_MAX).ok_or_else(no_question)?;
+        if asked.result != "WAITING" {
+            self.cancel(&ticket).await;
+            return Err(no_question());
+        }
         match asked.number() {
             Some(number) => Ok(Progress::Choose { ticket, number }),
             None if self.settings.number_match => {
@@ -142,10 +150,7 @@ impl Okta {
         headers.insert(AUTHORIZATION, token);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.http.send(Request { method, target, headers, body, poll: None }).await.map_err(|failure| {
-            let error = failure.into();
-            if error == FactorError::Misconfigured { self.complaints.misconfigured(failure.as_str(), REMEDY) } else { error }
-        })
+        self.http.send(Request { method, target, headers, body, poll: None }).await.map_err(|failure| self.complaints.failed(failure, REMEDY))
     }
 
     /// What a refusal means for the person, and what the operator must do about it.
@@ -185,17 +190,18 @@ impl Provider for Okta {
     }
 
     async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let now = Instant::now();
-        let end = now.checked_add(self.wait_max).unwrap_or(now);
-        let mut waiting = self.line.join();
-        loop {
-            let _look = waiting.turn().await;
-            // On the heap while it lasts: who stands in line must be small.
-            let progress = Box::pin(self.poll(ticket)).await;
-            if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
-                return progress;
-            }
+        let news = watch(&self.line, self.wait_max, |turn| {
+            Box::pin(async move {
+                let _turn = turn;
+                self.poll(ticket).await
+            })
+        })
+        .await;
+        // Whatever it was that ended the wait: nobody looks any more, and the question may be on the phone still.
+        if news.as_ref().is_err_and(|error| *error != FactorError::Expired) {
+            self.cancel(ticket).await;
         }
+        news
     }
 
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -213,6 +219,15 @@ impl Provider for Okta {
             }
         }
         outcome
+    }
+
+    /// Reads whose token ours is: nobody is asked.
+    async fn probe(&self) -> Probed {
+        match self.send(Verb::GET, "/api/v1/users/me".to_owned(), HeaderMap::new(), None).await {
+            Ok(answer) if answer.status == 200 => Probed::Well { clock: None },
+            Ok(answer) => self.refused(&answer, false).into(),
+            Err(error) => error.into(),
+        }
     }
 
     async fn cancel(&self, ticket: &Ticket) {

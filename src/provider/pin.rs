@@ -9,9 +9,12 @@ use tracing::warn;
 
 use crate::domain::Asking;
 use crate::domain::FactorError;
+use crate::domain::Fate;
+use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::domain::Trace;
 use crate::domain::pin::Pin;
 use crate::domain::pin::PinPlace;
 use crate::domain::pin::PinRules;
@@ -119,6 +122,14 @@ impl Provider for WithPin {
 
     async fn cancel(&self, ticket: &Ticket) {
         self.inner.cancel(ticket).await;
+    }
+
+    fn hears_ends(&self) -> bool {
+        self.inner.hears_ends()
+    }
+
+    async fn ended(&self, trace: Trace, method: Method, fate: Fate, why: &'static str) {
+        self.inner.ended(trace, method, fate, why).await;
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method as Verb;
-use tokio::time::Instant;
 use tracing::error;
 use tracing::warn;
 
@@ -26,7 +25,10 @@ use self::wire::Params;
 use self::wire::Wire;
 use super::http::OpenError;
 use super::line::Line;
+use super::login::source;
 use super::object::Object;
+use super::watch::a_little_later;
+use super::watch::watch;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -34,6 +36,7 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "privacyidea"`.
@@ -76,7 +79,7 @@ impl PrivacyIdea {
     fn person<'a>(&'a self, user: &'a str, source: Option<&'a str>) -> Params<'a> {
         let mut params = Params::from([("user", user)]);
         params.extend(self.settings.realm.as_deref().map(|realm| ("realm", realm)));
-        params.extend(source.filter(|_| self.settings.send_source).map(|source| ("client", source)));
+        params.extend(source.map(|source| ("client", source)));
         params
     }
 
@@ -87,7 +90,7 @@ impl PrivacyIdea {
     /// Has the person's tokens of this method ask. Once: a text is never sent twice.
     async fn trigger(&self, asking: &Asking) -> Result<Ticket, FactorError> {
         let (user, kinds) = (asking.account.name.as_str(), kinds(asking.choice.method));
-        let source = source(asking);
+        let source = source(asking, self.settings.send_source);
         let mut params = self.person(user, source.as_deref());
         params.extend(kinds.first().map(|kind| ("type", *kind)));
         let answer: Envelope<u64> = self.wire.ask_as_ourselves("/validate/triggerchallenge", &params).await?;
@@ -112,10 +115,7 @@ impl PrivacyIdea {
             },
             // A look that was lost says nothing of the question, which is still out.
             Err(FactorError::Faltering) => Ok(Progress::Pending(ticket.clone())),
-            Err(FactorError::Throttled) => {
-                tokio::time::sleep(THROTTLED_PAUSE).await;
-                Ok(Progress::Pending(ticket.clone()))
-            }
+            Err(FactorError::Throttled) => a_little_later(Progress::Pending(ticket.clone())).await,
             Err(error) => Err(error),
         }
     }
@@ -162,17 +162,13 @@ impl Provider for PrivacyIdea {
     }
 
     async fn wait(&self, ticket: &Ticket) -> Result<Progress, FactorError> {
-        let now = Instant::now();
-        let end = now.checked_add(WAIT_MAX).unwrap_or(now);
-        let mut waiting = self.line.join();
-        loop {
-            let _look = waiting.turn().await;
-            // On the heap while it lasts: who stands in line must be small.
-            let progress = Box::pin(self.look(ticket)).await;
-            if !matches!(progress, Ok(Progress::Pending(_))) || waiting.due().is_some_and(|due| due >= end) {
-                return progress;
-            }
-        }
+        watch(&self.line, WAIT_MAX, |turn| {
+            Box::pin(async move {
+                let _turn = turn;
+                self.look(ticket).await
+            })
+        })
+        .await
     }
 
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
@@ -186,7 +182,7 @@ impl Provider for PrivacyIdea {
         };
         let user = asking.account.name.as_str();
         let token = token(&asking.account, &self.settings.name).filter(|_| asked.is_none());
-        let source = source(asking);
+        let source = source(asking, self.settings.send_source);
         let mut params = self.person(user, source.as_deref());
         params.insert("pass", typed);
         params.extend(asked.map(|asked| ("transaction_id", asked.id)));
@@ -200,12 +196,12 @@ impl Provider for PrivacyIdea {
         }
     }
 
+    async fn probe(&self) -> Probed {
+        self.wire.check().await.map_or_else(Probed::from, |()| Probed::Well { clock: None })
+    }
+
     /// It has no such thing: a question runs out there by itself, and an approval that comes late opens nothing, since nobody asks for it any more.
     async fn cancel(&self, _ticket: &Ticket) {}
-}
-
-fn source(asking: &Asking) -> Option<String> {
-    asking.source.map(|source| source.to_canonical().to_string())
 }
 
 const NO_TOKEN: &str =
@@ -213,6 +209,4 @@ const NO_TOKEN: &str =
 const CHECK: &str = "/validate/check";
 /// Longer than its questions are open.
 const WAIT_MAX: Duration = Duration::from_secs(120);
-/// After a look that was one too many.
-const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 const CODE_LEN_MAX: usize = 128;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use phonenumber::country::Id;
 use regex::bytes::Regex;
+use reqwest::Method as Verb;
+use reqwest::header::HeaderMap;
 use tracing::debug;
 use tracing::error;
 use tracing::warn;
@@ -26,6 +28,8 @@ use super::destination::Destination;
 use super::http::Answer;
 use super::http::Http;
 use super::http::OpenError;
+use super::http::Request;
+use super::ledger::Ledger;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
@@ -33,6 +37,7 @@ use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
 use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "sms-gateway"`.
@@ -82,9 +87,16 @@ impl Gateway {
     /// What is wrong with the settings.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let http = Http::open(&settings.name, settings.template.base(), settings.ca_file.as_deref(), settings.timeout)?.with_personal_limits();
-        let codes = Codes::new(settings.habits.clone());
+        let codes = Codes::new(&settings.name, settings.habits.clone());
         let complaints = Complaints::new(&settings.name);
         Ok(Self { http, codes, settings, clock, complaints })
+    }
+
+    /// What went out before counts too.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.codes.go_on(ledger);
+        self
     }
 
     async fn send(&self, asking: &Asking, phone: &str, code: &Secret) -> Result<(), FactorError> {
@@ -149,6 +161,12 @@ impl Provider for Gateway {
 
     async fn verify(&self, asking: &Asking, ticket: Option<&Ticket>, code: &Secret) -> Result<Progress, FactorError> {
         self.codes.redeem(asking, ticket, code).map(|()| Progress::Allowed { spend: None })
+    }
+
+    /// Whether somebody answers there, whatever he says: nobody can find out without a text whether he takes our key.
+    async fn probe(&self) -> Probed {
+        let request = Request { method: Verb::HEAD, target: "/".to_owned(), headers: HeaderMap::new(), body: None, poll: None };
+        self.http.send(request).await.map_or_else(|failure| FactorError::from(failure).into(), |_| Probed::There)
     }
 
     async fn cancel(&self, ticket: &Ticket) {

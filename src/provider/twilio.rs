@@ -1,8 +1,10 @@
 //! Twilio Verify: codes by text, WhatsApp, call and mail, which it makes, sends and checks.
 
 mod answer;
+mod number;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +24,7 @@ use self::answer::Ours;
 use self::answer::Refusal;
 use self::answer::Verification;
 use self::answer::is_sid;
+use self::number::number;
 use super::complaints::Complaints;
 use super::destination::Destination;
 use super::http::Answer;
@@ -29,13 +32,16 @@ use super::http::Http;
 use super::http::OpenError;
 use super::http::Request;
 use super::http::form;
-use crate::domain::Account;
+use super::ledger::Caps;
+use super::ledger::Ledger;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
 use crate::domain::Progress;
 use crate::domain::Secret;
 use crate::domain::Ticket;
+use crate::ports::Clock;
+use crate::ports::Probed;
 use crate::ports::Provider;
 
 /// One `[provider.NAME]` with `kind = "twilio-verify"`.
@@ -53,6 +59,8 @@ pub struct Settings {
     pub whatsapp: bool,
     /// The countries whose numbers are texted and called (M-28).
     pub countries: Vec<Id>,
+    /// How much is sent on one day (M-28).
+    pub caps: Caps,
     /// Where to connect instead of `https://verify.twilio.com`: tests, proxies. `http://` to a loopback address alone.
     pub url: Option<String>,
     /// The certificate authorities that may vouch for it, PEM; `None`: the machine's own.
@@ -66,6 +74,8 @@ pub struct Settings {
 pub struct Twilio {
     http: Http,
     settings: Settings,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
     complaints: Complaints,
 }
 
@@ -97,11 +107,18 @@ impl Twilio {
     ///
     /// # Errors
     /// What is wrong with the settings.
-    pub fn new(settings: Settings) -> Result<Self, OpenError> {
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let base = settings.url.as_deref().unwrap_or("https://verify.twilio.com");
         let http = Http::open(&settings.name, base, settings.ca_file.as_deref(), settings.timeout)?.with_personal_limits();
         let complaints = Complaints::new(&settings.name);
-        Ok(Self { http, settings, complaints })
+        Ok(Self { http, settings, ledger: Ledger::default(), clock, complaints })
+    }
+
+    /// What went out before counts too.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = ledger;
+        self
     }
 
     /// Where this person's code goes: to what stands in the account, and nowhere else (M-16).
@@ -135,16 +152,17 @@ impl Twilio {
     }
 
     async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, FactorError> {
+        self.ask(Verb::POST, &format!("/{path}"), Some(form(fields))).await
+    }
+
+    async fn ask(&self, method: Verb, path: &str, body: Option<Vec<u8>>) -> Result<Answer, FactorError> {
         let key = Zeroizing::new([self.settings.key_id.as_bytes(), b":", self.settings.key.expose()].concat());
         let authorization = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(&*key)));
         let mut authorization = authorization.map_err(|_| self.complaints.misconfigured("key", "`key` is no secret of an API key"))?;
         authorization.set_sensitive(true);
         let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization), (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))]);
-        let target = format!("/v2/Services/{}/{path}", self.settings.service);
-        self.http.send(Request { method: Verb::POST, target, headers, body: Some(form(fields)), poll: None }).await.map_err(|failure| {
-            let error = failure.into();
-            if error == FactorError::Misconfigured { self.complaints.misconfigured(failure.as_str(), REMEDY) } else { error }
-        })
+        let target = format!("/v2/Services/{}{path}", self.settings.service);
+        self.http.send(Request { method, target, headers, body, poll: None }).await.map_err(|failure| self.complaints.failed(failure, REMEDY))
     }
 
     /// What a refusal means for the person, and what the operator must do about it.
@@ -171,6 +189,9 @@ impl Twilio {
 impl Provider for Twilio {
     async fn start(&self, asking: &Asking) -> Result<Progress, FactorError> {
         let way = self.way(asking)?;
+        if !self.ledger.admits(&self.settings.name, &way.to, self.clock.now(), self.settings.caps) {
+            return Err(FactorError::Throttled);
+        }
         let mut fields = vec![("To", way.to.as_str()), ("Channel", way.channel)];
         let language = asking.account.language.as_deref().and_then(|language| language.split('-').next());
         fields.extend(language.filter(|language| LANGUAGES.contains(language)).map(|language| ("Locale", language)));
@@ -201,21 +222,20 @@ impl Provider for Twilio {
         checked.checked(self.ours(&way), sid).unwrap_or_else(|| Err(self.complaints.misconfigured("verification", STRAYS)))
     }
 
+    /// Reads the service: nobody is texted.
+    async fn probe(&self) -> Probed {
+        match self.ask(Verb::GET, "", None).await {
+            Ok(answer) if answer.status == 200 => Probed::Well { clock: None },
+            Ok(answer) => self.refused(&answer, false).into(),
+            Err(error) => error.into(),
+        }
+    }
+
     async fn cancel(&self, ticket: &Ticket) {
         if is_sid("VE", &ticket.0) {
             let _best_effort = self.post(&format!("Verifications/{}", ticket.0), &[("Status", "canceled")]).await;
         }
     }
-}
-
-/// The account's number, and what is dialled once somebody has answered.
-fn number(account: &Account) -> Option<(String, Option<String>)> {
-    let phone = account.phone.as_deref()?;
-    let end = phone.char_indices().skip(1).find(|(_, c)| !c.is_ascii_digit()).map_or(phone.len(), |(at, _)| at);
-    let (number, behind) = phone.split_at(end);
-    // A comma is a pause, which Twilio writes as `w`; an `x` only tells where the extension begins.
-    let behind: String = behind.chars().filter(|c| *c != 'x').map(|c| if c == ',' { 'w' } else { c }).collect();
-    number.starts_with('+').then(|| (number.to_owned(), (!behind.is_empty()).then_some(behind)))
 }
 
 /// The languages Twilio has words for; in any other it would refuse to send.
@@ -225,25 +245,3 @@ const LANGUAGES: [&str; 33] = [
 ];
 const STRAYS: &str = "Twilio answers with another verification, service or number than the one asked about";
 const REMEDY: &str = "what answers there is not Twilio's Verify API, or refuses us: check `service`, `key_id`, `key` and `url`";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Identity;
-    use crate::domain::Timestamp;
-
-    fn split(phone: &str) -> Option<(String, Option<String>)> {
-        let mut account = Account::new(Identity("S-1".into()), "alice", None, Timestamp(0));
-        account.phone = Some(phone.into());
-        number(&account)
-    }
-
-    #[test]
-    fn what_is_dialled_behind_a_number_is_no_part_of_it() {
-        let both = |number: &str, behind: Option<&str>| Some((number.to_owned(), behind.map(str::to_owned)));
-        assert_eq!(split("+4930123456"), both("+4930123456", None));
-        assert_eq!(split("+4930123456x12,,3#"), both("+4930123456", Some("12ww3#")));
-        assert_eq!(split("+4930123456,5"), both("+4930123456", Some("w5")));
-        assert_eq!([split("030123456"), split("")], [None, None]);
-    }
-}

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 
+import clients
 import peers
 from cases import same
 from peers_monitoring import RULES
@@ -22,8 +23,9 @@ def promtool(*words, text=None):
     return done.stdout
 
 
-def logins(world):
-    """One of each kind."""
+def logins(world, source=None):
+    """One of each kind, and a packet that is thrown away."""
+    same(clients.Radius(world.challenging.address, "another secret", source, patience=1).ask("alice", "x").kind, "silence")
     same(world.challenging.log_in("alice", world.alice.code()).kind, "Access-Accept")
     same(world.challenging.ask("alice", "wrong").kind, "Access-Reject")
     same(world.challenging.ask("nobody", "wrong").kind, "Access-Reject")

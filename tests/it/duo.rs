@@ -1,5 +1,6 @@
 //! The real Duo provider against the lab cloud: every answer, and every kind of bad weather.
 
+mod enrol;
 mod grown;
 mod lies;
 
@@ -109,6 +110,7 @@ fn duo_at(cloud: &Cloud, now_ms: u64, change: impl FnOnce(&mut Settings)) -> Duo
         timeout: Duration::from_millis(500),
         number_match: false,
         send_name: false,
+        send_source: true,
     };
     change(&mut settings);
     Duo::new(settings, dial(now_ms)).unwrap().with_poll_max(Duration::from_secs(2))

@@ -32,7 +32,7 @@ fn file(path: &str) -> String {
 /// The metrics of the code: name and kind.
 fn in_code() -> BTreeMap<String, String> {
     let text = file("src/metrics.rs");
-    let described = Regex::new(r"describe_(counter|gauge|histogram)!\(([A-Z_]+),").unwrap();
+    let described = Regex::new(r"describe_(counter|gauge|histogram)!\(\s*([A-Z_]+),").unwrap();
     let kinds: BTreeMap<&str, &str> = described.captures_iter(&text).map(|found| (found.get(2).unwrap().as_str(), found.get(1).unwrap().as_str())).collect();
     let named = Regex::new(r#"pub const ([A-Z_]+): &str = "(vestibule_[a-z_]+)""#).unwrap();
     named.captures_iter(&text).map(|found| (found[2].to_owned(), kinds.get(&found[1]).copied().unwrap_or("undescribed").to_owned())).collect()

@@ -1,11 +1,13 @@
 //! `[mail]`: the server that takes our letters.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::Address;
 use lettre::message::Mailbox;
 use reqwest::Url;
 
+use crate::domain::Lexicon;
 use crate::mail::Login;
 use crate::mail::Security;
 use crate::mail::Settings;
@@ -18,11 +20,11 @@ use super::rooms::seconds;
 use super::secret::Sources;
 
 /// `[mail]`, if there is one.
-pub(super) fn mail(file: &Section<'_>, sources: &Sources) -> Option<Mail> {
-    file.find("mail").and_then(|value| value.table(|section| read(section, sources)))
+pub(super) fn mail(file: &Section<'_>, sources: &Sources, texts: &Arc<Lexicon>) -> Option<Mail> {
+    file.find("mail").and_then(|value| value.table(|section| read(section, sources, texts)))
 }
 
-fn read(section: &Section<'_>, sources: &Sources) -> Option<Mail> {
+fn read(section: &Section<'_>, sources: &Sources, texts: &Arc<Lexicon>) -> Option<Mail> {
     let server = section.need("server", "\"smtp://smtp.corp.example:587\"").and_then(|value| server(&value));
     let from = section.need("from", "\"mfa@corp.example\"").and_then(|value| from(&value));
     let user = section.find("user");
@@ -43,7 +45,7 @@ fn read(section: &Section<'_>, sources: &Sources) -> Option<Mail> {
     let timeout = section.find("timeout").and_then(|value| value.duration(seconds(1)..=seconds(60))).unwrap_or(TIMEOUT);
     let alerts = section.find("alerts").and_then(|value| value.list()).unwrap_or_default().iter().filter_map(address).collect();
     let (host, port, security) = server?;
-    Some(Mail { settings: Settings { host, port, security, from: from?, login, ca_file, timeout }, alerts })
+    Some(Mail { settings: Settings { host, port, security, from: from?, login, ca_file, timeout }, alerts, texts: Arc::clone(texts) })
 }
 
 /// `smtp://` is TLS after a word in clear, and never without.

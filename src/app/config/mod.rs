@@ -37,6 +37,7 @@ use crate::directory::upstream;
 use crate::directory::winbind;
 use crate::domain::Approval;
 use crate::domain::CodeEntry;
+use crate::domain::Lexicon;
 use crate::domain::Network;
 use crate::domain::Rules;
 use crate::domain::Secret;
@@ -186,6 +187,8 @@ pub struct Mail {
     pub settings: crate::mail::Settings,
     /// Who is told what somebody should look at.
     pub alerts: Vec<String>,
+    /// What they read.
+    pub texts: Arc<Lexicon>,
 }
 
 /// One `[provider.NAME]`.
@@ -457,7 +460,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let texts = Arc::new(texts::texts(file, sources));
     let directories = rooms::directories(file, sources);
     let pin = pin::rules(file);
-    let mail = mail::mail(file, sources);
+    let mail = mail::mail(file, sources, &texts);
     let metrics = metrics::metrics(file);
     let providers = providers::providers(file, sources, file.find("mail").is_some(), &texts);
     let (upstreams, upstreams_at) = radius::upstreams(file, sources);

@@ -31,6 +31,7 @@ pub(super) async fn provider(name: String, provider: Result<Arc<dyn Provider>, R
     let probed = provider.probe().await;
     let found = match probed {
         Probed::Failed(why) => finding(Outcome::Failed, why),
+        Probed::There => finding(Outcome::Ok, "answers; whether it takes our key is seen when somebody is asked".to_owned()),
         Probed::Unasked => return vec![finding(Outcome::Skipped, "not probed: it cannot be asked without asking a person".to_owned())],
         Probed::Well { clock: None } => finding(Outcome::Ok, "answers and takes our key".to_owned()),
         Probed::Well { clock: Some(theirs) } => {

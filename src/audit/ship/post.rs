@@ -23,7 +23,7 @@ pub(super) struct Post {
 }
 
 impl Post {
-    pub(super) fn new(url: &str, ca_file: Option<&Path>, token: Option<Secret>) -> io::Result<Self> {
+    pub(super) fn new(url: &str, ca_file: Option<&Path>, token: Option<&Secret>) -> io::Result<Self> {
         let builder = Client::builder()
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -35,7 +35,7 @@ impl Post {
             Some(path) => builder.tls_certs_only(Certificate::from_pem_bundle(&std::fs::read(path)?).map_err(io::Error::other)?),
             None => builder,
         };
-        Ok(Self { client: builder.build().map_err(io::Error::other)?, url: url.to_owned(), token: token.as_ref().map(bearer).transpose()? })
+        Ok(Self { client: builder.build().map_err(io::Error::other)?, url: url.to_owned(), token: token.map(bearer).transpose()? })
     }
 }
 

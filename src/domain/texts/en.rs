@@ -6,6 +6,26 @@ use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
     again: Cow::Borrowed("The new password again:"),
+    alert_block: Cow::Borrowed("{who} was blocked at {time} by {by}. Nobody logs in as them until the block ends: vestibule block list"),
+    alert_day: Cow::Borrowed(
+        "The phone of {who} rang as often in a day as the policy allows, the last time for {app} from {source} at {time}, and nothing was approved: somebody may know the \
+         password. What happened: vestibule audit explain {trace}",
+    ),
+    alert_fraud: Cow::Borrowed(
+        "{who} says that a login at {app} from {source} at {time} was not theirs, and is blocked now. Whoever tried it knows the password: have it changed. \
+         What happened: vestibule audit explain {trace}",
+    ),
+    alert_lockouts: Cow::Borrowed(
+        "Many accounts were locked within a few minutes, the last at {time}: somebody may be guessing codes or passwords. Who: vestibule audit tail",
+    ),
+    alert_open: Cow::Borrowed(
+        "No provider of a second factor can be reached, and policy {policy} lets people in by the first factor alone then. The first was {who} at {app} at {time}. \
+         What happened: vestibule audit explain {trace}",
+    ),
+    alert_subject: Cow::Borrowed("Vestibule on {server}: please look at this"),
+    alert_unwritten: Cow::Borrowed(
+        "{who} reported a fraud at {time}, and the block cannot be written to disk: it holds while this server runs. Look at its disk.",
+    ),
     approve: Cow::Borrowed("Approve the request on your phone, then press Enter."),
     choose: Cow::Borrowed("Choose {number} on your phone, then press Enter."),
     code_prompt: Cow::Borrowed("Enter your code:"),

@@ -40,6 +40,7 @@ use super::audit;
 use super::blocks;
 use super::bypasses;
 use super::clients;
+use super::enrolments;
 use super::exemptions;
 use super::import;
 use super::import::Imports;
@@ -209,6 +210,11 @@ impl Desk {
 }
 
 impl Turn {
+    /// Whoever is to be told of it.
+    pub(super) fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.rooms.engine)
+    }
+
     /// The store to look into while nobody else changes it.
     pub(super) fn store(&self) -> &dyn Store {
         &*self.rooms.store
@@ -293,6 +299,7 @@ pub(super) fn asked<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) ->
 fn routes(desk: Desk) -> Router {
     Router::new()
         .merge(accounts::routes())
+        .merge(enrolments::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
         .merge(blocks::routes())

@@ -127,7 +127,9 @@ async fn add(turn: Turn, operator: &Operator, whom: Blocked, person: Option<Pers
     let shape = shapes::Block::new(&whom, person.and_then(|person| person.account).map(|account| account.name), &block);
     let name = block.name.clone();
     changes.push(Change::Block { whom: whom.clone(), block });
-    turn.write(operator, "blocked", vec![(shown(&whom, name), identity(&whom))], changes).await?;
+    let (engine, shown) = (turn.engine(), shown(&whom, name));
+    turn.write(operator, "blocked", vec![(shown.clone(), identity(&whom))], changes).await?;
+    engine.blocked(&shown, &operator.name);
     Ok((StatusCode::CREATED, Json(shape)))
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod blocks;
 mod bypasses;
 mod clients;
+mod enrolments;
 mod exemptions;
 mod fields;
 mod import;

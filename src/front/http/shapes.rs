@@ -137,6 +137,19 @@ pub struct Enrolled {
     pub uri: Once,
 }
 
+/// Somebody made known to a provider: the one answer that holds where to enrol (M-16).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderEnrolment {
+    /// The account.
+    pub account: String,
+    /// The provider's name in the configuration.
+    pub provider: String,
+    /// Where the person enrols, told once.
+    pub url: Once,
+    /// Good until then, where the provider tells.
+    pub until: Option<String>,
+}
+
 /// Text told once, wiped when it goes, printed by no log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Once(Zeroizing<String>);

@@ -10,7 +10,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 const TO: &str = "+4917012345678";
 
 fn codes(day_max: u32) -> Codes {
-    Codes::new(Habits { digits: 6, day_max, text: None, texts: Arc::default() })
+    Codes::new("sms", Habits { digits: 6, caps: Caps { day_max, day_total_max: 5_000 }, text: None, texts: Arc::default() })
 }
 
 fn asking(who: &str, trace: u128) -> Asking {
@@ -86,7 +86,7 @@ async fn m_28_so_many_go_to_one_number_on_one_day() {
     assert_eq!(codes.issue(&asking("alice", 3), TO, NOW).unwrap_err(), FactorError::Throttled);
     assert_eq!(codes.issue(&asking("mallory", 4), TO, NOW).unwrap_err(), FactorError::Throttled, "whoever asks: the number counts");
     assert!(codes.issue(&asking("bob", 5), "+4318", NOW).is_ok());
-    assert!(codes.issue(&asking("alice", 6), TO, Timestamp(NOW.0 + DAY_MS)).is_ok());
+    assert!(codes.issue(&asking("alice", 6), TO, Timestamp(NOW.0 + 86_400_000)).is_ok());
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub(super) struct Preauth {
     /// Of a push that is answered with a number, both of them.
     txid: Option<String>,
     verification_code: Option<Digits>,
+    /// Where the person would enrol; it has a secret in it.
+    pub(super) enroll_portal_url: Option<String>,
 }
 
 /// A number in either form in which JSON has it.

@@ -24,6 +24,7 @@ async fn whoever_waits_holds_little() {
         timeout: Duration::from_secs(1),
         number_match: false,
         send_name: false,
+        send_source: true,
     };
     let duo = Duo::new(settings, Arc::new(Never)).unwrap();
     let ticket = Ticket("t".into());

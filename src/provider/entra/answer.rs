@@ -1,7 +1,6 @@
 //! The connector's words, and what they mean. One that is not known here has not approved.
 
 use crate::domain::FactorError;
-use crate::domain::Number;
 use crate::domain::Progress;
 use crate::domain::Ticket;
 
@@ -56,11 +55,6 @@ impl Begun {
     /// A code must be typed, whatever was asked for.
     pub(super) fn is_challenge(&self) -> bool {
         text(&self.0, "AuthenticationResult") == "challenge"
-    }
-
-    /// The number to choose, where the question has one: it writes 0 for none.
-    pub(super) fn number(&self) -> Option<Number> {
-        Some(text(&self.0, "ValidEntropyNumber")).filter(|number| *number != "0").and_then(Number::new)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Leave to ask the connector: a token from the tenant's own login service, kept until shortly before it runs out.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +20,9 @@ use serde::Deserialize;
 use serde_json::json;
 use sha1::Digest;
 use sha1::Sha1;
-use tokio::sync::Mutex;
 
 use super::super::complaints::Complaints;
+use super::super::errand::Errand;
 use super::super::http::Answer;
 use super::super::http::Http;
 use super::super::http::Request;
@@ -86,6 +89,7 @@ pub(super) struct Tokens {
     pub(super) credential: Credential,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) held: Mutex<Option<(Timestamp, Secret)>>,
+    pub(super) errand: Errand,
 }
 
 #[derive(Deserialize)]
@@ -110,25 +114,28 @@ struct Refusal {
 }
 
 impl Tokens {
-    /// A token that is good for a while. Whoever comes while one is fetched waits for that one.
+    /// A token that is good for a while. One login fetches it for all who come meanwhile.
     pub(super) async fn token(&self, complaints: &Complaints) -> Result<Secret, FactorError> {
-        let mut held = self.held.lock().await;
-        let now = self.clock.now();
-        if let Some((until, token)) = held.as_ref().filter(|(until, _)| now < *until) {
-            let _ = until;
-            return Ok(token.clone());
-        }
-        let (token, for_ms) = self.fetch(now, complaints).await?;
-        *held = Some((Timestamp(now.0.saturating_add(for_ms)), token.clone()));
-        Ok(token)
+        let good = || self.held().as_ref().filter(|(until, _)| self.clock.now() < *until).map(|(_, token)| token.clone());
+        let fetch = async {
+            let now = self.clock.now();
+            let (token, for_ms) = self.fetch(now, complaints).await?;
+            *self.held() = Some((Timestamp(now.0.saturating_add(for_ms)), token.clone()));
+            Ok(token)
+        };
+        self.errand.run(good, fetch).await
     }
 
     /// This one is not accepted any more.
-    pub(super) async fn forget(&self, token: &Secret) {
-        let mut held = self.held.lock().await;
+    pub(super) fn forget(&self, token: &Secret) {
+        let mut held = self.held();
         if held.as_ref().is_some_and(|(_, other)| other == token) {
             *held = None;
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<(Timestamp, Secret)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self, now: Timestamp, complaints: &Complaints) -> Result<(Secret, u64), FactorError> {
@@ -147,10 +154,7 @@ impl Tokens {
         }
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))]);
         let request = Request { method: Verb::POST, target: self.target.clone(), headers, body: Some(form(&fields)), poll: None };
-        let answer = self.http.send(request).await.map_err(|failure| match failure.into() {
-            FactorError::Misconfigured => complaints.misconfigured(failure.as_str(), GARBLED),
-            error => error,
-        })?;
+        let answer = self.http.send(request).await.map_err(|failure| complaints.failed(failure, GARBLED))?;
         let issued: Issued = answer.object().filter(|_| answer.status == 200).ok_or_else(|| refused(&answer, complaints))?;
         let ours = issued.resource.as_deref().is_none_or(|resource| resource == self.resource);
         let seconds = match issued.expires_in {

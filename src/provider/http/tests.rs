@@ -119,3 +119,44 @@ fn r_067_what_a_server_said_is_not_printed() {
     let printed = format!("{:?}", Answer { status: 200, headers, body: b"{\"token\":\"t0ken\"}".to_vec() });
     assert!(printed.contains("200") && !printed.contains("c00kie") && !printed.contains("t0ken"), "{printed}");
 }
+
+#[tokio::test]
+async fn m_14_a_server_that_breaks_off_tls_is_there() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let accepting = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let http = Http::open("duo", &base, None, Duration::from_secs(5)).unwrap();
+    for _ in 0..5 {
+        assert_eq!(http.send(get(None)).await.unwrap_err(), Failure::Faltering);
+    }
+    accepting.abort();
+    let _ = accepting.await;
+    assert_eq!(http.send(get(None)).await.unwrap_err(), Failure::Unreachable, "now there is no server any more");
+}
+
+/// Marks the process in which a test is alone: descriptors are a whole process's.
+const ALONE: &str = "VESTIBULE_TEST_ALONE";
+
+#[tokio::test]
+async fn m_14_a_machine_without_descriptors_knows_of_no_outage() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "provider::http::tests::m_14_a_machine_without_descriptors_knows_of_no_outage";
+        let run = std::process::Command::new(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().unwrap();
+        let told = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(run.status.success() && told.contains("1 passed"), "{told}");
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 256, hard).unwrap();
+    for host in ["127.0.0.1", "localhost"] {
+        let http = Http::open("duo", &format!("http://{host}:{port}"), None, Duration::from_secs(5)).unwrap();
+        let taken: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+        for _ in 0..4 {
+            assert_eq!(http.send(get(None)).await.unwrap_err(), Failure::Throttled, "{host}, after {} files", taken.len());
+        }
+        drop(taken);
+        assert_eq!(http.guard(|breaker| breaker.admit(Instant::now())), Ok(Pass::Ordinary), "nothing was counted");
+    }
+}

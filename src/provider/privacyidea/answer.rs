@@ -197,7 +197,9 @@ pub(super) fn token<'a>(account: &'a Account, provider: &str) -> Option<&'a str>
 
 /// It goes into a path and between spaces and commas.
 fn is_word(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    // A word of dots alone is a place in a path, and no name.
+    let named = text.bytes().any(|byte| byte != b'.');
+    named && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -228,6 +230,19 @@ mod tests {
             [(true, "\"pending\""), (true, "null"), (false, "\"accept\""), (false, "\"declined\""), (false, "\"cancelled\""), (true, "\"x\"")]
         {
             assert_eq!(stand(value, status), Stand::Refused, "{value} {status}");
+        }
+    }
+
+    #[test]
+    fn m_12_a_transaction_is_never_a_place_in_a_path() {
+        let question = |id: &str| {
+            let detail = format!(r#"{{"transaction_id":"{id}","multi_challenge":[{{"serial":"A1","transaction_id":"{id}","type":"push"}}]}}"#);
+            serde_json::from_str::<Detail>(&detail).unwrap().question("alice", &["push"])
+        };
+        assert!(question("01.23").is_ok_and(|ticket| ticket.is_some()));
+        for place in ["", ".", "..", "...", "a/b", "a%2fb", "a?b", "a b"] {
+            assert!(question(place).is_err(), "{place:?}");
+            assert!(Transaction::of(&Ticket(format!("{place} A1 alice").into())).is_none_or(|asked| asked.id != place), "{place:?}");
         }
     }
 

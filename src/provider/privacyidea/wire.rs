@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use reqwest::Method as Verb;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
 use tracing::debug;
 
 use super::Settings;
@@ -21,6 +23,7 @@ use crate::domain::FactorError;
 use crate::domain::Secret;
 use crate::ports::Clock;
 use crate::provider::complaints::Complaints;
+use crate::provider::errand::Errand;
 use crate::provider::http::Http;
 use crate::provider::http::OpenError;
 use crate::provider::http::Request;
@@ -36,6 +39,7 @@ pub(super) struct Wire {
     caller: Caller,
     clock: Arc<dyn Clock>,
     held: Mutex<Held>,
+    errand: Errand,
     complaints: Complaints,
 }
 
@@ -55,6 +59,7 @@ impl Wire {
             caller: settings.caller.clone(),
             clock,
             held: Mutex::default(),
+            errand: Errand::new(settings.timeout),
             complaints: Complaints::new(&settings.name),
         })
     }
@@ -78,27 +83,40 @@ impl Wire {
         answer.map_err(|trouble| self.blame(&trouble))
     }
 
-    /// The token of our session there. One login begins it, and the others wait for that.
+    /// The token of our session there. One login begins it for all who come meanwhile.
     async fn session(&self, name: &str, password: &Secret, refused: Option<&Secret>) -> Result<Secret, FactorError> {
-        let mut held = self.held.lock().await;
-        if let Some(token) = held.good(self.clock.now(), refused) {
-            return Ok(token.clone());
-        }
-        if held.is_barred() {
+        let good = || self.held().good(self.clock.now(), refused).cloned();
+        self.errand.run(good, self.begun(name, password)).await
+    }
+
+    async fn begun(&self, name: &str, password: &Secret) -> Result<Secret, FactorError> {
+        if self.held().is_barred() {
             return Err(FactorError::Misconfigured);
         }
         let password = password.expose_text().ok_or_else(|| self.garbled("the password of our account there is no text"))?;
         let params = Params::from([("password", password), ("username", name)]);
         match self.sent::<Object<Session>>(Verb::POST, "/auth", &params, None).await {
-            Ok(Envelope { result: Object(Outcome { value: Some(Object(session)), .. }), .. }) => Ok(held.begin(&session.token)),
+            Ok(Envelope { result: Object(Outcome { value: Some(Object(session)), .. }), .. }) => Ok(self.held().begin(&session.token)),
             Ok(_) => Err(self.garbled("a session without a token")),
             Err(trouble) => {
                 if let Trouble::Refused(..) = trouble {
-                    held.bar();
+                    self.held().bar();
                 }
                 Err(self.blame(&trouble))
             }
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it answers, and knows us where we are somebody: nobody is asked.
+    pub(super) async fn check(&self) -> Result<(), FactorError> {
+        if let Caller::Service { name, password } = &self.caller {
+            self.session(name, password, None).await?;
+        }
+        self.ask::<bool>(Verb::GET, NOBODYS, &Params::new()).await.map(|_| ())
     }
 
     async fn sent<T: DeserializeOwned>(&self, verb: Verb, target: &str, params: &Params<'_>, session: Option<&Secret>) -> Result<Envelope<T>, Trouble> {
@@ -161,3 +179,6 @@ fn remedy(code: i64) -> &'static str {
         _ => "it refuses us: look into its log",
     }
 }
+
+/// How a question stands that nobody asked.
+const NOBODYS: &str = "/validate/polltransaction/00000000000000000000";

@@ -3,12 +3,14 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::Settings;
 use crate::domain::Asking;
 use crate::domain::FactorError;
 use crate::domain::Method;
 use crate::domain::Number;
 use crate::domain::Progress;
 use crate::domain::Ticket;
+use crate::provider::login::source;
 
 /// What personal data may go out beside the unique id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Send {
     pub email: bool,
     /// `phone`, for methods that need one.
     pub phone: bool,
+    /// `source`.
+    pub source: bool,
 }
 
 /// The body of `/start` and, with a code, of `/answer`.
@@ -27,6 +31,9 @@ pub(super) struct Question<'a> {
     transaction: &'a str,
     account: Person<'a>,
     method: &'static str,
+    /// How a call is taken: `standard` or `pin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<&'static str>,
     client: &'a str,
     server: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,10 +83,20 @@ pub(super) struct Cancel<'a> {
     pub(super) transaction: &'a str,
 }
 
+/// The body of `/end`.
+#[derive(Debug, Serialize)]
+pub(super) struct End<'a> {
+    pub(super) transaction: &'a str,
+    /// `accept`, `reject`, `drop` or `given_up`.
+    pub(super) outcome: &'static str,
+    /// The word of the log.
+    pub(super) why: &'static str,
+}
+
 impl<'a> Question<'a> {
     /// Everything that may be told and nothing else: names, mail and phone only where they were opted in.
-    pub(super) fn new(transaction: &'a str, asking: &'a Asking, send: Send, server: &'a str, code: Option<&'a str>) -> Self {
-        let account = &*asking.account;
+    pub(super) fn new(transaction: &'a str, asking: &'a Asking, settings: &Settings, server: &'a str, code: Option<&'a str>) -> Self {
+        let (account, send) = (&*asking.account, settings.send);
         let needs_phone = matches!(asking.choice.method, Method::Call | Method::Text);
         let devices = account.devices.iter().filter(|device| *device.provider == *asking.choice.provider);
         let person = Person {
@@ -95,9 +112,10 @@ impl<'a> Question<'a> {
             transaction,
             account: person,
             method: asking.choice.method.as_str(),
+            mode: (asking.choice.method == Method::Call).then_some(if settings.call_pin { "pin" } else { "standard" }),
             client: &asking.client,
             server,
-            source: asking.source.map(|source| source.to_canonical().to_string()),
+            source: source(asking, send.source),
             language: account.language.as_deref(),
             code,
         }

@@ -22,8 +22,8 @@ pub const SIGNATURE: &str = "vestibule-signature";
 /// What of a request or a reply is signed.
 #[derive(Clone, Copy, Debug)]
 pub enum Signed<'a> {
-    /// To the service: the last word of the path (`start`, `poll`, `answer`, `cancel`).
-    Request(&'a str),
+    /// To the service: the method, and path and query as they are sent, all of them.
+    Request(&'a str, &'a str),
     /// From it: the HTTP status.
     Reply(u16),
 }
@@ -33,7 +33,7 @@ impl Signed<'_> {
     #[must_use]
     pub fn signature(self, key: &Secret, timestamp: &str, nonce: &str, body: &[u8]) -> String {
         let head = match self {
-            Self::Request(action) => format!("vestibule-webhook-1\nrequest\n{action}\n{timestamp}\n{nonce}\n"),
+            Self::Request(method, target) => format!("vestibule-webhook-1\nrequest\n{method} {target}\n{timestamp}\n{nonce}\n"),
             Self::Reply(status) => format!("vestibule-webhook-1\nreply\n{status}\n{timestamp}\n{nonce}\n"),
         };
         // HMAC takes keys of any length, so the error cannot be; were it to be, nobody takes the empty signature.

@@ -352,7 +352,7 @@ impl Memory {
 
     /// So many blocks of numbers, ended at this moment.
     pub(super) fn block(&self, count: usize, until: Timestamp) {
-        let block = Block { until, reason: String::new(), by: "root".into(), at: Timestamp(0) };
+        let block = Block { until, reason: String::new(), by: "root".into(), at: Timestamp(0), name: None };
         let numbers = (0..count).map(|number| Blocked::Phone(domain::Phone::of(&format!("+4930{number:07}")).unwrap()));
         self.0.lock().unwrap().blocks.extend(numbers.map(|whom| (whom, block.clone())));
     }
@@ -399,6 +399,7 @@ impl Store for Memory {
             tries: state.tries.get(who).cloned().unwrap_or_default(),
             bypass: state.bypasses.get(who).cloned(),
             block: state.blocks.get(&Blocked::Identity(who.clone())).cloned(),
+            ..Standing::default()
         })
     }
 

@@ -3,6 +3,7 @@
 mod email;
 mod entra;
 mod okta;
+mod outage;
 mod privacyidea;
 mod sms;
 mod twilio;
@@ -31,6 +32,7 @@ use vestibule::domain::Progress;
 use vestibule::domain::Timestamp;
 use vestibule::domain::Trace;
 use vestibule::ports::Clock;
+use vestibule::ports::Probed;
 use vestibule::ports::Provider;
 
 /// What a provider says.
@@ -131,7 +133,12 @@ pub(crate) struct Sky {
 impl Sky {
     /// Answers every request by the script.
     pub(crate) async fn open(script: impl Fn(&Heard) -> Said + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::open_at(SocketAddr::from(([127, 0, 0, 1], 0)), script).await
+    }
+
+    /// The same, where somebody was before.
+    pub(crate) async fn open_at(address: SocketAddr, script: impl Fn(&Heard) -> Said + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
         let (script, diary) = (Arc::new(script), Arc::clone(&heard));

@@ -86,6 +86,7 @@ fn okta_with(url: String, change: impl FnOnce(&mut Settings)) -> Okta {
         token: Secret::from("00token"),
         login: Login { by: By::Name, domain: Some("corp.example".into()) },
         number_match: true,
+        send_source: true,
         url: Some(url),
         ca_file: Some(authority()),
         timeout: TIMEOUT,
@@ -388,4 +389,24 @@ async fn a_dead_okta_is_unreachable_after_three_tries() {
         outcomes.push(okta.start(&asking(Method::Push)).await);
     }
     assert_eq!(outcomes, [Err(FactorError::Faltering), Err(FactorError::Faltering), Err(FactorError::Unreachable), Err(FactorError::Unreachable)]);
+}
+
+#[tokio::test]
+async fn a_push_that_ends_without_an_answer_is_taken_back_and_where_the_person_is_goes_out_when_opted_in() {
+    let lie = Said::json(200, r#"{"factorResult":["SUCCESS"]}"#);
+    let sky = Sky::open(move |heard| if heard.line().starts_with("GET") && heard.path.contains("/transactions/") { lie.clone() } else { good(heard) }).await;
+    let okta = okta_with(sky.url(), |settings| settings.send_source = false);
+    let Ok(Progress::Choose { ticket, .. }) = okta.start(&asking(Method::Push)).await else { panic!("no push") };
+    assert_eq!(okta.wait(&ticket).await, Err(FactorError::Misconfigured));
+    assert!(sky.lines().iter().any(|line| *line == format!("DELETE {}", ticket.0)), "{:?}", sky.lines());
+    assert!(sky.heard().iter().all(|heard| heard.header("x-forwarded-for").is_empty()));
+}
+
+#[tokio::test]
+async fn a_probe_asks_whose_token_ours_is_and_nobody_else() {
+    let sky = Sky::open(|_| Said::json(200, "{}")).await;
+    assert_eq!(okta(sky.url()).probe().await, Probed::Well { clock: None });
+    assert_eq!(sky.lines(), ["GET /api/v1/users/me"]);
+    let wrong = Sky::open(|_| Said::json(401, r#"{"errorCode":"E0000011"}"#)).await;
+    assert!(matches!(okta(wrong.url()).probe().await, Probed::Failed(_)));
 }

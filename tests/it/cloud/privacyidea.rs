@@ -81,6 +81,7 @@ fn good() -> impl Fn(&Heard) -> Said + Clone + Send + Sync + 'static {
                 ("0123456789", "") => accepts("push-1"),
                 _ => rejects(),
             },
+            line if line.starts_with("GET /validate/polltransaction/0000") => said("false", "REJECT", "{}"),
             _ => fault(404, 601),
         }
     }
@@ -424,4 +425,12 @@ async fn a_question_that_nobody_answers_stays_open_and_is_looked_at_in_turn() {
     assert!(waited.is_err(), "it ended by itself: {waited:?}");
     let looks = sky.lines().iter().filter(|line| *line == POLL).count();
     assert!((2..=6).contains(&looks), "{looks} looks in a second");
+}
+
+#[tokio::test]
+async fn a_probe_begins_a_session_and_asks_about_nobody() {
+    let sky = Sky::open(good()).await;
+    let outcome = at(sky.url(), |_| {}).probe().await;
+    assert!(sky.lines().iter().all(|line| line == "POST /auth" || line.starts_with("GET /validate/polltransaction/0000")), "{:?}", sky.lines());
+    assert_eq!(outcome, Probed::Well { clock: None });
 }

@@ -5,6 +5,8 @@ use vestibule::domain::Secret;
 use vestibule::domain::Ticket;
 use vestibule::domain::Trace;
 use vestibule::provider::codes::Habits;
+use vestibule::provider::ledger::Caps;
+use vestibule::provider::ledger::Ledger;
 use vestibule::provider::sms::Format;
 use vestibule::provider::sms::Gateway;
 use vestibule::provider::sms::Settings;
@@ -29,7 +31,7 @@ fn settings(url: &str) -> Settings {
         key: Some(Secret::from("sesame")),
         success: Success { status: vec![202], body: Some(Regex::new("\"status\":\"(queued|sent)\"").unwrap()) },
         countries: ["DE", "AT"].map(|country| country.parse().unwrap()).into(),
-        habits: Habits { digits: 6, day_max: 5, text: Some("Your code: {code}".into()), texts: Arc::default() },
+        habits: Habits { digits: 6, caps: Caps { day_max: 5, day_total_max: 5_000 }, text: Some("Your code: {code}".into()), texts: Arc::default() },
         ca_file: None,
         timeout: TIMEOUT,
     }
@@ -189,4 +191,23 @@ async fn a_code_that_did_not_go_out_or_was_taken_back_is_none() {
     assert_eq!(gateway.start(&asking).await, Err(FactorError::Faltering));
     let code = texted(&failing);
     assert_eq!(gateway.verify(&asking, Some(&ticket), &Secret::from(code.as_str())).await, Err(FactorError::Expired));
+}
+
+#[tokio::test]
+async fn m_28_what_went_out_before_a_reload_counts_after_it() {
+    let (sky, ledger) = (Sky::open(good).await, Ledger::default());
+    let reloaded = || Gateway::new(settings(&sky.url()), clock()).unwrap().with_ledger(ledger.clone());
+    for _ in 0..5 {
+        assert!(reloaded().start(&asking(Method::Text)).await.is_ok());
+    }
+    assert_eq!(reloaded().start(&asking(Method::Text)).await, Err(FactorError::Throttled));
+    assert_eq!(sky.heard().len(), 5);
+}
+
+#[tokio::test]
+async fn a_probe_texts_nobody() {
+    let sky = Sky::open(|_| Said::json(404, "")).await;
+    assert_eq!(gateway(&sky.url()).probe().await, Probed::There);
+    assert_eq!(sky.lines(), ["HEAD /"]);
+    assert!(matches!(gateway(&nowhere().await).probe().await, Probed::Failed(_)));
 }

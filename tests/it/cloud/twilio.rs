@@ -8,6 +8,8 @@ use vestibule::domain::Progress;
 use vestibule::domain::Secret;
 use vestibule::domain::Ticket;
 use vestibule::ports::Provider;
+use vestibule::provider::ledger::Caps;
+use vestibule::provider::ledger::Ledger;
 use vestibule::provider::twilio::Settings;
 use vestibule::provider::twilio::Twilio;
 
@@ -58,12 +60,13 @@ fn twilio_with(url: String, change: impl FnOnce(&mut Settings)) -> Twilio {
         key: Secret::from("hush"),
         whatsapp: false,
         countries: ["DE", "AT"].map(|country| country.parse().unwrap()).into(),
+        caps: Caps { day_max: 20, day_total_max: 40 },
         url: Some(url),
         ca_file: Some(authority()),
         timeout: TIMEOUT,
     };
     change(&mut settings);
-    Twilio::new(settings).unwrap()
+    Twilio::new(settings, clock()).unwrap()
 }
 
 fn twilio(url: String) -> Twilio {
@@ -307,4 +310,25 @@ async fn a_dead_twilio_is_unreachable_after_three_tries() {
         outcomes.push(twilio.start(&asking(Method::Text)).await);
     }
     assert_eq!(outcomes, [Err(FactorError::Faltering), Err(FactorError::Faltering), Err(FactorError::Unreachable), Err(FactorError::Unreachable)]);
+}
+
+#[tokio::test]
+async fn m_28_a_day_has_so_many_codes_to_one_number_and_so_many_in_all() {
+    let sky = Sky::open(good).await;
+    let ledger = Ledger::default();
+    let capped = || twilio_with(sky.url(), |settings| settings.caps = Caps { day_max: 2, day_total_max: 3 }).with_ledger(ledger.clone());
+    let outcomes = [capped().start(&asking(Method::Text)).await, capped().start(&asking(Method::Call)).await, capped().start(&asking(Method::Text)).await];
+    assert_eq!(outcomes.map(|outcome| outcome.err()), [None, None, Some(FactorError::Throttled)], "calls and texts to one number");
+    assert!(capped().start(&asking(Method::Email)).await.is_ok());
+    assert_eq!(capped().start(&asking(Method::Email)).await, Err(FactorError::Throttled), "three in all");
+    assert_eq!(sky.heard().len(), 3);
+}
+
+#[tokio::test]
+async fn a_probe_reads_the_service_and_texts_nobody() {
+    let sky = Sky::open(|heard| if heard.method == "GET" { Said::json(200, "{}") } else { good(heard) }).await;
+    assert_eq!(twilio(sky.url()).probe().await, Probed::Well { clock: None });
+    assert_eq!(sky.lines(), [format!("GET /v2/Services/{SERVICE}")]);
+    let wrong = Sky::open(|_| Said::json(401, r#"{"code":20003}"#)).await;
+    assert!(matches!(twilio(wrong.url()).probe().await, Probed::Failed(_)));
 }

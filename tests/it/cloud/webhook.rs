@@ -8,6 +8,7 @@ use hmac::KeyInit;
 use hmac::Mac;
 use sha2::Sha256;
 use vestibule::domain::Device;
+use vestibule::domain::Fate;
 use vestibule::domain::Number;
 use vestibule::domain::Secret;
 use vestibule::domain::Ticket;
@@ -17,7 +18,7 @@ use vestibule::provider::webhook::Webhook;
 
 use super::*;
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_KEY: &str = "fedcba9876543210fedcba9876543210";
 const NOW_S: u64 = NOW_MS / 1_000;
 const PUSH: &str = "00000000000000000000000000005eed-push";
@@ -62,8 +63,18 @@ fn action(heard: &Heard) -> &str {
 }
 
 /// Checks the request as the page says; everybody approves and 123456 is the code.
-fn good(heard: &Heard) -> Said {
-    let lines = format!("request\n{}\n{}\n{}", action(heard), heard.header("vestibule-timestamp"), heard.header("vestibule-nonce"));
+pub(super) fn good(heard: &Heard) -> Said {
+    good_at(heard, NOW_S)
+}
+
+/// As [`good`], by the clock of whoever asks.
+pub(super) fn good_now(heard: &Heard) -> Said {
+    good_at(heard, heard.header("vestibule-timestamp").parse().unwrap())
+}
+
+fn good_at(heard: &Heard, seconds: u64) -> Said {
+    let query = if heard.query.is_empty() { String::new() } else { format!("?{}", heard.query) };
+    let lines = format!("request\n{} {}{query}\n{}\n{}", heard.method, heard.path, heard.header("vestibule-timestamp"), heard.header("vestibule-nonce"));
     if heard.header("vestibule-signature") != signature(KEY, &lines, &heard.body) {
         return Said::json(401, "{}");
     }
@@ -76,11 +87,21 @@ fn good(heard: &Heard) -> Said {
         ("answer", _) if asked["code"] != "123456" => "bad_code",
         _ => "allowed",
     };
-    Reply::to(heard, answer).said()
+    Reply { seconds, ..Reply::to(heard, answer) }.said()
 }
 
 fn settings(url: String) -> Settings {
-    Settings { name: "cloud".into(), url, key: Secret::from(KEY), second_key: None, send: Send::default(), ca_file: None, timeout: TIMEOUT }
+    Settings {
+        name: "cloud".into(),
+        url,
+        key: Secret::from(KEY),
+        second_key: None,
+        send: Send::default(),
+        call_pin: false,
+        tell_end: false,
+        ca_file: None,
+        timeout: TIMEOUT,
+    }
 }
 
 fn webhook(url: String) -> Webhook {
@@ -304,7 +325,7 @@ async fn what_goes_out_is_what_the_page_says_and_was_opted_in() {
     });
     for (send, method) in [
         (Send::default(), Method::Call),
-        (Send { name: true, email: true, phone: true }, Method::Call),
+        (Send { name: true, email: true, phone: true, source: true }, Method::Call),
         (Send { phone: true, ..Send::default() }, Method::Push),
     ] {
         let webhook = Webhook::new(Settings { send, ..settings(sky.url()) }, "mfa1", clock()).unwrap();
@@ -315,7 +336,7 @@ async fn what_goes_out_is_what_the_page_says_and_was_opted_in() {
     let said: Vec<serde_json::Value> = sky.heard().iter().map(Heard::json).collect();
     let bare = serde_json::json!({
         "transaction": "00000000000000000000000000005eed-call", "account": { "id": "S-1-5-21-1-2-3-1104", "devices": ["d-1"] },
-        "method": "call", "client": "vpn-gate_1", "server": "mfa1", "source": "192.0.2.7", "language": "de",
+        "method": "call", "mode": "standard", "client": "vpn-gate_1", "server": "mfa1", "language": "de",
     });
     assert_eq!(said[0], bare);
     let mut all = bare.clone();
@@ -323,7 +344,9 @@ async fn what_goes_out_is_what_the_page_says_and_was_opted_in() {
         "id": "S-1-5-21-1-2-3-1104", "devices": ["d-1"], "name": "alice", "given_name": "Alice", "family_name": "Adams",
         "mail": "alice.adams@corp.example", "phone": "+4917012345678",
     });
+    all["source"] = "192.0.2.7".into();
     assert_eq!(said[1], all);
+    assert_eq!(said[2].get("mode"), None);
     assert_eq!(said[2]["account"].get("phone"), None, "a push needs no number");
     assert_eq!(sky.heard()[0].header("vestibule-timestamp"), NOW_S.to_string());
     let nonces: std::collections::BTreeSet<String> = sky.heard().iter().map(|heard| heard.header("vestibule-nonce").to_owned()).collect();
@@ -336,4 +359,43 @@ async fn a_question_is_taken_back_by_its_name() {
     webhook(sky.url()).cancel(&Ticket(PUSH.into())).await;
     let heard = sky.heard();
     assert_eq!((heard[0].line().as_str(), heard[0].json()), ("POST /cancel", serde_json::json!({ "transaction": PUSH })));
+}
+
+#[tokio::test]
+async fn m_30_a_call_may_want_the_pin_that_the_service_has_of_the_person() {
+    let sky = Sky::open(good).await;
+    let webhook = Webhook::new(Settings { call_pin: true, ..settings(sky.url()) }, "mfa1", clock()).unwrap().with_poll_max(TIMEOUT);
+    assert_eq!(settle(&webhook, &asking(Method::Call)).await, ALLOWED);
+    assert_eq!(sky.heard()[0].json()["mode"], "pin");
+    webhook.start(&asking(Method::Text)).await.unwrap();
+    assert_eq!(sky.heard().last().unwrap().json().get("mode"), None, "a text has no such thing");
+}
+
+#[tokio::test]
+async fn the_end_of_a_login_is_told_signed_and_in_as_many_words() {
+    let sky = Sky::open(good).await;
+    let webhook = Webhook::new(Settings { tell_end: true, ..settings(format!("{}/bridge/v1", sky.url())) }, "mfa1", clock()).unwrap();
+    assert!(webhook.hears_ends() && !self::webhook(sky.url()).hears_ends());
+    webhook.ended(Trace(0x5eed), Method::Push, Fate::Reject, "disabled").await;
+    let heard = sky.heard().pop().unwrap();
+    assert_eq!(heard.line(), "POST /bridge/v1/end");
+    assert_eq!(heard.json(), serde_json::json!({ "transaction": PUSH, "outcome": "reject", "why": "disabled" }));
+    let lines = format!("request\nPOST /bridge/v1/end\n{NOW_S}\n{}", heard.header("vestibule-nonce"));
+    assert_eq!(heard.header("vestibule-signature"), signature(KEY, &lines, &heard.body));
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_hear_the_end_holds_up_so_many_and_no_more() {
+    let sky = Sky::open(|heard| if action(heard) == "end" { Said::Silent } else { good(heard) }).await;
+    let webhook = Arc::new(Webhook::new(Settings { tell_end: true, ..settings(sky.url()) }, "mfa1", clock()).unwrap());
+    let told: Vec<_> = (0..200)
+        .map(|nth| {
+            let webhook = Arc::clone(&webhook);
+            tokio::spawn(async move { webhook.ended(Trace(nth), Method::Push, Fate::Accept, "factor").await })
+        })
+        .collect();
+    for one in told {
+        tokio::time::timeout(Duration::from_secs(10), one).await.expect("it never ended").unwrap();
+    }
+    assert!((1..=64).contains(&sky.heard().len()), "{}", sky.heard().len());
 }

@@ -41,8 +41,8 @@ fn a_webhook_sends_nothing_of_a_person_that_is_not_opted_in() {
         other => panic!("{other:?}"),
     };
     assert_eq!(sent(WEBHOOK), ("https://bridge.example/v1".to_owned(), Send::default(), Duration::from_secs(5)));
-    let all = format!("{WEBHOOK}\nsend = [\"name\", \"email\", \"phone\"]");
-    assert_eq!(sent(&all).1, Send { name: true, email: true, phone: true });
+    let all = format!("{WEBHOOK}\nsend = [\"name\", \"email\", \"phone\", \"source\"]");
+    assert_eq!(sent(&all).1, Send { name: true, email: true, phone: true, source: true });
 }
 
 #[test]

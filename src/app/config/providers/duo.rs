@@ -18,7 +18,8 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
     let number_match = section.find("number_match").map_or(Some(false), |value| value.flag());
-    let send_name = sent(section, &["name"]).contains(&"name");
+    let sent = sent(section, &["name", "source"]);
+    let [send_name, send_source] = ["name", "source"].map(|word| sent.contains(&word));
     let (host, key_id) = (host?.to_owned(), key_id?.to_owned());
-    Some(Settings { name: name.to_owned(), host, key_id, key: key?, url, ca_file, timeout, number_match: number_match?, send_name })
+    Some(Settings { name: name.to_owned(), host, key_id, key: key?, url, ca_file, timeout, number_match: number_match?, send_name, send_source })
 }

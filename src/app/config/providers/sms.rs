@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
 use crate::domain::Lexicon;
@@ -34,7 +35,7 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources, tex
     if let (Some(value), Some(false)) = (&key, secret.as_ref().map(|secret| secret.expose().iter().all(|byte| (b' '..=b'~').contains(byte)))) {
         value.error("holds what no header may", Some("printable ASCII characters alone"));
     }
-    let success = section.find("success").and_then(|value| value.table(success)).unwrap_or(Success { status: STATUS.to_vec(), body: None });
+    let success = section.find("success").and_then(|value| value.table(success)).unwrap_or_else(|| Success { status: STATUS.to_vec(), body: something() });
     let countries = section.need("countries", "[\"DE\", \"AT\"]").and_then(|value| countries(&value));
     let habits = habits(section, texts);
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
@@ -67,11 +68,19 @@ fn template(section: &Section<'_>) -> Option<Template> {
 fn success(section: &Section<'_>) -> Option<Success> {
     let listed = section.find("status").and_then(|value| value.list());
     let status = listed.map(|listed| listed.iter().filter_map(|value| value.number(200..=299)).collect());
-    let body = section.find("body").and_then(|value| {
-        let built = RegexBuilder::new(value.text()?).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build();
-        built.map_err(|error| value.error(&format!("is no regular expression: {error}"), None)).ok()
-    });
+    let body = match section.find("body") {
+        Some(value) => {
+            let built = RegexBuilder::new(value.text()?).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build();
+            built.map_err(|error| value.error(&format!("is no regular expression: {error}"), None)).ok()
+        }
+        None => something(),
+    };
     Some(Success { status: status.unwrap_or_else(|| STATUS.to_vec()), body })
+}
+
+/// An answer without a word says nothing: it may be anybody's (a proxy, a page that was taken away). Whose gateway answers so says body = "".
+fn something() -> Option<Regex> {
+    Regex::new(r"\S").ok()
 }
 
 const STATUS: [u16; 3] = [200, 201, 202];

@@ -8,6 +8,7 @@ use super::super::reader::Section;
 use super::super::reader::Value;
 use super::super::rooms::ca_file;
 use super::super::secret::Sources;
+use super::codes::caps;
 use super::timeout;
 use super::url;
 
@@ -27,6 +28,7 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
         key: key?,
         whatsapp: whatsapp?,
         countries: countries?,
+        caps: caps(section),
         url,
         ca_file,
         timeout,

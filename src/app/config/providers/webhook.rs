@@ -16,20 +16,23 @@ pub(super) fn settings(name: &str, section: &Section<'_>, sources: &Sources) -> 
     let key = section.need("key", &format!("{{ credential = \"{name}-key\" }}")).and_then(|value| long(&value, sources));
     let second_key = section.find("second_key").and_then(|value| long(&value, sources));
     let send = section.find("send").map(|value| send(&value)).unwrap_or_default();
+    let call_pin = section.find("call").map_or(Some(false), |value| value.word(&[("pin", true), ("standard", false)]));
+    let tell_end = section.find("tell_end").map_or(Some(false), |value| value.flag());
     let ca_file = section.find("ca_file").and_then(|value| ca_file(&value, sources));
     let timeout = timeout(section);
-    Some(Settings { name: name.to_owned(), url: url?, key: key?, second_key, send, ca_file, timeout })
+    Some(Settings { name: name.to_owned(), url: url?, key: key?, second_key, send, call_pin: call_pin?, tell_end: tell_end?, ca_file, timeout })
 }
 
 /// Which personal data goes out beside the unique id.
 fn send(value: &Value<'_>) -> Send {
     let mut send = Send::default();
-    let words = [("email", Word::Email), ("name", Word::Name), ("phone", Word::Phone)];
+    let words = [("email", Word::Email), ("name", Word::Name), ("phone", Word::Phone), ("source", Word::Source)];
     for word in value.list().unwrap_or_default() {
         match word.word(&words) {
             Some(Word::Email) => send.email = true,
             Some(Word::Name) => send.name = true,
             Some(Word::Phone) => send.phone = true,
+            Some(Word::Source) => send.source = true,
             None => {}
         }
     }
@@ -41,6 +44,7 @@ enum Word {
     Email,
     Name,
     Phone,
+    Source,
 }
 
 fn long(value: &Value<'_>, sources: &Sources) -> Option<Secret> {

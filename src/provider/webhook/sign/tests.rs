@@ -8,7 +8,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_999);
 const ONCE: &str = "000102030405060708090a0b0c0d0e0f";
 const START: &str = r#"{"transaction":"00000000000000000000000000005eed-push","account":{"id":"S-1-5-21-1-2-3-1104"},"method":"push","client":"vpn-gate_1","server":"mfa1","source":"192.0.2.7","language":"de"}"#;
 const PENDING: &str = r#"{"transaction":"00000000000000000000000000005eed-push","answer":"pending","number":"42"}"#;
-const START_SIGNED: &str = "v1=d3a685b1c39fd0ea067b3d6ed84978cbe83ca5be929fd3ebcba48fe801336aea";
+const START_SIGNED: &str = "v1=7b638457391146892e274484012afc88ba7bc2c2eca3bee723d432885050c7bd";
 const PENDING_SIGNED: &str = "v1=cc17b4a1126932c73b1ecbfd5700b7f39fc2f425105a928b39a9a684f5ffdb0f";
 
 fn headers(timestamp: &str, signature: &str) -> HeaderMap {
@@ -30,8 +30,11 @@ fn at(timestamp: &str) -> HeaderMap {
 #[test]
 fn known_answers() {
     let key = Secret::from(KEY);
-    assert_eq!(Signed::Request("start").signature(&key, AT, ONCE, START.as_bytes()), START_SIGNED);
-    assert_eq!(Signed::Request("poll").signature(&key, AT, ONCE, b""), "v1=a7f286b144453e5be2102b0d3545daa61bdf85d7f4681084ced195bd4c7f03cf");
+    assert_eq!(Signed::Request("POST", "/vestibule/start").signature(&key, AT, ONCE, START.as_bytes()), START_SIGNED);
+    assert_eq!(
+        Signed::Request("POST", "/vestibule/poll").signature(&key, AT, ONCE, b""),
+        "v1=75c111f3d02f03024e34f31fbe2238680eccd45525c0a0266450f8b5d7c85575"
+    );
     assert_eq!(Signed::Reply(200).signature(&key, AT, ONCE, PENDING.as_bytes()), PENDING_SIGNED);
 }
 
@@ -70,8 +73,19 @@ fn m_13_a_reply_is_good_as_it_was_signed_and_not_otherwise() {
 
 #[test]
 fn m_13_a_request_is_never_a_reply_to_itself() {
-    let echoed = Signed::Request("200").signature(&Secret::from(KEY), AT, ONCE, PENDING.as_bytes());
+    let echoed = Signed::Request("POST", "200").signature(&Secret::from(KEY), AT, ONCE, PENDING.as_bytes());
     assert_eq!(checked(&headers(AT, &echoed)), Err(Forged::Signature));
+}
+
+#[test]
+fn m_13_a_request_is_good_where_it_was_sent_and_nowhere_else() {
+    let signed = |method: &str, target: &str| Signed::Request(method, target).signature(&Secret::from(KEY), AT, ONCE, START.as_bytes());
+    assert_eq!(signed("POST", "/vestibule/start"), START_SIGNED);
+    for (method, target) in
+        [("POST", "/start"), ("POST", "/other/start"), ("POST", "/vestibule/start?tenant=2"), ("POST", "/vestibule/start/"), ("PUT", "/vestibule/start")]
+    {
+        assert_ne!(signed(method, target), START_SIGNED, "{method} {target}");
+    }
 }
 
 #[test]
