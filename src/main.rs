@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // One TLS provider for the whole process, chosen before anything builds a configuration. It fails only where one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    vestibule::cli::run().await
+    vestibule::cli::run()
 }

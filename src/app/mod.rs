@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod doctor;
+mod enclosure;
 pub mod keep;
 pub mod log;
 mod monitor;
@@ -10,6 +11,7 @@ mod rooms;
 pub mod secrets;
 mod server;
 pub mod support;
+mod systemd;
 
 use std::io::Write;
 use std::path::Path;
@@ -25,6 +27,8 @@ use crate::metrics;
 use clock::ClockOf;
 use config::Config;
 use config::Problem;
+use enclosure::Enclosure;
+use systemd::Manager;
 
 pub use crate::front::http::shapes;
 pub use rooms::RoomError;
@@ -32,6 +36,7 @@ pub use server::Ready;
 pub use server::Server;
 pub use server::ServerError;
 pub use server::Watched;
+pub use systemd::Sites;
 
 /// Why `serve` could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -45,39 +50,62 @@ pub enum ServeError {
     /// The server could not be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The kernel did not shut us in.
+    #[error("cannot be shut in: {0}")]
+    Enclosure(#[from] landlock::RulesetError),
     /// Signals or standard output are out of reach.
     #[error("{0}")]
     System(#[from] std::io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT; SIGHUP reloads.
+/// Serves until SIGTERM or SIGINT; SIGHUP reloads. Makes its own runtime, for what is done before holds for all of its threads.
 ///
 /// # Errors
 /// What kept it from opening every door.
-pub async fn serve(path: &Path) -> Result<(), ServeError> {
+pub fn serve(path: &Path) -> Result<(), ServeError> {
     let config = Config::load(path).map_err(ServeError::Config)?;
+    let sites = Sites::handed_over()?;
+    let enclosure = enclosure::raise(&config, path)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(path, config, sites, enclosure))
+}
+
+async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) -> Result<(), ServeError> {
     let (_log, dial) = log::start(config.log.level, config.log.format);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     keep_memory_private();
+    if !enclosure.holds {
+        tracing::info!("this kernel has no Landlock: what may be opened is up to file permissions and the unit alone");
+    }
+    let manager = Manager::asked();
     let counters = metrics::install()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let clock = ClockOf(config.time_zone.clone());
-    let mut server = Server::open(config, Arc::new(clock), Watched { counters: Some(counters), dial: Some(dial) }).await?;
+    let mut server = Server::open(config, Arc::new(clock), Watched { counters: Some(counters), dial: Some(dial) }, sites).await?;
     say_ready(&server.ready())?;
+    let watchdog = manager.as_ref().and_then(|manager| manager.twin().ok()).map(|manager| tokio::spawn(manager.reassure()));
+    tell(manager.as_ref(), "READY=1\nSTATUS=every door is open");
     tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&mut server, path).await,
+            _ = hangup.recv() => {
+                tell(manager.as_ref(), "RELOADING=1");
+                let taken = reload(&mut server, path, enclosure).await;
+                tell(manager.as_ref(), if taken { "READY=1\nSTATUS=every door is open" } else { "READY=1\nSTATUS=not reloaded: everything is as before, see the log" });
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     tracing::info!(running = server.running(), "closing: no new logins, those under way may finish");
+    tell(manager.as_ref(), "STOPPING=1\nSTATUS=logins under way may finish");
     server.drain().await;
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
+    }
     tracing::info!("closed");
     Ok(())
 }
@@ -90,16 +118,32 @@ fn keep_memory_private() {
     }
 }
 
-/// A wrong file changes nothing and says so.
-async fn reload(server: &mut Server, path: &Path) {
+fn tell(manager: Option<&Manager>, state: &str) {
+    if let Some(manager) = manager {
+        manager.tell(state);
+    }
+}
+
+/// A wrong file changes nothing and says so. Whether it was taken.
+async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> bool {
     match Config::load(path) {
+        Ok(config) if enclosure.is_too_narrow(&config) => {
+            tracing::error!("not reloaded: the server was started without winbind and may start no program: restart it");
+            false
+        }
         Ok(config) => {
             for warning in &config.warnings {
                 tracing::warn!("{warning}");
             }
             match server.reload(config).await {
-                Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
-                Err(error) => tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was"),
+                Ok(()) => {
+                    tracing::info!(config = %path.display(), "reloaded");
+                    true
+                }
+                Err(error) => {
+                    tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was");
+                    false
+                }
             }
         }
         Err(problems) => {
@@ -107,6 +151,7 @@ async fn reload(server: &mut Server, path: &Path) {
                 tracing::error!("{problem}");
             }
             tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
+            false
         }
     }
 }

@@ -22,6 +22,7 @@ use super::log::Dial;
 use super::monitor::Monitoring;
 use super::rooms::RoomError;
 use super::rooms::Rooms;
+use super::systemd::Sites;
 use crate::audit::Trail;
 use crate::directory::BINDS_MAX;
 use crate::engine;
@@ -66,6 +67,7 @@ pub struct Server {
     sessions: radius::Sessions,
     watched: Watched,
     config: Config,
+    sites: Sites,
     admin: AdminDoor,
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
     radius: Vec<RadiusDoor>,
@@ -177,7 +179,7 @@ fn listen_hint(kind: &str, error: ErrorKind) -> String {
     match error {
         ErrorKind::AddrInUse => format!("who has it? type: {listing}"),
         ErrorKind::AddrNotAvailable => "that is not an address of this machine: `ip address` lists them".to_owned(),
-        ErrorKind::PermissionDenied => "ports below 1024 need root or AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 are opened by systemd: `systemctl cat vestibule.socket` says how; by hand run this as root".to_owned(),
         _ => String::new(),
     }
 }
@@ -187,7 +189,8 @@ impl Server {
     ///
     /// # Errors
     /// The first thing that could not be opened; nothing stays open then.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched) -> Result<Self, ServerError> {
+    pub async fn open(config: Config, clock: Arc<dyn Clock>, watched: Watched, sites: Sites) -> Result<Self, ServerError> {
+        sites_that_wait(&sites, &config);
         // Blocks on the disk, before any door is open.
         let vault = store::open(&config.store)?;
         let keep: Arc<dyn Keep> = Arc::new(store::Keeper::new(Arc::clone(&vault)));
@@ -210,13 +213,13 @@ impl Server {
         let (radius_settings, _) = watch::channel(Arc::new(rooms.radius(&config, &census)?));
         let mut radius = Vec::new();
         for listen in &config.radius_listen {
-            radius.push(RadiusDoor::open(listen, &radius_settings, &behind)?);
+            radius.push(RadiusDoor::open(listen, &sites, &radius_settings, &behind)?);
         }
         let connections_max = connections_max(&config);
         let roll = ldap::Roll::default();
         let mut ldap = Vec::new();
         for listen in &config.ldap_listen {
-            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max, &roll)?, &engine).await?);
+            ldap.push(LdapDoor::open(listen, &sites, rooms.ldap(&config, listen, connections_max, &roll)?, &engine).await?);
         }
         let admin_rooms = http::Rooms {
             ldap: ldap.iter().map(|open| Arc::clone(&open.settings.borrow())).collect(),
@@ -237,6 +240,7 @@ impl Server {
             sessions,
             watched,
             config,
+            sites,
             admin,
             admin_rooms,
             radius,
@@ -284,11 +288,11 @@ impl Server {
         let behind = radius::Behind { engine: Arc::clone(&self.engine), sessions: self.sessions.clone() };
         let mut radius = Vec::new();
         for listen in without_door(&self.radius, &config.radius_listen, RadiusDoor::is_at) {
-            radius.push(RadiusDoor::open(listen, &self.radius_settings, &behind)?);
+            radius.push(RadiusDoor::open(listen, &self.sites, &self.radius_settings, &behind)?);
         }
         let mut ldap = Vec::new();
         for listen in without_door(&self.ldap, &config.ldap_listen, LdapDoor::is_of) {
-            ldap.push(LdapDoor::open(listen, rooms.ldap(&config, listen, connections_max, &self.roll)?, &self.engine).await?);
+            ldap.push(LdapDoor::open(listen, &self.sites, rooms.ldap(&config, listen, connections_max, &self.roll)?, &self.engine).await?);
         }
         let metrics = self.monitoring.prepare(&config)?;
 
@@ -325,6 +329,7 @@ impl Server {
         if let Some(dial) = &self.watched.dial {
             dial.configure(config.log.level);
         }
+        sites_that_wait(&self.sites, &config);
         self.config = config;
         Ok(())
     }
@@ -401,16 +406,18 @@ impl AdminDoor {
 }
 
 impl RadiusDoor {
-    fn open(listen: &RadiusListen, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
+    fn open(listen: &RadiusListen, sites: &Sites, settings: &watch::Sender<Arc<radius::Settings>>, behind: &radius::Behind) -> Result<Self, ServerError> {
         let (wanted, settings, behind) = (listen.address, settings.subscribe(), behind.clone());
         let tls = listen.tls.as_ref().map(|tls| watch::channel(Arc::new(tls.clone())));
-        let (tls, door) = match tls {
-            Some((tls, seen)) => (Some(tls), radius::Door::open_tls(wanted, settings, seen, behind)),
-            None if listen.accounting => (None, radius::Door::open_accounting(wanted, settings, behind)),
-            None => (None, radius::Door::open(wanted, settings, behind)),
-        };
         let kind = if tls.is_some() { "radius.listen (tls)" } else { "radius.listen" };
-        let door = door.map_err(|error| ServerError::Listen { kind, address: wanted, error })?;
+        let refused = |error| ServerError::Listen { kind, address: wanted, error };
+        let site = sites.site(wanted, tls.is_none()).map_err(refused)?;
+        let (tls, door) = match tls {
+            Some((tls, seen)) => (Some(tls), radius::Door::open_tls(site, settings, seen, behind)),
+            None if listen.accounting => (None, radius::Door::open_accounting(site, settings, behind)),
+            None => (None, radius::Door::open(site, settings, behind)),
+        };
+        let door = door.map_err(refused)?;
         Ok(Self { wanted, accounting: listen.accounting, tls, door })
     }
 
@@ -420,16 +427,26 @@ impl RadiusDoor {
 }
 
 impl LdapDoor {
-    async fn open(listen: &LdapListen, settings: ldap::Settings, engine: &Arc<Engine>) -> Result<Self, ServerError> {
+    async fn open(listen: &LdapListen, sites: &Sites, settings: ldap::Settings, engine: &Arc<Engine>) -> Result<Self, ServerError> {
         let (settings, seen) = watch::channel(Arc::new(settings));
-        let door = ldap::Door::open(listen.address, seen, Arc::clone(engine)).await;
-        let door = door.map_err(|error| ServerError::Listen { kind: "ldap.listen", address: listen.address, error })?;
+        let refused = |error| ServerError::Listen { kind: "ldap.listen", address: listen.address, error };
+        let site = sites.site(listen.address, false).map_err(refused)?;
+        let door = ldap::Door::open(site, seen, Arc::clone(engine)).await.map_err(refused)?;
         Ok(Self { name: listen.name.clone(), wanted: listen.address, settings, door })
     }
 
     /// An address says which listener it is, whatever its name has become; port 0 says nothing, so there the name does.
     fn is_of(&self, listen: &LdapListen) -> bool {
         self.wanted == listen.address && (self.wanted.port() != 0 || self.name == listen.name)
+    }
+}
+
+/// Whoever connects to a socket that was handed to us and that no listener is for, waits in vain.
+fn sites_that_wait(sites: &Sites, config: &Config) {
+    let radius = config.radius_listen.iter().map(|listen| (listen.address, listen.tls.is_none()));
+    let listeners: Vec<_> = radius.chain(config.ldap_listen.iter().map(|listen| (listen.address, false))).collect();
+    for address in sites.unclaimed(&listeners) {
+        tracing::warn!(%address, "systemd hands over this socket, and no listener has exactly this address: change the .socket unit or the configuration");
     }
 }
 

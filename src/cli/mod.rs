@@ -10,6 +10,7 @@ mod demo;
 mod exempt;
 mod log;
 mod output;
+mod pages;
 mod secret;
 mod serve;
 mod server;
@@ -20,6 +21,7 @@ mod user;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -77,10 +79,13 @@ enum Command {
     /// How much the running server logs
     #[command(subcommand)]
     Log(log::Verb),
+    /// Write manual pages and shell completions
+    #[command(hide = true)]
+    Pages(pages::Options),
 }
 
 /// Reads the command line and does what it says.
-pub async fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -89,30 +94,38 @@ pub async fn run() -> ExitCode {
         }
     };
     let done = match line.command {
-        Command::Demo(options) => demo::run(options).await,
-        Command::Serve(options) => serve::run(options).await,
-        Command::Check(options) => check::run(&options).await,
-        Command::User(verb) => user::run(verb).await,
-        Command::Token(verb) => token::run(verb).await,
-        Command::Bypass(verb) => bypass::run(verb).await,
-        Command::Block(verb) => block::run(verb).await,
-        Command::Client(verb) => client::run(verb).await,
-        Command::Audit(verb) => audit::run(verb).await,
-        Command::Backup(options) => backup::backup(&options).await,
-        Command::Restore(options) => backup::restore(options).await,
-        Command::Rekey(reach) => backup::rekey(&reach).await,
+        Command::Demo(options) => wait(demo::run(options)),
+        // What it does before there is a second thread holds for all of them, so it makes its runtime itself.
+        Command::Serve(options) => serve::run(&options),
+        Command::Check(options) => wait(check::run(&options)),
+        Command::User(verb) => wait(user::run(verb)),
+        Command::Token(verb) => wait(token::run(verb)),
+        Command::Bypass(verb) => wait(bypass::run(verb)),
+        Command::Block(verb) => wait(block::run(verb)),
+        Command::Client(verb) => wait(client::run(verb)),
+        Command::Audit(verb) => wait(audit::run(verb)),
+        Command::Backup(options) => wait(backup::backup(&options)),
+        Command::Restore(options) => wait(backup::restore(options)),
+        Command::Rekey(reach) => wait(backup::rekey(&reach)),
         Command::Secret(verb) => secret::run(verb),
-        Command::Support(options) => support::run(&options).await,
-        Command::Exempt(verb) => exempt::run(verb).await,
-        Command::Log(verb) => log::run(verb).await,
+        Command::Support(options) => wait(support::run(&options)),
+        Command::Exempt(verb) => wait(exempt::run(verb)),
+        Command::Pages(options) => pages::run(&options, Line::command()),
+        Command::Log(verb) => wait(log::run(verb)),
     };
     done.map_or_else(Failure::tell, |()| ExitCode::SUCCESS)
 }
 
+/// Does this work to its end, on a runtime of its own.
+fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => Err(Failure::failed(format!("the system gives no threads: {error}"), "")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn exit_code(line: &str) -> i32 {
@@ -122,6 +135,18 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_its_manual_page_and_is_completed() {
+        let folder = tempfile::tempdir().unwrap();
+        pages::run(&pages::Options { folder: folder.path().to_owned() }, Line::command()).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(read("man/vestibule-user-add.1").contains("--csv".replace('-', "\\-").as_str()));
+        assert!(!folder.path().join("man/vestibule-pages.1").exists(), "a hidden command has none");
+        for file in ["vestibule.bash", "_vestibule", "vestibule.fish"] {
+            assert!(read(&format!("completions/{file}")).contains("check"), "{file}");
+        }
     }
 
     #[test]

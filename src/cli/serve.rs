@@ -20,8 +20,8 @@ pub(super) struct Options {
 ///
 /// # Errors
 /// The configuration is wrong, or a door does not open.
-pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    app::serve(&options.config).await.map_err(|error| match error {
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    app::serve(&options.config).map_err(|error| match error {
         ServeError::Config(problems) => Failure::Config(problems.iter().map(ToString::to_string).collect()),
         ServeError::Server(error) => Failure::failed(error.to_string(), &error.hint()),
         error => Failure::failed(error.to_string(), ""),

@@ -25,6 +25,7 @@ use super::directory;
 use super::directory::Lab;
 use crate::app::Ready;
 use crate::app::Server;
+use crate::app::Sites;
 use crate::app::Watched;
 use crate::app::config::Config;
 use crate::domain::Secret;
@@ -92,7 +93,9 @@ impl House {
         let cloud = open_cloud(Arc::clone(&clock)).await?;
         let file = write_configuration(folder.path(), &directory, &cloud, port_base)?;
         let config = Config::load(&file).map_err(|problems| DemoError::new("the demo's configuration", said(&problems)))?;
-        let server = Server::open(config, Arc::clone(&clock), Watched::default()).await.map_err(|error| DemoError::new("opening the server", error))?;
+        let server = Server::open(config, Arc::clone(&clock), Watched::default(), Sites::default())
+            .await
+            .map_err(|error| DemoError::new("opening the server", error))?;
         let mut house = Self { folder, server, directory, cloud, clock, people };
         house.enrol().await?;
         Ok(house)

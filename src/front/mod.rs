@@ -5,3 +5,4 @@ pub mod http;
 pub mod ldap;
 pub mod monitor;
 pub mod radius;
+pub mod site;

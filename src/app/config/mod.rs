@@ -118,6 +118,8 @@ pub struct Config {
     pub ldap_listen: Vec<LdapListen>,
     /// Every certificate in the files that it names.
     pub certificates: Vec<Certificate>,
+    /// Every file and folder that it names.
+    pub named: Vec<PathBuf>,
     /// What is allowed but worth a second look.
     pub warnings: Vec<Problem>,
 }
@@ -432,7 +434,7 @@ impl Config {
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
         let sources = Sources::new(folder(path), credentials, WallClock.now());
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
-        Ok(Self { warnings, certificates: sources.certificates.into_inner(), ..config })
+        Ok(Self { warnings, certificates: sources.certificates.into_inner(), named: sources.named.into_inner(), ..config })
     }
 }
 
@@ -524,6 +526,7 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
         radius_clients: doors.radius_clients,
         ldap_listen: doors.ldap_listen,
         certificates: Vec::new(),
+        named: Vec::new(),
         warnings: Vec::new(),
     })
 }

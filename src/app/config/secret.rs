@@ -28,6 +28,8 @@ pub(super) struct Sources {
     pub(super) now: Timestamp,
     /// Every certificate that was read on the way.
     pub(super) certificates: RefCell<Vec<Certificate>>,
+    /// Every file and folder that was named on the way.
+    pub(super) named: RefCell<Vec<PathBuf>>,
 }
 
 /// Where a secret comes from that is not there yet.
@@ -55,12 +57,14 @@ impl Origin {
 impl Sources {
     /// Begins with a configuration in `folder`.
     pub(super) fn new(folder: PathBuf, credentials: Option<PathBuf>, now: Timestamp) -> Self {
-        Self { folder, credentials, now, certificates: RefCell::default() }
+        Self { folder, credentials, now, certificates: RefCell::default(), named: RefCell::default() }
     }
 
     /// A path, from the configuration's folder on.
     pub(super) fn path(&self, value: &Value<'_>) -> Option<PathBuf> {
-        value.text().map(|text| self.folder.join(text))
+        let path = value.text().map(|text| self.folder.join(text));
+        self.named.borrow_mut().extend(path.clone());
+        path
     }
 
     /// A secret that whoever it is for has given: `{ credential = ".." }` or `{ file = ".." }`. An empty one is none.

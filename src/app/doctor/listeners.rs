@@ -49,7 +49,7 @@ fn listener(kind: &str, address: SocketAddr, is_udp: bool, ours: &Ours) -> Findi
             if held.outcome == Outcome::Ok { held } else { held.hint(format!("as root, this tells which process: {listing}")) }
         }
         ErrorKind::PermissionDenied => finding(Outcome::Skipped, "this user may not open ports below 1024: the service may".to_owned())
-            .hint("run this as root, or look for AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit"),
+            .hint("run this as root, and look whether vestibule.socket has the address"),
         ErrorKind::AddrNotAvailable => finding(Outcome::Failed, "that is not an address of this machine".to_owned()).hint("`ip address` lists them"),
         _ => finding(Outcome::Failed, error.to_string()),
     }
@@ -62,6 +62,7 @@ fn held(finding: impl Fn(Outcome, String) -> Finding, holder: Option<u32>, ours:
             let pid = pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
             finding(Outcome::Ok, format!("held by the vestibule that runs{pid}"))
         }
+        (Ours::Runs { .. }, Some(0)) => finding(Outcome::Skipped, "held by root: by systemd, if vestibule.socket has this address".to_owned()),
         (Ours::Runs { .. }, Some(holder)) => finding(Outcome::Failed, format!("held by a process of user {holder}, and not by the vestibule that runs")),
         (Ours::Nobody, Some(holder)) => finding(Outcome::Failed, format!("held by a process of user {holder}; no vestibule answers at admin.socket")),
         (Ours::Unknown, _) => finding(Outcome::Skipped, "held; whether by the vestibule that runs only root and its admin group may ask".to_owned()),
@@ -131,8 +132,14 @@ mod tests {
     fn who_holds_a_port_is_told_as_far_as_it_is_known() {
         let of = |ours, holder| held(|outcome, message: String| Finding::new(Area::Listener, "x", outcome, message), holder, &ours);
         assert_eq!(of(Ours::Runs { uid: 998, pid: Some(7) }, Some(998)).message, "held by the vestibule that runs, process 7");
-        let outcomes = [of(Ours::Runs { uid: 998, pid: None }, Some(0)), of(Ours::Nobody, Some(998)), of(Ours::Unknown, Some(998)), of(Ours::Nobody, None)]
-            .map(|finding| finding.outcome);
-        assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed, Outcome::Skipped, Outcome::Failed]);
+        let outcomes = [
+            of(Ours::Runs { uid: 998, pid: None }, Some(0)),
+            of(Ours::Runs { uid: 998, pid: None }, Some(7)),
+            of(Ours::Nobody, Some(998)),
+            of(Ours::Unknown, Some(998)),
+            of(Ours::Nobody, None),
+        ]
+        .map(|finding| finding.outcome);
+        assert_eq!(outcomes, [Outcome::Skipped, Outcome::Failed, Outcome::Failed, Outcome::Skipped, Outcome::Failed]);
     }
 }

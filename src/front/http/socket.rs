@@ -193,7 +193,9 @@ fn bind(path: &Path, group: Option<Gid>) -> io::Result<(Socket, Place)> {
     let place = Place { path: path.to_owned(), device: made.dev(), inode: made.ino() };
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     if let Some(group) = group {
-        match lchown(path, None, Some(group.as_raw())) {
+        // Under the packaged unit it is, and nothing may be given away.
+        let given = if made.gid() == group.as_raw() { Ok(()) } else { lchown(path, None, Some(group.as_raw())) };
+        match given {
             Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o660))?,
             Err(error) => warn!(%error, "the admin socket stays closed to its group: the server's user is no member of it"),
         }

@@ -42,6 +42,7 @@ use self::side::Side;
 use crate::domain::CodeEntry;
 use crate::domain::Rules;
 use crate::engine::Engine;
+use crate::front::site::Site;
 use crate::metrics;
 use crate::ports::Directory;
 use crate::ports::Stream;
@@ -112,12 +113,18 @@ const FIND_WITHIN: Duration = Duration::from_secs(5);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Door {
-    /// Listens on `address`. Must be called within the runtime.
+    /// Listens there. Must be called within the runtime.
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn open(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, engine: Arc<Engine>) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    pub async fn open(site: impl Into<Site>, settings: watch::Receiver<Arc<Settings>>, engine: Arc<Engine>) -> io::Result<Self> {
+        let listener = match site.into() {
+            Site::Address(address) => TcpListener::bind(address).await?,
+            Site::Socket(socket) => {
+                socket.set_nonblocking(true)?;
+                TcpListener::from_std(socket.into())?
+            }
+        };
         let address = listener.local_addr()?;
         let (stop, closing) = watch::channel(false);
         let mut watched = settings.clone();

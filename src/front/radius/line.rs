@@ -10,7 +10,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use rustls::ProtocolVersion;
-use socket2::Domain;
 use socket2::Protocol;
 use socket2::Type;
 use tokio::net::TcpListener;
@@ -31,6 +30,7 @@ use super::pace::Pace;
 use super::tls;
 use super::tls::TlsSettings;
 use crate::front::certificate::Names;
+use crate::front::site::Site;
 use crate::metrics;
 use crate::wire::radius::Version;
 
@@ -139,15 +139,9 @@ impl Line {
     }
 }
 
-/// Listens. An IPv6 socket takes IPv6 alone, so that a client has one address and not two.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+/// Listens there.
+pub(super) fn bind(site: Site) -> io::Result<TcpListener> {
+    let socket = site.open(Type::STREAM, Protocol::TCP, |socket| socket.set_reuse_address(true))?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
+use crate::front::site::Site;
 use clerk::Ledger;
 use clerk::Trade;
 use desk::Desk;
@@ -97,16 +98,16 @@ impl Door {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn open(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, behind: Behind) -> io::Result<Self> {
-        Self::open_datagrams(address, settings, behind, Trade::Authentication)
+    pub fn open(site: impl Into<Site>, settings: watch::Receiver<Arc<Settings>>, behind: Behind) -> io::Result<Self> {
+        Self::open_datagrams(site.into(), settings, behind, Trade::Authentication)
     }
 
     /// The same for Accounting-Requests (RFC 2866), which never let anybody in.
     ///
     /// # Errors
     /// As [`Door::open`].
-    pub fn open_accounting(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, behind: Behind) -> io::Result<Self> {
-        Self::open_datagrams(address, settings, behind, Trade::Accounting)
+    pub fn open_accounting(site: impl Into<Site>, settings: watch::Receiver<Arc<Settings>>, behind: Behind) -> io::Result<Self> {
+        Self::open_datagrams(site.into(), settings, behind, Trade::Accounting)
     }
 
     /// Listens for RadSec: logins and accounting behind TLS, in RADIUS/1.0 (RFC 6614) or 1.1 (RFC 9765) as the client wishes. Connections are made by the
@@ -114,16 +115,21 @@ impl Door {
     ///
     /// # Errors
     /// As [`Door::open`].
-    pub fn open_tls(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, tls: watch::Receiver<Arc<TlsSettings>>, behind: Behind) -> io::Result<Self> {
-        let listener = line::bind(address)?;
+    pub fn open_tls(
+        site: impl Into<Site>,
+        settings: watch::Receiver<Arc<Settings>>,
+        tls: watch::Receiver<Arc<TlsSettings>>,
+        behind: Behind,
+    ) -> io::Result<Self> {
+        let listener = line::bind(site.into())?;
         let address = listener.local_addr()?;
         let (stop, closing) = watch::channel(false);
         let listening = tokio::spawn(Line::new(settings, tls, behind, closing).listen(listener));
         Ok(Self { address, open: Open::Streams { stop, listening } })
     }
 
-    fn open_datagrams(address: SocketAddr, settings: watch::Receiver<Arc<Settings>>, behind: Behind, trade: Trade) -> io::Result<Self> {
-        let socket = Arc::new(Socket::bind(address)?);
+    fn open_datagrams(site: Site, settings: watch::Receiver<Arc<Settings>>, behind: Behind, trade: Trade) -> io::Result<Self> {
+        let socket = Arc::new(Socket::open(site)?);
         let address = socket.address()?;
         let seen = Ledger::default();
         let (reading, stop) = oneshot::channel();

@@ -32,6 +32,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use crate::front::site::Site;
 use crate::metrics;
 use crate::wire::radius::PACKET_LEN_MAX;
 
@@ -86,23 +87,22 @@ pub(super) struct Inbox {
 }
 
 impl Socket {
-    /// Binds. An IPv6 socket takes IPv6 alone, so that a client has one address and not two.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-        } else {
-            setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-        }
-        // The kernel gives what net.core.rmem_max allows and is content with less.
-        socket.set_recv_buffer_size(BUFFER_BYTES)?;
-        socket.set_send_buffer_size(BUFFER_BYTES)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+    /// Opens it there, and has each datagram say where it went.
+    pub(super) fn open(site: Site) -> io::Result<Self> {
+        let socket = site.open(Type::DGRAM, Protocol::UDP, |socket| {
+            if socket.domain()? == Domain::IPV6 {
+                setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            } else {
+                setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+            }
+            // The kernel gives what net.core.rmem_max allows and is content with less.
+            socket.set_recv_buffer_size(BUFFER_BYTES)?;
+            socket.set_send_buffer_size(BUFFER_BYTES)
+        })?;
+        let is_six = socket.domain()? == Domain::IPV6;
         #[expect(deprecated, reason = "what replaces it is unsafe; this socket is owned here and nobody else closes it")]
         let socket = AsyncFd::with_interest(socket.into(), Interest::READABLE)?;
-        Ok(Self { socket, is_six: address.is_ipv6(), outbox: Mutex::default(), due: Notify::new() })
+        Ok(Self { socket, is_six, outbox: Mutex::default(), due: Notify::new() })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -322,7 +322,7 @@ mod tests {
 
     #[tokio::test]
     async fn replies_that_are_ready_together_leave_together_and_none_stays_behind() {
-        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let socket = Socket::open(Site::Address("127.0.0.1:0".parse().unwrap())).unwrap();
         let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
         nas.set_nonblocking(true).unwrap();
         nas.send_to(b"asked", socket.address().unwrap()).unwrap();

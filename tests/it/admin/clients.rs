@@ -1,6 +1,7 @@
 //! RADIUS clients over the admin socket: what the doors saw of them, and logins rehearsed.
 
 use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 
 use reqwest::Method;
 use reqwest::StatusCode;
@@ -22,7 +23,7 @@ use super::world::World;
 async fn nas(world: &World, host: u8) -> (Door, UdpSocket) {
     let (_, settings) = watch::channel(world.radius.clone());
     let behind = Behind { engine: world.engine.clone(), sessions: world.sessions.clone() };
-    let door = Door::open((Ipv4Addr::UNSPECIFIED, 0).into(), settings, behind).unwrap();
+    let door = Door::open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), settings, behind).unwrap();
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
     socket.connect((Ipv4Addr::LOCALHOST, door.address().port())).await.unwrap();
     (door, socket)

@@ -1,6 +1,7 @@
 //! Who is on: told by a client over UDP, read by an administrator.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ async fn who_is_on_is_listed_in_pages_and_as_a_table() {
     let engine = Engine::new(world.store.clone(), Arc::new(Still), limits).unwrap();
     engine.equip(HashMap::new());
     let (_settings, seen) = watch::channel(Arc::new(settings()));
-    let door = Door::open_accounting("127.0.0.1:0".parse().unwrap(), seen, Behind { engine, sessions: world.sessions.clone() }).unwrap();
+    let door = Door::open_accounting(SocketAddr::from(([127, 0, 0, 1], 0)), seen, Behind { engine, sessions: world.sessions.clone() }).unwrap();
     let nas = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     nas.connect(door.address()).await.unwrap();
     for (identifier, id, name) in [(1, "s1", "alice"), (2, "s2", "bob"), (3, "s3", "al\u{202e}ice")] {

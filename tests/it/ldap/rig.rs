@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -473,7 +474,7 @@ impl Rig {
             reject_delay: plan.reject_delay,
             login_deadline: plan.deadline,
         }));
-        let door = Door::open("127.0.0.1:0".parse().unwrap(), receiver, engine).await.unwrap();
+        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0)), receiver, engine).await.unwrap();
         Self { diary, door, phone, certificate, _settings: settings }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -332,7 +333,7 @@ impl Town {
             login_deadline: Duration::from_secs(30),
         };
         let (settings, receiver) = watch::channel(Arc::new(settings));
-        let door = Door::open("127.0.0.1:0".parse().unwrap(), receiver, engine).await.unwrap();
+        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0)), receiver, engine).await.unwrap();
         Self { world, roll, authority, door, settings }
     }
 

@@ -1,5 +1,6 @@
 //! Accounting: written down or handed on, acknowledged only then, and never a way in.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
@@ -48,7 +49,7 @@ fn open(accounting: Accounting) -> Books {
     let (settings, seen) = watch::channel(Arc::new(settings(Client { accounting, ..client(&world, Method::Oath) })));
     let sessions = Sessions::new(world.clone());
     let behind = Behind { engine: engine(&world), sessions: sessions.clone() };
-    let door = Door::open_accounting("127.0.0.1:0".parse().unwrap(), seen, behind).unwrap();
+    let door = Door::open_accounting(SocketAddr::from(([127, 0, 0, 1], 0)), seen, behind).unwrap();
     Books { door, sessions, world, _settings: settings }
 }
 

@@ -254,7 +254,7 @@ fn open_at(address: &str, world: Arc<World>, settings: Settings) -> House {
     let engine = engine(&world);
     let (settings, receiver) = watch::channel(Arc::new(settings));
     let behind = Behind { engine: Arc::clone(&engine), sessions: Sessions::new(world.clone()) };
-    let door = Door::open(address.parse().unwrap(), receiver, behind).unwrap();
+    let door = Door::open(address.parse::<SocketAddr>().unwrap(), receiver, behind).unwrap();
     House { world, door, engine, settings }
 }
 

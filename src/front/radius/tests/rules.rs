@@ -1,5 +1,6 @@
 //! Rules of RADIUS that a NAS notices and that no other file here shows.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -205,8 +206,8 @@ async fn r_104_nobody_can_change_or_end_a_session_through_us() {
     let world = World::new();
     let (_keep, settings) = watch::channel(Arc::new(settings(client(&world, Method::Oath))));
     let behind = Behind { engine: engine(&world), sessions: Sessions::new(world.clone()) };
-    let logins = Door::open("127.0.0.1:0".parse().unwrap(), settings.clone(), behind.clone()).unwrap();
-    let accounting = Door::open_accounting("127.0.0.1:0".parse().unwrap(), settings, behind).unwrap();
+    let logins = Door::open(SocketAddr::from(([127, 0, 0, 1], 0)), settings.clone(), behind.clone()).unwrap();
+    let accounting = Door::open_accounting(SocketAddr::from(([127, 0, 0, 1], 0)), settings, behind).unwrap();
     const DISCONNECT: u8 = 40;
     const COA: u8 = 43;
     let session: [(u8, &[u8]); 2] = [(attr::USER_NAME, b"alice"), (attr::ACCT_SESSION_ID, b"1")];

@@ -1,5 +1,6 @@
 //! A certificate authority, a RadSec listener and its clients, over real sockets of the loopback.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rcgen::BasicConstraints;
@@ -131,7 +132,7 @@ impl Line {
         let (tls, tls_seen) = watch::channel(Arc::new(tls));
         let sessions = Sessions::new(world.clone());
         let behind = Behind { engine: engine(&world), sessions: sessions.clone() };
-        let door = Door::open_tls("127.0.0.1:0".parse().unwrap(), settings_seen, tls_seen, behind).unwrap();
+        let door = Door::open_tls(SocketAddr::from(([127, 0, 0, 1], 0)), settings_seen, tls_seen, behind).unwrap();
         Self { ca, world, door, sessions, settings, tls }
     }
 
