@@ -17,6 +17,7 @@ use nix::sys::resource::setrlimit;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
+use crate::front::http::Outcome;
 use crate::metrics;
 use clock::ClockOf;
 use config::Config;
@@ -66,7 +67,10 @@ pub async fn serve(path: &Path) -> Result<(), ServeError> {
     tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&mut server, path).await,
+            _ = hangup.recv() => {
+                let _ = reload(&mut server, path).await;
+            }
+            wish = server.wished() => wish.answer(reload(&mut server, path).await),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -85,25 +89,26 @@ fn keep_memory_private() {
     }
 }
 
-/// A wrong file changes nothing and says so.
-async fn reload(server: &mut Server, path: &Path) {
-    match Config::load(path) {
-        Ok(config) => {
-            for warning in &config.warnings {
-                tracing::warn!("{warning}");
-            }
-            match server.reload(config).await {
-                Ok(()) => tracing::info!(config = %path.display(), "reloaded"),
-                Err(error) => tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was"),
-            }
+/// A wrong file changes nothing and says so, in the log and to whoever asked.
+async fn reload(server: &mut Server, path: &Path) -> Outcome {
+    let lines = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let config = Config::load(path).map_err(|problems| {
+        for problem in &problems {
+            tracing::error!("{problem}");
         }
-        Err(problems) => {
-            for problem in &problems {
-                tracing::error!("{problem}");
-            }
-            tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
-        }
+        tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
+        lines(&problems)
+    })?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
+    let warnings = lines(&config.warnings);
+    server.reload(config).await.map_err(|error| {
+        tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was");
+        vec![error.to_string(), error.hint()].into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    })?;
+    tracing::info!(config = %path.display(), "reloaded");
+    Ok(warnings)
 }
 
 /// The one line on standard output (the contract's ready line).

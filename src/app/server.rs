@@ -10,6 +10,7 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -43,6 +44,7 @@ pub struct Server {
     counters: Option<PrometheusHandle>,
     config: Config,
     admin: AdminDoor,
+    reloads: mpsc::Receiver<http::Reload>,
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
     radius: Vec<RadiusDoor>,
     radius_settings: watch::Sender<Arc<radius::Settings>>,
@@ -191,8 +193,9 @@ impl Server {
             ..behind_admin(&rooms, &store, &clock, counters.as_ref(), &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
-        let admin = AdminDoor::open(&config, admin_seen)?;
-        Ok(Self { store, clock, engine, sessions, counters, config, admin, admin_rooms, radius, radius_settings, census, ldap, roll })
+        let (wishes, reloads) = mpsc::channel(1);
+        let admin = AdminDoor::open(&config, admin_seen, wishes)?;
+        Ok(Self { store, clock, engine, sessions, counters, config, admin, reloads, admin_rooms, radius, radius_settings, census, ldap, roll })
     }
 
     /// Which doors are open.
@@ -213,6 +216,14 @@ impl Server {
     #[must_use]
     pub fn running(&self) -> usize {
         self.engine.running()
+    }
+
+    /// Waits until an administrator wants the configuration to be read anew; for ever where the desk is closed.
+    pub async fn wished(&mut self) -> http::Reload {
+        match self.reloads.recv().await {
+            Some(wish) => wish,
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes another configuration: all of it, or nothing of it. Logins under way finish by the old one.
@@ -316,9 +327,9 @@ struct AdminDoor {
 }
 
 impl AdminDoor {
-    fn open(config: &Config, rooms: watch::Receiver<Arc<http::Rooms>>) -> Result<Self, ServerError> {
+    fn open(config: &Config, rooms: watch::Receiver<Arc<http::Rooms>>, reloads: http::Reloads) -> Result<Self, ServerError> {
         let settings = http::Settings { socket: config.admin.socket.clone(), group: config.admin.group.clone() };
-        let admin = http::Admin::open(settings, rooms).map_err(|error| ServerError::Admin { path: config.admin.socket.clone(), error })?;
+        let admin = http::Admin::open(settings, rooms, reloads).map_err(|error| ServerError::Admin { path: config.admin.socket.clone(), error })?;
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let ended = admin.run(async { stopped.await.unwrap_or_default() }).await;

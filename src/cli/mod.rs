@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod exempt;
 mod output;
+mod reload;
 mod serve;
 mod server;
 mod token;
@@ -37,6 +38,8 @@ enum Command {
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
+    /// Have the server read its configuration anew, and tell what is wrong with it
+    Reload(reload::Options),
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
     User(user::Verb),
@@ -73,6 +76,7 @@ pub async fn run() -> ExitCode {
         Command::Demo(options) => demo::run(options).await,
         Command::Serve(options) => serve::run(options).await,
         Command::Check(options) => check::run(&options).await,
+        Command::Reload(options) => reload::run(&options).await,
         Command::User(verb) => user::run(verb).await,
         Command::Token(verb) => token::run(verb).await,
         Command::Bypass(verb) => bypass::run(verb).await,
@@ -136,6 +140,8 @@ mod tests {
             "vestibule client list --json",
             "vestibule client list --wide",
             "vestibule user list --wide",
+            "vestibule reload --socket /run/x.sock --json",
+            "vestibule client add fw1 --network 192.0.2.1,2001:db8::/64 --profile fortigate --first directory=corp --policy vpn",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
@@ -175,6 +181,9 @@ mod tests {
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",
+            "vestibule client add fw1",
+            "vestibule client add ../fw1 --network 192.0.2.1",
+            "vestibule client add fw1 --network 192.0.2.1 --profile fortgate",
             "vestibule client simulate --client fortigate",
             "vestibule client simulate --client fortigate --user alice --from nowhere",
         ] {

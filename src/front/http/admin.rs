@@ -48,6 +48,8 @@ use super::peer::Operator;
 use super::peer::Peer;
 use super::pins;
 use super::refusal::Refusal;
+use super::reload;
+use super::reload::Reloads;
 use super::sessions;
 use super::shapes::Status;
 use super::shapes::moment;
@@ -117,17 +119,17 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the socket; what connects before `run` waits. Must be called inside the tokio runtime.
+    /// Opens the socket; what connects before `run` waits. Wishes to read the configuration anew go to `reloads`. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// The socket cannot be made safely, or another server answers there.
-    pub fn open(settings: Settings, rooms: watch::Receiver<Arc<Rooms>>) -> io::Result<Self> {
+    pub fn open(settings: Settings, rooms: watch::Receiver<Arc<Rooms>>, reloads: Reloads) -> io::Result<Self> {
         let group = Group::from_name(&settings.group)?.map(|group| group.gid);
         if group.is_none() {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())), imports: Imports::default() };
+        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::new(Mutex::new(())), imports: Imports::default(), reloads };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
@@ -163,6 +165,7 @@ pub(super) struct Desk {
     rooms: watch::Receiver<Arc<Rooms>>,
     turn: Arc<Mutex<()>>,
     imports: Imports,
+    reloads: Reloads,
 }
 
 /// The right to change something: one at a time, so that what was looked at still holds when it is written.
@@ -181,6 +184,11 @@ impl Desk {
     /// The files in the works.
     pub(super) fn imports(&self) -> &Imports {
         &self.imports
+    }
+
+    /// Where wishes to read the configuration anew go.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// Waits for its turn to change something.
@@ -283,6 +291,7 @@ fn routes(desk: Desk) -> Router {
         .merge(bypasses::routes())
         .merge(import::routes())
         .merge(pins::routes())
+        .merge(reload::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
         .merge(sessions::routes())
