@@ -23,6 +23,7 @@ use nix::sys::resource::setrlimit;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
+use crate::front::http::Outcome;
 use crate::metrics;
 use clock::ClockOf;
 use config::Config;
@@ -93,9 +94,10 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
         tokio::select! {
             _ = hangup.recv() => {
                 tell(manager.as_ref(), "RELOADING=1");
-                let taken = reload(&mut server, path, enclosure).await;
+                let taken = reload(&mut server, path, enclosure).await.is_ok();
                 tell(manager.as_ref(), if taken { "READY=1\nSTATUS=every door is open" } else { "READY=1\nSTATUS=not reloaded: everything is as before, see the log" });
             }
+            wish = server.wished() => wish.answer(reload(&mut server, path, enclosure).await),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -124,36 +126,31 @@ fn tell(manager: Option<&Manager>, state: &str) {
     }
 }
 
-/// A wrong file changes nothing and says so. Whether it was taken.
-async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> bool {
-    match Config::load(path) {
-        Ok(config) if enclosure.is_too_narrow(&config) => {
-            tracing::error!("not reloaded: the server was started without winbind and may start no program: restart it");
-            false
+/// A wrong file changes nothing and says so, in the log and to whoever asked.
+async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> Outcome {
+    let lines = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let config = Config::load(path).map_err(|problems| {
+        for problem in &problems {
+            tracing::error!("{problem}");
         }
-        Ok(config) => {
-            for warning in &config.warnings {
-                tracing::warn!("{warning}");
-            }
-            match server.reload(config).await {
-                Ok(()) => {
-                    tracing::info!(config = %path.display(), "reloaded");
-                    true
-                }
-                Err(error) => {
-                    tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was");
-                    false
-                }
-            }
-        }
-        Err(problems) => {
-            for problem in &problems {
-                tracing::error!("{problem}");
-            }
-            tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
-            false
-        }
+        tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
+        lines(&problems)
+    })?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
     }
+    if enclosure.is_too_narrow(&config) {
+        let why = "the server was started without winbind and may start no program: restart it";
+        tracing::error!("not reloaded: {why}");
+        return Err(vec![why.to_owned()]);
+    }
+    let warnings = lines(&config.warnings);
+    server.reload(config).await.map_err(|error| {
+        tracing::error!(%error, hint = error.hint(), "not reloaded: everything stays as it was");
+        vec![error.to_string(), error.hint()].into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    })?;
+    tracing::info!(config = %path.display(), "reloaded");
+    Ok(warnings)
 }
 
 /// The one line on standard output (the contract's ready line).

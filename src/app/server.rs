@@ -10,6 +10,7 @@ use nix::sys::resource::Resource;
 use nix::sys::resource::getrlimit;
 use nix::sys::resource::setrlimit;
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -69,6 +70,7 @@ pub struct Server {
     config: Config,
     sites: Sites,
     admin: AdminDoor,
+    reloads: mpsc::Receiver<http::Reload>,
     admin_rooms: watch::Sender<Arc<http::Rooms>>,
     radius: Vec<RadiusDoor>,
     radius_settings: watch::Sender<Arc<radius::Settings>>,
@@ -228,7 +230,8 @@ impl Server {
             ..behind_admin(&rooms, &store, &clock, &watched, &behind, &radius_settings.borrow())
         };
         let (admin_rooms, admin_seen) = watch::channel(Arc::new(admin_rooms));
-        let admin = AdminDoor::open(&config, admin_seen)?;
+        let (wishes, reloads) = mpsc::channel(1);
+        let admin = AdminDoor::open(&config, admin_seen, wishes)?;
         let monitoring = Monitoring::open(&config, view(&config, &rooms, &engine, watched.counters.as_ref()), clock.now())?;
         Ok(Self {
             store,
@@ -242,6 +245,7 @@ impl Server {
             config,
             sites,
             admin,
+            reloads,
             admin_rooms,
             radius,
             radius_settings,
@@ -270,6 +274,14 @@ impl Server {
     #[must_use]
     pub fn running(&self) -> usize {
         self.engine.running()
+    }
+
+    /// Waits until an administrator wants the configuration to be read anew; for ever where the desk is closed.
+    pub async fn wished(&mut self) -> http::Reload {
+        match self.reloads.recv().await {
+            Some(wish) => wish,
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes another configuration: all of it, or nothing of it. Logins under way finish by the old one.
@@ -385,9 +397,9 @@ struct AdminDoor {
 }
 
 impl AdminDoor {
-    fn open(config: &Config, rooms: watch::Receiver<Arc<http::Rooms>>) -> Result<Self, ServerError> {
+    fn open(config: &Config, rooms: watch::Receiver<Arc<http::Rooms>>, reloads: http::Reloads) -> Result<Self, ServerError> {
         let settings = http::Settings { socket: config.admin.socket.clone(), group: config.admin.group.clone() };
-        let admin = http::Admin::open(settings, rooms).map_err(|error| ServerError::Admin { path: config.admin.socket.clone(), error })?;
+        let admin = http::Admin::open(settings, rooms, reloads).map_err(|error| ServerError::Admin { path: config.admin.socket.clone(), error })?;
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let ended = admin.run(async { stopped.await.unwrap_or_default() }).await;

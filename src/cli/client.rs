@@ -1,5 +1,6 @@
 //! `vestibule client ..`: RADIUS and LDAP clients, what was seen of them, and logins rehearsed.
 
+mod add;
 mod sessions;
 
 use std::io;
@@ -40,6 +41,8 @@ const NETWORKS_SHOWN: usize = 2;
 /// What can be done with clients.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Add a NAS: makes its secret and a drop-in under conf.d, has the server take it, and says what to set on its side
+    Add(add::Addition),
     /// List clients: which NAS signs, which never does, how long each waits; which LDAP applications are known
     List {
         /// Show all columns, whole
@@ -107,6 +110,7 @@ fn code(text: &str) -> Result<Typed, String> {
 /// What the server says.
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Add(addition) => add::run(&addition).await,
         Verb::List { wide, reach } => list(wide, &reach).await,
         Verb::Show { name, reach } => show(&name, &reach).await,
         Verb::Simulate(rehearsal) => simulate(rehearsal).await,

@@ -11,6 +11,7 @@ mod exempt;
 mod log;
 mod output;
 mod pages;
+mod reload;
 mod secret;
 mod serve;
 mod server;
@@ -44,6 +45,8 @@ enum Command {
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
+    /// Have the server read its configuration anew, and tell what is wrong with it
+    Reload(reload::Options),
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
     User(user::Verb),
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         // What it does before there is a second thread holds for all of them, so it makes its runtime itself.
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => wait(check::run(&options)),
+        Command::Reload(options) => wait(reload::run(&options)),
         Command::User(verb) => wait(user::run(verb)),
         Command::Token(verb) => wait(token::run(verb)),
         Command::Bypass(verb) => wait(bypass::run(verb)),
@@ -186,6 +190,8 @@ mod tests {
             "vestibule client list --json",
             "vestibule client list --wide",
             "vestibule user list --wide",
+            "vestibule reload --socket /run/x.sock --json",
+            "vestibule client add fw1 --network 192.0.2.1,2001:db8::/64 --profile fortigate --first directory=corp --policy vpn",
             "vestibule client show fortigate",
             "vestibule client simulate --client fortigate --user alice --password-stdin --code 123456 --from 192.0.2.7 --ask --json",
             "vestibule client sessions --search alice --json",
@@ -245,6 +251,9 @@ mod tests {
             "vestibule demo --port-base 65535",
             "vestibule user add alice --mail foo",
             "vestibule user",
+            "vestibule client add fw1",
+            "vestibule client add ../fw1 --network 192.0.2.1",
+            "vestibule client add fw1 --network 192.0.2.1 --profile fortgate",
             "vestibule client simulate --client fortigate",
             "vestibule client simulate --client fortigate --user alice --from nowhere",
         ] {

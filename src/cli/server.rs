@@ -30,7 +30,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) struct Reach {
     /// The server's admin socket; else the one in the configuration, else /run/vestibule/admin.sock
     #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
     /// The server's configuration
     #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
     config: Option<PathBuf>,

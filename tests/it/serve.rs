@@ -222,6 +222,29 @@ fn a_reload_takes_a_new_client_and_a_wrong_file_changes_nothing() {
     assert_eq!(lab::heard(&socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
 }
 
+#[test]
+fn a_client_is_added_with_a_secret_of_its_own_and_taken_at_once() {
+    let directory = people(anywhere());
+    let house = House::open(furnish(directory.address(), ""));
+    let out = house.say(&["client", "add", "branch", "--network", "127.0.0.8", "--profile", "fortigate", "--policy", "codes"]);
+    let told = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let secret = told.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    assert!(told.contains("set server \"192.0.2.1\""), "what to set on the other side: {told}");
+    let socket = UdpSocket::bind("127.0.0.8:0").unwrap();
+    socket.connect(house.radius()).unwrap();
+    let sent = lab::request_with(secret.as_bytes(), 2, "nobody", PASSWORD, b"");
+    socket.send(&sent).unwrap();
+    assert_eq!(lab::heard_with(secret.as_bytes(), &socket, &sent, PATIENCE).unwrap().code, Code::AccessReject);
+    let again = house.say(&["client", "add", "branch", "--network", "127.0.0.9", "--policy", "codes"]);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
+    let clash = house.say(&["client", "add", "other", "--network", "127.0.0.8", "--policy", "codes"]);
+    let clash_told = String::from_utf8_lossy(&clash.stderr).into_owned();
+    assert!(!clash.status.success() && clash_told.contains("conf.d/other.toml") && clash_told.contains("everything stays as it was"), "{clash_told}");
+    assert!(!house.config().with_file_name("conf.d").join("other.toml").exists());
+    assert!(house.say(&["reload"]).status.success(), "nothing wrong was left behind");
+}
+
 /// Two listeners on port 0, told apart by name alone: one refuses who has no account, the other lets them in by their password.
 fn two_ldap_doors(policy: &str) -> String {
     let door = |name: &str, policy: &str| {

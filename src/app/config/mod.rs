@@ -4,10 +4,12 @@
 
 mod audit;
 mod doors;
+mod files;
 mod ldap;
 mod log;
 mod mail;
 mod metrics;
+mod outline;
 pub(super) mod pin;
 mod policy;
 mod problem;
@@ -64,6 +66,7 @@ use crate::store;
 use crate::wire::radius::Integrity;
 
 use super::clock::WallClock;
+use files::Files;
 use problem::Notes;
 use reader::Section;
 use secret::Sources;
@@ -71,6 +74,12 @@ use secret::Sources;
 pub use log::Log;
 pub use log::LogFormat;
 pub use metrics::Metrics;
+pub use outline::Outline;
+pub use outline::admin_socket;
+pub use outline::outline;
+pub use outline::page;
+pub use outline::profiles;
+pub use outline::store_settings;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
@@ -438,32 +447,6 @@ impl Config {
     }
 }
 
-/// `admin.socket` of the configuration at `path`: all that a command needs to find the server. Touches no secret.
-///
-/// # Errors
-/// What is wrong with that key, or with the file as a whole.
-pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources::new(folder(path), None, WallClock.now());
-    let socket_alone = |file: &Section<'_>| {
-        file.forgive();
-        Some(rooms::admin(file, &sources).socket)
-    };
-    read(path, socket_alone).map(|(socket, _)| socket)
-}
-
-/// `node.data_dir` and `node.master_key` of the configuration at `path`: all that one needs who works on the store while no server runs.
-///
-/// # Errors
-/// What is wrong with these keys, or with the file as a whole.
-pub fn store_settings(path: &Path) -> Result<store::Settings, Vec<Problem>> {
-    let sources = Sources::new(folder(path), std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), WallClock.now());
-    let node_alone = |file: &Section<'_>| {
-        file.forgive();
-        Some(rooms::node(file, &sources)?.store)
-    };
-    read(path, node_alone).map(|(settings, _)| settings)
-}
-
 /// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
 ///
 /// # Errors
@@ -531,18 +514,15 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     })
 }
 
-/// Reads a file by `look` and gives what that made, and the warnings.
+/// Reads a file and its drop-ins by `look` and gives what that made, and the warnings.
 fn read<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
-    let file = path.display().to_string();
-    let alone = |message: String| vec![Problem::of_file(&file, message)];
-    let bytes = secret::read(path).map_err(|error| alone(format!("cannot be read: {error}")))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| alone(format!("is no UTF-8 behind byte {}", error.valid_up_to())))?;
-    let mut notes = Notes::new(&file, text);
-    let (table, broken) = DeTable::parse_recoverable(text);
+    let Files { text, begins } = Files::read(path)?;
+    let mut notes = Notes::of_files(begins, &text);
+    let (table, broken) = DeTable::parse_recoverable(&text);
     broken.iter().for_each(|error| notes.tear(error));
     let made = Section::whole_file(&notes, table.get_ref(), look);
     let warnings = notes.close()?;
-    made.map(|made| (made, warnings)).ok_or_else(|| alone("could not be understood".to_owned()))
+    made.map(|made| (made, warnings)).ok_or_else(|| vec![Problem::of_file(&path.display().to_string(), "could not be understood".to_owned())])
 }
 
 /// The folder that holds `path`, from the root on: whoever reads the ready line stands somewhere else.
@@ -562,7 +542,7 @@ mod tests {
     fn the_commented_file_names_every_key_the_reader_knows_and_no_other() {
         let file = include_str!("../../../config/vestibule.toml");
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
-        let notes = Notes::new("vestibule.toml", &text);
+        let notes = Notes::of_files(vec![("vestibule.toml".to_owned(), 1)], &text);
         let table = DeTable::parse(&text).unwrap();
         let sources = Sources::new(PathBuf::new(), None, WallClock.now());
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));

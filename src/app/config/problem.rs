@@ -52,7 +52,8 @@ impl Display for Problem {
 /// The notebook of one reading: every problem goes in, and reading goes on.
 #[derive(Debug)]
 pub(super) struct Notes {
-    file: String,
+    /// The files that were read as one text, and the first line of each in it. Until the notebook is closed lines are those of the text.
+    begins: Vec<(String, usize)>,
     /// Offset of each line's first byte.
     starts: Vec<usize>,
     /// Lines that are no TOML: what was salvaged of them is not judged.
@@ -67,10 +68,11 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) fn new(file: &str, text: &str) -> Self {
+    /// Of a text that several files make up; `begins` names them and the line that each begins with, in their order.
+    pub(super) fn of_files(begins: Vec<(String, usize)>, text: &str) -> Self {
         let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at.saturating_add(1))).collect();
         Self {
-            file: file.to_owned(),
+            begins,
             starts,
             torn: Vec::new(),
             errors: RefCell::default(),
@@ -91,7 +93,7 @@ impl Notes {
         let line = broken.span().map(|span| self.line(&span));
         self.torn.extend(line);
         let message = format!("this is no TOML: {}", broken.message());
-        self.errors.get_mut().push(Problem { file: self.file.clone(), path: String::new(), line, message, hint: None, grave: false });
+        self.errors.get_mut().push(Problem { file: String::new(), path: String::new(), line, message, hint: None, grave: false });
     }
 
     /// Whether parts of the file could not be read: what seems to be missing may stand there.
@@ -101,7 +103,7 @@ impl Notes {
 
     pub(super) fn error(&self, path: &str, line: usize, message: String, hint: Option<String>) {
         if !self.torn.contains(&line) {
-            self.errors.borrow_mut().push(self.problem(path, line, message, hint));
+            self.errors.borrow_mut().push(Self::problem(path, line, message, hint));
         }
     }
 
@@ -111,28 +113,35 @@ impl Notes {
     }
 
     pub(super) fn warn(&self, path: &str, line: usize, message: String, hint: Option<String>) {
-        self.warnings.borrow_mut().push(self.problem(path, line, message, hint));
+        self.warnings.borrow_mut().push(Self::problem(path, line, message, hint));
     }
 
     /// A warning that is an error for whoever checks.
     pub(super) fn warn_gravely(&self, path: &str, line: usize, message: String, hint: Option<String>) {
-        self.warnings.borrow_mut().push(Problem { grave: true, ..self.problem(path, line, message, hint) });
+        self.warnings.borrow_mut().push(Problem { grave: true, ..Self::problem(path, line, message, hint) });
     }
 
-    /// Warnings if there is no error, else all errors; both in the order of the file, and other files after it.
+    /// Warnings if there is no error, else all errors; both in the order of the files, and files that these name after them.
     pub(super) fn close(self) -> Result<Vec<Problem>, Vec<Problem>> {
         let in_order = |mut problems: Vec<Problem>| {
             problems.sort_by_key(|problem| problem.line);
-            problems
+            problems.into_iter().map(|problem| placed(&self.begins, problem)).collect()
         };
-        let mut errors = in_order(self.errors.into_inner());
+        let mut errors: Vec<Problem> = in_order(self.errors.into_inner());
         errors.extend(self.elsewhere.into_inner());
         if errors.is_empty() { Ok(in_order(self.warnings.into_inner())) } else { Err(errors) }
     }
 
-    fn problem(&self, path: &str, line: usize, message: String, hint: Option<String>) -> Problem {
-        Problem { file: self.file.clone(), path: path.to_owned(), line: (line > 0).then_some(line), message, hint, grave: false }
+    fn problem(path: &str, line: usize, message: String, hint: Option<String>) -> Problem {
+        Problem { file: String::new(), path: path.to_owned(), line: (line > 0).then_some(line), message, hint, grave: false }
     }
+}
+
+/// The problem with the file it is in, and its line there; one of no line is the first file's.
+fn placed(begins: &[(String, usize)], problem: Problem) -> Problem {
+    let line = problem.line.unwrap_or(1);
+    let Some((file, first)) = begins.iter().rev().find(|(_, first)| *first <= line).or(begins.first()) else { return problem };
+    Problem { file: file.clone(), line: problem.line.map(|line| line.saturating_sub(*first).saturating_add(1)), ..problem }
 }
 
 /// The one of `known` that `typed` most likely stands for.
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_from_one_and_end_with_their_newline() {
-        let notes = Notes::new("a.toml", "a\nbc\n\nd");
+        let notes = Notes::of_files(vec![("a.toml".to_owned(), 1)], "a\nbc\n\nd");
         let lines: Vec<usize> = (0..7).map(|at| notes.line(&(at..at))).collect();
         assert_eq!(lines, [1, 1, 2, 2, 2, 3, 4]);
     }

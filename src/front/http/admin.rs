@@ -52,6 +52,8 @@ use super::peer::Operator;
 use super::peer::Peer;
 use super::pins;
 use super::refusal::Refusal;
+use super::reload;
+use super::reload::Reloads;
 use super::sessions;
 use super::shapes::Status;
 use super::shapes::moment;
@@ -131,17 +133,17 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the socket; what connects before `run` waits. Must be called inside the tokio runtime.
+    /// Opens the socket; what connects before `run` waits. Wishes to read the configuration anew go to `reloads`. Must be called inside the tokio runtime.
     ///
     /// # Errors
     /// The socket cannot be made safely, or another server answers there.
-    pub fn open(settings: Settings, rooms: watch::Receiver<Arc<Rooms>>) -> io::Result<Self> {
+    pub fn open(settings: Settings, rooms: watch::Receiver<Arc<Rooms>>, reloads: Reloads) -> io::Result<Self> {
         let group = Group::from_name(&settings.group)?.map(|group| group.gid);
         if group.is_none() {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::default(), imports: Imports::default(), backups: Backups::default() };
+        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::default(), imports: Imports::default(), backups: Backups::default(), reloads };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
@@ -178,6 +180,7 @@ pub(super) struct Desk {
     turn: Arc<Mutex<()>>,
     imports: Imports,
     backups: Backups,
+    reloads: Reloads,
 }
 
 /// The right to change something: one at a time, so that what was looked at still holds when it is written.
@@ -201,6 +204,11 @@ impl Desk {
     /// The backup in the works.
     pub(super) fn backups(&self) -> &Backups {
         &self.backups
+    }
+
+    /// Where wishes to read the configuration anew go.
+    pub(super) fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// Waits for its turn to change something.
@@ -333,6 +341,7 @@ fn routes(desk: Desk) -> Router {
         .merge(keep::routes())
         .merge(logging::routes())
         .merge(pins::routes())
+        .merge(reload::routes())
         .merge(clients::routes())
         .merge(exemptions::routes())
         .merge(sessions::routes())

@@ -70,6 +70,13 @@ pub use tokens::NewResync;
 pub use tokens::TokenFile;
 pub use tokens::TokensImported;
 
+/// A configuration that was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What is worth a second look in it, a line each.
+    pub warnings: Vec<String>,
+}
+
 /// A code generator without its seed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {

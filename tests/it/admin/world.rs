@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -125,7 +126,8 @@ impl World {
             ldap: Vec::new(),
         };
         let (rooms, watched) = watch::channel(Arc::new(rooms));
-        let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched).unwrap();
+        let (reloads, _nobody_reloads) = mpsc::channel(1);
+        let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched, reloads).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();

@@ -193,18 +193,28 @@ pub(crate) fn ask(server: SocketAddr, identifier: u8, name: &str, password: &str
 }
 
 pub(crate) fn request(identifier: u8, name: &str, password: &str, state: &[u8]) -> Vec<u8> {
+    request_with(SECRET.as_bytes(), identifier, name, password, state)
+}
+
+/// Of a client with another secret.
+pub(crate) fn request_with(secret: &[u8], identifier: u8, name: &str, password: &str, state: &[u8]) -> Vec<u8> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).unwrap();
     let named = AccessRequest::new(identifier, random).with(attr::USER_NAME, name.as_bytes()).with(attr::CALLING_STATION_ID, b"198.51.100.7");
     let request = named.with(attr::STATE, state).password(password.as_bytes());
-    request.signed(SECRET.as_bytes()).unwrap()
+    request.signed(secret).unwrap()
 }
 
 pub(crate) fn heard(socket: &UdpSocket, sent: &[u8], patience: Duration) -> Option<Heard> {
+    heard_with(SECRET.as_bytes(), socket, sent, patience)
+}
+
+/// As a client with another secret hears it.
+pub(crate) fn heard_with(secret: &[u8], socket: &UdpSocket, sent: &[u8], patience: Duration) -> Option<Heard> {
     socket.set_read_timeout(Some(patience)).unwrap();
     let mut buffer = [0; 4096];
     let length = socket.recv(&mut buffer).ok()?;
-    let reply = verify_reply(&buffer[..length], sent, SECRET.as_bytes(), Integrity::Require).unwrap();
+    let reply = verify_reply(&buffer[..length], sent, secret, Integrity::Require).unwrap();
     Some(Heard { code: reply.code(), state: reply.state().unwrap_or_default().to_vec() })
 }
 

@@ -1,0 +1,315 @@
+//! `vestibule client add`: a NAS with a secret of its own, in a drop-in of its own, taken at once, and what to set on its side.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use ipnet::IpNet;
+use nix::unistd::geteuid;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::app::config;
+use crate::app::config::Config;
+use crate::app::config::Outline;
+use crate::cli::output::Failure;
+use crate::cli::output::complain;
+use crate::cli::output::say;
+use crate::cli::output::say_json;
+use crate::cli::reload;
+use crate::cli::server::Reach;
+
+/// Which NAS.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Addition {
+    /// Its name: in logs, questions on phones, and of its files
+    #[arg(value_parser = name)]
+    name: String,
+    /// Where its packets come from: an address or a network, several with commas between them
+    #[arg(long, required = true, value_delimiter = ',', value_name = "NETWORK", value_parser = network)]
+    network: Vec<String>,
+    /// What kind of NAS it is
+    #[arg(long, value_parser = PossibleValuesParser::new(config::profiles()))]
+    profile: Option<String>,
+    /// Who checks the password: `directory=NAME`, `upstream=NAME`, `winbind=DOMAIN` or `waived`; the only directory where there is one
+    #[arg(long, value_parser = first)]
+    first: Option<First>,
+    /// Whose rules its people come in by; the only policy where there is one
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
+    /// The server's configuration
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "/etc/vestibule/vestibule.toml")]
+    config: PathBuf,
+    /// The server's admin socket; else the one in the configuration
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Print JSON, without the secret
+    #[arg(long)]
+    json: bool,
+}
+
+/// Who checks the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum First {
+    Named(&'static str, String),
+    Waived,
+}
+
+fn first(text: &str) -> Result<First, String> {
+    if text == "waived" {
+        return Ok(First::Waived);
+    }
+    let (kind, name) = text.split_once('=').ok_or("write directory=NAME, upstream=NAME, winbind=DOMAIN or waived")?;
+    let kind = ["directory", "upstream", "winbind"].into_iter().find(|known| *known == kind).ok_or("directory, upstream or winbind")?;
+    self::name(name).map(|name| First::Named(kind, name))
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let fine = (1..=NAME_LEN_MAX).contains(&text.len()) && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if fine { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, `.`, `_` and `-`, no dot first".to_owned()) }
+}
+
+fn network(text: &str) -> Result<String, String> {
+    let fine = text.parse::<IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok();
+    if fine { Ok(text.to_owned()) } else { Err("an address or a network: 192.0.2.10 or 192.0.2.0/24".to_owned()) }
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+struct Added {
+    name: String,
+    /// The drop-in.
+    file: PathBuf,
+    /// Where its secret is.
+    secret_file: PathBuf,
+    /// The server runs by it.
+    reloaded: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What does not fit the configuration; nothing stays behind then.
+pub(in crate::cli) async fn run(addition: &Addition) -> Result<(), Failure> {
+    let outline = config::outline(&addition.config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?;
+    let folder = std::path::absolute(addition.config.with_file_name(""))?;
+    let made = Made {
+        dropin: folder.join("conf.d").join(format!("{}.toml", addition.name)),
+        secret: folder.join("secrets").join(format!("{}.radius", addition.name)),
+        owner: Owner::of(&addition.config, outline.data_dir.as_deref()),
+    };
+    let text = section(addition, &outline)?;
+    let secret = secret()?;
+    made.write(&text, &secret)?;
+    let reloaded = match taken(addition, &made).await {
+        Ok(reloaded) => reloaded,
+        Err(failure) => {
+            made.take_away();
+            return Err(failure);
+        }
+    };
+    tell(addition, made, reloaded, &secret)
+}
+
+/// The drop-in's text.
+fn section(addition: &Addition, outline: &Outline) -> Result<String, Failure> {
+    if outline.radius_clients.contains(&addition.name) {
+        let hint = "choose another name, or change the one that is there by hand";
+        return Err(Failure::failed(format!("there is a [[radius.client]] {:?} already", addition.name), hint));
+    }
+    let policy = addition.policy.clone().or_else(|| only(&outline.policies)).ok_or_else(|| which("policy", "--policy NAME", &outline.policies))?;
+    let first = match &addition.first {
+        Some(First::Waived) => "\"waived\"".to_owned(),
+        Some(First::Named(kind, name)) => format!("{{ {kind} = {name:?} }}"),
+        None => {
+            let directory = only(&outline.directories).ok_or_else(|| which("directory", "--first directory=NAME", &outline.directories))?;
+            format!("{{ directory = {directory:?} }}")
+        }
+    };
+    let networks = addition.network.iter().map(|network| format!("{network:?}")).collect::<Vec<_>>().join(", ");
+    let profile = addition.profile.as_ref().map(|profile| format!("profile = {profile:?}\n")).unwrap_or_default();
+    Ok(format!(
+        "# Made by `vestibule client add`. Change it as you like; every key is in the commented vestibule.toml.\n[[radius.client]]\nname = {:?}\n{profile}networks = [{networks}]\nsecret = {{ file = \"secrets/{}.radius\" }}\nfirst = {first}\npolicy = {policy:?}\n",
+        addition.name, addition.name
+    ))
+}
+
+fn only(names: &[String]) -> Option<String> {
+    if let [only] = names { Some(only.clone()) } else { None }
+}
+
+fn which(kind: &str, flag: &str, names: &[String]) -> Failure {
+    match names {
+        [] => Failure::failed(format!("the configuration has no {kind}"), &format!("write a [{kind}.NAME] first")),
+        names => Failure::failed(format!("which {kind}? There are {}", names.join(", ")), &format!("say it with {flag}")),
+    }
+}
+
+/// 32 letters and digits: no NAS stumbles over those, and nobody guesses 190 bits.
+fn secret() -> Result<Zeroizing<String>, Failure> {
+    let mut secret = Zeroizing::new(String::with_capacity(SECRET_LEN));
+    let mut drawn = Zeroizing::new([0; 4 * SECRET_LEN]);
+    while secret.len() < SECRET_LEN {
+        getrandom::fill(&mut *drawn).map_err(|error| Failure::failed(format!("the machine has no randomness to give: {error}"), ""))?;
+        // 248 is the last multiple of 62: what lies above would favour the first letters.
+        let letters = drawn.iter().filter(|octet| **octet < 248).filter_map(|octet| ALPHABET.get(usize::from(*octet % 62)));
+        let missing = SECRET_LEN.saturating_sub(secret.len());
+        secret.extend(letters.take(missing).map(|letter| char::from(*letter)));
+    }
+    Ok(secret)
+}
+
+/// Who serves and so must be able to read the secret, and the group of the configuration.
+#[derive(Debug)]
+struct Owner {
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+impl Owner {
+    fn of(config: &Path, data_dir: Option<&Path>) -> Self {
+        let root = geteuid().is_root();
+        let uid = data_dir.and_then(|path| fs::metadata(path).ok()).map(|found| found.uid());
+        let gid = fs::metadata(config).ok().map(|found| found.gid());
+        Self { uid: uid.filter(|_| root), gid: gid.filter(|_| root) }
+    }
+}
+
+/// The files of one client.
+#[derive(Debug)]
+struct Made {
+    dropin: PathBuf,
+    secret: PathBuf,
+    owner: Owner,
+}
+
+impl Made {
+    fn write(&self, text: &str, secret: &str) -> Result<(), Failure> {
+        let failed = |path: &Path, error: io::Error| {
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => "type it as root",
+                io::ErrorKind::AlreadyExists => "take that file away, or choose another name",
+                _ => "",
+            };
+            Failure::failed(format!("cannot make {}: {error}", path.display()), hint)
+        };
+        let both = [(&self.secret, secret, 0o700, 0o400, self.owner.uid, self.owner.uid), (&self.dropin, text, 0o750, 0o640, None, None)];
+        for (path, text, folder_mode, mode, uid, folder_uid) in both {
+            let written = self.folder(path, folder_mode, folder_uid).and_then(|()| {
+                let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+                chown(path, uid, self.owner.gid)?;
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            });
+            if let Err(error) = written {
+                if error.kind() != io::ErrorKind::AlreadyExists {
+                    self.take_away();
+                }
+                return Err(failed(path, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, file: &Path, mode: u32, uid: Option<u32>) -> io::Result<()> {
+        let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
+        std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), mode).create(folder)?;
+        chown(folder, uid, self.owner.gid)
+    }
+
+    /// What was made for nothing goes away again.
+    fn take_away(&self) {
+        for path in [&self.dropin, &self.secret] {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether a server runs and has taken it. One that does not run takes it when it starts: then the file is looked at here.
+async fn taken(addition: &Addition, made: &Made) -> Result<bool, Failure> {
+    let socket = match &addition.socket {
+        Some(socket) => socket.clone(),
+        None => config::admin_socket(&addition.config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?,
+    };
+    if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
+        reload::ask(&Reach { socket: Some(socket), ..Reach::default() }).await?;
+        return Ok(true);
+    }
+    // Other secrets may be out of our reach: what counts is what was added.
+    let file = made.dropin.display().to_string();
+    let wrong = Config::load(&addition.config).err().unwrap_or_default();
+    let ours: Vec<_> = wrong.iter().filter(|problem| problem.file == file).map(ToString::to_string).collect();
+    if ours.is_empty() { Ok(false) } else { Err(Failure::Config(ours)) }
+}
+
+fn tell(addition: &Addition, made: Made, reloaded: bool, secret: &str) -> Result<(), Failure> {
+    if addition.json {
+        return say_json(&Added { name: addition.name.clone(), file: made.dropin, secret_file: made.secret, reloaded });
+    }
+    let state = if reloaded { "the server has taken it" } else { "no server runs: it takes it when it starts" };
+    complain(&[format!("{} is added in {}; {state}", addition.name, made.dropin.display())]);
+    say(&format!("secret: {secret}"))?;
+    complain(&[format!("(kept in {} for the server alone)", made.secret.display())]);
+    match addition.profile.as_deref().and_then(config::page) {
+        Some(page) => say(&format!("\n{page}")),
+        None => Ok(()),
+    }
+}
+
+const NAME_LEN_MAX: usize = 64;
+const SECRET_LEN: usize = 32;
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addition(network: &str) -> Addition {
+        Addition {
+            name: "fw1".into(),
+            network: vec![network.into()],
+            profile: Some("fortigate".into()),
+            first: None,
+            policy: None,
+            config: PathBuf::new(),
+            socket: None,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn a_section_takes_the_only_directory_and_policy_and_asks_where_there_are_two() {
+        let one = Outline { directories: vec!["corp".into()], policies: vec!["vpn".into()], ..Outline::default() };
+        let text = section(&addition("192.0.2.1"), &one).unwrap();
+        assert!(text.contains("first = { directory = \"corp\" }\npolicy = \"vpn\"\n") && text.contains("profile = \"fortigate\""), "{text}");
+        let two = Outline { policies: vec!["a".into(), "b".into()], ..one.clone() };
+        assert!(matches!(section(&addition("192.0.2.1"), &two), Err(Failure::Failed { error, .. }) if error == "which policy? There are a, b"));
+        let taken = Outline { radius_clients: vec!["fw1".into()], ..one };
+        assert!(section(&addition("192.0.2.1"), &taken).is_err());
+    }
+
+    #[test]
+    fn secrets_are_long_and_differ() {
+        let (one, other) = (secret().unwrap(), secret().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(*one, *other);
+        assert!(one.chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_folder() {
+        for bad in ["", "..", ".x", "a/b", "a b", "ä"] {
+            assert!(name(bad).is_err(), "{bad}");
+        }
+        assert_eq!(first("directory=corp"), Ok(First::Named("directory", "corp".into())));
+        assert!(first("directory").is_err() && first("ldap=corp").is_err());
+    }
+}
