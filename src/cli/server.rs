@@ -33,7 +33,7 @@ pub(super) struct Reach {
     pub(super) socket: Option<PathBuf>,
     /// The server's configuration
     #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
