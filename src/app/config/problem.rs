@@ -140,7 +140,7 @@ impl Notes {
 /// The problem with the file it is in, and its line there; one of no line is the first file's.
 fn placed(begins: &[(String, usize)], problem: Problem) -> Problem {
     let line = problem.line.unwrap_or(1);
-    let Some((file, first)) = begins.iter().rev().find(|(_, first)| *first <= line).or(begins.first()) else { return problem };
+    let Some((file, first)) = begins.iter().rev().find(|(_, first)| *first <= line).or_else(|| begins.first()) else { return problem };
     Problem { file: file.clone(), line: problem.line.map(|line| line.saturating_sub(*first).saturating_add(1)), ..problem }
 }
 
