@@ -44,7 +44,7 @@ use crate::provider::ledger::Ledgers;
 use crate::store;
 
 /// Files kept for logs, store and listeners.
-const FILES_KEPT: usize = 256;
+const FILES_KEPT: usize = 192;
 
 /// How the process is watched; a server inside another program may have neither.
 #[derive(Clone, Debug, Default)]

@@ -124,7 +124,9 @@ fn advice(login: &Login) -> Vec<String> {
         ("accept", "factor") if login.ms.saturating_add(LAST_MS) > login.within_ms && login.within_ms > 0 => {
             said(format!("The answer took {} and this client is taken to wait {}: that was close.", time(login.ms), time(login.within_ms)))
         }
-        ("reject", "no_answer") => said("Nobody answered in time. Does the phone ring? `vestibule user test` asks it.".to_owned()),
+        ("reject", "no_answer") => {
+            said("Nobody answered in time. Does the phone ring? `vestibule client simulate --ask`, for a RADIUS client and this person, rings it.".to_owned())
+        }
         ("reject", "factor_unavailable") => said("No provider could ask this person: `vestibule check` shows how each of them is.".to_owned()),
         ("reject", "unenrolled") => said("There is no account here for this person: `vestibule user add` makes one.".to_owned()),
         ("reject", "no_method") => said("This person has none of the methods that the policy allows: `vestibule user show` tells what there is.".to_owned()),

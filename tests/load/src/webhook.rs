@@ -74,9 +74,13 @@ impl Request {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
     }
 
+    fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
     /// `start`, `poll`, `answer` or `cancel`.
     fn action(&self) -> &str {
-        self.head.split(' ').nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default()
+        self.path().rsplit('/').next().unwrap_or_default()
     }
 
     fn transaction(&self) -> &str {
@@ -97,7 +101,7 @@ fn take(read: &mut Vec<u8>) -> Option<Request> {
 
 fn reply(request: &Request, key: &str, start: Start, now: u64) -> String {
     let (nonce, at) = (request.header("vestibule-nonce"), request.header("vestibule-timestamp"));
-    let wanted = signature(key, &format!("request\n{}\n{at}\n{nonce}", request.action()), &request.body);
+    let wanted = signature(key, &format!("request\nPOST {}\n{at}\n{nonce}", request.path()), &request.body);
     if request.header("vestibule-signature") != wanted || at.parse().map_or(true, |at: u64| at.abs_diff(now) > 60) {
         return "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n".to_owned();
     }
