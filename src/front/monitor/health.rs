@@ -15,13 +15,12 @@ use tokio::time::timeout;
 use super::View;
 use crate::metrics;
 use crate::ports::Directory;
+use crate::ports::SPACE_BYTES_MIN;
 
 /// How long a look counts for those who ask after it.
 const KEEP: Duration = Duration::from_secs(5);
 /// How long a directory may take to take a connection.
 const PROBE: Duration = Duration::from_secs(3);
-/// Below this the store writes nothing.
-const SPACE_BYTES_MIN: u64 = 16 << 20;
 
 /// What stands in `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
