@@ -110,7 +110,7 @@ fn against(finding: impl Fn(Outcome, String) -> Finding, who: &str, threshold: u
     });
     let ours = ours.collect::<Vec<_>>().join(", ");
     let message =
-        format!("{who} locks after {threshold} wrong passwords, and we not before: {ours}. Whoever guesses through us locks people out of everything (M-21)");
+        format!("{who} locks after {threshold} wrong passwords, and we not before: {ours}. Whoever guesses through us locks people out of everything");
     let hint = match threshold {
         1 => "raise lockoutThreshold in the domain: at 1 no lock of ours can come before it".to_owned(),
         _ => format!("write lock = {{ failures_max = {} }} in each of these policies", threshold.saturating_sub(1).min(LOCK_USUAL)),
