@@ -85,6 +85,7 @@ pub use outline::store_settings;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
+pub(super) use reader::written;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]

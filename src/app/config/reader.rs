@@ -259,7 +259,7 @@ impl<'a> Value<'a> {
             return None;
         };
         if !bounds.contains(&time) {
-            self.error(&format!("{text:?} is out of bounds"), Some(&format!("{} to {}", told(bounds.start()), told(bounds.end()))));
+            self.error(&format!("{text:?} is out of bounds"), Some(&format!("{} to {}", written(*bounds.start()), written(*bounds.end()))));
             return None;
         }
         Some(time)
@@ -333,7 +333,7 @@ impl<'a> Value<'a> {
 }
 
 /// A length of time as people write it in the file: in the longest unit that it is a whole number of, `"90d"` and not two months and 29 days.
-fn told(time: &Duration) -> String {
+pub(in crate::app) fn written(time: Duration) -> String {
     let ms = time.as_millis();
     let unit = UNITS.iter().find(|(_, long)| ms.is_multiple_of(*long)).filter(|_| ms > 0);
     unit.map_or_else(|| "0s".to_owned(), |(name, long)| format!("{}{name}", ms / long))
