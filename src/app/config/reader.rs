@@ -46,7 +46,10 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, if there.
     pub(super) fn find(&self, key: &'static str) -> Option<Value<'a>> {
-        self.asked.borrow_mut().push(key);
+        // Twice where two readers want it: it is one key all the same.
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
         let path = join(&self.path, key);
         #[cfg(test)]
         self.notes.asked.borrow_mut().insert(path.clone());
