@@ -6,6 +6,7 @@ mod chain;
 mod directories;
 mod files;
 mod listeners;
+mod lockout;
 mod servers;
 
 use std::sync::Arc;
@@ -130,7 +131,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let mut running = Vec::new();
     for settings in &config.directories {
-        let probing = directories::directory(settings.clone(), directories::policies(config, &settings.name), Arc::clone(&clock));
+        let probing = directories::directory(settings.clone(), lockout::guards(config, &settings.name), Arc::clone(&clock));
         running.push(Running::start(Area::Directory, &settings.name, probing));
     }
     for settings in &config.upstreams {

@@ -21,7 +21,7 @@ use crate::app::doctor::Outcome;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The configuration
-    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "/etc/vestibule/vestibule.toml")]
     config: PathBuf,
     /// Look at the file and at what it points to, ask nothing over the network
     #[arg(long)]

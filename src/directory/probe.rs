@@ -53,13 +53,22 @@ pub struct Seen {
     pub lockout: Option<Lockout>,
 }
 
-/// After how many wrong passwords a domain locks people out.
+/// When a domain locks people out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lockout {
-    /// `lockoutThreshold` of the domain, 0: never; `None`: it may not be read.
-    pub threshold: Option<u32>,
-    /// Names and thresholds of fine-grained password policies; `None`: they may not be read.
-    pub fine: Option<Vec<(String, u32)>>,
+    /// As the domain as a whole says; `None`: it may not be read.
+    pub domain: Option<Limit>,
+    /// Names of fine-grained password policies and what they say; `None`: they may not be read.
+    pub fine: Option<Vec<(String, Limit)>>,
+}
+
+/// After how many wrong passwords, and for how long they count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `lockoutThreshold`; 0: nobody is ever locked out.
+    pub threshold: u32,
+    /// `lockOutObservationWindow`: after so long without a wrong password the count begins again; `None`: it may not be read.
+    pub window: Option<Duration>,
 }
 
 /// Why a server is of no use.
@@ -234,16 +243,17 @@ impl Asker {
     /// M-21. `base` may be a part of the domain; the thresholds belong to the whole.
     async fn lockout(&self, line: &mut Line) -> Result<Lockout, ProbeError> {
         let head = self.base.domain().to_string();
-        let (domain, _) = self.search(line, &head, Scope::Base, any(), &["lockoutThreshold"]).await?;
-        let threshold = domain.first().and_then(|domain| number(domain, "lockoutThreshold"));
+        let (domain, _) = self.search(line, &head, Scope::Base, any(), &["lockoutThreshold", "lockOutObservationWindow"]).await?;
+        let whole = domain.first().and_then(|domain| limit(domain, "lockoutThreshold", "lockOutObservationWindow"));
         let container = format!("CN=Password Settings Container,CN=System,{head}");
         let wanted = Filter::Or(vec![Filter::equal("objectClass", CONTAINER), Filter::equal("objectClass", "msDS-PasswordSettings")]);
-        let (found, _) = self.search(line, &container, Scope::Subtree, wanted, &["cn", "msDS-LockoutThreshold", "objectClass"]).await?;
+        let (found, _) = self.search(line, &container, Scope::Subtree, wanted, &["cn", FINE_THRESHOLD, FINE_WINDOW, "objectClass"]).await?;
         let (containers, policies): (Vec<_>, Vec<_>) = found.iter().partition(|entry| is_container(entry));
         // Who may not read the policies usually does not even see their container.
-        let thresholds: Vec<_> = policies.iter().filter_map(|policy| Some((policy.text("cn")?.to_owned(), number(policy, "msDS-LockoutThreshold")?))).collect();
+        let thresholds: Vec<_> =
+            policies.iter().filter_map(|policy| Some((policy.text("cn")?.to_owned(), limit(policy, FINE_THRESHOLD, FINE_WINDOW)?))).collect();
         let is_readable = !containers.is_empty() && thresholds.len() == policies.len();
-        Ok(Lockout { threshold, fine: is_readable.then_some(thresholds) })
+        Ok(Lockout { domain: whole, fine: is_readable.then_some(thresholds) })
     }
 
     async fn search(&self, line: &mut Line, base: &str, scope: Scope, filter: Filter<'_>, attributes: &[&str]) -> Result<(Vec<Found>, u32), ProbeError> {
@@ -261,8 +271,10 @@ fn is_container(entry: &Found) -> bool {
     entry.values("objectClass").iter().any(|class| class.eq_ignore_ascii_case(CONTAINER.as_bytes()))
 }
 
-fn number(entry: &Found, attribute: &str) -> Option<u32> {
-    entry.text(attribute)?.parse().ok()
+fn limit(entry: &Found, threshold: &str, window: &str) -> Option<Limit> {
+    // Lengths of time stand there as negative numbers of 100 ns.
+    let ticks = entry.text(window).and_then(|text| text.parse::<i64>().ok());
+    Some(Limit { threshold: entry.text(threshold)?.parse().ok()?, window: ticks.map(|ticks| Duration::from_micros(ticks.unsigned_abs() / 10)) })
 }
 
 /// Milliseconds since 1970 of a GeneralizedTime in UTC, as servers write it: `20260301170559.0Z` (RFC 4517 §3.3.13).
@@ -276,6 +288,8 @@ fn moment_ms(text: &str) -> Option<i64> {
 }
 
 const SECONDS: &str = "20260301170559";
+const FINE_THRESHOLD: &str = "msDS-LockoutThreshold";
+const FINE_WINDOW: &str = "msDS-LockoutObservationWindow";
 const CONTAINER: &str = "msDS-PasswordSettingsContainer";
 /// Entries of one answer; more fine-grained policies than that nobody has.
 const ENTRIES_MAX: u16 = 60;
