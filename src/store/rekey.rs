@@ -34,7 +34,7 @@ pub(super) struct Rekey {
 impl Rekey {
     /// A new key, unless there are two already: then somebody was interrupted, and this goes on.
     pub(super) async fn begin(vault: &Vault) -> Result<Self, StoreError> {
-        let total = vault.errand(true, begin).await?;
+        let total = vault.errand(true, begin).await??;
         Ok(Self { at: SEALED.into_iter().next().map(|tree| (tree, Vec::new())), done: 0, total })
     }
 
@@ -86,9 +86,10 @@ fn reseal(value: &mut Value, tree: Tree, key: &[u8], from: &Seal, to: &Seal) -> 
     Ok(changed)
 }
 
-fn begin(shelf: &Shelf) -> Result<u64, StoreError> {
+/// What is refused inside says nothing about the disk.
+fn begin(shelf: &Shelf) -> Result<Result<u64, StoreError>, StoreError> {
     if shelf.touched().is_some() {
-        return Err(StoreError::Io("a backup is being made: begin when it is done".into()));
+        return Ok(Err(StoreError::Io("a backup is being made: begin when it is done".into())));
     }
     let disk = shelf.disk()?;
     let mut all = shelf.seal().keys();
@@ -99,7 +100,7 @@ fn begin(shelf: &Shelf) -> Result<u64, StoreError> {
     }
     let Head { first, last, counts, .. } = disk.head()?;
     let log = last.saturating_add(1).saturating_sub(first);
-    Ok([counts.backups, counts.pins, counts.tokens, log].into_iter().fold(0, u64::saturating_add))
+    Ok(Ok([counts.backups, counts.pins, counts.tokens, log].into_iter().fold(0, u64::saturating_add)))
 }
 
 fn step(shelf: &Shelf, tree: Tree, from: &[u8]) -> Result<(u64, Option<Vec<u8>>), StoreError> {

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
-use std::time::Instant;
 
 use serde_json::Value;
+use tokio::time::Instant;
 use vestibule::wire::radius::Code;
 
 use super::lab::House;

@@ -149,6 +149,7 @@ async fn of_two_backups_at_once_the_older_is_given_up_and_one_let_go_notes_no_mo
     };
     assert!(ended.to_string().contains("another backup"), "{ended}");
     assert!(keeper.begin_rekey().await.is_err(), "a key that the backup has not would lock it");
+    assert!(vault.commit(vec![Change::PutAccount(account("S-5", "eve").into())]).await.is_ok(), "the disk is as well as it was");
     drop(newer);
     assert!(vault.shelf.touched().is_none());
     assert!(keeper.begin_rekey().await.is_ok());
@@ -196,8 +197,8 @@ async fn o_02_a_rekey_leaves_every_secret_as_it_was_and_nothing_under_the_old_ke
         if keeper.rekey().await.unwrap().finished {
             break;
         }
-        if steps % 2 == 0 {
-            // As after a kill: nothing but what is on disk.
+        if steps % 2 == 0 && steps < 10 {
+            // As after a kill: nothing but what is on disk, and begun at the first record again.
             drop(keeper);
             drop(vault);
             vault = open(&settings(&dir)).unwrap();
