@@ -115,6 +115,8 @@ pub(super) fn start(book: Book, node: &str, newest: watch::Receiver<u64>, receiv
         tracing::warn!(to = name, sent, end, "more of the audit was sent than there is: it goes on with what is written from now on");
     }
     metrics::healthy(ROOM, name, true);
+    metrics::audit_shipped(name, 0);
+    metrics::audit_skipped(name, 0);
     let follow = Follow::new(book, node.to_owned(), sent.min(end).saturating_add(1));
     let shipper = Shipper { name, sink, newest, follow, mark, pause: None };
     Ok(tokio::spawn(shipper.run()))
