@@ -108,7 +108,7 @@ fn tell(findings: &[Finding], summary: &Summary) -> Result<(), Failure> {
     let Tally { ok, skipped, warning, failed } = summary.tally;
     let warnings = if warning == 1 { "warning" } else { "warnings" };
     say(&format!("{} looked at: {ok} ok, {skipped} skipped, {warning} {warnings}, {failed} failed", findings.len()))?;
-    summary.weakest_link.iter().try_for_each(|link| say(&format!("least time to spare: {link}")))
+    summary.weakest_link.iter().try_for_each(|link| say(&format!("weakest link: {link}")))
 }
 
 /// The worst last.

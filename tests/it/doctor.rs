@@ -121,7 +121,7 @@ fn the_worst_stands_last_and_all_is_counted_and_the_least_time_to_spare_named() 
     let firsts: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     let at = |word: &str| firsts.iter().rposition(|first| *first == word).unwrap_or_else(|| panic!("{text}"));
     assert!(at("ok") < at("skipped") && at("skipped") < at("warning") && at("warning") < at("failed"), "{text}");
-    assert!(text.contains(" looked at: ") && text.contains("1 warning, 1 failed") && text.contains("least time to spare: radius.client"), "{text}");
+    assert!(text.contains(" looked at: ") && text.contains("1 warning, 1 failed") && text.contains("weakest link: radius.client"), "{text}");
 }
 
 #[test]
