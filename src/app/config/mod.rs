@@ -35,7 +35,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use toml::de::DeTable;
-use zeroize::Zeroizing;
 
 use crate::directory;
 use crate::directory::upstream;
