@@ -37,5 +37,10 @@ fn write(folder: &Path, command: Command) -> io::Result<()> {
         // Of a copy: what completions are made of has a `help` below every command, and nobody wants a page of each of those.
         clap_complete::generate_to(shell, &mut command.clone(), "vestibule", &completions)?;
     }
-    clap_mangen::generate_to(command, manual)
+    clap_mangen::generate_to(without_help(command), manual)
+}
+
+/// `help` repeats what each command has a page for.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

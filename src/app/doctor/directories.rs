@@ -1,32 +1,71 @@
 //! Each server of a directory: whether it takes our account, and its clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::Area;
 use super::Finding;
 use super::Outcome;
+use super::dns;
 use super::lockout;
 use super::lockout::Guards;
+use super::names::Wanted;
 use crate::directory;
+use crate::directory::Server;
 use crate::directory::probe::ProbeError;
 use crate::directory::probe::Probed;
 use crate::directory::probe::Seen;
 use crate::directory::probe::probe;
+use crate::directory::probe::servers;
 use crate::ports::Clock;
 
+/// What a directory is asked about, beside itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Questions {
+    pub(super) guards: Guards,
+    pub(super) wanted: Vec<Wanted>,
+}
+
 /// Asks every server of a directory.
-pub(super) async fn directory(settings: directory::Settings, guards: Guards, clock: Arc<dyn Clock>) -> Vec<Finding> {
+pub(super) async fn directory(settings: directory::Settings, questions: Questions, clock: Arc<dyn Clock>) -> Vec<Finding> {
     let (name, service) = (settings.name.clone(), settings.bind_name.clone());
-    let probed = match probe(settings, clock).await {
+    let mut findings = Vec::new();
+    let servers = match named(&settings, &mut findings).await {
+        Ok(servers) => servers,
+        Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string()).hint(NAMED_BY_DNS)],
+    };
+    let names = questions.wanted.iter().map(|wanted| wanted.name.clone()).collect();
+    let probed = match probe(settings, servers, names, clock).await {
         Ok(probed) => probed,
         Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string())],
     };
-    let mut findings: Vec<_> = probed.iter().map(|probed| server(&name, probed)).collect();
-    let said = probed.iter().find_map(|probed| probed.said.as_ref().ok()?.lockout.as_ref());
-    if let Some(said) = said {
-        findings.extend(lockout::against(&name, said, &guards, &service));
+    findings.extend(probed.iter().map(|probed| server(&name, probed)));
+    let Some(first) = probed.iter().find_map(|probed| probed.said.as_ref().ok()) else { return findings };
+    if let Some(lockout) = &first.lockout {
+        findings.extend(lockout::against(&name, lockout, &questions.guards, &service));
+    }
+    for (missed, why) in &first.strange {
+        findings.extend(questions.wanted.iter().filter(|wanted| wanted.name == *missed).map(|wanted| wanted.missed(&name, why)));
     }
     findings
+}
+
+/// Its servers; where DNS names them, that it does, and whether their names have addresses.
+async fn named(settings: &directory::Settings, findings: &mut Vec<Finding>) -> Result<Vec<Server>, ProbeError> {
+    let begun = Instant::now();
+    let servers = servers(settings).await?;
+    let Some(srv) = &settings.srv else { return Ok(servers) };
+    let listed = servers.iter().take(LISTED_MAX).map(|server| server.host.clone()).collect::<Vec<_>>().join(", ");
+    let more = servers.len().checked_sub(LISTED_MAX).filter(|more| *more > 0).map_or_else(String::new, |more| format!(" and {more} more"));
+    findings.push(Finding::new(Area::Dns, format!("SRV of {}", srv.domain), Outcome::Ok, format!("{listed}{more}")).took(begun.elapsed()));
+    let names: BTreeSet<String> = servers.iter().map(|server| server.host.clone()).filter(|host| dns::is_name(host)).collect();
+    let asked: Vec<_> = names.into_iter().map(|name| tokio::spawn(dns::name(name))).collect();
+    for asked in asked {
+        findings.extend(asked.await.unwrap_or_default());
+    }
+    Ok(servers)
 }
 
 fn server(directory: &str, probed: &Probed) -> Finding {
@@ -61,6 +100,10 @@ fn told(seen: &Seen, finding: impl Fn(Outcome, String) -> Finding) -> Finding {
 /// A clock that is apart by so much is told, and from so much on codes and clouds refuse.
 const CLOCK_WARNED_S: u64 = 5;
 const CLOCK_FAILED_S: u64 = 60;
+/// Servers that are told by name.
+const LISTED_MAX: usize = 4;
+const NAMED_BY_DNS: &str = "`dig SRV _ldap._tcp.DOMAIN` asks the same; this machine must ask the name servers of the domain, or write `servers`";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +111,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_apart_is_told_and_one_that_is_far_apart_fails() {
         let of = |ahead_ms| {
-            let seen = Seen { ahead_ms, lockout: None };
+            let seen = Seen { ahead_ms, lockout: None, strange: Vec::new() };
             server("corp", &Probed { server: "ldap://x".to_owned(), took: std::time::Duration::from_millis(7), said: Ok(seen) })
         };
         let outcomes = [None, Some(-4_900), Some(5_000), Some(-59_999), Some(60_000), Some(i64::MIN)].map(|ahead| of(ahead).outcome);
