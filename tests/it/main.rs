@@ -19,6 +19,7 @@ mod lab;
 mod ldap;
 mod metrics;
 mod packaging;
+mod pages;
 mod pins;
 mod profiles;
 mod races;
