@@ -122,6 +122,17 @@ pub(super) fn start(book: Book, node: &str, newest: watch::Receiver<u64>, receiv
     Ok(tokio::spawn(shipper.run()))
 }
 
+/// Whether a receiver is there and can prove who it is; nothing is sent to it. Done within 10 s.
+///
+/// # Errors
+/// What is in the way.
+pub async fn probe(receiver: &Receiver) -> io::Result<()> {
+    match receiver {
+        Receiver::Http { url, ca_file, token } => Post::new(url, ca_file.as_deref(), token.as_ref())?.reach().await,
+        Receiver::Syslog { transport, host, port, ca_file } => Syslog::new(*transport, host, *port, ca_file.as_deref(), "")?.reach().await,
+    }
+}
+
 /// Up to which number everything was sent.
 struct Mark(PathBuf);
 

@@ -17,7 +17,7 @@ use crate::domain::Secret;
 /// What can be done with secrets; nobody can read one back.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Store a secret that you were given: from standard input, or typed unseen
+    /// Store a secret that you were given: all of standard input, or typed unseen
     Set {
         /// The credential's name: NAME of { credential = "NAME" } in the configuration
         name: String,
@@ -58,7 +58,7 @@ pub(super) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Set { name, at } => {
             at.look(&name)?;
-            let secret = Secret::from(typed::secret("secret")?.as_str());
+            let secret = Secret::from(typed::whole("secret")?.as_str());
             tell(&name, &secrets::store(&name, &secret, &at.place(), false).map_err(|error| failed(&error))?)
         }
         Verb::Make { name, show, at } => {

@@ -18,6 +18,9 @@ use super::output::complain;
 /// Bytes of a line.
 const LINE_MAX: u64 = 4_096;
 
+/// Bytes of a key with all that stands in its file.
+const WHOLE_MAX: u64 = 65_536;
+
 /// One line: typed twice at a terminal, else the first of standard input. `what` it is, for people.
 ///
 /// # Errors
@@ -34,13 +37,39 @@ pub(super) fn secret(what: &str) -> Result<Zeroizing<String>, Failure> {
     if line(&stdin, what)? == typed { Ok(typed) } else { Err(Failure::failed("the two are not the same", "nothing was changed")) }
 }
 
+/// All of standard input, for a key has many lines; at a terminal one line, typed twice. Without the end of the last line.
+///
+/// # Errors
+/// There is nothing, too much, or what is no text; or two different lines were typed.
+pub(super) fn whole(what: &str) -> Result<Zeroizing<String>, Failure> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return secret(what);
+    }
+    // Room for all of it from the start: a text that grows leaves copies of the secret behind.
+    let mut all = Zeroizing::new(String::with_capacity(usize::try_from(WHOLE_MAX).unwrap_or_default()));
+    stdin.lock().take(WHOLE_MAX).read_to_string(&mut all).map_err(|error| Failure::failed(format!("cannot read the {what}: {error}"), ""))?;
+    if u64::try_from(all.len()).is_ok_and(|length| length >= WHOLE_MAX) {
+        return Err(Failure::Usage(format!("the {what} on standard input is longer than {WHOLE_MAX} bytes")));
+    }
+    let text = all.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(nothing(what));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn nothing(what: &str) -> Failure {
+    Failure::Usage(format!("there is no {what} on standard input"))
+}
+
 /// One line, without its end.
 fn line(stdin: &Stdin, what: &str) -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(usize::try_from(LINE_MAX).unwrap_or_default()));
     stdin.lock().take(LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the {what}: {error}"), ""))?;
     let text = line.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Err(Failure::Usage(format!("there is no {what} on standard input")));
+        return Err(nothing(what));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }

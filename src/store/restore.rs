@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::TokenKind;
+use crate::ports::SPACE_BYTES_MIN;
 use crate::ports::StoreError;
 
 use super::OpenError;
@@ -47,7 +48,7 @@ use super::seal::Seal;
 pub enum HotpJump {
     /// 20, and 20 more for each day since the backup was made, at most 2,000.
     ByAge,
-    /// So many.
+    /// So many, and never fewer than by age.
     Presses(u64),
 }
 
@@ -86,6 +87,18 @@ pub enum RestoreError {
         /// Its format.
         found: u32,
     },
+    /// What goes by time would be burnt up to a wrong now.
+    #[error("this machine's clock is {behind_s} s behind the moment at which the backup was made: set it, then restore again")]
+    Clock {
+        /// So far.
+        behind_s: u64,
+    },
+    /// Somebody else restores.
+    #[error("another restore is at work in {0}: wait for it")]
+    Busy(String),
+    /// There is no room for it.
+    #[error("there is too little space in {0}: make some, then restore again")]
+    Full(String),
     /// There is a store.
     #[error("there is a store in {0} already: stop the server, move this folder aside, then restore again")]
     Occupied(String),
@@ -107,6 +120,9 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
     let master = Cipher::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
     let lines = Unpacker::new(from, key)?;
     make_folder(&settings.data_dir)?;
+    // One at a time: another one would take away what this one builds. Closed, it is free again.
+    let folder = fs::File::open(&settings.data_dir)?;
+    folder.try_lock().map_err(|_| RestoreError::Busy(settings.data_dir.display().to_string()))?;
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
@@ -124,7 +140,7 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
     drop(disk);
     give_to_owner(&settings.data_dir, &building)?;
     fs::rename(&building, &place)?;
-    fs::File::open(&settings.data_dir)?.sync_all()?;
+    folder.sync_all()?;
     Ok(restored)
 }
 
@@ -154,6 +170,9 @@ impl Building<'_> {
         }
         self.restored.node = node;
         self.restored.made_at = at;
+        if self.now < at {
+            return Err(RestoreError::Clock { behind_s: at.0.saturating_sub(self.now.0).div_ceil(1_000) });
+        }
         self.restored.hotp_jump = presses(self.jump, at, self.now);
         let plain = keys.iter().map(|key| Some((key.epoch, Secret::new(STANDARD.decode(&key.key).ok()?))));
         let old = plain.collect::<Option<Vec<_>>>().and_then(Seal::new).ok_or_else(wrong)?;
@@ -185,17 +204,25 @@ impl Building<'_> {
                     waiting = waiting.saturating_add(1);
                 }
                 Line::End { records, last } if records == count => {
-                    self.told(self.disk.write(&writes))?;
+                    self.put(&writes)?;
                     // Behind the last line there is nothing, and the file says so itself.
                     return if lines.fill_buf()?.is_empty() { Ok(last) } else { Err(wrong().into()) };
                 }
                 Line::End { .. } | Line::Made { .. } => return Err(wrong().into()),
             }
             if waiting >= BATCH {
-                self.told(self.disk.write(&std::mem::take(&mut writes)))?;
+                self.put(&std::mem::take(&mut writes))?;
                 waiting = 0;
             }
         }
+    }
+
+    /// sled does not survive a disk that fills under it, so it never comes to that.
+    fn put(&self, writes: &Writes) -> Result<(), RestoreError> {
+        if self.told(self.disk.space())? < SPACE_BYTES_MIN {
+            return Err(RestoreError::Full(self.dir.display().to_string()));
+        }
+        self.told(self.disk.write(writes))
     }
 
     /// The record as it goes on; `None` for what is void.
@@ -262,12 +289,11 @@ fn first_unused(now: Timestamp, period_s: u32) -> u64 {
 }
 
 fn presses(jump: HotpJump, made_at: Timestamp, now: Timestamp) -> u64 {
+    let days = now.0.saturating_sub(made_at.0) / DAY_MS;
+    let by_age = days.saturating_add(1).saturating_mul(PRESSES_A_DAY).min(PRESSES_MAX);
     match jump {
-        HotpJump::Presses(presses) => presses,
-        HotpJump::ByAge => {
-            let days = now.0.saturating_sub(made_at.0) / DAY_MS;
-            days.saturating_add(1).saturating_mul(PRESSES_A_DAY).min(PRESSES_MAX)
-        }
+        HotpJump::Presses(presses) => presses.max(by_age),
+        HotpJump::ByAge => by_age,
     }
 }
 
@@ -293,19 +319,20 @@ fn give_to_owner(data_dir: &Path, building: &Path) -> io::Result<()> {
     if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
         return Ok(());
     }
-    let mut folders = vec![building.to_owned()];
-    while let Some(folder) = folders.pop() {
-        std::os::unix::fs::lchown(&folder, Some(owner.uid()), Some(owner.gid()))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                std::os::unix::fs::lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
-            }
+    give(building, owner.uid(), owner.gid())
+}
+
+/// What is inside first: whoever has a folder may change what lies in it.
+fn give(folder: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            give(&entry.path(), uid, gid)?;
+        } else {
+            std::os::unix::fs::lchown(entry.path(), Some(uid), Some(gid))?;
         }
     }
-    Ok(())
+    std::os::unix::fs::lchown(folder, Some(uid), Some(gid))
 }
 
 /// Where the store lies in its folder.

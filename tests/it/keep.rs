@@ -86,7 +86,7 @@ fn o_25_what_was_used_before_a_restore_is_used_after_it() {
     assert!(told.contains("1 accounts and 1 tokens"), "{told}");
     assert!(complaint(&restore()).contains("already"));
     let house = House::open(folder);
-    assert_eq!(house.json(&["user", "list"])["accounts"][0]["name"], "alice");
+    assert_eq!(house.json(&["user", "list"])[0]["name"], "alice");
     assert_eq!(log_in(&house, 3, &code), Code::AccessReject, "a code that was used before the restore is good again");
 }
 
@@ -157,6 +157,11 @@ fn o_08_a_secret_is_stored_from_standard_input_and_what_names_it_is_found() {
     assert_eq!((fs::read_to_string(&stored).unwrap(), fs::metadata(&stored).unwrap().mode() & 0o777), ("hunter2".to_owned(), 0o400));
     let drop_in = fs::read_to_string(folder.path().join("etc/systemd/system/vestibule.service.d/credential-duo-key.conf")).unwrap();
     assert_eq!(drop_in, "[Service]\nLoadCredential=duo-key:/etc/credstore/vestibule.duo-key\n");
+    // A private key has many lines, and all of them are the secret.
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIIB\nAgEA\n-----END PRIVATE KEY-----\n";
+    well(&with_input(&["secret", "set", "tls-key", "--root", &root], pem));
+    assert_eq!(fs::read_to_string(folder.path().join("etc/credstore/vestibule.tls-key")).unwrap(), pem.trim_end());
+    assert_eq!(with_input(&["secret", "set", "tls-key", "--root", &root], &"x".repeat(65_536)).status.code(), Some(2));
     let slip = complaint(&with_input(&["secret", "set", "doe-key", "--root", &root, "--config", &config], "hunter2\n"));
     assert!(slip.contains("duo-key"), "{slip}");
     assert_eq!(with_input(&["secret", "set", "duo-key", "--root", &root], "").status.code(), Some(2));

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::View;
 use crate::metrics;
 use crate::ports::Directory;
+use crate::ports::SPACE_BYTES_MIN;
 
 /// How long a look counts for those who ask after it.
 const KEEP: Duration = Duration::from_secs(5);
@@ -23,8 +24,6 @@ const PROBE: Duration = Duration::from_secs(3);
 /// How long a RADIUS server behind us is known to be away after the last that it did not answer. Where it says nothing about itself only a login can tell
 /// whether it is back, and whoever sends logins to those alone that are ready would never let one find out.
 const DOUBT: Duration = Duration::from_secs(60);
-/// Below this the store writes nothing.
-const SPACE_BYTES_MIN: u64 = 16 << 20;
 
 /// What stands in `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
