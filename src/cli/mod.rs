@@ -26,6 +26,7 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::app;
 use output::Failure;
 
 /// Two-step verification in front of everything that speaks RADIUS or LDAP.
@@ -91,6 +92,8 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
+    // Before any secret is read. A server tries once more, and says so where it cannot.
+    let _ = app::keep_memory_private();
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {

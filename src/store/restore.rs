@@ -12,11 +12,14 @@ use std::fs;
 use std::io;
 use std::io::BufRead;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
@@ -127,7 +130,8 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
         fs::remove_dir_all(&building)?;
     }
     let disk = Disk::open(&building, 1)?;
-    let restored = Building { dir: &building, disk: &disk, now, jump, restored: Restored::default() }.fill(lines, &master);
+    let earlier = Earlier::read(&settings.data_dir)?;
+    let restored = Building { dir: &building, disk: &disk, now, jump, earlier, restored: Restored::default() }.fill(lines, &master);
     let restored = match restored {
         Ok(restored) => restored,
         Err(error) => {
@@ -138,7 +142,7 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
         }
     };
     drop(disk);
-    give_to_owner(&settings.data_dir, &building)?;
+    Earlier { at: now, jump: restored.hotp_jump }.write(&settings.data_dir)?;
     fs::rename(&building, &place)?;
     folder.sync_all()?;
     Ok(restored)
@@ -159,6 +163,7 @@ struct Building<'a> {
     disk: &'a Disk,
     now: Timestamp,
     jump: HotpJump,
+    earlier: Option<Earlier>,
     restored: Restored,
 }
 
@@ -173,7 +178,9 @@ impl Building<'_> {
         if self.now < at {
             return Err(RestoreError::Clock { behind_s: at.0.saturating_sub(self.now.0).div_ceil(1_000) });
         }
-        self.restored.hotp_jump = presses(self.jump, at, self.now);
+        // What was pressed on a store that was restored from this backup already is not in it either.
+        let before = self.earlier.filter(|earlier| at <= earlier.at).map_or(0, |earlier| earlier.jump);
+        self.restored.hotp_jump = presses(self.jump, at, self.now).saturating_add(before);
         let plain = keys.iter().map(|key| Some((key.epoch, Secret::new(STANDARD.decode(&key.key).ok()?))));
         let old = plain.collect::<Option<Vec<_>>>().and_then(Seal::new).ok_or_else(wrong)?;
         let epoch = old.newest().saturating_add(1);
@@ -288,6 +295,32 @@ fn first_unused(now: Timestamp, period_s: u32) -> u64 {
     now.0.checked_div(step_ms).unwrap_or_default().saturating_add(2)
 }
 
+/// The restore before this one, noted beside the store: what is in a store goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Earlier {
+    at: Timestamp,
+    /// So far were counter tokens moved on then.
+    jump: u64,
+}
+
+impl Earlier {
+    fn read(data_dir: &Path) -> io::Result<Option<Self>> {
+        match fs::read(data_dir.join(EARLIER)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let fresh = data_dir.join(format!("{EARLIER}.new"));
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
+        file.sync_all()?;
+        fs::rename(fresh, data_dir.join(EARLIER))
+    }
+}
+
 fn presses(jump: HotpJump, made_at: Timestamp, now: Timestamp) -> u64 {
     let days = now.0.saturating_sub(made_at.0) / DAY_MS;
     let by_age = days.saturating_add(1).saturating_mul(PRESSES_A_DAY).min(PRESSES_MAX);
@@ -313,30 +346,10 @@ fn make_folder(data_dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
-/// Restored by root, it is the server's all the same: of whoever has the folder around it.
-fn give_to_owner(data_dir: &Path, building: &Path) -> io::Result<()> {
-    let (owner, own) = (fs::metadata(data_dir)?, fs::metadata(building)?);
-    if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
-        return Ok(());
-    }
-    give(building, owner.uid(), owner.gid())
-}
-
-/// What is inside first: whoever has a folder may change what lies in it.
-fn give(folder: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            give(&entry.path(), uid, gid)?;
-        } else {
-            std::os::unix::fs::lchown(entry.path(), Some(uid), Some(gid))?;
-        }
-    }
-    std::os::unix::fs::lchown(folder, Some(uid), Some(gid))
-}
-
 /// Where the store lies in its folder.
 pub(super) const STORE: &str = "store";
+/// What is noted of the restore before.
+const EARLIER: &str = "restored.json";
 /// Where it is built.
 const BUILDING: &str = "store.restoring";
 /// Bytes of one line: the largest record, in base64.

@@ -353,3 +353,25 @@ async fn of_two_restores_at_once_one_waits() {
     drop(held);
     restored(&file, &other).unwrap();
 }
+
+#[tokio::test]
+async fn o_25_a_backup_that_is_restored_twice_brings_no_press_of_a_counter_back() {
+    let (_dir, vault) = fresh();
+    vault.commit(furnished()).await.unwrap();
+    let file = all(Keeper::new(Arc::clone(&vault)).backup(&recovery(), "mfa1", NOW).await.unwrap()).await;
+    let other = TempDir::new().unwrap();
+    assert_eq!(restored(&file, &other).unwrap().hotp_jump, 20);
+    let back = reopened(&other);
+    assert!(back.commit(vec![use_otp("S-2", "h", 27)]).await.is_ok());
+    drop(back);
+    std::fs::rename(other.path().join("data/store"), other.path().join("data/store.damaged")).unwrap();
+    assert_eq!(restored(&file, &other).unwrap().hotp_jump, 40);
+    let back = reopened(&other);
+    assert_eq!(back.commit(vec![use_otp("S-2", "h", 27)]).await, Err(CommitError::Spent));
+    // One that was made since knows of it.
+    let later = all(Keeper::new(Arc::clone(&back)).backup(&recovery(), "mfa1", Timestamp(NOW.0 + 1)).await.unwrap()).await;
+    drop(back);
+    std::fs::remove_dir_all(other.path().join("data/store")).unwrap();
+    let settings = Settings { master_key: Secret::new(vec![8; 32]), ..settings(&other) };
+    assert_eq!(restore(&*later, &recovery(), &settings, Timestamp(NOW.0 + 2), HotpJump::ByAge).unwrap().hotp_jump, 20);
+}
