@@ -45,6 +45,8 @@ enum Command {
     /// Try the whole thing with no set-up, unprivileged, in a temporary folder
     Demo(demo::Options),
     /// Run the server
+    ///
+    /// One JSON line on standard output says when every door is open. SIGHUP reads the configuration anew, SIGTERM lets logins under way finish and ends. The log goes to standard error.
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
