@@ -20,6 +20,7 @@ mod lab;
 mod ldap;
 mod metrics;
 mod packaging;
+mod pages;
 mod pins;
 mod profiles;
 mod races;
