@@ -71,6 +71,7 @@ use problem::Notes;
 use reader::Section;
 use secret::Sources;
 
+pub(super) use files::table;
 pub use log::Log;
 pub use log::LogFormat;
 pub use metrics::Metrics;
