@@ -32,6 +32,7 @@ use enclosure::Enclosure;
 use systemd::Manager;
 
 pub use crate::front::http::shapes;
+pub use enclosure::EnclosureError;
 pub use rooms::RoomError;
 pub use server::Ready;
 pub use server::Server;
@@ -51,9 +52,9 @@ pub enum ServeError {
     /// The server could not be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The kernel did not shut us in.
-    #[error("cannot be shut in: {0}")]
-    Enclosure(#[from] landlock::RulesetError),
+    /// We could not be shut in.
+    #[error(transparent)]
+    Enclosure(#[from] EnclosureError),
     /// Signals or standard output are out of reach.
     #[error("{0}")]
     System(#[from] std::io::Error),

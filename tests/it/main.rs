@@ -23,5 +23,6 @@ mod profiles;
 mod races;
 mod realms;
 mod serve;
+mod shut;
 mod store;
 mod tidy;
