@@ -12,6 +12,8 @@ pub mod secrets;
 mod server;
 pub mod support;
 mod systemd;
+mod tool;
+pub mod whole;
 
 use std::io::Write;
 use std::path::Path;

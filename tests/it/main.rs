@@ -25,4 +25,5 @@ mod realms;
 mod serve;
 mod shut;
 mod store;
+mod stored;
 mod tidy;
