@@ -102,7 +102,10 @@ fn describe() {
     ::metrics::describe_counter!(UNKNOWN_NAMES, "Logins by a name that is nobody's, by door and whether it is locked by now");
     ::metrics::describe_gauge!(RADIUS_CONNECTIONS, "RADIUS connections behind TLS that are open now");
     ::metrics::describe_counter!(AUDIT_LOST, "Lines of the audit that could not be written");
-    ::metrics::describe_counter!(ALARMS, "What somebody should look at now: frauds, blocks, many locked out, phones rung in vain, logins let in by an outage, a store that cannot write");
+    ::metrics::describe_counter!(
+        ALARMS,
+        "What somebody should look at now: frauds, blocks, many locked out, phones rung in vain, logins let in by an outage, a store that cannot write"
+    );
     ::metrics::describe_counter!(ALERT_LETTERS, "Letters that tell somebody of an alarm, by what became of them");
     ::metrics::describe_gauge!(SESSIONS, "Sessions that accounting says are on now");
     ::metrics::describe_gauge!(BUILD_INFO, "What runs here, by version and node; always 1");

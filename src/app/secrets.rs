@@ -4,12 +4,14 @@ use std::fs;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 
+use nix::unistd::geteuid;
 use toml::Table;
 use toml::Value;
 
@@ -71,6 +73,66 @@ pub fn make_key() -> Result<Secret, SecretError> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(|_| SecretError::Chance)?;
     Ok(Secret::new(bytes.to_vec()).to_hex())
+}
+
+/// A secret to share with a NAS: 32 letters and digits. No NAS stumbles over those, and nobody guesses 190 bits.
+///
+/// # Errors
+/// The machine gives no random numbers.
+pub fn make_shared() -> Result<Secret, SecretError> {
+    let mut secret = Vec::with_capacity(SHARED_LEN);
+    let mut drawn = zeroize::Zeroizing::new([0; 4 * SHARED_LEN]);
+    while secret.len() < SHARED_LEN {
+        getrandom::fill(&mut *drawn).map_err(|_| SecretError::Chance)?;
+        // 248 is the last multiple of 62: what lies above would favour the first letters.
+        let letters = drawn.iter().filter(|octet| **octet < 248).filter_map(|octet| ALPHABET.get(usize::from(*octet % 62)));
+        secret.extend(letters.take(SHARED_LEN.saturating_sub(secret.len())));
+    }
+    Ok(Secret::new(secret))
+}
+
+/// What [`store`] put there under this name, opened again, which root of the same machine alone can do. `None` where there is none, or it does not open.
+#[must_use]
+pub fn recall(name: &str, place: &Place) -> Option<Secret> {
+    let root = match place {
+        Place::File(file) => return read(file),
+        Place::Credential { root } if is_name(name) => root,
+        Place::Credential { .. } => return None,
+    };
+    let sealed = root.join("etc/credstore.encrypted").join(format!("vestibule.{name}"));
+    if !sealed.exists() {
+        return read(&root.join("etc/credstore").join(format!("vestibule.{name}")));
+    }
+    let opened = Command::new("systemd-creds").arg("decrypt").arg(format!("--name={name}")).arg(&sealed).arg("-").stderr(Stdio::null()).output().ok()?;
+    let plain = Secret::new(opened.stdout);
+    opened.status.success().then_some(plain).filter(|secret| !secret.is_empty())
+}
+
+/// A small file, without the newline that editors leave behind.
+fn read(file: &Path) -> Option<Secret> {
+    let bytes = zeroize::Zeroizing::new(fs::read(file).ok()?);
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    Some(Secret::new(text.to_vec())).filter(|secret| !secret.is_empty())
+}
+
+/// Who serves and so must be able to read a secret that is in a file, and the group of the configuration; nobody where we are not root, and so cannot give files away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: Option<u32>,
+    /// The group.
+    pub gid: Option<u32>,
+}
+
+impl Owner {
+    /// Of the files beside the configuration at `config`: whoever has the data, and the group that may read the configuration.
+    #[must_use]
+    pub fn of(config: &Path, data_dir: Option<&Path>) -> Self {
+        let root = geteuid().is_root();
+        let uid = data_dir.and_then(|path| fs::metadata(path).ok()).map(|found| found.uid());
+        let gid = fs::metadata(config).ok().map(|found| found.gid());
+        Self { uid: uid.filter(|_| root), gid: gid.filter(|_| root) }
+    }
 }
 
 /// Puts a secret in its place, and nobody ever sees half of it. One that is there is replaced, unless `keep` says that it must stay.
@@ -186,12 +248,12 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretError> {
 }
 
 const NAME_BYTES_MAX: usize = 64;
+const SHARED_LEN: usize = 32;
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const DROP_INS: &str = "etc/systemd/system/vestibule.service.d";
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     #[test]
@@ -214,6 +276,27 @@ mod tests {
         let [one, other] = [make_key().unwrap(), make_key().unwrap()];
         assert_eq!((one.len(), Secret::from_hex(one.expose_text().unwrap()).unwrap().len()), (64, 32));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn shared_secrets_are_long_plain_and_differ() {
+        let [one, other] = [make_shared().unwrap(), make_shared().unwrap()];
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+        assert!(one.expose().iter().all(u8::is_ascii_alphanumeric));
+    }
+
+    #[test]
+    fn what_was_stored_is_recalled_and_what_was_not_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("bind"));
+        assert_eq!(recall("bind", &place), None);
+        store("bind", &Secret::from("hush"), &place, false).unwrap();
+        assert_eq!(recall("bind", &place), Some(Secret::from("hush")));
+        let root = Place::Credential { root: folder.path().to_owned() };
+        fs::create_dir_all(folder.path().join("etc/credstore")).unwrap();
+        fs::write(folder.path().join("etc/credstore/vestibule.bind"), "plain\n").unwrap();
+        assert_eq!((recall("bind", &root), recall("../bind", &root)), (Some(Secret::from("plain")), None));
     }
 
     #[test]

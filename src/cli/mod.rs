@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod demo;
 mod exempt;
+mod init;
 mod log;
 mod output;
 mod pages;
@@ -41,6 +42,8 @@ struct Line {
 enum Command {
     /// Try the whole thing with no set-up, unprivileged, in a temporary folder
     Demo(demo::Options),
+    /// Set it up: asks, tries each answer, writes the configuration, enrols the first person and tries a login
+    Init(init::Options),
     /// Run the server
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Demo(options) => wait(demo::run(options)),
         // What it does before there is a second thread holds for all of them, so it makes its runtime itself.
         Command::Serve(options) => serve::run(&options),
+        Command::Init(options) => wait(init::run(&options)),
         Command::Check(options) => wait(check::run(&options)),
         Command::Reload(options) => wait(reload::run(&options)),
         Command::User(verb) => wait(user::run(verb)),
@@ -209,6 +213,9 @@ mod tests {
             "vestibule secret set duo-key --config f.toml",
             "vestibule secret make master-key --root /mnt",
             "vestibule secret make master-key --file master --show",
+            "vestibule init",
+            "vestibule init --config f.toml --force",
+            "vestibule init --answers a.toml --config f.toml --json",
             "vestibule support --config f.toml",
             "vestibule support s.json --config f.toml --names",
         ] {
@@ -217,9 +224,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
+    fn wrong_usage_is_two() {
         for line in [
-            "vestibule init",
+            "vestibule init --json",
             "vestibule backup b.vestibule",
             "vestibule backup b.vestibule --new-key",
             "vestibule restore b.vestibule --config f.toml",

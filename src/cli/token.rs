@@ -235,13 +235,15 @@ fn tell(enrolment: &Enrolment, enrolled: &Enrolled) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Draws the QR code of a line on the terminal.
+///
 /// Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
-fn show(uri: &Once) -> Result<(), Failure> {
+pub(super) fn show(uri: &Once) -> Result<(), Failure> {
     say(&qr_code(uri)?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 /// Writes the SVG file and says so.
-fn draw(path: &Path, mut file: File, uri: &Once) -> Result<(), Failure> {
+pub(super) fn draw(path: &Path, mut file: File, uri: &Once) -> Result<(), Failure> {
     let drawn = qr_code(uri)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
     let broken = |error: io::Error| {
         // Half a QR code is none.
@@ -258,7 +260,7 @@ fn qr_code(uri: &Once) -> Result<QrCode, Failure> {
 }
 
 /// A new file for its owner alone; one that is there stays as it is.
-fn create(path: &Path) -> Result<File, Failure> {
+pub(super) fn create(path: &Path) -> Result<File, Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.map_err(|error| Failure::failed(format!("cannot make {}: {error}", path.display()), "give the name of a new file"))
 }

@@ -52,26 +52,47 @@ pub(super) fn whole(what: &str) -> Result<Zeroizing<String>, Failure> {
     if u64::try_from(all.len()).is_ok_and(|length| length >= WHOLE_MAX) {
         return Err(Failure::Usage(format!("the {what} on standard input is longer than {WHOLE_MAX} bytes")));
     }
-    let text = all.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(nothing(what));
-    }
-    Ok(Zeroizing::new(text.to_owned()))
+    let text = without_end(&all);
+    if text.is_empty() { Err(nothing(what)) } else { Ok(text) }
 }
 
 fn nothing(what: &str) -> Failure {
     Failure::Usage(format!("there is no {what} on standard input"))
 }
 
+/// One line that somebody types at a terminal, perhaps an empty one, and need not type twice: a wrong one is found out at once.
+///
+/// # Errors
+/// The terminal cannot hide it, or nothing more comes.
+pub(super) fn unseen() -> Result<Zeroizing<String>, Failure> {
+    let stdin = io::stdin();
+    let hidden = Hidden::new(&stdin)?;
+    let typed = whole_line(&stdin, "secret")?;
+    drop(hidden);
+    complain(&[String::new()]);
+    if typed.is_empty() {
+        return Err(Failure::failed("nobody types any more", "nothing was changed"));
+    }
+    Ok(without_end(&typed))
+}
+
 /// One line, without its end.
 fn line(stdin: &Stdin, what: &str) -> Result<Zeroizing<String>, Failure> {
-    let mut line = Zeroizing::new(String::with_capacity(usize::try_from(LINE_MAX).unwrap_or_default()));
-    stdin.lock().take(LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the {what}: {error}"), ""))?;
-    let text = line.trim_end_matches(['\r', '\n']);
+    let text = without_end(&whole_line(stdin, what)?);
     if text.is_empty() {
         return Err(nothing(what));
     }
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(text)
+}
+
+fn whole_line(stdin: &Stdin, what: &str) -> Result<Zeroizing<String>, Failure> {
+    let mut line = Zeroizing::new(String::with_capacity(usize::try_from(LINE_MAX).unwrap_or_default()));
+    stdin.lock().take(LINE_MAX).read_line(&mut line).map_err(|error| Failure::failed(format!("cannot read the {what}: {error}"), ""))?;
+    Ok(line)
+}
+
+fn without_end(line: &str) -> Zeroizing<String> {
+    Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A terminal that does not show what is typed; it shows it again when this goes.

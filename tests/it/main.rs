@@ -14,6 +14,7 @@ mod disk;
 mod doctor;
 mod duo;
 mod exempt;
+mod init;
 mod keep;
 mod lab;
 mod ldap;

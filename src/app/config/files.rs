@@ -37,6 +37,16 @@ impl Files {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
+    /// Reads `path` and no drop-ins. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no UTF-8.
+    pub(super) fn alone(path: &Path) -> Result<Self, Vec<Problem>> {
+        let mut files = Self { text: String::new(), begins: Vec::new() };
+        files.add(path).map_err(|problem| vec![problem])?;
+        Ok(files)
+    }
+
     fn add(&mut self, path: &Path) -> Result<(), Problem> {
         let file = path.display().to_string();
         let bytes = secret::read(path).map_err(|error| Problem::of_file(&file, format!("cannot be read: {error}")))?;

@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
+mod answers;
 mod audit;
 mod doors;
 mod files;
@@ -71,6 +72,10 @@ use problem::Notes;
 use reader::Section;
 use secret::Sources;
 
+pub use answers::AnsweredClient;
+pub use answers::AnsweredUser;
+pub use answers::Answers;
+pub use answers::answers;
 pub use log::Log;
 pub use log::LogFormat;
 pub use metrics::Metrics;
@@ -516,7 +521,12 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
 
 /// Reads a file and its drop-ins by `look` and gives what that made, and the warnings.
 fn read<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
-    let Files { text, begins } = Files::read(path)?;
+    understood(path, Files::read(path)?, look)
+}
+
+/// The same of files that are read.
+fn understood<T>(path: &Path, files: Files, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
+    let Files { text, begins } = files;
     let mut notes = Notes::of_files(begins, &text);
     let (table, broken) = DeTable::parse_recoverable(&text);
     broken.iter().for_each(|error| notes.tear(error));

@@ -143,7 +143,8 @@ impl Admin {
             warn!(group = ?settings.group, "this machine has no such group (admin.group): nobody but root and the server's own user may administrate");
         }
         let doorway = Doorway::open(&settings.socket, group)?;
-        let desk = Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::default(), imports: Imports::default(), backups: Backups::default(), reloads };
+        let desk =
+            Desk { gate: Gate { own: geteuid(), group }, rooms, turn: Arc::default(), imports: Imports::default(), backups: Backups::default(), reloads };
         Ok(Self { doorway, desk, socket: settings.socket })
     }
 
