@@ -132,7 +132,10 @@ mod tests {
 
     #[test]
     fn a_key_of_many_lines_comes_whole_and_one_that_is_too_long_not_at_all() {
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(200));
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(200)
+        );
         for end in ["", "\n", "\r\n"] {
             assert_eq!(*all(format!("{pem}{end}").as_bytes(), "secret").unwrap(), pem.as_bytes());
         }
