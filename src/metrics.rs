@@ -239,6 +239,8 @@ fn seconds(at: Timestamp) -> f64 {
 /// Upper bounds, in seconds: from what memory answers to what a person on a way to their phone takes.
 const BUCKETS: [f64; 17] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
+/// Whether it is well, and when that was said.
+type Said = (bool, Instant);
 /// What was said last of whom. Of rooms there are a handful, and of names as many as are configured.
-static HEALTH: Mutex<BTreeMap<(&'static str, String), (bool, Instant)>> = Mutex::new(BTreeMap::new());
+static HEALTH: Mutex<BTreeMap<(&'static str, String), Said>> = Mutex::new(BTreeMap::new());
 static CERTIFICATES: Mutex<BTreeMap<String, Timestamp>> = Mutex::new(BTreeMap::new());
