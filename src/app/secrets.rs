@@ -329,7 +329,9 @@ mod tests {
         assert_eq!(recall("bind", &place), Some(Secret::from("hush")));
         let root = Place::Credential { root: folder.path().to_owned() };
         fs::create_dir_all(folder.path().join("etc/credstore")).unwrap();
-        fs::write(folder.path().join("etc/credstore/vestibule.bind"), "plain\n").unwrap();
+        let plain = folder.path().join("etc/credstore/vestibule.bind");
+        fs::write(&plain, "plain\n").unwrap();
+        fs::set_permissions(&plain, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
         assert_eq!((recall("bind", &root), recall("../bind", &root)), (Some(Secret::from("plain")), None));
     }
 

@@ -202,7 +202,7 @@ pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Editors and `echo` end a file with a newline; nobody means it.
-fn without_newline(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_newline(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
