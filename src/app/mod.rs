@@ -78,7 +78,9 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    keep_memory_private();
+    if let Err(error) = keep_memory_private() {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
     if !enclosure.holds {
         tracing::info!("this kernel has no Landlock: what may be opened is up to file permissions and the unit alone");
     }
@@ -116,11 +118,12 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
 }
 
 /// No core dump and no debugger of the same user: passwords and keys are in this memory (O-05).
-fn keep_memory_private() {
-    let done = nix::sys::prctl::set_dumpable(false).and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
-    if let Err(error) = done {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
+///
+/// # Errors
+/// The system's.
+pub fn keep_memory_private() -> nix::Result<()> {
+    nix::sys::prctl::set_dumpable(false)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
 fn tell(manager: Option<&Manager>, state: &str) {

@@ -94,9 +94,16 @@ impl Viewer {
             Value::Table(table) => {
                 // A reference says where the secret is, not what.
                 let secret = secret && !is_reference(table);
-                Json::Object(table.iter().map(|(key, value)| (key.clone(), self.shown(&inner(key), if is_reference(table) { "" } else { key }, value, secret))).collect())
+                Json::Object(
+                    table
+                        .iter()
+                        .map(|(key, value)| (key.clone(), self.shown(&inner(key), if is_reference(table) { "" } else { key }, value, secret)))
+                        .collect(),
+                )
             }
-            Value::Array(values) => Json::Array(values.iter().enumerate().map(|(at, value)| self.shown(&format!("{path}[{at}]"), key, value, secret)).collect()),
+            Value::Array(values) => {
+                Json::Array(values.iter().enumerate().map(|(at, value)| self.shown(&format!("{path}[{at}]"), key, value, secret)).collect())
+            }
             _ if secret => json!(HIDDEN),
             Value::String(_) if PEOPLE.contains(&key) && !self.names => json!(HIDDEN),
             Value::String(text) => json!(without_names(&without_userinfo(text), self.names)),

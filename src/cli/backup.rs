@@ -57,7 +57,7 @@ pub(super) struct RestoreOptions {
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
     /// The configuration: it says where the store goes, and has its master key
-    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "/etc/vestibule/vestibule.toml")]
     config: PathBuf,
     /// How many presses counter tokens are moved on; else 20 for each day that the backup is old
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]

@@ -26,6 +26,7 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::app;
 use output::Failure;
 
 /// Two-step verification in front of everything that speaks RADIUS or LDAP.
@@ -89,6 +90,8 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
+    // Before any secret is read. A server tries once more, and says so where it cannot.
+    let _ = app::keep_memory_private();
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -214,6 +217,62 @@ mod tests {
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
+    }
+
+    /// The words of the first command in a line of shell.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for sign in line.chars() {
+            match (quote, sign) {
+                (Some(open), sign) if sign == open => quote = None,
+                (None, '"' | '\'') => {
+                    quote = Some(sign);
+                    word.get_or_insert_default();
+                }
+                (None, '#' | '|' | '>' | ';' | '&') => break,
+                (None, ' ') => words.extend(word.take()),
+                (_, sign) => word.get_or_insert_default().push(sign),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Every command that a page has: those to paste, which must be whole, and those in a sentence, which may stop anywhere.
+    fn commands(page: &str) -> (Vec<&str>, Vec<&str>) {
+        let (mut pasted, mut told, mut fence) = (Vec::new(), Vec::new(), None);
+        for line in page.lines() {
+            match (line.trim_start().strip_prefix("```"), fence) {
+                (Some(kind), None) => fence = Some(kind),
+                (Some(_), Some(_)) => fence = None,
+                (None, Some("sh")) => pasted.extend(line.starts_with("vestibule ").then_some(line)),
+                (None, Some(_)) => {}
+                (None, None) => told.extend(line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("vestibule "))),
+            }
+        }
+        (pasted, told)
+    }
+
+    #[test]
+    fn every_command_of_the_documentation_is_understood() {
+        use clap::error::ErrorKind;
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let (mut count, mut wrong) = (0, Vec::new());
+        for page in pages.filter(|path| path.extension().is_some_and(|kind| kind == "md")).chain([root.join("README.md")]) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            let (pasted, told) = commands(&text);
+            let parse = |line: &str| Line::try_parse_from(words(line)).err();
+            let unknown = |error: &clap::Error| matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict);
+            let pasted = pasted.iter().map(|line| (line, parse(line)));
+            let told = told.iter().map(|line| (line, parse(line).filter(unknown)));
+            for (line, error) in pasted.chain(told) {
+                count += 1;
+                wrong.extend(error.map(|error| format!("{}: {line}\n{error}", page.display())));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(count > 100, "only {count} commands were found");
     }
 
     #[test]

@@ -49,8 +49,8 @@ impl Failure {
     pub(super) fn tell(self) -> ExitCode {
         let (code, lines) = match self {
             Self::Config(problems) => (3, problems),
-            Self::Failed { error, hint } if hint.is_empty() => (1, vec![error]),
-            Self::Failed { error, hint } => (1, vec![error, format!("  {hint}")]),
+            // A server that tells several mistakes tells each in a line of its own.
+            Self::Failed { error, hint } => (1, error.lines().map(str::to_owned).chain((!hint.is_empty()).then(|| format!("  {hint}"))).collect()),
             Self::Unread => (0, Vec::new()),
             Self::Usage(error) => (2, vec![error, "  --help tells more".to_owned()]),
         };

@@ -36,5 +36,10 @@ fn write(folder: &Path, mut command: Command) -> io::Result<()> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command, "vestibule", &completions)?;
     }
-    clap_mangen::generate_to(command, manual)
+    clap_mangen::generate_to(without_help(command), manual)
+}
+
+/// `help` repeats what each command has a page for.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

@@ -20,7 +20,7 @@ use crate::domain::Secret;
 /// What can be done with secrets; nobody can read one back.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Store a secret that you were given: from standard input, or typed unseen
+    /// Store a secret that you were given: all of standard input, or typed unseen
     Set {
         /// The credential's name: NAME of { credential = "NAME" } in the configuration
         name: String,

@@ -55,14 +55,18 @@ fn all(from: impl Read, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     from.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(|error| unread(what, &error))?;
     let secret = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |bytes| bytes.strip_suffix(b"\r").unwrap_or(bytes));
     match secret.len() {
-        0 => Err(Failure::Usage(format!("there is no {what} on standard input"))),
-        length if length > WHOLE_MAX => Err(Failure::failed(format!("the {what} is longer than 1 MiB"), "nothing was changed")),
+        0 => Err(nothing(what)),
+        length if length > WHOLE_MAX => Err(Failure::Usage(format!("the {what} on standard input is longer than 1 MiB"))),
         _ => Ok(Zeroizing::new(secret.to_vec())),
     }
 }
 
 fn unread(what: &str, error: &io::Error) -> Failure {
     Failure::failed(format!("cannot read the {what}: {error}"), "")
+}
+
+fn nothing(what: &str) -> Failure {
+    Failure::Usage(format!("there is no {what} on standard input"))
 }
 
 /// One line, without its end.
@@ -74,7 +78,7 @@ fn line(from: impl BufRead, what: &str) -> Result<Zeroizing<String>, Failure> {
     }
     let text = line.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Err(Failure::Usage(format!("there is no {what} on standard input")));
+        return Err(nothing(what));
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -108,13 +112,16 @@ mod tests {
 
     #[test]
     fn a_key_of_many_lines_comes_whole_and_one_that_is_too_long_not_at_all() {
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(200));
+        let pem = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(200)
+        );
         for end in ["", "\n", "\r\n"] {
             assert_eq!(*all(format!("{pem}{end}").as_bytes(), "secret").unwrap(), pem.as_bytes());
         }
         assert_eq!(*all(&b"a\n\n"[..], "secret").unwrap(), b"a\n");
         assert_eq!(all("x".repeat(WHOLE_MAX).as_bytes(), "secret").unwrap().len(), WHOLE_MAX);
-        assert!(matches!(all("x".repeat(WHOLE_MAX + 1).as_bytes(), "secret"), Err(Failure::Failed { .. })));
+        assert!(matches!(all("x".repeat(WHOLE_MAX + 1).as_bytes(), "secret"), Err(Failure::Usage(_))));
         assert!(matches!(all(&b"\n"[..], "secret"), Err(Failure::Usage(_))));
     }
 

@@ -13,8 +13,8 @@ from telephone import APPROVE
 
 BOARD = RULES.parent.parent / "grafana/vestibule.json"
 # What there is no reason for in this world, so that nothing is drawn.
-QUIET = ("vestibule_alert_letters", "vestibule_audit_lost", "vestibule_audit_ship_skipped", "vestibule_alarms", "vestibule_late_approvals", "vestibule_radius_unsigned",
-         "vestibule_radius_proxied", "vestibule_radius_connections", "vestibule_sessions", "vestibule_stale_passwords")
+QUIET = ("vestibule_alert_letters", "vestibule_radius_unsigned", "vestibule_radius_proxied", "vestibule_radius_connections", "vestibule_sessions",
+         "vestibule_stale_passwords")
 
 
 def promtool(*words, text=None):

@@ -99,9 +99,11 @@ class Server:
         self.binary, self.config = binary, config
         self.log = config.with_name("vestibule.log")
         self.daemon, self.ready = None, None
+        # The mount view in which it runs: words to words.
+        self.view = lambda *words: words
 
     def start(self):
-        self.daemon = peers.Daemon(self.log, self.binary, "serve", "--config", self.config, stdout=subprocess.PIPE)
+        self.daemon = peers.Daemon(self.log, *self.view(self.binary, "serve", "--config", self.config), stdout=subprocess.PIPE)
         if not select.select([self.daemon.process.stdout], [], [], 30)[0]:
             raise TimeoutError("no ready line within 30 s")
         line = self.daemon.process.stdout.readline()
@@ -124,7 +126,7 @@ class Server:
 
     def findings(self, area, config=None):
         """Outcome and message of all that `check` finds out about an area."""
-        said = subprocess.run([self.binary, "check", "--config", config or self.config, "--json"], capture_output=True, text=True, timeout=30)
+        said = subprocess.run(self.view(self.binary, "check", "--config", config or self.config, "--json"), capture_output=True, text=True, timeout=30)
         return [(finding["outcome"], finding["message"]) for finding in json.loads(said.stdout)["findings"] if finding["area"] == area]
 
     def warnings(self):

@@ -225,7 +225,9 @@ class WinbindWorld(World):
 
     def values(self):
         self.directory.wait_for_winbind()
-        return {"NTLM_AUTH": self.directory.ntlm_auth()}
+        # The server itself runs where it finds winbind: shut in, it may start programs, and neither it nor they may mount anything.
+        self.server.view = self.directory.view
+        return {}
 
     def find_doors(self):
         self.nas = self.radius(1)

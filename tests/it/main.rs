@@ -18,6 +18,7 @@ mod keep;
 mod lab;
 mod ldap;
 mod metrics;
+mod packaging;
 mod pins;
 mod profiles;
 mod races;

@@ -44,7 +44,8 @@ fn drop_in(root: &Path) -> String {
 fn o_08_a_key_of_many_lines_is_stored_whole_and_sealed_where_systemd_can() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().display().to_string();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(100));
+    let pem =
+        format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(100));
     let [plain, sealed] = ["etc/credstore", "etc/credstore.encrypted"].map(|store| folder.path().join(store).join("vestibule.tls-key"));
     let set = ["set", "tls-key", "--root", &root];
     let first = secret(&set, &pem, "");

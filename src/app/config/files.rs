@@ -237,7 +237,10 @@ mod tests {
             ("[log]\nlevel = 2\n", "log.level"),
         ] {
             let told = told(&[("vestibule.toml", main), ("conf.d/10.toml", text)]);
-            assert!(told.len() == 1 && told[0].starts_with("conf.d/10.toml:") && told[0].contains(&format!(" {path}: it is in vestibule.toml already")), "{told:?}");
+            assert!(
+                told.len() == 1 && told[0].starts_with("conf.d/10.toml:") && told[0].contains(&format!(" {path}: it is in vestibule.toml already")),
+                "{told:?}"
+            );
         }
     }
 

@@ -83,7 +83,7 @@ async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator
     }
     // The old one notes no more from here on.
     drop(running.take());
-    let outgoing = keeper(&desk)?.backup(&key, &rooms.node, rooms.clock.now())?;
+    let outgoing = keeper(&desk)?.backup(&key, &rooms.node, rooms.clock.now()).await?;
     let begun = running.insert(Running { id: accounts::chance()?, uid: operator.uid, used_at: Instant::now(), outgoing });
     info!(what = "backup begun", operator = ?operator.name, uid = operator.uid, "administration");
     tokio::spawn(give_up(backups.clone(), begun.id.clone()));

@@ -45,8 +45,8 @@ impl Gate {
         let uid = Uid::from_raw(peer.uid);
         // A user database that cannot be read knows nobody: then only root and we come in.
         let user = User::from_uid(uid).unwrap_or_default();
-        let may = self.has_the_files(peer.uid)
-            || self.group.is_some_and(|group| peer.gid == group.as_raw() || user.as_ref().is_some_and(|user| member(user, group)));
+        let may =
+            self.has_the_files(peer.uid) || self.group.is_some_and(|group| peer.gid == group.as_raw() || user.as_ref().is_some_and(|user| member(user, group)));
         let name = user.map_or_else(|| peer.uid.to_string(), |user| user.name);
         may.then_some(Operator { uid: peer.uid, name })
     }

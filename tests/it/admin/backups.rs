@@ -27,7 +27,7 @@ struct Three;
 
 #[async_trait]
 impl Keep for Three {
-    fn backup(&self, _: &Secret, _: &str, _: Timestamp) -> Result<Box<dyn Outgoing>, StoreError> {
+    async fn backup(&self, _: &Secret, _: &str, _: Timestamp) -> Result<Box<dyn Outgoing>, StoreError> {
         Ok(Box::new(Pieces(0)))
     }
 
@@ -106,7 +106,11 @@ async fn o_09_a_member_of_the_admin_group_carries_no_seeds_off() {
         assert!(refused.contains("root and the server's own user alone") && refused.ends_with("403"), "{path}: {refused}");
         assert!(!refused.contains("bytes"), "{refused}");
     }
-    assert!(log.text().lines().any(|line| line.contains("WARN") && line.contains("wanted a backup and was refused") && line.contains("uid=65534")), "{}", log.text());
+    assert!(
+        log.text().lines().any(|line| line.contains("WARN") && line.contains("wanted a backup and was refused") && line.contains("uid=65534")),
+        "{}",
+        log.text()
+    );
     // What was begun goes on.
     world.ok(Method::POST, &step, Value::Null).await;
 }
