@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 mod enclosure;
+pub mod init;
 pub mod keep;
 pub mod log;
 mod monitor;

@@ -14,6 +14,7 @@ use nix::unistd::geteuid;
 use toml::Value;
 
 use super::config;
+use super::config::kept_credential;
 use super::tool;
 use super::whole;
 use super::whole::Draft;
@@ -74,6 +75,40 @@ pub fn make_key() -> Result<Secret, SecretError> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes).map_err(|_| SecretError::Chance)?;
     Ok(Secret::new(bytes.to_vec()).to_hex())
+}
+
+/// A secret to share with a NAS: 32 letters and digits. No NAS stumbles over those, and nobody guesses 190 bits.
+///
+/// # Errors
+/// The machine gives no random numbers.
+pub fn make_shared() -> Result<Secret, SecretError> {
+    let mut secret = Vec::with_capacity(SHARED_LEN);
+    let mut drawn = zeroize::Zeroizing::new([0; 4 * SHARED_LEN]);
+    while secret.len() < SHARED_LEN {
+        getrandom::fill(&mut *drawn).map_err(|_| SecretError::Chance)?;
+        // 248 is the last multiple of 62: what lies above would favour the first letters.
+        let letters = drawn.iter().filter(|octet| **octet < 248).filter_map(|octet| ALPHABET.get(usize::from(*octet % 62)));
+        secret.extend(letters.take(SHARED_LEN.saturating_sub(secret.len())));
+    }
+    Ok(Secret::new(secret))
+}
+
+/// What [`store`] put there under this name, opened again, which root of the same machine alone can do. `None` where there is none, or it does not open.
+#[must_use]
+pub fn recall(name: &str, place: &Place) -> Option<Secret> {
+    let root = match place {
+        Place::File(file) => return read(file),
+        Place::Credential { root } if is_name(name) => root,
+        Place::Credential { .. } => return None,
+    };
+    kept_credential(root, name)
+}
+
+/// A small file, without the newline that editors leave behind.
+fn read(file: &Path) -> Option<Secret> {
+    let bytes = zeroize::Zeroizing::new(fs::read(file).ok()?);
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    Some(Secret::new(text.to_vec())).filter(|secret| !secret.is_empty())
 }
 
 /// Who serves and so must be able to read a secret that is in a file, and the group of the configuration; nobody where we are not root, and so cannot give files away.
@@ -242,6 +277,8 @@ fn write(file: &Path, bytes: &[u8], mode: u32, owner: Owner, keep: bool) -> Resu
 }
 
 const NAME_BYTES_MAX: usize = 64;
+const SHARED_LEN: usize = 32;
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const MASTER_KEY: &str = "master-key";
 /// The user that the package makes.
 const SERVICE_USER: &str = "vestibule";
@@ -273,6 +310,27 @@ mod tests {
         let [one, other] = [make_key().unwrap(), make_key().unwrap()];
         assert_eq!((one.len(), Secret::from_hex(one.expose_text().unwrap()).unwrap().len()), (64, 32));
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn shared_secrets_are_long_plain_and_differ() {
+        let [one, other] = [make_shared().unwrap(), make_shared().unwrap()];
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+        assert!(one.expose().iter().all(u8::is_ascii_alphanumeric));
+    }
+
+    #[test]
+    fn what_was_stored_is_recalled_and_what_was_not_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::File(folder.path().join("bind"));
+        assert_eq!(recall("bind", &place), None);
+        store("bind", &Secret::from("hush"), &place, false).unwrap();
+        assert_eq!(recall("bind", &place), Some(Secret::from("hush")));
+        let root = Place::Credential { root: folder.path().to_owned() };
+        fs::create_dir_all(folder.path().join("etc/credstore")).unwrap();
+        fs::write(folder.path().join("etc/credstore/vestibule.bind"), "plain\n").unwrap();
+        assert_eq!((recall("bind", &root), recall("../bind", &root)), (Some(Secret::from("plain")), None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `vestibule client ..`: RADIUS and LDAP clients, what was seen of them, and logins rehearsed.
 
-mod add;
+pub(super) mod add;
 mod sessions;
 
 use std::io;
@@ -43,7 +43,7 @@ const NETWORKS_SHOWN: usize = 2;
 pub(super) enum Verb {
     /// Add a NAS: makes its secret and a drop-in under conf.d, has the server take it, and says what to set on its side
     Add(add::Addition),
-    /// List clients: which NAS signs, which never does, how long each waits; which LDAP applications are known
+    /// List clients: which NAS signs and how long each waits, and which LDAP applications are known
     List {
         /// Show all columns, whole
         #[arg(long)]
@@ -272,6 +272,11 @@ async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {
     if reach.json {
         return say_json(&told);
     }
+    say(&told_in_rows(&told))
+}
+
+/// Each step and rule, the verdict, and the reply.
+pub(super) fn told_in_rows(told: &Simulation) -> String {
     let step = |step: &shapes::SimulationStep| format!("{:<14} {}{}", step.part, harmless(&step.told), if step.assumed { " *" } else { "" });
     let mut lines: Vec<_> = told.steps.iter().map(step).collect();
     lines.push(format!("{:<14} {} ({})", "verdict", told.verdict, told.why));
@@ -284,7 +289,7 @@ async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {
     if told.assumed {
         lines.push("* nobody was asked: --password-stdin has the password checked, --ask the second factor".to_owned());
     }
-    say(&lines.join("\n"))
+    lines.join("\n")
 }
 
 /// One line of standard input, without its end.

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod demo;
 mod exempt;
+mod init;
 mod log;
 mod output;
 mod pages;
@@ -32,7 +33,9 @@ use output::Failure;
 /// Two-step verification in front of everything that speaks RADIUS or LDAP.
 #[derive(Debug, Parser)]
 #[command(name = "vestibule", version, about, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 wrong configuration")]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 wrong configuration\nPages to read: /usr/share/doc/vestibule/README.md, or docs/README.md of the sources"
+)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +45,11 @@ struct Line {
 enum Command {
     /// Try the whole thing with no set-up, unprivileged, in a temporary folder
     Demo(demo::Options),
+    /// Set it up: asks, tries each answer, writes the configuration, enrols the first person and tries a login
+    Init(init::Options),
     /// Run the server
+    ///
+    /// One JSON line on standard output says when every door is open. SIGHUP reads the configuration anew, SIGTERM lets logins under way finish and ends. The log goes to standard error.
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
@@ -51,36 +58,36 @@ enum Command {
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
     User(user::Verb),
-    /// Code generators
+    /// Tokens: what makes people's codes, apps and hardware
     #[command(subcommand)]
     Token(token::Verb),
-    /// Leave to log in once without the second factor
+    /// Bypasses: somebody's next login needs no second factor, once
     #[command(subcommand)]
     Bypass(bypass::Verb),
-    /// People and telephone numbers that nobody comes in with
+    /// Blocks: people and telephone numbers that nobody comes in with
     #[command(subcommand)]
     Block(block::Verb),
-    /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
+    /// Clients, RADIUS and LDAP: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
-    /// What became of logins, and whether nobody changed the account of it
+    /// The audit: how logins ended and why, and whether nobody changed what was written of it
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Take accounts and tokens along in a file, while the server runs
+    /// Write accounts and tokens into a sealed file, while the server runs
     Backup(backup::BackupOptions),
-    /// Bring a backup back, while no server runs
+    /// Make the store anew out of a backup, while no server runs
     Restore(backup::RestoreOptions),
     /// Seal all secrets in the store with a new data key, while the server runs
     Rekey(server::Reach),
-    /// Put secrets where the configuration looks for them
+    /// Secrets: put them where the configuration looks for them
     #[command(subcommand)]
     Secret(secret::Verb),
-    /// Gather what a support case needs, without secrets
+    /// Gather what somebody who helps needs to know, without secrets
     Support(support::Options),
-    /// Service accounts that need no second factor
+    /// Exemptions: service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
-    /// How much the running server logs
+    /// The log: how much the running server writes
     #[command(subcommand)]
     Log(log::Verb),
     /// Write manual pages and shell completions
@@ -103,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Demo(options) => wait(demo::run(options)),
         // What it does before there is a second thread holds for all of them, so it makes its runtime itself.
         Command::Serve(options) => serve::run(&options),
+        Command::Init(options) => wait(init::run(&options)),
         Command::Check(options) => wait(check::run(&options)),
         Command::Reload(options) => wait(reload::run(&options)),
         Command::User(verb) => wait(user::run(verb)),
@@ -151,6 +159,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(read("man/vestibule-user-add.1").contains("--csv".replace('-', "\\-").as_str()));
         assert!(!folder.path().join("man/vestibule-pages.1").exists(), "a hidden command has none");
+        assert!(!folder.path().join("man/vestibule-help.1").exists() && !folder.path().join("man/vestibule-user-help.1").exists(), "nor has `help`");
         for file in ["vestibule.bash", "_vestibule", "vestibule.fish"] {
             assert!(read(&format!("completions/{file}")).contains("check"), "{file}");
         }
@@ -212,6 +221,9 @@ mod tests {
             "vestibule secret set duo-key --config f.toml",
             "vestibule secret make master-key --root /mnt",
             "vestibule secret make master-key --file master --show",
+            "vestibule init",
+            "vestibule init --config f.toml --force",
+            "vestibule init --answers a.toml --config f.toml --json",
             "vestibule support --config f.toml",
             "vestibule support s.json --config f.toml --names",
         ] {
@@ -276,9 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_unknown_and_wrong_usage_is_two() {
+    fn wrong_usage_is_two() {
         for line in [
-            "vestibule init",
+            "vestibule init --json",
             "vestibule backup b.vestibule",
             "vestibule backup b.vestibule --new-key",
             "vestibule restore b.vestibule --config f.toml",

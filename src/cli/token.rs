@@ -46,9 +46,13 @@ use crate::domain::otp::Algorithm;
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Issue backup codes for somebody who has lost the generator, in place of those there may be; they are shown this once
+    /// Issue backup codes for somebody who has lost the token
+    ///
+    /// They stand in place of those there may be, each is good once, and they are shown this once.
     Backup(backup::Issue),
-    /// Make a token; its QR code and otpauth:// line are shown this once. With --provider: have a provider make the person known, and show where a phone is added
+    /// Make a token: its QR code and otpauth:// line are shown this once
+    ///
+    /// With --provider a provider (Duo) is asked to make the person known, and the address is shown at which a phone is added.
     Enrol(Enrolment),
     /// Enrol hardware tokens by the file: all of them or none
     Import(import::Import),
@@ -62,7 +66,9 @@ pub(super) enum Verb {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Bring a token that goes by counter back into step, with two or three codes that it showed one after the other; a wrong try counts as a wrong code
+    /// Bring a token that goes by counter back into step, with codes that it showed one after the other
+    ///
+    /// Two or three codes; a wrong try counts as a wrong code.
     Resync {
         /// The token's id, or the name of whoever has one such token
         token: String,
@@ -235,13 +241,15 @@ fn tell(enrolment: &Enrolment, enrolled: &Enrolled) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Draws the QR code of a line on the terminal.
+///
 /// Light on dark terminals and dark on light ones alike: the quiet zone is drawn too.
-fn show(uri: &Once) -> Result<(), Failure> {
+pub(super) fn show(uri: &Once) -> Result<(), Failure> {
     say(&qr_code(uri)?.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 /// Writes the SVG file and says so.
-fn draw(path: &Path, mut file: File, uri: &Once) -> Result<(), Failure> {
+pub(super) fn draw(path: &Path, mut file: File, uri: &Once) -> Result<(), Failure> {
     let drawn = qr_code(uri)?.render::<svg::Color<'_>>().min_dimensions(320, 320).build();
     let broken = |error: io::Error| {
         // Half a QR code is none.
@@ -258,7 +266,7 @@ fn qr_code(uri: &Once) -> Result<QrCode, Failure> {
 }
 
 /// A new file for its owner alone; one that is there stays as it is.
-fn create(path: &Path) -> Result<File, Failure> {
+pub(super) fn create(path: &Path) -> Result<File, Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.map_err(|error| Failure::failed(format!("cannot make {}: {error}", path.display()), "give the name of a new file"))
 }

@@ -55,8 +55,8 @@ fn all(from: impl Read, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     from.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(|error| unread(what, &error))?;
     let secret = bytes.strip_suffix(b"\n").map_or(bytes.as_slice(), |bytes| bytes.strip_suffix(b"\r").unwrap_or(bytes));
     match secret.len() {
-        0 => Err(nothing(what)),
-        length if length > WHOLE_MAX => Err(Failure::Usage(format!("the {what} on standard input is longer than 1 MiB"))),
+        0 => Err(Failure::Usage(format!("there is no {what} on standard input"))),
+        length if length > WHOLE_MAX => Err(Failure::failed(format!("the {what} is longer than 1 MiB"), "nothing was changed")),
         _ => Ok(Zeroizing::new(secret.to_vec())),
     }
 }
@@ -65,22 +65,42 @@ fn unread(what: &str, error: &io::Error) -> Failure {
     Failure::failed(format!("cannot read the {what}: {error}"), "")
 }
 
-fn nothing(what: &str) -> Failure {
-    Failure::Usage(format!("there is no {what} on standard input"))
+/// One line that somebody types at a terminal, perhaps an empty one, and need not type twice: a wrong one is found out at once.
+///
+/// # Errors
+/// The terminal cannot hide it, or nothing more comes.
+pub(super) fn unseen() -> Result<Zeroizing<String>, Failure> {
+    let stdin = io::stdin();
+    let hidden = Hidden::new(&stdin)?;
+    let typed = whole_line(stdin.lock(), "secret")?;
+    drop(hidden);
+    complain(&[String::new()]);
+    if typed.is_empty() {
+        return Err(Failure::failed("nobody types any more", "nothing was changed"));
+    }
+    Ok(without_end(&typed))
 }
 
 /// One line, without its end.
 fn line(from: impl BufRead, what: &str) -> Result<Zeroizing<String>, Failure> {
+    let text = without_end(&whole_line(from, what)?);
+    if text.is_empty() {
+        return Err(Failure::Usage(format!("there is no {what} on standard input")));
+    }
+    Ok(text)
+}
+
+fn whole_line(from: impl BufRead, what: &str) -> Result<Zeroizing<String>, Failure> {
     let mut line = Zeroizing::new(String::with_capacity(usize::try_from(LINE_MAX).unwrap_or_default()));
     let read = from.take(LINE_MAX).read_line(&mut line).map_err(|error| unread(what, &error))?;
     if u64::try_from(read).is_ok_and(|read| read >= LINE_MAX) && !line.ends_with('\n') {
         return Err(Failure::failed(format!("the {what} is longer than {LINE_MAX} bytes"), "nothing was changed"));
     }
-    let text = line.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(nothing(what));
-    }
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(line)
+}
+
+fn without_end(line: &str) -> Zeroizing<String> {
+    Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// A terminal that does not show what is typed; it shows it again when this goes.
@@ -121,7 +141,7 @@ mod tests {
         }
         assert_eq!(*all(&b"a\n\n"[..], "secret").unwrap(), b"a\n");
         assert_eq!(all("x".repeat(WHOLE_MAX).as_bytes(), "secret").unwrap().len(), WHOLE_MAX);
-        assert!(matches!(all("x".repeat(WHOLE_MAX + 1).as_bytes(), "secret"), Err(Failure::Usage(_))));
+        assert!(matches!(all("x".repeat(WHOLE_MAX + 1).as_bytes(), "secret"), Err(Failure::Failed { .. })));
         assert!(matches!(all(&b"\n"[..], "secret"), Err(Failure::Usage(_))));
     }
 

@@ -35,6 +35,16 @@ pub struct Srv {
     pub resolver: Option<SocketAddr>,
 }
 
+/// The servers that DNS names now, in order of preference, for somebody who looks at them before they are written down.
+///
+/// # Errors
+/// Why there are none, in words.
+pub async fn discover(srv: Srv, within: Duration) -> Result<Vec<Server>, String> {
+    let finder = Finder::new(srv, within);
+    let found = timeout(within, finder.find("init")).await.unwrap_or(Err(FindError::Timeout));
+    found.map(|(servers, _)| servers).map_err(|error| error.to_string())
+}
+
 /// Looks the servers up, when it is time.
 #[derive(Debug)]
 pub(super) struct Finder {

@@ -218,7 +218,7 @@ fn open_sled(dir: &Path, tries: u32) -> Result<Opened, OpenError> {
 /// sled panics on some damage: in a thread of its own that is a value, and the panic's text goes into the error instead of onto the terminal.
 fn open_guarded(dir: &Path) -> Result<Opened, OpenError> {
     quiet_panics();
-    let config = sled::Config::new().path(dir).flush_every_ms(Some(SLED_SYNC_MS)).cache_capacity(SLED_CACHE_BYTES);
+    let config = sled::Config::new().path(dir).flush_every_ms(Some(SLED_SYNC_MS));
     let open = move || {
         let db = config.open()?;
         let trees = Tree::ALL.into_iter().map(|tree| Ok((tree, db.open_tree(tree.name())?))).collect::<sled::Result<_>>()?;
@@ -268,7 +268,5 @@ fn unreadable(tree: Tree, error: &sled::Error) -> StoreError {
 const LOCK_WAIT: Duration = Duration::from_millis(100);
 /// sled's own full sync, a second net under ours.
 const SLED_SYNC_MS: u64 = 500;
-/// What sled may keep of its pages in memory; by itself it would take a gigabyte. Who logs in often is in our own memory (`cache.rs`).
-const SLED_CACHE_BYTES: u64 = 64 << 20;
 const REWRITE_BYTES: usize = 1 << 20;
 const OPENING: &str = "store open";

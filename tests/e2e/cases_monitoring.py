@@ -10,6 +10,7 @@ from cases import same
 from peers_monitoring import RULES
 from peers_monitoring import get
 from telephone import APPROVE
+from telephone import FRAUD
 
 BOARD = RULES.parent.parent / "grafana/vestibule.json"
 # What there is no reason for in this world, so that nothing is drawn.
@@ -95,3 +96,11 @@ def more_is_logged_for_a_while_without_a_restart(world):
     assert "trace, for" in say("log", "level", "trace", "--for", "1h"), "turned"
     assert "trace, for" in say("log", "level"), "shown"
     say("log", "level", "debug")
+
+
+def the_first_fraud_that_is_reported_is_an_alert(world):
+    # The last case: alice is kept out from here on.
+    world.phone.will("alice", FRAUD)
+    same(world.pushing.pap("alice").kind, "Access-Reject")
+    firing = lambda: {alert["labels"]["alertname"] for alert in world.prometheus.asked("alerts")["alerts"] if alert["state"] == "firing"}
+    peers.until("the alert", lambda: "VestibuleFraudReported" in firing(), 20)

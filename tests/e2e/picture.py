@@ -31,6 +31,7 @@ import wire_ldap
 import worlds
 from telephone import APPROVE
 from telephone import DENY
+from telephone import FRAUD
 from telephone import WAIT
 from telephone import Line
 
@@ -230,13 +231,14 @@ class Morning:
             self.world.coded.put(person)
 
     def by_old_switch(self):
-        """What signs nothing, and a proxy before it."""
+        """What signs nothing, and then a proxy before it, which does."""
         proxied = False
         with self.nas(4) as nas:
             while self.rest(6):
-                asked = self.request(nas, "ada1", "wrong", *([(wire.PROXY_STATE, b"7")] if (proxied := not proxied) else []))
+                asked = self.request(nas, "ada1", "wrong", *([(wire.PROXY_STATE, b"7")] if proxied else []))
                 bare = asked[:2] + (len(asked) - 18).to_bytes(2, "big") + asked[4:20] + asked[38:]
-                nas.ask(bare, 4)
+                nas.ask(asked if proxied else bare, 4)
+                proxied = not proxied
 
     def over_tls(self):
         """Branch offices come one after another."""
@@ -261,9 +263,9 @@ class Morning:
         """One password at many names: ten of them are locked out, which is an alarm."""
         if self.until(0.2):
             with self.nas(1) as nas:
-                for _ in range(worlds.FAILURES_MAX + 2):
+                for year in range(worlds.FAILURES_MAX + 2):
                     for name in self.world.victims:
-                        nas.ask(self.request(nas, name, f"Winter{self.chance.randrange(4)}"), 4)
+                        nas.ask(self.request(nas, name, f"Winter202{year}"), 4)
                         self.over.wait(0.3)
 
     def garbage(self):
@@ -309,11 +311,14 @@ class Morning:
             come_back()
 
     def incidents(self):
-        """A fraud that is reported, and somebody who is kept out."""
+        """A telephone that was lost, and a fraud that somebody reports."""
         if self.until(0.5):
             self.world.server.command("block", "add", "--phone", "+49 170 5550142", "--reason", "lost")
         if self.until(0.7):
-            self.world.server.command("block", "add", self.world.victims[0], "--reason", "has left")
+            name = self.pushed.get()
+            self.world.phone.will(name, FRAUD)
+            with self.nas(2) as nas:
+                nas.ask(self.request(nas, name, peers.PASSWORD), 12)
 
     def is_between(self, begin, end):
         return begin <= (time.time() - self.begun) / self.seconds < end

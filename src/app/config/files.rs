@@ -53,6 +53,15 @@ impl Files {
         if problems.is_empty() { Ok(Self::joined(texts)) } else { Err(problems) }
     }
 
+    /// Reads `path` and no drop-ins. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no UTF-8.
+    pub(super) fn alone(path: &Path) -> Result<Self, Vec<Problem>> {
+        let mut space = TEXT_BYTES_MAX;
+        text_of(path, &mut space).map(|text| Self::joined(vec![text])).map_err(|problem| vec![problem])
+    }
+
     fn joined(texts: Vec<(String, String)>) -> Self {
         let mut files = Self::default();
         let mut line = 1_usize;

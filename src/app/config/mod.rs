@@ -2,6 +2,7 @@
 //!
 //! [`Config::load`] reads the whole file, and every secret, certificate and key it points to. It never stops at the first mistake.
 
+mod answers;
 mod audit;
 mod credentials;
 mod doors;
@@ -34,7 +35,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use toml::de::DeTable;
-use zeroize::Zeroizing;
 
 use crate::directory;
 use crate::directory::upstream;
@@ -68,11 +68,17 @@ use crate::wire::radius::Integrity;
 
 use super::clock::WallClock;
 use credentials::Credentials;
+pub(in crate::app) use credentials::kept as kept_credential;
 use files::Files;
 use problem::Notes;
 use reader::Section;
 use secret::Sources;
+pub use secret::private_file;
 
+pub use answers::AnsweredClient;
+pub use answers::AnsweredUser;
+pub use answers::Answers;
+pub use answers::answers;
 pub(super) use files::table;
 pub use log::Log;
 pub use log::LogFormat;
@@ -455,14 +461,6 @@ impl Config {
     }
 }
 
-/// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
-///
-/// # Errors
-/// Why it is not read.
-pub fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    secret::private(path, None).map_err(|refused| refused.to_string())
-}
-
 /// Everything a configuration has; sections that others name come first.
 fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
     let node = rooms::node(file, sources);
@@ -524,7 +522,12 @@ fn whole(file: &Section<'_>, sources: &Sources) -> Option<Config> {
 
 /// Reads a file and its drop-ins by `look` and gives what that made, and the warnings.
 fn read<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
-    let Files { text, begins } = Files::read(path)?;
+    understood(path, Files::read(path)?, look)
+}
+
+/// The same of files that are read.
+fn understood<T>(path: &Path, files: Files, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
+    let Files { text, begins } = files;
     let mut notes = Notes::of_files(begins, &text);
     let (table, broken) = DeTable::parse_recoverable(&text);
     broken.iter().for_each(|error| notes.tear(error));

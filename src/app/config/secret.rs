@@ -94,7 +94,7 @@ impl Sources {
         Some(Secret::new(secret.to_vec()))
     }
 
-    /// systemd alone decides who reads its credentials; their mode bits say nothing.
+    /// systemd alone decides who reads its credentials; their mode bits say nothing. Root, who types a command by hand, opens them where they are kept.
     fn handed_over(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let name = place.name()?;
         self.credentials.read(name).map_err(|refused| place.error(&refused.to_string(), Some(&refused.hint()))).ok()
@@ -167,6 +167,14 @@ pub(super) fn private(path: &Path, served_by: Option<u32>) -> Result<Zeroizing<V
         return Err(NotPrivate::Open { path: path.to_owned(), mode: found.mode() & 0o7777 });
     }
     read(path).map_err(unread)
+}
+
+/// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
+///
+/// # Errors
+/// Why it is not read.
+pub fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    private(path, None).map_err(|refused| refused.to_string())
 }
 
 /// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03).

@@ -4,7 +4,6 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::chown;
 use std::path::Path;
@@ -13,13 +12,15 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use ipnet::IpNet;
-use nix::unistd::geteuid;
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::app::config;
 use crate::app::config::Config;
 use crate::app::config::Outline;
+use crate::app::init;
+use crate::app::init::Nas;
+use crate::app::secrets;
+use crate::app::secrets::Owner;
 use crate::cli::output::Failure;
 use crate::cli::output::complain;
 use crate::cli::output::say;
@@ -72,12 +73,14 @@ fn first(text: &str) -> Result<First, String> {
     self::name(name).map(|name| First::Named(kind, name))
 }
 
-fn name(text: &str) -> Result<String, String> {
+/// A name that can be a file's, too.
+pub(in crate::cli) fn name(text: &str) -> Result<String, String> {
     let fine = (1..=NAME_LEN_MAX).contains(&text.len()) && !text.starts_with('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if fine { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, `.`, `_` and `-`, no dot first".to_owned()) }
 }
 
-fn network(text: &str) -> Result<String, String> {
+/// An address or a network.
+pub(in crate::cli) fn network(text: &str) -> Result<String, String> {
     let fine = text.parse::<IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok();
     if fine { Ok(text.to_owned()) } else { Err("an address or a network: 192.0.2.10 or 192.0.2.0/24".to_owned()) }
 }
@@ -107,8 +110,9 @@ pub(in crate::cli) async fn run(addition: &Addition) -> Result<(), Failure> {
         owner: Owner::of(&addition.config, outline.data_dir.as_deref()),
     };
     let text = section(addition, &outline)?;
-    let secret = secret()?;
-    made.write(&text, &secret)?;
+    let secret = secrets::make_shared().map_err(|error| Failure::failed(error.to_string(), ""))?;
+    let secret = secret.expose_text().unwrap_or_default();
+    made.write(&text, secret)?;
     let reloaded = match taken(addition, &made).await {
         Ok(reloaded) => reloaded,
         Err(failure) => {
@@ -116,7 +120,7 @@ pub(in crate::cli) async fn run(addition: &Addition) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    tell(addition, made, reloaded, &secret)
+    tell(addition, made, reloaded, secret)
 }
 
 /// The drop-in's text.
@@ -134,12 +138,10 @@ fn section(addition: &Addition, outline: &Outline) -> Result<String, Failure> {
             format!("{{ directory = {directory:?} }}")
         }
     };
-    let networks = addition.network.iter().map(|network| format!("{network:?}")).collect::<Vec<_>>().join(", ");
-    let profile = addition.profile.as_ref().map(|profile| format!("profile = {profile:?}\n")).unwrap_or_default();
-    Ok(format!(
-        "# Made by `vestibule client add`. Change it as you like; every key is in the commented vestibule.toml.\n[[radius.client]]\nname = {:?}\n{profile}networks = [{networks}]\nsecret = {{ file = \"secrets/{}.radius\" }}\nfirst = {first}\npolicy = {policy:?}\n",
-        addition.name, addition.name
-    ))
+    let client = Nas { name: addition.name.clone(), networks: addition.network.clone(), profile: addition.profile.clone(), secret: None };
+    let secret = format!("{{ file = \"secrets/{}.radius\" }}", addition.name);
+    let head = "# Made by `vestibule client add`. Change it as you like; every key is in the commented vestibule.toml.\n";
+    Ok(format!("{head}{}", init::client_section(&client, &secret, &first, &policy)))
 }
 
 fn only(names: &[String]) -> Option<String> {
@@ -150,36 +152,6 @@ fn which(kind: &str, flag: &str, names: &[String]) -> Failure {
     match names {
         [] => Failure::failed(format!("the configuration has no {kind}"), &format!("write a [{kind}.NAME] first")),
         names => Failure::failed(format!("which {kind}? There are {}", names.join(", ")), &format!("say it with {flag}")),
-    }
-}
-
-/// 32 letters and digits: no NAS stumbles over those, and nobody guesses 190 bits.
-fn secret() -> Result<Zeroizing<String>, Failure> {
-    let mut secret = Zeroizing::new(String::with_capacity(SECRET_LEN));
-    let mut drawn = Zeroizing::new([0; 4 * SECRET_LEN]);
-    while secret.len() < SECRET_LEN {
-        getrandom::fill(&mut *drawn).map_err(|error| Failure::failed(format!("the machine has no randomness to give: {error}"), ""))?;
-        // 248 is the last multiple of 62: what lies above would favour the first letters.
-        let letters = drawn.iter().filter(|octet| **octet < 248).filter_map(|octet| ALPHABET.get(usize::from(*octet % 62)));
-        let missing = SECRET_LEN.saturating_sub(secret.len());
-        secret.extend(letters.take(missing).map(|letter| char::from(*letter)));
-    }
-    Ok(secret)
-}
-
-/// Who serves and so must be able to read the secret, and the group of the configuration.
-#[derive(Debug)]
-struct Owner {
-    uid: Option<u32>,
-    gid: Option<u32>,
-}
-
-impl Owner {
-    fn of(config: &Path, data_dir: Option<&Path>) -> Self {
-        let root = geteuid().is_root();
-        let uid = data_dir.and_then(|path| fs::metadata(path).ok()).map(|found| found.uid());
-        let gid = fs::metadata(config).ok().map(|found| found.gid());
-        Self { uid: uid.filter(|_| root), gid: gid.filter(|_| root) }
     }
 }
 
@@ -265,8 +237,6 @@ fn tell(addition: &Addition, made: Made, reloaded: bool, secret: &str) -> Result
 }
 
 const NAME_LEN_MAX: usize = 64;
-const SECRET_LEN: usize = 32;
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 #[cfg(test)]
 mod tests {
@@ -294,14 +264,6 @@ mod tests {
         assert!(matches!(section(&addition("192.0.2.1"), &two), Err(Failure::Failed { error, .. }) if error == "which policy? There are a, b"));
         let taken = Outline { radius_clients: vec!["fw1".into()], ..one };
         assert!(section(&addition("192.0.2.1"), &taken).is_err());
-    }
-
-    #[test]
-    fn secrets_are_long_and_differ() {
-        let (one, other) = (secret().unwrap(), secret().unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(*one, *other);
-        assert!(one.chars().all(|c| c.is_ascii_alphanumeric()));
     }
 
     #[test]

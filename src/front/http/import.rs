@@ -2,7 +2,7 @@
 
 mod csv;
 mod pskc;
-mod seeds;
+pub(super) mod seeds;
 mod tokens;
 
 use std::collections::BTreeSet;

@@ -23,8 +23,10 @@ pub use crate::ports::audit::Login;
 pub use crate::ports::audit::Record;
 pub use crate::ports::audit::Verified;
 
+use super::import::seeds;
 use crate::domain;
 use crate::domain::Identity;
+use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::TokenInfo;
 use crate::domain::TokenKind;
@@ -147,6 +149,15 @@ pub struct Enrolled {
     pub token: Token,
     /// Its `otpauth://` line, told once.
     pub uri: Once,
+}
+
+impl Enrolled {
+    /// The seed in its line, for whoever tries the first code right away.
+    #[must_use]
+    pub fn seed(&self) -> Option<Secret> {
+        let text = self.uri.expose().split(['?', '&']).find_map(|part| part.strip_prefix("secret="))?;
+        seeds::base32(text)
+    }
 }
 
 /// Somebody made known to a provider: the one answer that holds where to enrol (M-16).

@@ -157,7 +157,8 @@ pub(super) fn hex(text: &str) -> Option<Secret> {
     text.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>().map(Secret::new)
 }
 
-fn base32(text: &str) -> Option<Secret> {
+/// RFC 4648 §6 without padding, in letters of either kind.
+pub(in crate::front::http) fn base32(text: &str) -> Option<Secret> {
     let mut bytes = Vec::with_capacity(text.len());
     let (mut held, mut bits) = (0_u32, 0_u32);
     for letter in text.bytes() {
