@@ -50,6 +50,7 @@ fn step(word: &str, provider: Option<&str>) -> String {
         "challenged" => "the person was asked for something where they log in (Access-Challenge)".to_owned(),
         "answered" => "the person answered".to_owned(),
         "approved" => "the second factor said yes".to_owned(),
+        "backup_code" => "a backup code stood in for the second factor, and is used up".to_owned(),
         "bad_code" => "the code was wrong, used up or too old".to_owned(),
         "expired" => "nobody answered the question in time".to_owned(),
         "locked" => format!("the provider has locked this person out{provider}"),
