@@ -55,6 +55,7 @@ fn step(word: &str, provider: Option<&str>) -> String {
         "expired" => "nobody answered the question in time".to_owned(),
         "locked" => format!("the provider has locked this person out{provider}"),
         "misconfigured" => format!("the provider refuses us or answers nonsense: our key or account there is wrong{provider}"),
+        "no_pin" => "the policy wants a PIN in front of the code, and this person has none: `vestibule user set NAME --pin` sets one".to_owned(),
         "not_enrolled" => format!("the person has nothing there that this method could use{provider}"),
         "throttled" => format!("the provider wants fewer requests{provider}"),
         "faltering" => format!("a request to the provider failed{provider}"),
