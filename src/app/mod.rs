@@ -13,6 +13,8 @@ pub mod secrets;
 mod server;
 pub mod support;
 mod systemd;
+mod tool;
+pub mod whole;
 
 use std::io::Write;
 use std::path::Path;
@@ -33,6 +35,7 @@ use enclosure::Enclosure;
 use systemd::Manager;
 
 pub use crate::front::http::shapes;
+pub use enclosure::EnclosureError;
 pub use rooms::RoomError;
 pub use server::Ready;
 pub use server::Server;
@@ -52,9 +55,9 @@ pub enum ServeError {
     /// The server could not be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The kernel did not shut us in.
-    #[error("cannot be shut in: {0}")]
-    Enclosure(#[from] landlock::RulesetError),
+    /// We could not be shut in.
+    #[error(transparent)]
+    Enclosure(#[from] EnclosureError),
     /// Signals or standard output are out of reach.
     #[error("{0}")]
     System(#[from] std::io::Error),

@@ -49,8 +49,11 @@ impl Failure {
     pub(super) fn tell(self) -> ExitCode {
         let (code, lines) = match self {
             Self::Config(problems) => (3, problems),
-            // A server that tells several mistakes tells each in a line of its own.
-            Self::Failed { error, hint } => (1, error.lines().map(str::to_owned).chain((!hint.is_empty()).then(|| format!("  {hint}"))).collect()),
+            // A configuration is wrong in several lines, and each is one.
+            Self::Failed { error, hint } => {
+                let hint = Some(hint).filter(|hint| !hint.is_empty()).map(|hint| format!("  {hint}"));
+                (1, error.lines().map(str::to_owned).chain(hint).collect())
+            }
             Self::Unread => (0, Vec::new()),
             Self::Usage(error) => (2, vec![error, "  --help tells more".to_owned()]),
         };

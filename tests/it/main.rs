@@ -26,5 +26,7 @@ mod profiles;
 mod races;
 mod realms;
 mod serve;
+mod shut;
 mod store;
+mod stored;
 mod tidy;

@@ -79,6 +79,7 @@ pub use answers::AnsweredClient;
 pub use answers::AnsweredUser;
 pub use answers::Answers;
 pub use answers::answers;
+pub(super) use files::table;
 pub use log::Log;
 pub use log::LogFormat;
 pub use metrics::Metrics;

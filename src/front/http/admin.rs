@@ -208,6 +208,11 @@ impl Desk {
         &self.backups
     }
 
+    /// Who may do what.
+    pub(super) fn gate(&self) -> Gate {
+        self.gate
+    }
+
     /// Where wishes to read the configuration anew go.
     pub(super) fn reloads(&self) -> &Reloads {
         &self.reloads
