@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::User;
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
@@ -167,7 +168,9 @@ impl NotPrivate {
 pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
     let unread = |error| NotPrivate::Unread { path: path.to_owned(), error };
     let found = fs::metadata(path).map_err(unread)?;
-    if is_strange(found.uid(), geteuid().as_raw()) {
+    // Root looks at the files of the service, too: they belong to the user that serves.
+    let service = || User::from_name(SERVICE).ok().flatten().map(|user| user.uid.as_raw());
+    if is_strange(found.uid(), geteuid().as_raw(), service) {
         return Err(NotPrivate::Strange { path: path.to_owned(), owner: found.uid() });
     }
     if found.mode() & OTHERS != 0 {
@@ -176,9 +179,9 @@ pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
     read(path).map_err(unread)
 }
 
-/// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03).
-fn is_strange(owner: u32, own: u32) -> bool {
-    owner != own && owner != 0
+/// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03), nor, where we are root, the service.
+fn is_strange(owner: u32, own: u32, service: impl FnOnce() -> Option<u32>) -> bool {
+    owner != own && owner != 0 && (own != 0 || service() != Some(owner))
 }
 
 /// A small ordinary file. What could block (a pipe) or never end (a device) is none.
@@ -206,6 +209,9 @@ const OTHERS: u32 = 0o077;
 
 const FILE_BYTES_MAX: usize = 1 << 20;
 
+/// The user of the service.
+const SERVICE: &str = "vestibule";
+
 const TWO_FORMS: &str = "put it in a file that only its owner can read and write { file = \"PATH\" }, or let systemd hand it over: { credential = \"NAME\" }";
 
 const BY_HAND: &str = "systemd sets it for the service; by hand type: CREDENTIALS_DIRECTORY=FOLDER vestibule ..";
@@ -225,8 +231,10 @@ mod tests {
 
     #[test]
     fn o_03_a_file_is_ours_or_roots_or_strange() {
-        assert!(!is_strange(7, 7) && !is_strange(0, 7));
-        assert!(is_strange(8, 7) && is_strange(8, 0));
+        let strange = |owner, own| is_strange(owner, own, || Some(9));
+        assert!(!strange(7, 7) && !strange(0, 7));
+        assert!(strange(8, 7) && strange(8, 0) && strange(9, 7));
+        assert!(!strange(9, 0), "root looks at what belongs to the user that serves");
     }
 
     #[test]
