@@ -56,7 +56,8 @@ pub fn from_answers(answers: &Answers, before: &Draft) -> Option<Draft> {
         let read = |value: &Value| {
             let bytes = fs::read(answers.folder.join(value.get("file")?.as_str()?)).ok()?;
             let secret = Secret::new(bytes);
-            let plain = secret.expose().strip_suffix(b"\n").unwrap_or(secret.expose());
+            let whole = secret.expose();
+            let plain = whole.strip_suffix(b"\n").unwrap_or(whole);
             Some(Secret::new(plain.strip_suffix(b"\r").unwrap_or(plain).to_vec()))
         };
         let whole = |(name, table): &(String, Table)| Some(part(name, table, &answers.folder, &read)).filter(|part| part.keys.len() == table.len());
