@@ -53,7 +53,7 @@ pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 /// logins let in because no provider could be reached, and a store that cannot write; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
 /// The alarm of a store that cannot write.
-pub const STORE_ALARM: &str = "store";
+const STORE_ALARM: &str = "store";
 /// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
 pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
 
@@ -150,6 +150,11 @@ pub fn audit_lost(lines: usize) {
 /// Counts what somebody should look at now.
 pub fn alarm(alarm: &'static str) {
     ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
+}
+
+/// Counts a store that cannot write.
+pub fn store_alarm() {
+    alarm(STORE_ALARM);
 }
 
 /// Counts what became of a letter about an alarm.

@@ -234,6 +234,7 @@ mod tests {
     fn o_03_a_file_is_ours_or_roots_or_strange() {
         assert!(!is_strange(7, 7) && !is_strange(0, 7));
         assert!(is_strange(8, 7) && is_strange(8, 0));
+        assert!(serves(9, Some(9)) && !serves(8, Some(9)), "root looks at what belongs to the user that serves");
     }
 
     #[test]
