@@ -31,6 +31,7 @@ use crate::ports::audit::Verified;
 
 pub use self::ship::Receiver;
 pub use self::ship::Transport;
+pub use self::ship::probe;
 
 /// Where it lies and who writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

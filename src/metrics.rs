@@ -5,11 +5,14 @@ mod counts;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::BuildError;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::Instant;
 
+use crate::domain::Alarm;
 use crate::domain::Timestamp;
 
 pub use counts::ByClient;
@@ -49,6 +52,8 @@ pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 /// What somebody should look at now: frauds that people report, blocks, blocks that cannot be written, phones that rang in vain for a day, many who are locked out,
 /// logins let in because no provider could be reached, and a store that cannot write; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
+/// The alarm of a store that cannot write.
+pub const STORE_ALARM: &str = "store";
 /// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
 pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
 
@@ -84,7 +89,17 @@ pub const AUDIT_SKIPPED: &str = "vestibule_audit_ship_skipped_total";
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
     describe();
+    begin();
     Ok(handle)
+}
+
+/// What alerts ask after is there from the start: a counter that appears with its first event never seemed to grow, and nobody would hear of that one.
+fn begin() {
+    for alarm in Alarm::ALL.map(Alarm::as_str).into_iter().chain([STORE_ALARM]) {
+        ::metrics::counter!(ALARMS, "alarm" => alarm).increment(0);
+    }
+    ::metrics::counter!(AUDIT_LOST).increment(0);
+    ::metrics::counter!(LATE_APPROVALS).increment(0);
 }
 
 fn describe() {
@@ -144,14 +159,21 @@ pub fn alert_letter(outcome: &'static str) {
 
 /// Says whether a server behind us is well.
 pub fn healthy(room: &'static str, name: &str, well: bool) {
-    HEALTH.lock().unwrap_or_else(PoisonError::into_inner).insert((room, name.to_owned()), well);
+    HEALTH.lock().unwrap_or_else(PoisonError::into_inner).insert((room, name.to_owned()), (well, Instant::now()));
     ::metrics::gauge!(HEALTHY, "room" => room, "name" => name.to_owned()).set(if well { 1.0 } else { 0.0 });
 }
 
 /// What was said last; `None` where nobody has said anything.
 #[must_use]
 pub fn is_healthy(room: &'static str, name: &str) -> Option<bool> {
-    HEALTH.lock().unwrap_or_else(PoisonError::into_inner).get(&(room, name.to_owned())).copied()
+    HEALTH.lock().unwrap_or_else(PoisonError::into_inner).get(&(room, name.to_owned())).map(|(well, _)| *well)
+}
+
+/// Whether it was last said to be ill, and that no longer ago than this.
+#[must_use]
+pub fn was_just_ill(room: &'static str, name: &str, within: Duration) -> bool {
+    let health = HEALTH.lock().unwrap_or_else(PoisonError::into_inner);
+    health.get(&(room, name.to_owned())).is_some_and(|(well, said)| !well && said.elapsed() <= within)
 }
 
 /// Of what is configured no more nobody says that it is ill: what stays of it is no number. Names are `NAME`, or `NAME SERVER`.
@@ -218,5 +240,5 @@ fn seconds(at: Timestamp) -> f64 {
 const BUCKETS: [f64; 17] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
 /// What was said last of whom. Of rooms there are a handful, and of names as many as are configured.
-static HEALTH: Mutex<BTreeMap<(&'static str, String), bool>> = Mutex::new(BTreeMap::new());
+static HEALTH: Mutex<BTreeMap<(&'static str, String), (bool, Instant)>> = Mutex::new(BTreeMap::new());
 static CERTIFICATES: Mutex<BTreeMap<String, Timestamp>> = Mutex::new(BTreeMap::new());

@@ -528,6 +528,9 @@ pub trait Store: Debug + Send + Sync {
     async fn commit(&self, changes: Vec<Change>) -> Result<Lsn, CommitError>;
 }
 
+/// Free bytes in the folder of a store below which it writes nothing: its database does not survive a disk that fills under it, so it never comes to that.
+pub const SPACE_BYTES_MIN: u64 = 16 << 20;
+
 /// The store cannot tell.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -4,8 +4,11 @@
 
 mod chain;
 mod directories;
+mod dns;
 mod files;
 mod listeners;
+mod lockout;
+mod names;
 mod servers;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use self::directories::Questions;
 use super::clock::WallClock;
 use super::config::Config;
 use super::rooms;
@@ -26,16 +30,24 @@ use crate::store::Memory;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
+    /// One who is sent the audit.
+    Audit,
     /// A certificate in a file.
     Certificate,
-    /// A server of a directory.
+    /// A server of a directory, or a name that it should know.
     Directory,
+    /// The name of a server.
+    Dns,
     /// A service account without a second factor.
     Exemption,
+    /// A group of the directory that decides.
+    Group,
     /// An address that we listen on.
     Listener,
     /// When the directory locks people out, against when we do.
     Lockout,
+    /// The mail server.
+    Mail,
     /// A carrier of second factors.
     Provider,
     /// A secret shared with a RADIUS client or server.
@@ -53,11 +65,15 @@ impl Area {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Audit => "audit",
             Self::Certificate => "certificate",
             Self::Directory => "directory",
+            Self::Dns => "dns",
             Self::Exemption => "exemption",
+            Self::Group => "group",
             Self::Listener => "listener",
             Self::Lockout => "lockout",
+            Self::Mail => "mail",
             Self::Provider => "provider",
             Self::Secret => "secret",
             Self::Timeouts => "timeouts",
@@ -125,12 +141,16 @@ impl Finding {
     }
 }
 
-/// Looks at everything, and is done within 20 s. In the order of a login: doors, directories, providers, and what is true of files and times.
+/// Looks at everything, and is done within 20 s. In the order of a login: doors, names, directories, providers, mail, audit, and what is true of files and times.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     let mut running = Vec::new();
+    for name in dns::names(config) {
+        running.push(Running::start(Area::Dns, &name.clone(), dns::name(name)));
+    }
     for settings in &config.directories {
-        let probing = directories::directory(settings.clone(), directories::policies(config, &settings.name), Arc::clone(&clock));
+        let questions = Questions { guards: lockout::guards(config, &settings.name), wanted: names::wanted(config, settings) };
+        let probing = directories::directory(settings.clone(), questions, Arc::clone(&clock));
         running.push(Running::start(Area::Directory, &settings.name, probing));
     }
     for settings in &config.upstreams {
@@ -148,6 +168,12 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
         let probing = servers::provider(settings.name().to_owned(), provider, Arc::clone(&clock));
         running.push(Running::start(Area::Provider, settings.name(), probing));
     }
+    if let Some(mail) = &config.mail {
+        running.push(Running::start(Area::Mail, &mail.settings.host, servers::mail(mail.settings.clone())));
+    }
+    for receiver in &config.audit.receivers {
+        running.push(Running::start(Area::Audit, receiver.name(), servers::receiver(receiver.clone())));
+    }
     let mut findings = listeners::listeners(config);
     for running in running {
         findings.extend(running.done().await);
@@ -157,6 +183,34 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(files::exemptions(config, clock.now()));
     findings.extend(chain::chains(config));
     findings
+}
+
+/// Of all who wait for us the one with the least time to spare, and for what; nobody where nobody does.
+#[must_use]
+pub fn weakest_link(config: &Config) -> Option<String> {
+    chain::weakest(config)
+}
+
+/// How many findings came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Well.
+    pub ok: usize,
+    /// Nobody could look.
+    pub skipped: usize,
+    /// It works, and something about it will hurt.
+    pub warning: usize,
+    /// Logins that need it fail.
+    pub failed: usize,
+}
+
+impl Tally {
+    /// Counts.
+    #[must_use]
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+        Self { ok: count(Outcome::Ok), skipped: count(Outcome::Skipped), warning: count(Outcome::Warning), failed: count(Outcome::Failed) }
+    }
 }
 
 /// A probe under way beside the others.

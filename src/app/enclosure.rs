@@ -3,6 +3,9 @@
 //! It holds for the thread that asks for it and for those it starts from then on, so it must stand before the runtime.
 
 use std::env;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -60,7 +63,7 @@ impl Walls {
         let named = config.named.iter().cloned().chain([path.to_owned()]).chain(certificates);
         let mut read: Vec<PathBuf> = named.flat_map(|path| [folder(&path), path.canonicalize().map_or_else(|_| folder(&path), |path| folder(&path))]).collect();
         read.extend(SYSTEM.map(PathBuf::from));
-        let mut write = vec![there(&config.store.data_dir), there(&config.audit.folder), folder(&config.admin.socket), PathBuf::from("/dev/null")];
+        let mut write = vec![config.store.data_dir.clone(), config.audit.folder.clone(), folder(&config.admin.socket), PathBuf::from("/dev/null")];
         let programs = !config.winbinds.is_empty();
         if programs {
             write.extend(SAMBA.map(PathBuf::from));
@@ -84,15 +87,48 @@ impl Walls {
     }
 }
 
-/// Shuts this process in. Must be called while there is no other thread.
+/// Shuts this process in. Must be called while there is no other thread. Folders to write are made before: what is not there could only be allowed with the one
+/// above it, which may be all of `/var/lib`.
 ///
 /// # Errors
-/// The kernel has Landlock and refuses.
-pub(super) fn raise(config: &Config, path: &Path) -> Result<Enclosure, RulesetError> {
+/// The kernel has Landlock and refuses, or such a folder cannot be made.
+pub(super) fn raise(config: &Config, path: &Path) -> Result<Enclosure, EnclosureError> {
+    for (folder, mode) in [(&config.store.data_dir, DATA_MODE), (&config.audit.folder, AUDIT_MODE)] {
+        make(folder, mode).map_err(|error| EnclosureError::Folder { folder: folder.clone(), error })?;
+    }
     let walls = Walls::around(config, path);
     let status = walls.raise()?;
     Ok(Enclosure { holds: status != RulesetStatus::NotEnforced, programs: walls.programs })
 }
+
+/// The last step alone: more would hide a slip of the keyboard.
+fn make(folder: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Why we are not shut in.
+#[derive(Debug, thiserror::Error)]
+pub enum EnclosureError {
+    /// A folder that is written cannot be made.
+    #[error("{} cannot be made: {error}", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The kernel did not do it.
+    #[error("cannot be shut in: {0}")]
+    Kernel(#[from] RulesetError),
+}
+
+/// As the store makes it.
+const DATA_MODE: u32 = 0o700;
+/// As the audit makes it.
+const AUDIT_MODE: u32 = 0o750;
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,11 +149,6 @@ impl Enclosure {
 /// The folder that this is or lies in.
 fn folder(path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { path.parent().map_or_else(|| path.to_owned(), Path::to_owned) }
-}
-
-/// The folder, or the one above in which it will be made.
-fn there(path: &Path) -> PathBuf {
-    path.ancestors().find(|path| path.is_dir()).unwrap_or(path).to_owned()
 }
 
 #[cfg(test)]
@@ -170,9 +201,17 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_made_yet_is_the_one_above() {
+    fn o_10_a_folder_is_made_before_and_the_one_above_stays_shut() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(there(&folder.path().join("data/audit")), folder.path());
-        assert_eq!(there(folder.path()), folder.path());
+        let data = folder.path().join("data");
+        make(&data, DATA_MODE).unwrap();
+        make(&data, DATA_MODE).unwrap();
+        assert!(make(&folder.path().join("a/b"), DATA_MODE).is_err(), "a path that is wrong higher up is told");
+        let walls = Walls { read: Vec::new(), write: vec![data.clone()], programs: false };
+        let above = folder.path().join("above");
+        behind(walls, move || {
+            fs::write(data.join("file"), "x").unwrap();
+            assert!(fs::write(above, "x").is_err());
+        });
     }
 }

@@ -1,8 +1,18 @@
 //! A backup becomes a store again while no server runs.
 
+use std::fs;
+use std::io;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+
+use nix::unistd::Gid;
+use nix::unistd::Uid;
+use nix::unistd::geteuid;
+use nix::unistd::setgroups;
+use nix::unistd::setresgid;
+use nix::unistd::setresuid;
 
 use super::clock::WallClock;
 use super::config;
@@ -39,7 +49,18 @@ pub fn restore(path: &Path, from: impl Read, key: &Secret, jump: HotpJump) -> Re
         return Err(KeepError::Running);
     }
     let settings = config::store_settings(path).map_err(KeepError::Config)?;
+    become_owner(&settings.data_dir).map_err(RestoreError::File)?;
     Ok(store::restore(from, key, &settings, WallClock.now(), jump)?)
+}
+
+/// Goes on as whoever has the folder, for good: root would follow each link that somebody lays there, and what is made there is to be the server's.
+fn become_owner(data_dir: &Path) -> io::Result<()> {
+    let Ok(folder) = fs::metadata(data_dir) else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(folder.uid()), Gid::from_raw(folder.gid()));
+    if !geteuid().is_root() || uid.is_root() {
+        return Ok(());
+    }
+    setgroups(&[gid]).and_then(|()| setresgid(gid, gid, gid)).and_then(|()| setresuid(uid, uid, uid)).map_err(Into::into)
 }
 
 /// A recovery key as it stands in its file, which nobody but its owner may be able to read.

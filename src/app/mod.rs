@@ -13,6 +13,8 @@ pub mod secrets;
 mod server;
 pub mod support;
 mod systemd;
+mod tool;
+pub mod whole;
 
 use std::io::Write;
 use std::path::Path;
@@ -33,6 +35,7 @@ use enclosure::Enclosure;
 use systemd::Manager;
 
 pub use crate::front::http::shapes;
+pub use enclosure::EnclosureError;
 pub use rooms::RoomError;
 pub use server::Ready;
 pub use server::Server;
@@ -52,9 +55,9 @@ pub enum ServeError {
     /// The server could not be opened.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// The kernel did not shut us in.
-    #[error("cannot be shut in: {0}")]
-    Enclosure(#[from] landlock::RulesetError),
+    /// We could not be shut in.
+    #[error(transparent)]
+    Enclosure(#[from] EnclosureError),
     /// Signals or standard output are out of reach.
     #[error("{0}")]
     System(#[from] std::io::Error),
@@ -76,7 +79,9 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    keep_memory_private();
+    if let Err(error) = keep_memory_private() {
+        tracing::warn!(%error, "core dumps could not be switched off");
+    }
     if !enclosure.holds {
         tracing::info!("this kernel has no Landlock: what may be opened is up to file permissions and the unit alone");
     }
@@ -114,11 +119,12 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
 }
 
 /// No core dump and no debugger of the same user: passwords and keys are in this memory (O-05).
-fn keep_memory_private() {
-    let done = nix::sys::prctl::set_dumpable(false).and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0));
-    if let Err(error) = done {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
+///
+/// # Errors
+/// The system's.
+pub fn keep_memory_private() -> nix::Result<()> {
+    nix::sys::prctl::set_dumpable(false)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
 fn tell(manager: Option<&Manager>, state: &str) {

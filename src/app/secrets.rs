@@ -3,18 +3,21 @@
 use std::fs;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
-use std::process::Stdio;
+use std::time::Duration;
 
+use nix::unistd::User;
 use nix::unistd::geteuid;
-use toml::Table;
 use toml::Value;
 
+use super::config;
+use super::config::kept_credential;
+use super::tool;
+use super::whole;
+use super::whole::Draft;
 use crate::domain::Secret;
 
 /// Where a secret goes.
@@ -38,6 +41,8 @@ pub struct Stored {
     pub drop_in: Option<PathBuf>,
     /// Whether it is sealed for this machine.
     pub sealed: bool,
+    /// Why it is not, where systemd has a tool for it and that does not work here.
+    pub warning: Option<String>,
 }
 
 /// Why a secret was not stored.
@@ -60,9 +65,6 @@ pub enum SecretError {
     /// No name of a credential.
     #[error("{0:?} is no name of a credential: letters, digits, `-`, `_` and `.`, at most 64")]
     Name(String),
-    /// systemd does not seal it.
-    #[error("systemd-creds does not seal it: {0}")]
-    Sealing(String),
 }
 
 /// A key nobody has seen yet: 32 bytes, as 64 hexadecimal digits.
@@ -99,13 +101,7 @@ pub fn recall(name: &str, place: &Place) -> Option<Secret> {
         Place::Credential { root } if is_name(name) => root,
         Place::Credential { .. } => return None,
     };
-    let sealed = root.join("etc/credstore.encrypted").join(format!("vestibule.{name}"));
-    if !sealed.exists() {
-        return read(&root.join("etc/credstore").join(format!("vestibule.{name}")));
-    }
-    let opened = Command::new("systemd-creds").arg("decrypt").arg(format!("--name={name}")).arg(&sealed).arg("-").stderr(Stdio::null()).output().ok()?;
-    let plain = Secret::new(opened.stdout);
-    opened.status.success().then_some(plain).filter(|secret| !secret.is_empty())
+    kept_credential(root, name)
 }
 
 /// A small file, without the newline that editors leave behind.
@@ -133,6 +129,13 @@ impl Owner {
         let gid = fs::metadata(config).ok().map(|found| found.gid());
         Self { uid: uid.filter(|_| root), gid: gid.filter(|_| root) }
     }
+
+    /// The user that the package makes, where no configuration says more.
+    #[must_use]
+    pub fn packaged() -> Self {
+        let user = User::from_name(SERVICE_USER).ok().flatten().filter(|_| geteuid().is_root());
+        Self { uid: user.as_ref().map(|user| user.uid.as_raw()), gid: user.map(|user| user.gid.as_raw()) }
+    }
 }
 
 /// Puts a secret in its place, and nobody ever sees half of it. One that is there is replaced, unless `keep` says that it must stay.
@@ -140,40 +143,50 @@ impl Owner {
 /// # Errors
 /// Why nothing was changed.
 pub fn store(name: &str, secret: &Secret, place: &Place, keep: bool) -> Result<Stored, SecretError> {
-    let Place::Credential { root } = place else {
-        let Place::File(file) = place else { return Err(SecretError::Name(name.to_owned())) };
-        refuse_existing(file, keep)?;
-        write(file, secret.expose(), 0o400)?;
-        return Ok(Stored { file: file.clone(), drop_in: None, sealed: false });
+    store_for(Owner::default(), name, secret, place, keep)
+}
+
+/// The same; a file is given to `owner`, who alone reads it.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_for(owner: Owner, name: &str, secret: &Secret, place: &Place, keep: bool) -> Result<Stored, SecretError> {
+    let root = match place {
+        Place::Credential { root } => root,
+        Place::File(file) => {
+            write(file, secret.expose(), 0o400, owner, keep)?;
+            return Ok(Stored { file: file.clone(), drop_in: None, sealed: false, warning: None });
+        }
     };
     if !is_name(name) {
         return Err(SecretError::Name(name.to_owned()));
     }
     let [sealed_file, plain_file] = ["etc/credstore.encrypted", "etc/credstore"].map(|folder| root.join(folder).join(format!("vestibule.{name}")));
-    for file in [&sealed_file, &plain_file] {
-        refuse_existing(file, keep)?;
+    if let Some(there) = [&sealed_file, &plain_file].into_iter().find(|file| keep && file.exists()) {
+        return Err(SecretError::Exists(there.clone()));
     }
-    let sealed = sealed(name, secret)?;
-    let (file, other, key) = match sealed {
-        Some(_) => (&sealed_file, &plain_file, "LoadCredentialEncrypted"),
-        None => (&plain_file, &sealed_file, "LoadCredential"),
+    let sealed = sealed(name, secret);
+    let (file, other, key, bytes) = match &sealed {
+        Sealed::Yes(bytes) => (&sealed_file, &plain_file, "LoadCredentialEncrypted", bytes.as_slice()),
+        Sealed::NoTool | Sealed::Failed(_) => (&plain_file, &sealed_file, "LoadCredential", secret.expose()),
     };
-    let bytes = sealed.as_deref().unwrap_or_else(|| secret.expose());
     make_folder(file, 0o700)?;
-    write(file, bytes, 0o400)?;
+    write(file, bytes, 0o400, Owner::default(), keep)?;
     // Two of one name, and nobody knows which is handed over.
-    match fs::remove_file(other) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(SecretError::Io { path: other.clone(), error }),
-        _ => {}
-    }
+    whole::remove(other).map_err(|error| SecretError::Io { path: other.clone(), error })?;
     let drop_in = root.join(DROP_INS).join(format!("credential-{name}.conf"));
     let inside = Path::new("/").join(file.strip_prefix(root).unwrap_or(file));
     make_folder(&drop_in, 0o755)?;
-    write(&drop_in, format!("[Service]\n{key}={name}:{}\n", inside.display()).as_bytes(), 0o644)?;
-    Ok(Stored { file: file.clone(), drop_in: Some(drop_in), sealed: sealed.is_some() })
+    write(&drop_in, format!("[Service]\n{key}={name}:{}\n", inside.display()).as_bytes(), 0o644, Owner::default(), false)?;
+    let (sealed, warning) = match sealed {
+        Sealed::Yes(_) => (true, None),
+        Sealed::NoTool => (false, None),
+        Sealed::Failed(why) => (false, Some(format!("systemd-creds does not seal it for this machine: {why}"))),
+    };
+    Ok(Stored { file: file.clone(), drop_in: Some(drop_in), sealed, warning })
 }
 
-/// The credentials that a configuration names: `{ credential = NAME }`, wherever it stands. `None` where the file cannot be read as TOML.
+/// The credentials that a configuration and its drop-ins name: `{ credential = NAME }`, wherever it stands. `None` where they cannot be read as TOML.
 #[must_use]
 pub fn named_in(config: &Path) -> Option<Vec<String>> {
     fn walk(value: &Value, found: &mut Vec<String>) {
@@ -186,12 +199,32 @@ pub fn named_in(config: &Path) -> Option<Vec<String>> {
             _ => {}
         }
     }
-    let table: Table = fs::read_to_string(config).ok()?.parse().ok()?;
     let mut found = Vec::new();
-    walk(&Value::Table(table), &mut found);
+    walk(&Value::Table(config::table(config)?), &mut found);
     found.sort();
     found.dedup();
     Some(found)
+}
+
+/// Whether this is the master key: by its usual name, or as the configuration says.
+#[must_use]
+pub fn is_master_key(name: &str, place: &Place, config: Option<&Path>) -> bool {
+    let told = config.and_then(|config| Some((config, config::table(config)?)));
+    let named = |(config, table): (&Path, toml::Table)| {
+        let key = table.get("node")?.get("master_key")?.as_table()?.clone();
+        let text = |form: &str| key.get(form).and_then(Value::as_str);
+        Some(match place {
+            Place::Credential { .. } => text("credential") == Some(name),
+            Place::File(file) => text("file").is_some_and(|path| is_same(&config.with_file_name(path), file)),
+        })
+    };
+    name == MASTER_KEY || told.and_then(named).unwrap_or(false)
+}
+
+/// Whether both lead to one file, which need not be there yet.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned());
+    whole(one) == whole(other)
 }
 
 fn is_name(name: &str) -> bool {
@@ -199,57 +232,58 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(fits) && !name.starts_with('.')
 }
 
-/// The secret as systemd seals it for this machine (its TPM where there is one, and the key of the host); `None` where systemd has no such tool.
-fn sealed(name: &str, secret: &Secret) -> Result<Option<Vec<u8>>, SecretError> {
-    let told = |error: io::Error| SecretError::Sealing(error.to_string());
-    let started = Command::new("systemd-creds")
-        .args(["encrypt", &format!("--name={name}"), "-", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match started {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        started => started.map_err(told)?,
-    };
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(secret.expose()).map_err(told)?;
-    }
-    let output = child.wait_with_output().map_err(told)?;
-    if output.status.success() && !output.stdout.is_empty() {
-        return Ok(Some(output.stdout));
-    }
-    Err(SecretError::Sealing(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+/// What came of it.
+enum Sealed {
+    /// It is sealed.
+    Yes(Vec<u8>),
+    /// systemd has no such tool.
+    NoTool,
+    /// It has, and cannot: so it is in a container or a chroot, which have neither a TPM nor the host's key.
+    Failed(String),
 }
 
-fn refuse_existing(file: &Path, keep: bool) -> Result<(), SecretError> {
-    if keep && file.exists() { Err(SecretError::Exists(file.to_owned())) } else { Ok(()) }
+/// The secret as systemd seals it for this machine: its TPM where there is one, and the key of the host.
+fn sealed(name: &str, secret: &Secret) -> Sealed {
+    let mut tool = Command::new("systemd-creds");
+    tool.args(["encrypt", &format!("--name={name}"), "-", "-"]);
+    match tool::ask(&mut tool, secret.expose(), SEAL_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Sealed::NoTool,
+        Err(error) => Sealed::Failed(error.to_string()),
+        Ok(output) if output.status.success() && !output.stdout.is_empty() => Sealed::Yes(output.stdout),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Sealed::Failed(said.lines().rfind(|line| !line.trim().is_empty()).map_or_else(|| output.status.to_string(), |line| line.trim().to_owned()))
+        }
+    }
 }
 
 fn make_folder(file: &Path, mode: u32) -> Result<(), SecretError> {
-    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    fs::DirBuilder::new().recursive(true).mode(mode).create(folder).map_err(|error| SecretError::Io { path: folder.to_owned(), error })
+    let Some(folder) = file.parent() else { return Ok(()) };
+    whole::make_folder(folder, mode).map_err(|error| SecretError::Io { path: folder.to_owned(), error })
 }
 
 /// Beside its place first, closed to others from its first byte, then moved there.
-fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<(), SecretError> {
-    let beside = file.with_added_extension("new");
+fn write(file: &Path, bytes: &[u8], mode: u32, owner: Owner, keep: bool) -> Result<(), SecretError> {
     let written = || {
-        let _ = fs::remove_file(&beside);
-        let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        fs::rename(&beside, file)
+        let mut draft = Draft::begin(file, "new", mode)?;
+        draft.give(owner.uid, owner.gid)?;
+        draft.write_all(bytes)?;
+        draft.finish(keep)
     };
-    written().map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        SecretError::Io { path: file.to_owned(), error }
+    written().map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists if keep => SecretError::Exists(file.to_owned()),
+        _ => SecretError::Io { path: file.to_owned(), error },
     })
 }
 
 const NAME_BYTES_MAX: usize = 64;
 const SHARED_LEN: usize = 32;
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const MASTER_KEY: &str = "master-key";
+/// The user that the package makes.
+const SERVICE_USER: &str = "vestibule";
+/// A TPM takes a second or two.
+const SEAL_MAX: Duration = Duration::from_secs(30);
 const DROP_INS: &str = "etc/systemd/system/vestibule.service.d";
 
 #[cfg(test)]
@@ -313,7 +347,23 @@ mod tests {
         let path = folder.path().join("f.toml");
         fs::write(&path, "a = { credential = \"one\" }\n[[b]]\nc = [{ d = { credential = \"two\" } }, { d = { credential = \"one\" } }]\n").unwrap();
         assert_eq!(named_in(&path), Some(vec!["one".to_owned(), "two".to_owned()]));
+        let dropins = folder.path().join("conf.d");
+        fs::create_dir(&dropins).unwrap();
+        fs::write(dropins.join("nas.toml"), "[[e]]\nsecret = { credential = \"three\" }\n").unwrap();
+        assert_eq!(named_in(&path), Some(vec!["one".to_owned(), "three".to_owned(), "two".to_owned()]));
         fs::write(&path, "a = ").unwrap();
         assert_eq!(named_in(&path), None);
+    }
+
+    #[test]
+    fn a_master_key_is_known_by_its_name_and_by_what_the_configuration_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.toml");
+        let (stores, file) = (Place::Credential { root: "/".into() }, Place::File(folder.path().join("keys")));
+        assert!(is_master_key("master-key", &stores, None) && is_master_key("master-key", &file, None) && !is_master_key("node", &stores, None));
+        fs::write(&path, "[node]\nmaster_key = { credential = \"node\" }\n").unwrap();
+        assert!(is_master_key("node", &stores, Some(&path)) && !is_master_key("duo", &stores, Some(&path)) && !is_master_key("node", &file, Some(&path)));
+        fs::write(&path, "[node]\nmaster_key = { file = \"keys\" }\n").unwrap();
+        assert!(is_master_key("any", &file, Some(&path)) && !is_master_key("keys", &stores, Some(&path)));
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -10,11 +11,13 @@ use serde_json::json;
 use toml::Table;
 use toml::Value;
 
+use super::config;
 use super::config::Config;
 use super::config::Problem;
 use super::doctor;
 use super::doctor::Area;
 use super::doctor::Finding;
+use super::tool;
 
 /// What can be told without the server.
 #[derive(Debug, Serialize)]
@@ -76,20 +79,32 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// A file that is no TOML is left out whole: nobody can tell what is in it.
+    /// Files that are no TOML are left out whole: nobody can tell what is in them. Drop-ins are part of it.
     fn configuration(&self, path: &Path) -> Json {
-        let parsed: Option<Table> = fs::read_to_string(path).ok().and_then(|text| text.parse().ok());
-        parsed.map_or_else(|| json!("it cannot be read as TOML, and is left out"), |table| self.shown("", "", &Value::Table(table)))
+        let whole = config::table(path).map(Value::Table);
+        whole.map_or_else(|| json!("it cannot be read as TOML, and is left out"), |table| self.shown("", "", &table, false))
     }
 
-    /// The value at `path`, whose last part is `key`.
-    fn shown(&self, path: &str, key: &str, value: &Value) -> Json {
-        let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    /// The value at `path`, whose last part is `key`; `below` says that it stands below a key of secrets.
+    fn shown(&self, path: &str, key: &str, value: &Value, below: bool) -> Json {
+        let secret = below || is_secret(path, key);
+        let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         match value {
             _ if self.unknown.iter().any(|unknown| unknown == path) => json!(HIDDEN),
-            Value::Table(table) => Json::Object(table.iter().map(|(key, value)| (key.clone(), self.shown(&below(key), key, value))).collect()),
-            Value::Array(values) => Json::Array(values.iter().enumerate().map(|(at, value)| self.shown(&format!("{path}[{at}]"), key, value)).collect()),
-            Value::String(_) if SECRETS.iter().any(|word| key.contains(word)) => json!(HIDDEN),
+            Value::Table(table) => {
+                // A reference says where the secret is, not what.
+                let secret = secret && !is_reference(table);
+                Json::Object(
+                    table
+                        .iter()
+                        .map(|(key, value)| (key.clone(), self.shown(&inner(key), if is_reference(table) { "" } else { key }, value, secret)))
+                        .collect(),
+                )
+            }
+            Value::Array(values) => {
+                Json::Array(values.iter().enumerate().map(|(at, value)| self.shown(&format!("{path}[{at}]"), key, value, secret)).collect())
+            }
+            _ if secret => json!(HIDDEN),
             Value::String(_) if PEOPLE.contains(&key) && !self.names => json!(HIDDEN),
             Value::String(text) => json!(without_names(&without_userinfo(text), self.names)),
             Value::Integer(number) => json!(number),
@@ -98,6 +113,18 @@ impl Viewer {
             Value::Datetime(moment) => json!(moment.to_string()),
         }
     }
+}
+
+/// Whether what stands behind this key may be a secret. The name of a section is none: somebody's tokens are `[provider.tokens]`.
+fn is_secret(path: &str, key: &str) -> bool {
+    let is_name = path.split_once('.').is_some_and(|(kind, name)| NAMED.contains(&kind) && name == key);
+    let key = key.to_lowercase();
+    !is_name && (WHOLE.contains(&key.as_str()) || SECRETS.iter().any(|word| key.contains(word)))
+}
+
+/// `{ credential = NAME }` or `{ file = PATH }`, and nothing beside.
+fn is_reference(table: &Table) -> bool {
+    table.len() == 1 && ["credential", "file"].iter().any(|form| table.get(*form).is_some_and(Value::is_str))
 }
 
 /// An address without the name and password in front of its host, and without what follows a question mark.
@@ -123,14 +150,21 @@ fn without_names(text: &str, names: bool) -> String {
 
 /// The end of the service's log. It names people.
 fn journal() -> Vec<String> {
-    let output = Command::new("journalctl").args(["--unit=vestibule", "--lines=500", "--no-pager", "--output=short-iso"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut tool = Command::new("journalctl");
+    tool.args(["--unit=vestibule", "--lines=500", "--no-pager", "--output=short-iso"]);
+    let text = tool::ask(&mut tool, b"", JOURNAL_MAX).map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
+/// A journal on a slow disk takes its time.
+const JOURNAL_MAX: Duration = Duration::from_secs(20);
 const HIDDEN: &str = "(hidden)";
-/// Keys of secrets. Beside a reference, which is a table, nothing belongs there; whoever wrote a secret there all the same finds it hidden.
-const SECRETS: [&str; 5] = ["key", "pass", "secret", "token", "credential_value"];
+/// Words in keys of secrets, headers of requests among them. Nothing but a reference belongs there; whoever wrote a secret there all the same finds it hidden.
+const SECRETS: [&str; 8] = ["authorization", "bearer", "cookie", "credential", "key", "pass", "secret", "token"];
+/// Keys behind which people write what they like: headers and bodies of requests to a gateway, its own key too.
+const WHOLE: [&str; 2] = ["body", "headers"];
+/// Sections whose parts have names of their own.
+const NAMED: [&str; 5] = ["directory", "policy", "provider", "upstream", "winbind"];
 /// Keys that name people.
 const PEOPLE: [&str; 6] = ["alerts", "bind_name", "from", "name_id", "service", "user"];
 
@@ -154,6 +188,27 @@ mod tests {
             assert!(told.contains("https://h.example/x") && told.contains(r#"{"credential":"duo"}"#), "{told}");
         }
         assert!(!told("secret = \"CANARY", true).contains("CANARY"));
+    }
+
+    #[test]
+    fn o_08_neither_headers_nor_bodies_nor_numbers_behind_a_key_are_told() {
+        let text = "[provider.tokens]\nkind = \"oath\"\nX-Api-Key = \"CANARY\"\nAPI_KEY = 7391001\nPassword = 7391.5\nsecret = { value = \"CANARY\", n = [7391002] }\n\
+                    body = '{\"auth\": \"CANARY\"}'\nsuccess = { status = [200] }\nheaders = { Authorization = \"Bearer CANARY\", X-Account = \"CANARY\" }\n\
+                    token = [\"CANARY\", true]\nkey = { credential = \"sms-key\" }\nauthorization = 1979-05-27";
+        let told = told(text, true);
+        assert!(!["CANARY", "7391", "1979", "true"].iter().any(|secret| told.contains(secret)), "{told}");
+        assert!(["oath", "[200]", "X-Account", r#"{"credential":"sms-key"}"#].iter().all(|shown| told.contains(shown)), "{told}");
+    }
+
+    #[test]
+    fn drop_ins_are_told_with_the_rest_and_their_secrets_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.toml");
+        fs::write(&path, "[node]\nname = \"mfa1\"\n").unwrap();
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(folder.path().join("conf.d/nas.toml"), "[[radius.client]]\nname = \"branch\"\nsecret = \"CANARY\"\n").unwrap();
+        let told = Viewer { names: true, unknown: Vec::new() }.configuration(&path).to_string();
+        assert!(told.contains("mfa1") && told.contains("branch") && !told.contains("CANARY"), "{told}");
     }
 
     #[test]

@@ -115,9 +115,22 @@ pub(super) fn start(book: Book, node: &str, newest: watch::Receiver<u64>, receiv
         tracing::warn!(to = name, sent, end, "more of the audit was sent than there is: it goes on with what is written from now on");
     }
     metrics::healthy(ROOM, name, true);
+    metrics::audit_shipped(name, 0);
+    metrics::audit_skipped(name, 0);
     let follow = Follow::new(book, node.to_owned(), sent.min(end).saturating_add(1));
     let shipper = Shipper { name, sink, newest, follow, mark, pause: None };
     Ok(tokio::spawn(shipper.run()))
+}
+
+/// Whether a receiver is there and can prove who it is; nothing is sent to it. Done within 10 s.
+///
+/// # Errors
+/// What is in the way.
+pub async fn probe(receiver: &Receiver) -> io::Result<()> {
+    match receiver {
+        Receiver::Http { url, ca_file, token } => Post::new(url, ca_file.as_deref(), token.as_ref())?.reach().await,
+        Receiver::Syslog { transport, host, port, ca_file } => Syslog::new(*transport, host, *port, ca_file.as_deref(), "")?.reach().await,
+    }
 }
 
 /// Up to which number everything was sent.

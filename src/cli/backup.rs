@@ -1,11 +1,9 @@
 //! `vestibule backup`, `vestibule restore`, `vestibule rekey`: the store taken along, brought back, and sealed anew.
 
-use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -31,6 +29,7 @@ use crate::app::shapes::BackupPiece;
 use crate::app::shapes::NewBackup;
 use crate::app::shapes::Once;
 use crate::app::shapes::Rekeyed;
+use crate::app::whole::Draft;
 
 /// What is taken along.
 #[derive(Debug, Args)]
@@ -58,7 +57,7 @@ pub(super) struct RestoreOptions {
     #[arg(long, value_name = "FILE")]
     key_file: PathBuf,
     /// The configuration: it says where the store goes, and has its master key
-    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "/etc/vestibule/vestibule.toml")]
     config: PathBuf,
     /// How many presses counter tokens are moved on; else 20 for each day that the backup is old
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
@@ -76,10 +75,10 @@ pub(super) async fn backup(options: &BackupOptions) -> Result<(), Failure> {
     let key = keep::recovery_key(key_file).map_err(|error| Failure::failed(error, "`vestibule backup --new-key --key-file FILE` makes one"))?;
     let key = Once::new(key.to_hex().expose_text().unwrap_or_default().to_owned());
     let server = Server::new(&options.reach)?;
-    let partial = file.with_added_extension("partial");
-    let done = fetch(&server, key, &partial).await;
-    let records = done.inspect_err(|_| drop(fs::remove_file(&partial)))?;
-    fs::rename(&partial, file).map_err(|error| unwritten(file, &error))?;
+    let failed = |error: io::Error| unwritten(file, &error);
+    let mut draft = Draft::begin(file, "partial", 0o600).map_err(failed)?;
+    let records = fetch(&server, key, &mut draft).await?;
+    draft.finish(false).map_err(failed)?;
     if options.reach.json {
         return say_json(&serde_json::json!({ "file": file, "records": records }));
     }
@@ -94,9 +93,8 @@ fn new_key(key_file: Option<&Path>) -> Result<(), Failure> {
     say(&format!("{}: print it and lock it away; without it no backup can be restored", file.display()))
 }
 
-async fn fetch(server: &Server, key: Once, file: &Path) -> Result<u64, Failure> {
-    let failed = |error: io::Error| unwritten(file, &error);
-    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).map_err(failed)?;
+async fn fetch(server: &Server, key: Once, out: &mut Draft) -> Result<u64, Failure> {
+    let failed = |error: io::Error| Failure::failed(format!("the backup cannot be written: {error}"), "");
     let mut piece: BackupPiece = server.ask(Method::POST, &["backups"], &[], Some(&NewBackup { key })).await?;
     let bar = progress(usize::try_from(piece.total).unwrap_or(usize::MAX), "records");
     loop {
@@ -104,7 +102,6 @@ async fn fetch(server: &Server, key: Once, file: &Path) -> Result<u64, Failure> 
         out.write_all(&bytes).map_err(failed)?;
         bar.at(piece.done);
         if piece.last {
-            out.sync_all().map_err(failed)?;
             bar.done();
             return Ok(piece.done);
         }

@@ -33,8 +33,8 @@ pub(super) enum Verb {
         /// How long it holds: 1s to 365d
         #[arg(long = "for", value_name = "TIME", default_value = "90d", value_parser = time)]
         time: Duration,
-        /// Why
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        /// Why: kept with it, and shown in the list
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         #[command(flatten)]
         reach: Reach,

@@ -34,8 +34,8 @@ pub(super) enum Verb {
         /// How long it is good for: 1s to 24h
         #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = time)]
         time: Duration,
-        /// Why
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        /// Why: kept with it, and shown in the list
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
         reason: String,
         #[command(flatten)]
         reach: Reach,

@@ -43,7 +43,7 @@ const NETWORKS_SHOWN: usize = 2;
 pub(super) enum Verb {
     /// Add a NAS: makes its secret and a drop-in under conf.d, has the server take it, and says what to set on its side
     Add(add::Addition),
-    /// List clients: which NAS signs, which never does, how long each waits; which LDAP applications are known
+    /// List clients: which NAS signs and how long each waits, and which LDAP applications are known
     List {
         /// Show all columns, whole
         #[arg(long)]

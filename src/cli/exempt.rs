@@ -14,7 +14,9 @@ use crate::app::shapes::Exemption;
 /// What can be done with exemptions; the configuration makes them and takes them away.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List service accounts that LDAP listeners let in without a second factor: from where, until when, and whether they are in use
+    /// List service accounts that LDAP listeners let in without a second factor
+    ///
+    /// From where, until when, and whether they are in use.
     List {
         /// Show all columns, whole
         #[arg(long)]

@@ -27,12 +27,15 @@ use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::app;
 use output::Failure;
 
 /// Two-step verification in front of everything that speaks RADIUS or LDAP.
 #[derive(Debug, Parser)]
 #[command(name = "vestibule", version, about, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 wrong configuration")]
+#[command(
+    after_help = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 wrong configuration\nPages to read: /usr/share/doc/vestibule/README.md, or docs/README.md of the sources"
+)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -45,6 +48,8 @@ enum Command {
     /// Set it up: asks, tries each answer, writes the configuration, enrols the first person and tries a login
     Init(init::Options),
     /// Run the server
+    ///
+    /// One JSON line on standard output says when every door is open. SIGHUP reads the configuration anew, SIGTERM lets logins under way finish and ends. The log goes to standard error.
     Serve(serve::Options),
     /// Validate a configuration, and ask everything it names whether it is well
     Check(check::Options),
@@ -53,36 +58,36 @@ enum Command {
     /// Accounts: who may log in with a second factor
     #[command(subcommand)]
     User(user::Verb),
-    /// Code generators
+    /// Tokens: what makes people's codes, apps and hardware
     #[command(subcommand)]
     Token(token::Verb),
-    /// Leave to log in once without the second factor
+    /// Bypasses: somebody's next login needs no second factor, once
     #[command(subcommand)]
     Bypass(bypass::Verb),
-    /// People and telephone numbers that nobody comes in with
+    /// Blocks: people and telephone numbers that nobody comes in with
     #[command(subcommand)]
     Block(block::Verb),
-    /// RADIUS and LDAP clients: who signs, how long each waits, and what a login would come to
+    /// Clients, RADIUS and LDAP: who signs, how long each waits, and what a login would come to
     #[command(subcommand)]
     Client(client::Verb),
-    /// What became of logins, and whether nobody changed the account of it
+    /// The audit: how logins ended and why, and whether nobody changed what was written of it
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Take accounts and tokens along in a file, while the server runs
+    /// Write accounts and tokens into a sealed file, while the server runs
     Backup(backup::BackupOptions),
-    /// Bring a backup back, while no server runs
+    /// Make the store anew out of a backup, while no server runs
     Restore(backup::RestoreOptions),
     /// Seal all secrets in the store with a new data key, while the server runs
     Rekey(server::Reach),
-    /// Put secrets where the configuration looks for them
+    /// Secrets: put them where the configuration looks for them
     #[command(subcommand)]
     Secret(secret::Verb),
-    /// Gather what a support case needs, without secrets
+    /// Gather what somebody who helps needs to know, without secrets
     Support(support::Options),
-    /// Service accounts that need no second factor
+    /// Exemptions: service accounts that need no second factor
     #[command(subcommand)]
     Exempt(exempt::Verb),
-    /// How much the running server logs
+    /// The log: how much the running server writes
     #[command(subcommand)]
     Log(log::Verb),
     /// Write manual pages and shell completions
@@ -92,6 +97,8 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
+    // Before any secret is read. A server tries once more, and says so where it cannot.
+    let _ = app::keep_memory_private();
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -152,6 +159,7 @@ mod tests {
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(read("man/vestibule-user-add.1").contains("--csv".replace('-', "\\-").as_str()));
         assert!(!folder.path().join("man/vestibule-pages.1").exists(), "a hidden command has none");
+        assert!(!folder.path().join("man/vestibule-help.1").exists() && !folder.path().join("man/vestibule-user-help.1").exists(), "nor has `help`");
         for file in ["vestibule.bash", "_vestibule", "vestibule.fish"] {
             assert!(read(&format!("completions/{file}")).contains("check"), "{file}");
         }
@@ -221,6 +229,62 @@ mod tests {
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
+    }
+
+    /// The words of the first command in a line of shell.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for sign in line.chars() {
+            match (quote, sign) {
+                (Some(open), sign) if sign == open => quote = None,
+                (None, '"' | '\'') => {
+                    quote = Some(sign);
+                    word.get_or_insert_default();
+                }
+                (None, '#' | '|' | '>' | ';' | '&') => break,
+                (None, ' ') => words.extend(word.take()),
+                (_, sign) => word.get_or_insert_default().push(sign),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    /// Every command that a page has: those to paste, which must be whole, and those in a sentence, which may stop anywhere.
+    fn commands(page: &str) -> (Vec<&str>, Vec<&str>) {
+        let (mut pasted, mut told, mut fence) = (Vec::new(), Vec::new(), None);
+        for line in page.lines() {
+            match (line.trim_start().strip_prefix("```"), fence) {
+                (Some(kind), None) => fence = Some(kind),
+                (Some(_), Some(_)) => fence = None,
+                (None, Some("sh")) => pasted.extend(line.starts_with("vestibule ").then_some(line)),
+                (None, Some(_)) => {}
+                (None, None) => told.extend(line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("vestibule "))),
+            }
+        }
+        (pasted, told)
+    }
+
+    #[test]
+    fn every_command_of_the_documentation_is_understood() {
+        use clap::error::ErrorKind;
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let (mut count, mut wrong) = (0, Vec::new());
+        for page in pages.filter(|path| path.extension().is_some_and(|kind| kind == "md")).chain([root.join("README.md")]) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            let (pasted, told) = commands(&text);
+            let parse = |line: &str| Line::try_parse_from(words(line)).err();
+            let unknown = |error: &clap::Error| matches!(error.kind(), ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument | ErrorKind::ArgumentConflict);
+            let pasted = pasted.iter().map(|line| (line, parse(line)));
+            let told = told.iter().map(|line| (line, parse(line).filter(unknown)));
+            for (line, error) in pasted.chain(told) {
+                count += 1;
+                wrong.extend(error.map(|error| format!("{}: {line}\n{error}", page.display())));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(count > 100, "only {count} commands were found");
     }
 
     #[test]

@@ -29,12 +29,13 @@ pub(super) fn run(options: &Options, command: Command) -> Result<(), Failure> {
     write(&options.folder, command).map_err(|error| Failure::failed(format!("{}: {error}", options.folder.display()), ""))
 }
 
-fn write(folder: &Path, mut command: Command) -> io::Result<()> {
+fn write(folder: &Path, command: Command) -> io::Result<()> {
     let [manual, completions] = ["man", "completions"].map(|name| folder.join(name));
     fs::create_dir_all(&manual)?;
     fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut command, "vestibule", &completions)?;
+        // Of a copy: what completions are made of has a `help` below every command, and nobody wants a page of each of those.
+        clap_complete::generate_to(shell, &mut command.clone(), "vestibule", &completions)?;
     }
     clap_mangen::generate_to(without_help(command), manual)
 }

@@ -6,9 +6,12 @@ use clap::Args;
 use clap::Subcommand;
 
 use super::output::Failure;
+use super::output::complain;
 use super::output::say;
 use super::typed;
+use crate::app::config;
 use crate::app::secrets;
+use crate::app::secrets::Owner;
 use crate::app::secrets::Place;
 use crate::app::secrets::SecretError;
 use crate::app::secrets::Stored;
@@ -58,13 +61,14 @@ pub(super) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Set { name, at } => {
             at.look(&name)?;
-            let secret = Secret::from(typed::whole("secret")?.as_str());
-            tell(&name, &secrets::store(&name, &secret, &at.place(), false).map_err(|error| failed(&error))?)
+            let secret = Secret::new(typed::whole("secret")?.to_vec());
+            let keep = secrets::is_master_key(&name, &at.place(), at.config.as_deref());
+            tell(&name, &secrets::store_for(at.owner(), &name, &secret, &at.place(), keep).map_err(|error| failed(&error))?)
         }
         Verb::Make { name, show, at } => {
             at.look(&name)?;
             let key = secrets::make_key().map_err(|error| failed(&error))?;
-            tell(&name, &secrets::store(&name, &key, &at.place(), true).map_err(|error| failed(&error))?)?;
+            tell(&name, &secrets::store_for(at.owner(), &name, &key, &at.place(), true).map_err(|error| failed(&error))?)?;
             if show { say(key.expose_text().unwrap_or_default()) } else { Ok(()) }
         }
     }
@@ -73,6 +77,15 @@ pub(super) fn run(verb: Verb) -> Result<(), Failure> {
 impl At {
     fn place(&self) -> Place {
         self.file.clone().map_or_else(|| Place::Credential { root: self.root.clone() }, Place::File)
+    }
+
+    /// Who reads it where it is a file: the user that serves.
+    fn owner(&self) -> Owner {
+        let Some(config) = &self.config else { return Owner::packaged() };
+        match config::outline(config).ok().and_then(|outline| outline.data_dir).filter(|data_dir| data_dir.is_dir()) {
+            Some(data_dir) => Owner::of(config, Some(&data_dir)),
+            None => Owner::packaged(),
+        }
     }
 
     /// A slip of the keyboard would be found when the service does not start.
@@ -87,6 +100,9 @@ impl At {
 }
 
 fn tell(name: &str, stored: &Stored) -> Result<(), Failure> {
+    if let Some(warning) = &stored.warning {
+        complain(&[format!("warning: {warning}; it is stored unsealed, as a file of root's")]);
+    }
     let how = if stored.sealed { "sealed for this machine" } else { "readable by its owner alone" };
     say(&format!("{name}: in {}, {how}", stored.file.display()))?;
     match &stored.drop_in {
@@ -98,8 +114,10 @@ fn tell(name: &str, stored: &Stored) -> Result<(), Failure> {
 fn failed(error: &SecretError) -> Failure {
     let hint = match error {
         SecretError::Io { error, .. } if error.kind() == std::io::ErrorKind::PermissionDenied => "be root: sudo",
-        SecretError::Exists(_) => "`vestibule secret set` replaces what is meant to be replaced; a master key never is",
-        SecretError::Sealing(_) => "`--file PATH` stores it unsealed, for { file = \"PATH\" }",
+        SecretError::Exists(_) => {
+            "`vestibule secret set` replaces what is meant to be replaced; a master key never is: `vestibule rekey` seals everything anew under the one that is there, \
+             and for another one type `vestibule backup`, move the store and the old key aside, set the new one and type `vestibule restore`"
+        }
         _ => "",
     };
     Failure::failed(error.to_string(), hint)

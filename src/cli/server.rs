@@ -31,7 +31,7 @@ pub(super) struct Reach {
     /// The server's admin socket; else the one in the configuration, else /run/vestibule/admin.sock
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
-    /// The server's configuration
+    /// The server's configuration: it says where the admin socket is
     #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Print JSON

@@ -24,7 +24,7 @@ pub(super) struct Options {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// The configuration
-    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", default_value = "/etc/vestibule/vestibule.toml")]
     config: PathBuf,
     /// The server's admin socket; else the one in the configuration
     #[arg(long, value_name = "PATH")]

@@ -46,9 +46,13 @@ use crate::domain::otp::Algorithm;
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Issue backup codes for somebody who has lost the generator, in place of those there may be; they are shown this once
+    /// Issue backup codes for somebody who has lost the token
+    ///
+    /// They stand in place of those there may be, each is good once, and they are shown this once.
     Backup(backup::Issue),
-    /// Make a token; its QR code and otpauth:// line are shown this once. With --provider: have a provider make the person known, and show where a phone is added
+    /// Make a token: its QR code and otpauth:// line are shown this once
+    ///
+    /// With --provider a provider (Duo) is asked to make the person known, and the address is shown at which a phone is added.
     Enrol(Enrolment),
     /// Enrol hardware tokens by the file: all of them or none
     Import(import::Import),
@@ -62,7 +66,9 @@ pub(super) enum Verb {
         #[command(flatten)]
         reach: Reach,
     },
-    /// Bring a token that goes by counter back into step, with two or three codes that it showed one after the other; a wrong try counts as a wrong code
+    /// Bring a token that goes by counter back into step, with codes that it showed one after the other
+    ///
+    /// Two or three codes; a wrong try counts as a wrong code.
     Resync {
         /// The token's id, or the name of whoever has one such token
         token: String,

@@ -31,7 +31,9 @@ use fields::Said;
 /// What can be done with accounts.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add an account, or a file of them: looked up in the directory, or local ones where there is no directory
+    /// Add an account, or a file of them
+    ///
+    /// The name is looked up in the directory, and the account kept by the identity that the directory has for it. Where the configuration has no directory it is a local account.
     Add {
         /// The name as the directory knows it
         #[arg(required_unless_present = "csv")]
@@ -94,7 +96,9 @@ pub(super) enum Verb {
         #[command(flatten)]
         reach: Reach,
     },
-    /// End what is remembered of a person's logins: the next one asks for the second factor (a password change, a lock and every change of the account do so too)
+    /// End what is remembered of a person's logins: the next one asks for the second factor
+    ///
+    /// Another password, a lock and every change of the account do so too.
     Forget {
         #[command(flatten)]
         whom: Whom,

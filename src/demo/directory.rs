@@ -69,13 +69,15 @@ impl Person {
 pub struct Domain {
     /// After so many wrong passwords it says that it locks people out, 0: never. It does not do it.
     pub lockout_threshold: u32,
+    /// For how many seconds it says that it counts them.
+    pub lockout_window_s: u32,
     /// What time it takes it to be.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Domain {
     fn default() -> Self {
-        Self { lockout_threshold: 10, clock: Arc::new(WallClock) }
+        Self { lockout_threshold: 10, lockout_window_s: 300, clock: Arc::new(WallClock) }
     }
 }
 

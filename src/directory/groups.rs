@@ -123,20 +123,7 @@ impl Groups {
 
     /// The group a name means now, or why it is none that anybody could be in.
     async fn look_up(&self, pool: &Pool, name: &str) -> Result<Result<Group, &'static str>, Outage> {
-        let (kinds, id): (&[&str], _) = match self.kind {
-            Kind::Ad => (&["group"], "objectSid"),
-            Kind::Ldap => (&["groupOfNames", "groupOfUniqueNames", "groupOfMembers", "groupOfEntries", "posixGroup", "group"], "cn"),
-        };
-        let is_group = Filter::Or(kinds.iter().map(|class| Filter::equal("objectClass", class)).collect());
-        let by_name = match self.kind {
-            Kind::Ad => "sAMAccountName",
-            Kind::Ldap => "cn",
-        };
-        let (base, scope, filter) = match Dn::parse(name) {
-            Some(dn) => (Cow::Owned(dn.to_string()), Scope::Base, is_group),
-            None => (Cow::Borrowed(self.root.as_str()), Scope::Subtree, Filter::And(vec![is_group, Filter::equal(by_name, name.trim())])),
-        };
-        let question = Question { base, scope, filter, attributes: &[id, "groupType"], count_max: 2 };
+        let (question, id) = named(self.kind, &self.root, name);
         let (found, answer) = pool.search(&question).await?;
         match (answer.code, found.as_slice()) {
             (0, []) => Ok(Err(NO_GROUP)),
@@ -219,6 +206,29 @@ impl Groups {
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is asked to find the group of a name below `root`, and the attribute that then tells it apart.
+pub(super) fn named<'a>(kind: Kind, root: &'a str, name: &'a str) -> (Question<'a>, &'static str) {
+    let (kinds, id, by_name): (&[&str], _, _) = match kind {
+        Kind::Ad => (&["group"], "objectSid", "sAMAccountName"),
+        Kind::Ldap => (&["groupOfNames", "groupOfUniqueNames", "groupOfMembers", "groupOfEntries", "posixGroup", "group"], "cn", "cn"),
+    };
+    let is_group = Filter::Or(kinds.iter().map(|class| Filter::equal("objectClass", class)).collect());
+    let (base, scope, filter) = match Dn::parse(name) {
+        Some(dn) => (Cow::Owned(dn.to_string()), Scope::Base, is_group),
+        None => (Cow::Borrowed(root), Scope::Subtree, Filter::And(vec![is_group, Filter::equal(by_name, name.trim())])),
+    };
+    (Question { base, scope, filter, attributes: if kind == Kind::Ad { &["objectSid", "groupType"] } else { &["cn", "groupType"] }, count_max: 2 }, id)
+}
+
+/// What is wrong with a name that was asked about so; `None`: it is one group's.
+pub(super) fn complaint(kind: Kind, found: &[Found], code: u32) -> Option<&'static str> {
+    match (code, found) {
+        (0, [one]) => (kind == Kind::Ad && is_distribution(one)).then_some(DISTRIBUTION),
+        (0 | SIZE_LIMIT_EXCEEDED, [_, _, ..]) => Some("more than one group has this name: write its DN"),
+        _ => Some(NO_GROUP),
     }
 }
 

@@ -76,6 +76,12 @@ pub fn is_dn(text: &str) -> bool {
     dn::Dn::parse(text).is_some()
 }
 
+/// Whether what has this DN would lie in the domain of `base`.
+#[must_use]
+pub fn is_in_domain(dn: &str, base: &str) -> bool {
+    dn::Dn::parse(dn).zip(dn::Dn::parse(base)).is_some_and(|(dn, base)| dn.is_under(&base.domain()))
+}
+
 /// Why a directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -24,6 +24,7 @@ use super::Security;
 use super::Server;
 use super::Settings;
 use super::dn::Dn;
+use super::groups;
 use super::line::Line;
 use super::search::Found;
 use super::server::AWAY;
@@ -51,15 +52,35 @@ pub struct Seen {
     pub ahead_ms: Option<i64>,
     /// When it locks people out; `None`: not an Active Directory.
     pub lockout: Option<Lockout>,
+    /// Those of the names that it does not know as what they should be, and what is wrong with each.
+    pub strange: Vec<(Named, &'static str)>,
 }
 
-/// After how many wrong passwords a domain locks people out.
+/// A name that the configuration takes out of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// An account, by its DN.
+    Account(String),
+    /// A group, by name or DN.
+    Group(String),
+}
+
+/// When a domain locks people out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lockout {
-    /// `lockoutThreshold` of the domain, 0: never; `None`: it may not be read.
-    pub threshold: Option<u32>,
-    /// Names and thresholds of fine-grained password policies; `None`: they may not be read.
-    pub fine: Option<Vec<(String, u32)>>,
+    /// As the domain as a whole says; `None`: it may not be read.
+    pub domain: Option<Limit>,
+    /// Names of fine-grained password policies and what they say; `None`: they may not be read.
+    pub fine: Option<Vec<(String, Limit)>>,
+}
+
+/// After how many wrong passwords, and for how long they count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// `lockoutThreshold`; 0: nobody is ever locked out.
+    pub threshold: u32,
+    /// `lockOutObservationWindow`: after so long without a wrong password the count begins again; `None`: it may not be read.
+    pub window: Option<Duration>,
 }
 
 /// Why a server is of no use.
@@ -102,26 +123,30 @@ impl From<Broken> for ProbeError {
     }
 }
 
-/// Asks every server of a directory, those that DNS names included; done within 15 s. Nothing is logged or counted.
+/// The servers of a directory: those that are written, or those that DNS names; within 5 s.
 ///
 /// # Errors
-/// There is nobody to ask, or nothing to ask with.
-pub async fn probe(settings: Settings, clock: Arc<dyn Clock>) -> Result<Vec<Probed>, ProbeError> {
+/// DNS names none.
+pub async fn servers(settings: &Settings) -> Result<Vec<Server>, ProbeError> {
+    let Some(srv) = &settings.srv else { return Ok(settings.servers.clone()) };
+    let within = settings.timeout.min(STEP_MAX);
+    let finder = Finder::new(srv.clone(), within);
+    let found = timeout(within, finder.find(&settings.name)).await.unwrap_or(Err(FindError::Timeout));
+    Ok(found.map_err(|error| ProbeError::Dns(error.to_string()))?.0)
+}
+
+/// Asks every one of these servers of a directory, also about the names; done within 15 s. Nothing is logged or counted.
+///
+/// # Errors
+/// There is nothing to ask with.
+pub async fn probe(settings: Settings, servers: Vec<Server>, names: Vec<Named>, clock: Arc<dyn Clock>) -> Result<Vec<Probed>, ProbeError> {
     let end = Instant::now() + PROBE_MAX;
     let within = settings.timeout.min(STEP_MAX);
-    let servers = match &settings.srv {
-        None => settings.servers.clone(),
-        Some(srv) => {
-            let finder = Finder::new(srv.clone(), within);
-            let found = timeout(within, finder.find(&settings.name)).await.unwrap_or(Err(FindError::Timeout));
-            found.map_err(|error| ProbeError::Dns(error.to_string()))?.0
-        }
-    };
     let needs_tls = servers.iter().any(|server| server.security != Security::Plain);
     let tls = if needs_tls { Some(stream::tls(settings.ca_file.as_deref()).map_err(OpenError::from)?) } else { None };
     let password = Password::of(&settings.bind_password).ok_or(OpenError::BindPassword)?;
     let base = Dn::parse(&settings.base).ok_or(OpenError::Base)?;
-    let asker = Arc::new(Asker { settings, password, base, tls, clock, within });
+    let asker = Arc::new(Asker { settings, password, base, names, tls, clock, within });
     let reached: Vec<_> = servers.into_iter().map(|server| (server.to_string(), asker.reach(server))).collect();
     let mut first_word = FirstWord::default();
     let mut probes = Vec::new();
@@ -190,6 +215,7 @@ struct Asker {
     settings: Settings,
     password: Password,
     base: Dn,
+    names: Vec<Named>,
     tls: Option<Arc<ClientConfig>>,
     clock: Arc<dyn Clock>,
     within: Duration,
@@ -228,22 +254,43 @@ impl Asker {
             Kind::Ad => Some(self.lockout(&mut line).await?),
             Kind::Ldap => None,
         };
-        Ok(Seen { ahead_ms, lockout })
+        let mut strange = Vec::new();
+        for name in self.names.iter().take(NAMES_MAX) {
+            strange.extend(self.complaint(&mut line, name).await?.map(|why| (name.clone(), why)));
+        }
+        Ok(Seen { ahead_ms, lockout, strange })
+    }
+
+    /// What is wrong with a name.
+    async fn complaint(&self, line: &mut Line, name: &Named) -> Result<Option<&'static str>, ProbeError> {
+        match name {
+            Named::Account(dn) => {
+                let (found, code) = self.search(line, dn, Scope::Base, any(), &["objectClass"]).await?;
+                Ok((code != 0 || found.is_empty()).then_some("there is no such account"))
+            }
+            Named::Group(name) => {
+                let root = self.base.domain().to_string();
+                let (question, _) = groups::named(self.settings.kind, &root, name);
+                let (found, answer) = timeout(self.within, line.search(&question)).await.map_err(|_| Broken::Timeout)??;
+                Ok(groups::complaint(self.settings.kind, &found, answer.code))
+            }
+        }
     }
 
     /// M-21. `base` may be a part of the domain; the thresholds belong to the whole.
     async fn lockout(&self, line: &mut Line) -> Result<Lockout, ProbeError> {
         let head = self.base.domain().to_string();
-        let (domain, _) = self.search(line, &head, Scope::Base, any(), &["lockoutThreshold"]).await?;
-        let threshold = domain.first().and_then(|domain| number(domain, "lockoutThreshold"));
+        let (domain, _) = self.search(line, &head, Scope::Base, any(), &["lockoutThreshold", "lockOutObservationWindow"]).await?;
+        let whole = domain.first().and_then(|domain| limit(domain, "lockoutThreshold", "lockOutObservationWindow"));
         let container = format!("CN=Password Settings Container,CN=System,{head}");
         let wanted = Filter::Or(vec![Filter::equal("objectClass", CONTAINER), Filter::equal("objectClass", "msDS-PasswordSettings")]);
-        let (found, _) = self.search(line, &container, Scope::Subtree, wanted, &["cn", "msDS-LockoutThreshold", "objectClass"]).await?;
+        let (found, _) = self.search(line, &container, Scope::Subtree, wanted, &["cn", FINE_THRESHOLD, FINE_WINDOW, "objectClass"]).await?;
         let (containers, policies): (Vec<_>, Vec<_>) = found.iter().partition(|entry| is_container(entry));
         // Who may not read the policies usually does not even see their container.
-        let thresholds: Vec<_> = policies.iter().filter_map(|policy| Some((policy.text("cn")?.to_owned(), number(policy, "msDS-LockoutThreshold")?))).collect();
+        let thresholds: Vec<_> =
+            policies.iter().filter_map(|policy| Some((policy.text("cn")?.to_owned(), limit(policy, FINE_THRESHOLD, FINE_WINDOW)?))).collect();
         let is_readable = !containers.is_empty() && thresholds.len() == policies.len();
-        Ok(Lockout { threshold, fine: is_readable.then_some(thresholds) })
+        Ok(Lockout { domain: whole, fine: is_readable.then_some(thresholds) })
     }
 
     async fn search(&self, line: &mut Line, base: &str, scope: Scope, filter: Filter<'_>, attributes: &[&str]) -> Result<(Vec<Found>, u32), ProbeError> {
@@ -261,8 +308,10 @@ fn is_container(entry: &Found) -> bool {
     entry.values("objectClass").iter().any(|class| class.eq_ignore_ascii_case(CONTAINER.as_bytes()))
 }
 
-fn number(entry: &Found, attribute: &str) -> Option<u32> {
-    entry.text(attribute)?.parse().ok()
+fn limit(entry: &Found, threshold: &str, window: &str) -> Option<Limit> {
+    // Lengths of time stand there as negative numbers of 100 ns.
+    let ticks = entry.text(window).and_then(|text| text.parse::<i64>().ok());
+    Some(Limit { threshold: entry.text(threshold)?.parse().ok()?, window: ticks.map(|ticks| Duration::from_micros(ticks.unsigned_abs() / 10)) })
 }
 
 /// Milliseconds since 1970 of a GeneralizedTime in UTC, as servers write it: `20260301170559.0Z` (RFC 4517 §3.3.13).
@@ -276,9 +325,13 @@ fn moment_ms(text: &str) -> Option<i64> {
 }
 
 const SECONDS: &str = "20260301170559";
+const FINE_THRESHOLD: &str = "msDS-LockoutThreshold";
+const FINE_WINDOW: &str = "msDS-LockoutObservationWindow";
 const CONTAINER: &str = "msDS-PasswordSettingsContainer";
 /// Entries of one answer; more fine-grained policies than that nobody has.
 const ENTRIES_MAX: u16 = 60;
+/// Names that a server is asked about.
+const NAMES_MAX: usize = 200;
 /// All servers of one directory.
 const PROBE_MAX: Duration = Duration::from_secs(15);
 /// One connection, or one question: a login would wait for as long as the configuration says, but people wait here.

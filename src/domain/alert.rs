@@ -46,6 +46,9 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [Self::BlockUnwritten, Self::Blocked, Self::DaySpent, Self::FailOpen, Self::Fraud, Self::Lockouts];
+
     /// The word in log and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

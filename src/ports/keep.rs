@@ -16,7 +16,7 @@ pub trait Keep: Debug + Send + Sync {
     ///
     /// # Errors
     /// The store cannot be read, the key has another length, or the machine has no random numbers to give.
-    fn backup(&self, key: &Secret, node: &str, now: Timestamp) -> Result<Box<dyn Outgoing>, StoreError>;
+    async fn backup(&self, key: &Secret, node: &str, now: Timestamp) -> Result<Box<dyn Outgoing>, StoreError>;
 
     /// Begins to seal everything with a new data key, or goes on with one that was begun before.
     ///

@@ -227,7 +227,7 @@ impl Provider for Entra {
 
     /// Fetches a token: nobody is asked.
     async fn probe(&self) -> Probed {
-        self.tokens.token(&self.complaints).await.map_or_else(Probed::from, |_| Probed::Well { clock: None })
+        self.tokens.token(&self.complaints).await.map_or_else(Probed::from, |_| Probed::Well { clock: self.tokens.http.date() })
     }
 
     /// The connector cannot take a question back: it stays on the phone until it runs out. An approval that comes late opens nothing, since nobody asks for it

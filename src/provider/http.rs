@@ -1,5 +1,7 @@
 //! The one HTTP client of all providers: bounded in time and size, no redirects, no proxy by surprise, and it knows when to leave a server alone.
 
+mod head;
+
 use std::error::Error;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,7 +21,6 @@ use reqwest::StatusCode;
 use reqwest::Url;
 use reqwest::Version;
 use reqwest::header::HeaderMap;
-use reqwest::header::RETRY_AFTER;
 use reqwest::redirect;
 use reqwest::retry;
 use serde::de::DeserializeOwned;
@@ -29,11 +30,14 @@ use tracing::debug;
 use tracing::info;
 use tracing::warn;
 
+use self::head::date_s;
+use self::head::retry_after;
 use super::breaker::Breaker;
 use super::breaker::Closed;
 use super::breaker::Pass;
 use super::breaker::Turn;
 use crate::domain::FactorError;
+use crate::domain::Timestamp;
 use crate::metrics;
 use crate::reach;
 use crate::reach::Found;
@@ -62,6 +66,8 @@ pub struct Http {
     usual_us: AtomicU64,
     /// It speaks HTTP/2.
     streams: AtomicBool,
+    /// The `Date` of its last answer, in seconds since 1970; 0: it told none.
+    date_s: AtomicU64,
 }
 
 /// One request.
@@ -205,6 +211,7 @@ impl Http {
             breaker: Mutex::new(Breaker::new()),
             usual_us: AtomicU64::new(0),
             streams: AtomicBool::new(false),
+            date_s: AtomicU64::new(0),
         })
     }
 
@@ -214,6 +221,13 @@ impl Http {
     pub fn with_personal_limits(mut self) -> Self {
         self.pause = Duration::ZERO;
         self
+    }
+
+    /// What time it was there when it answered last, to a second, if it told.
+    #[must_use]
+    pub fn date(&self) -> Option<Timestamp> {
+        let seconds = self.date_s.load(Ordering::Relaxed);
+        (seconds > 0).then(|| Timestamp(seconds.saturating_mul(1_000)))
     }
 
     /// A poll that is not answered within this time has no news: what is known is told at once.
@@ -347,6 +361,7 @@ impl Http {
         patience.counts = false;
         let response = response.map_err(Trouble::from)?;
         self.streams.store(response.version() >= Version::HTTP_2, Ordering::Relaxed);
+        self.date_s.store(date_s(response.headers()).unwrap_or(0), Ordering::Relaxed);
         if !polls {
             self.note(began.elapsed());
         }
@@ -491,12 +506,6 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Trouble> {
         body.extend_from_slice(&piece);
     }
     Ok(body)
-}
-
-/// Seconds alone; a date, nonsense or nothing is the usual pause.
-fn retry_after(headers: &HeaderMap, usual: Duration) -> Duration {
-    let told = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
-    told.map_or(usual, Duration::from_secs)
 }
 
 fn check_base(base: &str) -> Result<(), OpenError> {

@@ -224,7 +224,7 @@ impl Provider for Okta {
     /// Reads whose token ours is: nobody is asked.
     async fn probe(&self) -> Probed {
         match self.send(Verb::GET, "/api/v1/users/me".to_owned(), HeaderMap::new(), None).await {
-            Ok(answer) if answer.status == 200 => Probed::Well { clock: None },
+            Ok(answer) if answer.status == 200 => Probed::Well { clock: self.http.date() },
             Ok(answer) => self.refused(&answer, false).into(),
             Err(error) => error.into(),
         }

@@ -197,7 +197,7 @@ impl Provider for PrivacyIdea {
     }
 
     async fn probe(&self) -> Probed {
-        self.wire.check().await.map_or_else(Probed::from, |()| Probed::Well { clock: None })
+        self.wire.check().await.map_or_else(Probed::from, |()| Probed::Well { clock: self.wire.date() })
     }
 
     /// It has no such thing: a question runs out there by itself, and an approval that comes late opens nothing, since nobody asks for it any more.

@@ -1,9 +1,10 @@
-//! A backup, made while logins go on: all records as they lie there, and at the end once more those that were written meanwhile.
+//! A backup, made while logins go on: all records as they lie there, and behind them once more those that were written meanwhile, until few are left.
 //!
 //! What comes out is as the store was at one moment, that of the end. It is JSON lines in a [`super::parcel`]: who made it and the data keys, a line for each record,
 //! and how many lines there were. The log of changes stays behind.
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ use super::keys;
 use super::keys::Tree;
 use super::parcel::Packer;
 use super::record::Counts;
+use super::shelf::Shelf;
 
 /// One line of a backup.
 #[derive(Serialize, Deserialize)]
@@ -76,7 +78,7 @@ impl Drop for PlainKey {
 pub(super) struct Touched {
     /// Of which backup.
     id: u64,
-    keys: BTreeSet<(Tree, Vec<u8>)>,
+    keys: BTreeSet<Spot>,
     full: bool,
 }
 
@@ -92,6 +94,18 @@ impl Touched {
     }
 }
 
+/// Where a backup stands.
+#[derive(Debug)]
+enum Place {
+    /// The next piece begins at this record.
+    Tree(Tree, Vec<u8>),
+    /// All trees are through, and these were written meanwhile.
+    Meanwhile(VecDeque<Spot>),
+    Ended,
+    /// A piece was begun and did not come to its end: what there is of the file is of no use.
+    Broken,
+}
+
 /// A backup that is being made.
 pub(super) struct Backup {
     vault: Arc<Vault>,
@@ -99,67 +113,68 @@ pub(super) struct Backup {
     /// The newest data key that the file has.
     epoch: u32,
     packer: Packer,
-    /// Where the next piece begins; `None` when all trees are through.
-    at: Option<(Tree, Vec<u8>)>,
+    place: Place,
+    /// How often what was written meanwhile has been taken once more.
+    rounds: u32,
     done: u64,
     total: u64,
-    ended: bool,
 }
 
 impl Backup {
     /// Begins: from here on what is written is noted.
-    pub(super) fn begin(vault: Arc<Vault>, key: &Secret, node: &str, at: Timestamp) -> Result<Self, StoreError> {
-        let shelf = &vault.shelf;
-        let total = all(shelf.disk()?.head()?.counts);
+    pub(super) async fn begin(vault: Arc<Vault>, key: &Secret, node: &str, at: Timestamp) -> Result<Self, StoreError> {
         let mut packer = Packer::new(key).ok_or_else(|| StoreError::Io("a recovery key has 32 bytes".into()))?;
-        let id = {
-            let mut touched = shelf.touched();
-            let id = touched.as_ref().map_or(1, |touched| touched.id.wrapping_add(1));
-            *touched = Some(Touched { id, keys: BTreeSet::new(), full: false });
-            id
-        };
-        let plain = |(epoch, key): (u32, Secret)| PlainKey { epoch, key: STANDARD.encode(key.expose()) };
-        let keys: Vec<_> = shelf.seal().keys().into_iter().map(plain).collect();
-        let epoch = keys.last().map_or(0, |key| key.epoch);
+        // While nobody writes: what is on its way to the disk would be in no note.
+        let (id, counts, all_keys) = vault.errand(false, noting).await?;
+        let epoch = all_keys.last().map_or(0, |(epoch, _)| *epoch);
+        let keys = all_keys.into_iter().map(|(epoch, key)| PlainKey { epoch, key: STANDARD.encode(key.expose()) }).collect();
         put(&mut packer, &Line::Made { by: env!("CARGO_PKG_VERSION").to_owned(), format: keys::FORMAT, node: node.to_owned(), at, keys })?;
-        let first = Tree::ALL.into_iter().find(|tree| is_taken(*tree)).map(|tree| (tree, Vec::new()));
-        Ok(Self { vault, id, epoch, packer, at: first, done: 0, total, ended: false })
+        let place = behind(None);
+        Ok(Self { vault, id, epoch, packer, place, rounds: 0, done: 0, total: all(counts) })
     }
 
     /// Some records more, as they lie there now.
-    fn gather(&mut self) -> Result<(), StoreError> {
-        let Some((tree, from)) = self.at.take() else { return Ok(()) };
-        let disk = self.vault.shelf.disk()?;
-        let mut left = PIECE_RECORDS;
-        for row in disk.scan_from(tree, &from)? {
-            let (key, value) = row?;
-            if left == 0 {
-                self.at = Some((tree, key.to_vec()));
-                return Ok(());
-            }
-            left = left.saturating_sub(1);
+    async fn gather(&mut self, tree: Tree, from: Vec<u8>) -> Result<Place, StoreError> {
+        let (rows, next) = self.read(move |disk| some(disk, tree, &from)).await?;
+        for (key, value) in rows {
             self.record(tree, &key, Some(&value))?;
         }
-        let mut behind = Tree::ALL.into_iter().skip_while(|other| *other != tree).skip(1);
-        self.at = behind.find(|tree| is_taken(*tree)).map(|tree| (tree, Vec::new()));
-        Ok(())
+        Ok(next.map_or_else(|| behind(Some(tree)), |key| Place::Tree(tree, key)))
     }
 
-    /// What was written meanwhile, read while nobody writes.
-    async fn end(&mut self) -> Result<(), StoreError> {
-        let id = self.id;
-        let (overlay, last) =
-            self.vault.errand(false, move |shelf| Ok(meanwhile(&*shelf.disk()?, shelf.touched().take_if(|touched| touched.id == id)))).await??;
-        if self.vault.shelf.seal().newest() != self.epoch {
-            return Err(StoreError::Io("the store was given a new data key while the backup was begun: make it again".into()));
+    /// Some of what was written meanwhile; behind them what was written since, until it is little enough to be read while nobody writes.
+    async fn catch_up(&mut self, mut spots: VecDeque<Spot>) -> Result<Place, StoreError> {
+        if !spots.is_empty() {
+            let rest = spots.split_off(spots.len().min(PIECE_RECORDS));
+            let rows = self.read(move |disk| spots.into_iter().map(|spot| as_it_lies(disk, spot)).collect::<Result<Overlay, _>>()).await?;
+            self.overlay(rows)?;
+            return Ok(Place::Meanwhile(rest));
         }
-        for (tree, key, value) in overlay {
-            self.record(tree, &key, value.as_deref())?;
+        let (id, is_last_round) = (self.id, self.rounds >= ROUNDS_MAX);
+        self.rounds = self.rounds.saturating_add(1);
+        match self.vault.errand(false, move |shelf| meanwhile(shelf, id, is_last_round)).await?? {
+            Meanwhile::Much(spots) => Ok(Place::Meanwhile(spots)),
+            Meanwhile::Rest { overlay, last, epoch } => {
+                if epoch != self.epoch {
+                    return Err(StoreError::Io("the store was given a new data key while the backup was begun: make it again".into()));
+                }
+                self.overlay(overlay)?;
+                put(&mut self.packer, &Line::End { records: self.done, last })?;
+                self.packer.finish().ok_or_else(unsealed)?;
+                Ok(Place::Ended)
+            }
         }
-        put(&mut self.packer, &Line::End { records: self.done, last })?;
-        self.packer.finish().ok_or_else(unsealed)?;
-        self.ended = true;
-        Ok(())
+    }
+
+    /// Reads where it holds nobody up.
+    async fn read<T: Send + 'static>(&self, look: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
+        let shelf = Arc::clone(&self.vault.shelf);
+        let read = tokio::task::spawn_blocking(move || look(&*shelf.disk()?)).await;
+        read.unwrap_or_else(|_| Err(StoreError::Io("the database gave up while it was read".into())))
+    }
+
+    fn overlay(&mut self, rows: Overlay) -> Result<(), StoreError> {
+        rows.into_iter().try_for_each(|((tree, key), value)| self.record(tree, &key, value.as_deref()))
     }
 
     fn record(&mut self, tree: Tree, key: &[u8], value: Option<&[u8]>) -> Result<(), StoreError> {
@@ -172,16 +187,15 @@ impl Backup {
 #[async_trait]
 impl Outgoing for Backup {
     async fn piece(&mut self) -> Result<Piece, StoreError> {
-        if self.ended {
-            return Err(StoreError::Io("the backup has ended already".into()));
-        }
-        if self.at.is_none() {
-            self.end().await?;
-        } else {
-            // Some milliseconds of reading, now and then.
-            self.gather()?;
-        }
-        Ok(Piece { bytes: self.packer.take(), done: self.done, total: self.total.max(self.done), last: self.ended })
+        // Whatever becomes of this piece, nothing goes on behind one that is missing.
+        self.place = match std::mem::replace(&mut self.place, Place::Broken) {
+            Place::Tree(tree, from) => self.gather(tree, from).await?,
+            Place::Meanwhile(spots) => self.catch_up(spots).await?,
+            Place::Ended => return Err(StoreError::Io("the backup has ended already".into())),
+            Place::Broken => return Err(StoreError::Io("the backup broke off: make it again".into())),
+        };
+        let last = matches!(self.place, Place::Ended);
+        Ok(Piece { bytes: self.packer.take(), done: self.done, total: self.total.max(self.done), last })
     }
 }
 
@@ -195,24 +209,77 @@ impl Drop for Backup {
 
 impl std::fmt::Debug for Backup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Backup").field("at", &self.at).field("done", &self.done).finish_non_exhaustive()
+        f.debug_struct("Backup").field("place", &self.place).field("done", &self.done).finish_non_exhaustive()
     }
 }
 
-type Overlay = Vec<(Tree, Vec<u8>, Option<Vec<u8>>)>;
+/// Where a record lies.
+type Spot = (Tree, Vec<u8>);
+/// Records as they lie there now; `None` for one that went.
+type Overlay = Vec<(Spot, Option<Vec<u8>>)>;
 
-fn meanwhile(disk: &Disk, touched: Option<Touched>) -> Result<(Overlay, u64), StoreError> {
-    let gone = || StoreError::Io("another backup was begun meanwhile".into());
-    let touched = touched.ok_or_else(gone)?;
-    if touched.full {
-        return Err(StoreError::Io(format!("more than {TOUCHED_MAX} records were written while the backup was made: make it when less is changed")));
-    }
-    let read = |(tree, key): (Tree, Vec<u8>)| {
-        let value = disk.bytes(tree, &key)?.map(|value| value.to_vec());
-        Ok((tree, key, value))
+/// What was written since it was last asked.
+enum Meanwhile {
+    /// More than can be read while everybody waits.
+    Much(VecDeque<Spot>),
+    /// The rest, where the log ended then, and the number of the newest data key.
+    Rest { overlay: Overlay, last: u64, epoch: u32 },
+}
+
+/// From here on what is written is noted.
+fn noting(shelf: &Shelf) -> Result<(u64, Counts, Vec<(u32, Secret)>), StoreError> {
+    let counts = shelf.disk()?.head()?.counts;
+    let mut touched = shelf.touched();
+    let id = touched.as_ref().map_or(1, |touched| touched.id.wrapping_add(1));
+    *touched = Some(Touched { id, keys: BTreeSet::new(), full: false });
+    Ok((id, counts, shelf.seal().keys()))
+}
+
+/// What is refused inside says nothing about the disk.
+fn meanwhile(shelf: &Shelf, id: u64, is_last_round: bool) -> Result<Result<Meanwhile, StoreError>, StoreError> {
+    let mut noted = shelf.touched();
+    let Some(touched) = noted.as_mut().filter(|touched| touched.id == id) else {
+        return Ok(Err(StoreError::Io("another backup was begun meanwhile".into())));
     };
-    let overlay = touched.keys.into_iter().map(read).collect::<Result<Overlay, StoreError>>()?;
-    Ok((overlay, disk.head()?.last))
+    if touched.full || (is_last_round && touched.keys.len() > PIECE_RECORDS) {
+        return Ok(Err(StoreError::Io("too much was written while the backup was made: make it when less is changed".into())));
+    }
+    let spots = std::mem::take(&mut touched.keys);
+    if spots.len() > REST_RECORDS && !is_last_round {
+        return Ok(Ok(Meanwhile::Much(spots.into_iter().collect())));
+    }
+    *noted = None;
+    let disk = shelf.disk()?;
+    let overlay = spots.into_iter().map(|spot| as_it_lies(&disk, spot)).collect::<Result<Overlay, StoreError>>()?;
+    Ok(Ok(Meanwhile::Rest { overlay, last: disk.head()?.last, epoch: shelf.seal().newest() }))
+}
+
+fn as_it_lies(disk: &Disk, (tree, key): Spot) -> Result<(Spot, Option<Vec<u8>>), StoreError> {
+    let value = disk.bytes(tree, &key)?.map(|value| value.to_vec());
+    Ok(((tree, key), value))
+}
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The records from `from` on, as many as make a piece, and where the next ones begin.
+fn some(disk: &Disk, tree: Tree, from: &[u8]) -> Result<(Rows, Option<Vec<u8>>), StoreError> {
+    let (mut rows, mut bytes) = (Rows::new(), 0_usize);
+    for row in disk.scan_from(tree, from)? {
+        let (key, value) = row?;
+        if rows.len() >= PIECE_RECORDS || bytes >= PIECE_BYTES {
+            return Ok((rows, Some(key.to_vec())));
+        }
+        bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+        rows.push((key.to_vec(), value.to_vec()));
+    }
+    Ok((rows, None))
+}
+
+/// The next tree that is taken along.
+fn behind(tree: Option<Tree>) -> Place {
+    let skipped = tree.map_or(0, |tree| Tree::ALL.into_iter().take_while(|other| *other != tree).count().saturating_add(1));
+    let next = Tree::ALL.into_iter().skip(skipped).find(|tree| is_taken(*tree));
+    next.map_or_else(|| Place::Meanwhile(VecDeque::new()), |tree| Place::Tree(tree, Vec::new()))
 }
 
 /// Whether the records of a tree are taken along.
@@ -238,5 +305,11 @@ fn unsealed() -> StoreError {
 
 /// Records in a piece.
 const PIECE_RECORDS: usize = 2_000;
+/// Bytes of records behind which a piece ends.
+const PIECE_BYTES: usize = 1 << 20;
+/// Records that are read while nobody writes: some milliseconds.
+const REST_RECORDS: usize = 200;
+/// How often what was written meanwhile is taken before everybody waits for it.
+const ROUNDS_MAX: u32 = 20;
 /// Records that may be written while a backup is made: each is held once, with its key alone.
 const TOUCHED_MAX: usize = 200_000;

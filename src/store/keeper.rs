@@ -33,8 +33,8 @@ impl Keeper {
 
 #[async_trait]
 impl Keep for Keeper {
-    fn backup(&self, key: &Secret, node: &str, now: Timestamp) -> Result<Box<dyn Outgoing>, StoreError> {
-        Ok(Box::new(Backup::begin(Arc::clone(&self.vault), key, node, now)?))
+    async fn backup(&self, key: &Secret, node: &str, now: Timestamp) -> Result<Box<dyn Outgoing>, StoreError> {
+        Ok(Box::new(Backup::begin(Arc::clone(&self.vault), key, node, now).await?))
     }
 
     async fn begin_rekey(&self) -> Result<Rekeyed, StoreError> {

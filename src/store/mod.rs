@@ -49,6 +49,7 @@ use crate::domain::Standing;
 use crate::domain::Token;
 use crate::domain::TokenInfo;
 use crate::domain::pin::Pin;
+use crate::ports::SPACE_BYTES_MIN;
 use crate::ports::Store;
 use crate::ports::StoreError;
 
@@ -93,7 +94,7 @@ pub fn open(settings: &Settings) -> Result<Arc<Vault>, OpenError> {
 }
 
 fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenError> {
-    let dir = settings.data_dir.join("store");
+    let dir = settings.data_dir.join(restore::STORE);
     let master = Cipher::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
     restore::unbroken(&settings.data_dir)?;
     let disk = Disk::open(&dir, LOCK_TRIES)?;
@@ -249,7 +250,7 @@ impl Store for Vault {
             let disk = self.shelf.disk()?;
             let known = disk.read::<AuditEnd>(Tree::Meta, keys::AUDIT_END)?.map_or(0, |end| end.seq);
             // sled does not survive a disk that fills under it: what it must not do for logins it must not do for the audit either.
-            if seq <= known || disk.space()? < writer::SPACE_BYTES_MIN {
+            if seq <= known || disk.space()? < SPACE_BYTES_MIN {
                 return Ok(());
             }
             disk.note(Tree::Meta, keys::AUDIT_END, record::encode(Tree::Meta, keys::AUDIT_END, &AuditEnd { seq })?)

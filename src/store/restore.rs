@@ -12,16 +12,20 @@ use std::fs;
 use std::io;
 use std::io::BufRead;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 use crate::domain::TokenKind;
+use crate::ports::SPACE_BYTES_MIN;
 use crate::ports::StoreError;
 
 use super::OpenError;
@@ -47,7 +51,7 @@ use super::seal::Seal;
 pub enum HotpJump {
     /// 20, and 20 more for each day since the backup was made, at most 2,000.
     ByAge,
-    /// So many.
+    /// So many, and never fewer than by age.
     Presses(u64),
 }
 
@@ -86,6 +90,18 @@ pub enum RestoreError {
         /// Its format.
         found: u32,
     },
+    /// What goes by time would be burnt up to a wrong now.
+    #[error("this machine's clock is {behind_s} s behind the moment at which the backup was made: set it, then restore again")]
+    Clock {
+        /// So far.
+        behind_s: u64,
+    },
+    /// Somebody else restores.
+    #[error("another restore is at work in {0}: wait for it")]
+    Busy(String),
+    /// There is no room for it.
+    #[error("there is too little space in {0}: make some, then restore again")]
+    Full(String),
     /// There is a store.
     #[error("there is a store in {0} already: stop the server, move this folder aside, then restore again")]
     Occupied(String),
@@ -107,11 +123,15 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
     let master = Cipher::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
     let lines = Unpacker::new(from, key)?;
     make_folder(&settings.data_dir)?;
+    // One at a time: another one would take away what this one builds. Closed, it is free again.
+    let folder = fs::File::open(&settings.data_dir)?;
+    folder.try_lock().map_err(|_| RestoreError::Busy(settings.data_dir.display().to_string()))?;
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
     let disk = Disk::open(&building, 1)?;
-    let restored = Building { dir: &building, disk: &disk, now, jump, restored: Restored::default() }.fill(lines, &master);
+    let earlier = Earlier::read(&settings.data_dir)?;
+    let restored = Building { dir: &building, disk: &disk, now, jump, earlier, restored: Restored::default() }.fill(lines, &master);
     let restored = match restored {
         Ok(restored) => restored,
         Err(error) => {
@@ -122,9 +142,9 @@ pub fn restore(from: impl Read, key: &Secret, settings: &Settings, now: Timestam
         }
     };
     drop(disk);
-    give_to_owner(&settings.data_dir, &building)?;
+    Earlier { at: now, jump: restored.hotp_jump }.write(&settings.data_dir)?;
     fs::rename(&building, &place)?;
-    fs::File::open(&settings.data_dir)?.sync_all()?;
+    folder.sync_all()?;
     Ok(restored)
 }
 
@@ -143,6 +163,7 @@ struct Building<'a> {
     disk: &'a Disk,
     now: Timestamp,
     jump: HotpJump,
+    earlier: Option<Earlier>,
     restored: Restored,
 }
 
@@ -154,7 +175,12 @@ impl Building<'_> {
         }
         self.restored.node = node;
         self.restored.made_at = at;
-        self.restored.hotp_jump = presses(self.jump, at, self.now);
+        if self.now < at {
+            return Err(RestoreError::Clock { behind_s: at.0.saturating_sub(self.now.0).div_ceil(1_000) });
+        }
+        // What was pressed on a store that was restored from this backup already is not in it either.
+        let before = self.earlier.filter(|earlier| at <= earlier.at).map_or(0, |earlier| earlier.jump);
+        self.restored.hotp_jump = presses(self.jump, at, self.now).saturating_add(before);
         let plain = keys.iter().map(|key| Some((key.epoch, Secret::new(STANDARD.decode(&key.key).ok()?))));
         let old = plain.collect::<Option<Vec<_>>>().and_then(Seal::new).ok_or_else(wrong)?;
         let epoch = old.newest().saturating_add(1);
@@ -185,17 +211,25 @@ impl Building<'_> {
                     waiting = waiting.saturating_add(1);
                 }
                 Line::End { records, last } if records == count => {
-                    self.told(self.disk.write(&writes))?;
+                    self.put(&writes)?;
                     // Behind the last line there is nothing, and the file says so itself.
                     return if lines.fill_buf()?.is_empty() { Ok(last) } else { Err(wrong().into()) };
                 }
                 Line::End { .. } | Line::Made { .. } => return Err(wrong().into()),
             }
             if waiting >= BATCH {
-                self.told(self.disk.write(&std::mem::take(&mut writes)))?;
+                self.put(&std::mem::take(&mut writes))?;
                 waiting = 0;
             }
         }
+    }
+
+    /// sled does not survive a disk that fills under it, so it never comes to that.
+    fn put(&self, writes: &Writes) -> Result<(), RestoreError> {
+        if self.told(self.disk.space())? < SPACE_BYTES_MIN {
+            return Err(RestoreError::Full(self.dir.display().to_string()));
+        }
+        self.told(self.disk.write(writes))
     }
 
     /// The record as it goes on; `None` for what is void.
@@ -261,13 +295,38 @@ fn first_unused(now: Timestamp, period_s: u32) -> u64 {
     now.0.checked_div(step_ms).unwrap_or_default().saturating_add(2)
 }
 
-fn presses(jump: HotpJump, made_at: Timestamp, now: Timestamp) -> u64 {
-    match jump {
-        HotpJump::Presses(presses) => presses,
-        HotpJump::ByAge => {
-            let days = now.0.saturating_sub(made_at.0) / DAY_MS;
-            days.saturating_add(1).saturating_mul(PRESSES_A_DAY).min(PRESSES_MAX)
+/// The restore before this one, noted beside the store: what is in a store goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Earlier {
+    at: Timestamp,
+    /// So far were counter tokens moved on then.
+    jump: u64,
+}
+
+impl Earlier {
+    fn read(data_dir: &Path) -> io::Result<Option<Self>> {
+        match fs::read(data_dir.join(EARLIER)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    fn write(&self, data_dir: &Path) -> io::Result<()> {
+        let fresh = data_dir.join(format!("{EARLIER}.new"));
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(&serde_json::to_vec(self).map_err(io::Error::other)?)?;
+        file.sync_all()?;
+        fs::rename(fresh, data_dir.join(EARLIER))
+    }
+}
+
+fn presses(jump: HotpJump, made_at: Timestamp, now: Timestamp) -> u64 {
+    let days = now.0.saturating_sub(made_at.0) / DAY_MS;
+    let by_age = days.saturating_add(1).saturating_mul(PRESSES_A_DAY).min(PRESSES_MAX);
+    match jump {
+        HotpJump::Presses(presses) => presses.max(by_age),
+        HotpJump::ByAge => by_age,
     }
 }
 
@@ -287,29 +346,10 @@ fn make_folder(data_dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)
 }
 
-/// Restored by root, it is the server's all the same: of whoever has the folder around it.
-fn give_to_owner(data_dir: &Path, building: &Path) -> io::Result<()> {
-    let (owner, own) = (fs::metadata(data_dir)?, fs::metadata(building)?);
-    if (owner.uid(), owner.gid()) == (own.uid(), own.gid()) {
-        return Ok(());
-    }
-    let mut folders = vec![building.to_owned()];
-    while let Some(folder) = folders.pop() {
-        std::os::unix::fs::lchown(&folder, Some(owner.uid()), Some(owner.gid()))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            } else {
-                std::os::unix::fs::lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Where the store lies in its folder.
 pub(super) const STORE: &str = "store";
+/// What is noted of the restore before.
+const EARLIER: &str = "restored.json";
 /// Where it is built.
 const BUILDING: &str = "store.restoring";
 /// Bytes of one line: the largest record, in base64.

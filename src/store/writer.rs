@@ -20,6 +20,7 @@ use crate::domain::Change;
 use crate::domain::CommitError;
 use crate::domain::Lsn;
 use crate::metrics;
+use crate::ports::SPACE_BYTES_MIN;
 use crate::ports::StoreError;
 
 use super::apply::Draft;
@@ -194,8 +195,10 @@ impl Writer {
         let shelf = Arc::clone(&self.shelf);
         let done = catch_unwind(AssertUnwindSafe(|| commit(&shelf, group)));
         match done.unwrap_or_else(|_| Err(Trouble::Disk(StoreError::Io("the database gave up in the middle of a write".into())))) {
-            Ok(answers) => {
-                self.recovered();
+            Ok(Done { answers, wrote }) => {
+                if wrote {
+                    self.recovered();
+                }
                 answers
             }
             Err(trouble) => {
@@ -213,7 +216,7 @@ impl Writer {
                 Trouble::Disk(error) => error!(%dir, %error, "the store cannot write: logins that must be noted are refused until it can"),
             }
             metrics::healthy(ROOM, NAME, false);
-            metrics::alarm(ROOM);
+            metrics::alarm(metrics::STORE_ALARM);
         }
         if let Trouble::Disk(_) = trouble {
             // Memory must not run ahead of the disk: after a write that failed, true is what the disk says when it is read anew. A code
@@ -249,15 +252,22 @@ impl Writer {
     }
 }
 
+/// What became of a group.
+struct Done {
+    answers: Vec<Answer>,
+    /// Whether there was anything to write: else nothing is known of the disk.
+    wrote: bool,
+}
+
 /// Decides on every order, writes what is to be written, and notes where the log ends now: all of it on disk before anybody is told.
-fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Vec<Answer>, Trouble> {
+fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Done, Trouble> {
     let disk = shelf.disk().map_err(Trouble::Disk)?;
     let mut draft = Draft::new(&disk, shelf.seal()).map_err(Trouble::Disk)?;
     let answers: Vec<Answer> = group.iter().map(|order| answer(draft.take(&order.list))).collect();
     let last = draft.last();
     let writes = draft.finish(shelf.log_max()).map_err(Trouble::Disk)?;
     if writes.is_empty() {
-        return Ok(answers);
+        return Ok(Done { answers, wrote: false });
     }
     check_space(&disk)?;
     shelf.touch(&writes);
@@ -265,7 +275,7 @@ fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Vec<Answer>, Trouble> {
     disk.write(&writes).map_err(Trouble::Disk)?;
     disk.mark().note(last).map_err(|error| Trouble::Disk(StoreError::Io(error.to_string())))?;
     shelf.cache().settle(&writes, shelf.seal());
-    Ok(answers)
+    Ok(Done { answers, wrote: true })
 }
 
 /// Writes the head once more as it is.
@@ -304,8 +314,6 @@ const COMPANY_WAIT: Duration = Duration::from_millis(1);
 const COMPANY_MIN: usize = 3;
 /// From the first order of a group to the last answer. Where the disk takes longer, groups form by themselves.
 const COMPANY_WITHIN: Duration = Duration::from_millis(8);
-/// Free space below which nothing is written: sled does not survive a disk that fills under it without being opened anew, so it never comes to that.
-pub(super) const SPACE_BYTES_MIN: u64 = 16 << 20;
 /// Between two tries while ill.
 const RECOVERY_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks for people of whom nobody asks any more.

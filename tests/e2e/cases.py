@@ -193,16 +193,17 @@ def nothing_secret_is_in_the_log(world):
 # Is it well?
 
 @contextlib.contextmanager
-def locking_after(directory, count):
-    """For a while the domain locks people out after so many wrong passwords, and not after six."""
-    def lock_after(threshold):
-        peers.run("samba-tool", "domain", "passwordsettings", "set", f"--account-lockout-threshold={threshold}", f"--configfile={directory.config}")
+def locking_after(directory, count, minutes):
+    """For a while the domain locks people out after so many wrong passwords within so many minutes, and not after six within 30."""
+    def lock_after(threshold, observed):
+        peers.run("samba-tool", "domain", "passwordsettings", "set", f"--account-lockout-threshold={threshold}",
+                  f"--reset-account-lockout-after={observed}", f"--configfile={directory.config}")
 
-    lock_after(count)
+    lock_after(count, minutes)
     try:
         yield
     finally:
-        lock_after(6)
+        lock_after(6, 30)
 
 
 def m_21_check_tells_that_the_domain_locks_people_out_before_we_do(world):
@@ -214,7 +215,10 @@ def m_21_check_tells_that_the_domain_locks_people_out_before_we_do(world):
         return world.server.findings(area, config)
 
     same(found("directory", 4), [("ok", "bound, base found, clock right"), ("ok", "bound, base found; it tells no time")])
-    with locking_after(world.directory, 5):
+    with locking_after(world.directory, 9, 30):
+        leaking, _ = found("lockout", 4)
+        assert leaking[0] == "warning" and "less than 30m apart" in leaking[1] and "policy all opens again after 15m" in leaking[1], leaking
+    with locking_after(world.directory, 5, 10):
         late, grained = found("lockout", 5)
         assert late[0] == "warning" and "locks after 5 wrong passwords" in late[1] and "policy all after 5" in late[1], late
         same(grained[0], "skipped", "what only administrators may read:")
@@ -224,4 +228,5 @@ def m_21_check_tells_that_the_domain_locks_people_out_before_we_do(world):
     administrator.touch(0o600)
     administrator.write_text("Adm1n-Passw0rd!")
     text = text.replace("svc-mfa@example.test", "Administrator@example.test", 1).replace(f"{world.folder}/bind", str(administrator), 1)
-    same([outcome for outcome, _ in found("lockout", 4)], ["ok"], "who may read the fine-grained policies sees that none of them locks:")
+    with locking_after(world.directory, 6, 10):
+        same([outcome for outcome, _ in found("lockout", 4)], ["ok"], "who may read the fine-grained policies sees that none of them locks:")

@@ -10,11 +10,12 @@ from cases import same
 from peers_monitoring import RULES
 from peers_monitoring import get
 from telephone import APPROVE
+from telephone import FRAUD
 
 BOARD = RULES.parent.parent / "grafana/vestibule.json"
 # What there is no reason for in this world, so that nothing is drawn.
-QUIET = ("vestibule_alert_letters", "vestibule_audit_lost", "vestibule_audit_ship_skipped", "vestibule_alarms", "vestibule_late_approvals", "vestibule_radius_unsigned",
-         "vestibule_radius_proxied", "vestibule_radius_connections", "vestibule_sessions", "vestibule_stale_passwords")
+QUIET = ("vestibule_alert_letters", "vestibule_radius_unsigned", "vestibule_radius_proxied", "vestibule_radius_connections", "vestibule_sessions",
+         "vestibule_stale_passwords")
 
 
 def promtool(*words, text=None):
@@ -95,3 +96,11 @@ def more_is_logged_for_a_while_without_a_restart(world):
     assert "trace, for" in say("log", "level", "trace", "--for", "1h"), "turned"
     assert "trace, for" in say("log", "level"), "shown"
     say("log", "level", "debug")
+
+
+def the_first_fraud_that_is_reported_is_an_alert(world):
+    # The last case: alice is kept out from here on.
+    world.phone.will("alice", FRAUD)
+    same(world.pushing.pap("alice").kind, "Access-Reject")
+    firing = lambda: {alert["labels"]["alertname"] for alert in world.prometheus.asked("alerts")["alerts"] if alert["state"] == "firing"}
+    peers.until("the alert", lambda: "VestibuleFraudReported" in firing(), 20)

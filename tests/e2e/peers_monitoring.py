@@ -24,15 +24,15 @@ def get(url, seconds=10):
 
 
 class Prometheus:
-    """The distribution's Prometheus, scraping each second."""
+    """The distribution's Prometheus, scraping each second or as often as it is told."""
 
-    def __init__(self, folder, target):
-        self.folder, self.target = Path(folder), target
+    def __init__(self, folder, target, scrape_s=1):
+        self.folder, self.target, self.scrape_s = Path(folder), target, scrape_s
         self.address, self.daemon = f"127.0.0.1:{peers.free_port()}", None
 
     def start(self):
         self.folder.mkdir()
-        config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)],
+        config = {"global": {"scrape_interval": f"{self.scrape_s}s", "evaluation_interval": "1s"}, "rule_files": [str(RULES)],
                   "scrape_configs": [{"job_name": "vestibule", "static_configs": [{"targets": [self.target]}]}]}
         # JSON is YAML.
         (self.folder / "prometheus.yml").write_text(json.dumps(config))

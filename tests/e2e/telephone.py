@@ -14,12 +14,12 @@ from http.server import ThreadingHTTPServer
 
 import peers
 
-APPROVE, DENY, WAIT = "allow", "deny", "waiting"
+APPROVE, DENY, FRAUD, WAIT = "allow", "deny", "fraud", "waiting"
 HOLD_S, SKEW_S = 15, 300
 
 
 class Telephone:
-    """The cloud and all telephones. `manner[name]` is what a person does when asked: APPROVE (also without an entry), DENY, or WAIT for `answer`."""
+    """The cloud and all telephones. `manner[name]` is what a person does when asked: APPROVE (also without an entry), DENY, FRAUD, or WAIT for `answer`."""
 
     HOST = "api-e2e00000.duosecurity.example"
 
@@ -93,7 +93,8 @@ class Telephone:
                     question["result"] = question["manner"]
                     break
                 self.news.wait(0.05)
-            return {"result": question["result"], "status": "pushed" if question["result"] == WAIT else question["result"], "status_msg": "So it stands."}
+            result = DENY if question["result"] == FRAUD else question["result"]
+            return {"result": result, "status": "pushed" if question["result"] == WAIT else question["result"], "status_msg": "So it stands."}
 
     def signature(self, date, method, path, query, body):
         """Duo's signature, version 5, over a request without headers of its own kind."""

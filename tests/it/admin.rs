@@ -1,5 +1,6 @@
 //! Administration over its real socket: the routes, the commands of the real binary, and who is kept out.
 
+mod backups;
 mod blocks;
 mod clients;
 mod forget;

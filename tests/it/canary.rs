@@ -107,7 +107,7 @@ impl Canary {
     fn log_in(&self, number: usize, radius: SocketAddr, ldap: SocketAddr) -> [String; 2] {
         // Far from now, and so no code of now.
         let (bad, good) = (self.code(9_999), self.code(0));
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             assert_eq!(ask(radius, 1, &self.name, &self.wrong, &[], PATIENCE).unwrap().code, Code::AccessReject);
             let asked = ask(radius, 2, &self.name, &self.password, &[], PATIENCE).unwrap();
             assert_eq!(ask(radius, 3, &self.name, &bad, &asked.state, PATIENCE).unwrap().code, Code::AccessReject, "{}", self.name);

@@ -20,6 +20,8 @@ use super::lab::people;
 use super::serve::code_of;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A user who has nothing.
+const NOBODY: u32 = 65_534;
 const PASSWORD: &str = "Wonder-Land-1";
 
 fn well(output: &Output) -> String {
@@ -74,7 +76,7 @@ fn o_25_what_was_used_before_a_restore_is_used_after_it() {
     let code = code_of(&uri);
     assert_eq!(log_in(&house, 1, &code), Code::AccessAccept);
     let refused = complaint(&house.say(&["restore", &path("backup"), "--key-file", &path("recovery")]));
-    assert!(refused.contains("stop the server"), "{refused}");
+    assert!(refused.contains("would go on with the store that it has"), "{refused}");
 
     let folder = moved(house);
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -86,8 +88,31 @@ fn o_25_what_was_used_before_a_restore_is_used_after_it() {
     assert!(told.contains("1 accounts and 1 tokens"), "{told}");
     assert!(complaint(&restore()).contains("already"));
     let house = House::open(folder);
-    assert_eq!(house.json(&["user", "list"])["accounts"][0]["name"], "alice");
+    assert_eq!(house.json(&["user", "list"])[0]["name"], "alice");
     assert_eq!(log_in(&house, 3, &code), Code::AccessReject, "a code that was used before the restore is good again");
+}
+
+#[test]
+fn o_04_what_root_restores_is_the_servers_and_made_as_the_server() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let house = House::open(furnish(directory.address(), ""));
+    house.enrol("alice");
+    let path = |name: &str| house.folder.path().join(name).display().to_string();
+    well(&alone(&["backup", "--new-key", "--key-file", &path("recovery")]).output().unwrap());
+    well(&house.say(&["backup", &path("backup"), "--key-file", &path("recovery")]));
+    let folder = moved(house);
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    well(&alone(&["restore", &path("backup"), "--key-file", &path("recovery"), "--config", &path("vestibule.toml")]).output().unwrap());
+    for made in ["restored.json", "store", "store/db"] {
+        assert_eq!(fs::metadata(data.join(made)).unwrap().uid(), NOBODY, "{made}");
+    }
 }
 
 #[test]

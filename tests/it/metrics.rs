@@ -205,6 +205,21 @@ fn the_door_is_for_get_and_head_and_one_request_a_connection() {
 }
 
 #[test]
+fn what_alerts_ask_after_is_there_before_it_happens() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let house = House::open(furnish(directory.address(), LISTENING));
+    let (_, text) = got(listener(&house), "/metrics");
+    let row = rows("| metric | kind | labels | what it tells |").into_iter().find(|row| row[0] == "vestibule_alarms_total").unwrap();
+    let alarms = Regex::new("`([a-z_]+)`").unwrap();
+    let alarms: Vec<String> = alarms.captures_iter(&row[3]).map(|found| found[1].to_owned()).collect();
+    assert!(alarms.len() > 6, "{alarms:?}");
+    let wanted = alarms.iter().map(|alarm| format!("vestibule_alarms_total{{alarm=\"{alarm}\"}} 0"));
+    let wanted = wanted.chain(["vestibule_audit_lost_total 0".to_owned(), "vestibule_late_approvals_total 0".to_owned()]);
+    report(wanted.filter(|line| !text.lines().any(|told| told == line)).map(|line| format!("/metrics does not begin with `{line}`")));
+    assert_eq!(text.matches("vestibule_alarms_total{").count(), alarms.len(), "one is not in the table");
+}
+
+#[test]
 fn readiness_names_what_is_lacking_and_a_reload_says_who_may_ask() {
     let directory = people("127.0.0.1:0".parse().unwrap());
     let at = directory.address();

@@ -95,6 +95,15 @@ fn o_05_the_memory_of_the_server_is_nobody_elses_to_read() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", house.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    // Its own user, without the power of root over all processes, sees the memory of others of its processes and not of this one.
+    let look = |pid: u32| {
+        let root = nix::unistd::geteuid().is_root();
+        let words: &[&str] = if root { &["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "cat"] } else { &["cat"] };
+        std::process::Command::new(words[0]).args(&words[1..]).arg(format!("/proc/{pid}/maps")).output().unwrap()
+    };
+    assert!(look(std::process::id()).status.success(), "what this looks with can look");
+    let refused = look(house.pid());
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "the memory can be read: {refused:?}");
 }
 
 #[test]

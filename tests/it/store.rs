@@ -42,6 +42,8 @@ use vestibule::store;
 use vestibule::store::Memory;
 use vestibule::store::Vault;
 
+use super::lab::Mounted;
+
 /// Where a child of this very binary finds its store.
 const DIR: &str = "STORE_TEST_DIR";
 const WRITERS: u64 = 4;
@@ -370,22 +372,6 @@ async fn o_23_with_too_little_space_nothing_is_written_and_reading_goes_on() {
     std::fs::remove_file(&ballast).unwrap();
     assert!(vault.commit(fail()).await.is_ok());
     assert_eq!(vault.standing(&who("a")).unwrap().tries.failures, 2);
-}
-
-/// A file system of 40 MiB, while it lives.
-struct Mounted<'a>(&'a Path);
-
-impl<'a> Mounted<'a> {
-    fn new(dir: &'a Path) -> Option<Self> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "vestibule-test"]).arg(dir).stderr(Stdio::null()).status();
-        mount.is_ok_and(|status| status.success()).then_some(Self(dir))
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
 }
 
 // ---- Two implementations agree ----

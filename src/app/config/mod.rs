@@ -4,6 +4,7 @@
 
 mod answers;
 mod audit;
+mod credentials;
 mod doors;
 mod files;
 mod ldap;
@@ -34,7 +35,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use toml::de::DeTable;
-use zeroize::Zeroizing;
 
 use crate::directory;
 use crate::directory::upstream;
@@ -67,15 +67,19 @@ use crate::store;
 use crate::wire::radius::Integrity;
 
 use super::clock::WallClock;
+use credentials::Credentials;
+pub(in crate::app) use credentials::kept as kept_credential;
 use files::Files;
 use problem::Notes;
 use reader::Section;
 use secret::Sources;
+pub use secret::private_file;
 
 pub use answers::AnsweredClient;
 pub use answers::AnsweredUser;
 pub use answers::Answers;
 pub use answers::answers;
+pub(super) use files::table;
 pub use log::Log;
 pub use log::LogFormat;
 pub use metrics::Metrics;
@@ -88,6 +92,7 @@ pub use outline::store_settings;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
+pub(super) use reader::written;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]
@@ -433,31 +438,27 @@ pub struct LdapExempt {
 }
 
 impl Config {
-    /// Reads `path` and everything it points to. Credentials are looked for where systemd put them. Blocks on the disk.
+    /// Reads `path` and everything it points to. Credentials are looked for where systemd put them, or where root finds them by hand. Blocks on the disk.
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the file.
     pub fn load(path: &Path) -> Result<Self, Vec<Problem>> {
-        Self::load_with(path, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
+        Self::load_from(path, Credentials::ours())
     }
 
-    /// As [`Config::load`], with credentials from that folder.
+    /// As [`Config::load`], with credentials from that folder, or none.
     ///
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with(path: &Path, credentials: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
+        Self::load_from(path, credentials.map_or(Credentials::Nowhere, Credentials::Folder))
+    }
+
+    fn load_from(path: &Path, credentials: Credentials) -> Result<Self, Vec<Problem>> {
         let sources = Sources::new(folder(path), credentials, WallClock.now());
         let (config, warnings) = read(path, |file| whole(file, &sources))?;
         Ok(Self { warnings, certificates: sources.certificates.into_inner(), named: sources.named.into_inner(), ..config })
     }
-}
-
-/// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
-///
-/// # Errors
-/// Why it is not read.
-pub fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    secret::private(path).map_err(|refused| refused.to_string())
 }
 
 /// Everything a configuration has; sections that others name come first.
@@ -554,7 +555,7 @@ mod tests {
         let text = file.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let notes = Notes::of_files(vec![("vestibule.toml".to_owned(), 1)], &text);
         let table = DeTable::parse(&text).unwrap();
-        let sources = Sources::new(PathBuf::new(), None, WallClock.now());
+        let sources = Sources::new(PathBuf::new(), Credentials::Nowhere, WallClock.now());
         Section::whole_file(&notes, table.get_ref(), |file| whole(file, &sources));
         let asked: BTreeSet<String> = notes.asked.borrow().iter().map(|path| shape(path)).collect();
         let unknown: Vec<Problem> = notes.close().unwrap_err().into_iter().filter(|problem| problem.message.contains("unknown")).collect();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::credentials::Credentials;
 use super::folder;
 use super::problem::Problem;
 use super::profile;
@@ -67,7 +68,7 @@ fn clients(file: &Section<'_>) -> Vec<String> {
 /// # Errors
 /// What is wrong with that key, or with the file as a whole.
 pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let sources = Sources::new(folder(path), None, WallClock.now());
+    let sources = Sources::new(folder(path), Credentials::Nowhere, WallClock.now());
     let socket_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::admin(file, &sources).socket)
@@ -80,7 +81,7 @@ pub fn admin_socket(path: &Path) -> Result<PathBuf, Vec<Problem>> {
 /// # Errors
 /// What is wrong with these keys, or with the file as a whole.
 pub fn store_settings(path: &Path) -> Result<store::Settings, Vec<Problem>> {
-    let sources = Sources::new(folder(path), std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from), WallClock.now());
+    let sources = Sources::new(folder(path), Credentials::ours(), WallClock.now());
     let node_alone = |file: &Section<'_>| {
         file.forgive();
         Some(rooms::node(file, &sources)?.store)

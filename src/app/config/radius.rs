@@ -292,7 +292,7 @@ fn warn_of_trust(builder: &Builder<'_, '_>, section: &Section<'_>, policy: Optio
     let trusts = rules.is_some_and(|rules| !rules.trusted.is_empty());
     if let Some(value) = section.find("source").filter(|value| trusts && value.text().is_some_and(|name| name.starts_with("Framed-"))) {
         value.warn(
-            "opens the policy's trusted networks to whoever asks for an address in them: in a request it is what the device would like to have (M-43)",
+            "opens the policy's trusted networks to whoever asks for an address in them: in a request it is what the device would like to have",
             Some("write source = \"Calling-Station-Id\", if the client writes there where people come from"),
         );
     }
@@ -341,7 +341,7 @@ fn first(builder: &Builder<'_, '_>, value: &Value<'_>, habits: &Profile) -> Opti
             }
             [None, None, Some(winbind)] => {
                 winbind.warn(
-                    "MS-CHAPv2 can be broken by whoever hears one login (R-090)",
+                    "MS-CHAPv2 can be broken by whoever hears one login",
                     Some("use it only where a VPN knows nothing better, and only inside a network of yours"),
                 );
                 let name = winbind.name();
@@ -496,10 +496,10 @@ fn warn_hasty(builder: &Builder<'_, '_>, section: &Section<'_>, first: Option<&F
 fn shared_secret(value: &Value<'_>, sources: &Sources) -> Option<Secret> {
     let secret = sources.secret_from(value, Origin::Made)?;
     if secret.len() <= SHORT_SECRET_BYTES {
-        let message = format!("has {} bytes: short secrets can be found by trying (R-023)", secret.len());
+        let message = format!("has {} bytes: short secrets can be found by trying", secret.len());
         value.warn(&message, Some(MAKE_SECRET));
     } else if secret.variety() < SECRET_VARIETY_MIN {
-        let message = format!("has {} bytes and only {} different ones: such secrets can be found by trying (R-023)", secret.len(), secret.variety());
+        let message = format!("has {} bytes and only {} different ones: such secrets can be found by trying", secret.len(), secret.variety());
         value.warn(&message, Some(MAKE_SECRET));
     }
     Some(secret)

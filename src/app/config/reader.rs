@@ -46,7 +46,10 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, if there.
     pub(super) fn find(&self, key: &'static str) -> Option<Value<'a>> {
-        self.asked.borrow_mut().push(key);
+        // Twice where two readers want it: it is one key all the same.
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
+        }
         let path = join(&self.path, key);
         #[cfg(test)]
         self.notes.asked.borrow_mut().insert(path.clone());
@@ -259,8 +262,7 @@ impl<'a> Value<'a> {
             return None;
         };
         if !bounds.contains(&time) {
-            let told = |bound: &Duration| humantime::format_duration(*bound).to_string();
-            self.error(&format!("{text:?} is out of bounds"), Some(&format!("{} to {}", told(bounds.start()), told(bounds.end()))));
+            self.error(&format!("{text:?} is out of bounds"), Some(&format!("{} to {}", written(*bounds.start()), written(*bounds.end()))));
             return None;
         }
         Some(time)
@@ -333,6 +335,13 @@ impl<'a> Value<'a> {
     }
 }
 
+/// A length of time as people write it in the file: in the longest unit that it is a whole number of, `"90d"` and not two months and 29 days.
+pub(in crate::app) fn written(time: Duration) -> String {
+    let ms = time.as_millis();
+    let unit = UNITS.iter().find(|(_, long)| ms.is_multiple_of(*long)).filter(|_| ms > 0);
+    unit.map_or_else(|| "0s".to_owned(), |(name, long)| format!("{}{name}", ms / long))
+}
+
 /// `path.key`, the key in quotes where TOML needs them.
 fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
@@ -341,3 +350,5 @@ fn join(path: &str, key: &str) -> String {
 }
 
 const NAME_LEN_MAX: usize = 64;
+/// Units of time and their milliseconds.
+const UNITS: [(&str, u128); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub(super) fn node(file: &Section<'_>, sources: &Sources) -> Option<Node> {
 /// The last step of the path is made when it is not there; more than that would hide a slip of the keyboard.
 fn data_dir(value: &Value<'_>, sources: &Sources) -> Option<PathBuf> {
     let path = sources.path(value)?;
+    sources.served_by.set(std::fs::metadata(&path).ok().map(|found| found.uid()));
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     if let Some(above) = above.filter(|above| !above.is_dir()) {
         value.error(&format!("there is no folder {} to make it in", above.display()), Some("look whether the path is right, and make that folder if it is"));

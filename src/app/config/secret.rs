@@ -1,5 +1,6 @@
 //! Secrets and files that the configuration points to. It never holds a secret itself (O-03, O-08).
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::fs;
 use std::io;
@@ -8,15 +9,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::User;
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
-use crate::app::secrets;
-use crate::app::secrets::Place;
 use crate::domain::Secret;
 use crate::domain::Timestamp;
 
 use super::Certificate;
+use super::credentials::Credentials;
 use super::reader::Value;
 
 /// Where references lead.
@@ -24,8 +25,10 @@ use super::reader::Value;
 pub(super) struct Sources {
     /// The configuration's folder: relative paths begin here.
     pub(super) folder: PathBuf,
-    /// Where systemd puts a service's credentials.
-    pub(super) credentials: Option<PathBuf>,
+    /// Where credentials are.
+    pub(super) credentials: Credentials,
+    /// Whose `data_dir` is, once it was read: the user that serves.
+    pub(super) served_by: Cell<Option<u32>>,
     /// When the file is read.
     pub(super) now: Timestamp,
     /// Every certificate that was read on the way.
@@ -58,8 +61,8 @@ impl Origin {
 
 impl Sources {
     /// Begins with a configuration in `folder`.
-    pub(super) fn new(folder: PathBuf, credentials: Option<PathBuf>, now: Timestamp) -> Self {
-        Self { folder, credentials, now, certificates: RefCell::default(), named: RefCell::default() }
+    pub(super) fn new(folder: PathBuf, credentials: Credentials, now: Timestamp) -> Self {
+        Self { folder, credentials, served_by: Cell::default(), now, certificates: RefCell::default(), named: RefCell::default() }
     }
 
     /// A path, from the configuration's folder on.
@@ -94,19 +97,7 @@ impl Sources {
     /// systemd alone decides who reads its credentials; their mode bits say nothing. Root, who types a command by hand, opens them where they are kept.
     fn handed_over(&self, place: &Value<'_>) -> Option<Zeroizing<Vec<u8>>> {
         let name = place.name()?;
-        let Some(folder) = &self.credentials else {
-            let kept = || secrets::recall(name, &Place::Credential { root: PathBuf::from("/") });
-            if let Some(secret) = geteuid().is_root().then(kept).flatten() {
-                return Some(Zeroizing::new(secret.expose().to_vec()));
-            }
-            place.error("there are no credentials here: CREDENTIALS_DIRECTORY is not set", Some(BY_HAND));
-            return None;
-        };
-        let path = folder.join(name);
-        let told = |error: io::Error| {
-            place.error(&format!("the credential {name:?} cannot be read: {error}"), Some(&format!("give it to the service: LoadCredential={name}:FILE")));
-        };
-        read(&path).map_err(told).ok()
+        self.credentials.read(name).map_err(|refused| place.error(&refused.to_string(), Some(&refused.hint()))).ok()
     }
 
     fn in_file(&self, place: &Value<'_>, origin: Origin) -> Option<Zeroizing<Vec<u8>>> {
@@ -118,7 +109,7 @@ impl Sources {
             };
             place.error(&refused.to_string(), way.as_deref());
         };
-        private(&path).map_err(told).ok()
+        private(&path, self.served_by.get()).map_err(told).ok()
     }
 }
 
@@ -163,12 +154,14 @@ impl NotPrivate {
     }
 }
 
-/// A small file with a secret, which belongs to us or to root, and to nobody else.
-pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
+/// A small file with a secret, which belongs to us or to root, and to nobody else. Root also takes one of the user that serves: whose `data_dir` is, or whom
+/// the package made for it.
+pub(super) fn private(path: &Path, served_by: Option<u32>) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
     let unread = |error| NotPrivate::Unread { path: path.to_owned(), error };
     let found = fs::metadata(path).map_err(unread)?;
-    if is_strange(found.uid(), geteuid().as_raw()) {
-        return Err(NotPrivate::Strange { path: path.to_owned(), owner: found.uid() });
+    let (owner, own) = (found.uid(), geteuid().as_raw());
+    if is_strange(owner, own) && !(own == 0 && serves(owner, served_by)) {
+        return Err(NotPrivate::Strange { path: path.to_owned(), owner });
     }
     if found.mode() & OTHERS != 0 {
         return Err(NotPrivate::Open { path: path.to_owned(), mode: found.mode() & 0o7777 });
@@ -176,9 +169,22 @@ pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, NotPrivate> {
     read(path).map_err(unread)
 }
 
+/// A small file that nobody but its owner can read, and whose owner is who runs this, or root (O-03).
+///
+/// # Errors
+/// Why it is not read.
+pub fn private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    private(path, None).map_err(|refused| refused.to_string())
+}
+
 /// Whether a file of `owner` is in somebody's hands who is neither we nor root (O-03).
 fn is_strange(owner: u32, own: u32) -> bool {
     owner != own && owner != 0
+}
+
+/// Whether the server runs as this user, as far as one can tell who looks from outside.
+fn serves(uid: u32, served_by: Option<u32>) -> bool {
+    served_by == Some(uid) || User::from_name(SERVICE_USER).ok().flatten().is_some_and(|user| user.uid.as_raw() == uid)
 }
 
 /// A small ordinary file. What could block (a pipe) or never end (a device) is none.
@@ -204,11 +210,12 @@ fn without_newline(bytes: &[u8]) -> &[u8] {
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
-const FILE_BYTES_MAX: usize = 1 << 20;
+/// The user that the package makes.
+const SERVICE_USER: &str = "vestibule";
+
+pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
 
 const TWO_FORMS: &str = "put it in a file that only its owner can read and write { file = \"PATH\" }, or let systemd hand it over: { credential = \"NAME\" }";
-
-const BY_HAND: &str = "systemd sets it for the service; by hand type: CREDENTIALS_DIRECTORY=FOLDER vestibule ..";
 
 #[cfg(test)]
 mod tests {

@@ -1,49 +1,71 @@
-//! Each server of a directory, its clock, and whether we stop guessing before the directory locks people out.
+//! Each server of a directory: whether it takes our account, and its clock.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use super::Area;
 use super::Finding;
 use super::Outcome;
-use crate::app::config::Config;
-use crate::app::config::FirstFactor;
+use super::dns;
+use super::lockout;
+use super::lockout::Guards;
+use super::names::Wanted;
 use crate::directory;
-use crate::directory::probe::Lockout;
+use crate::directory::Server;
 use crate::directory::probe::ProbeError;
 use crate::directory::probe::Probed;
 use crate::directory::probe::Seen;
 use crate::directory::probe::probe;
+use crate::directory::probe::servers;
 use crate::ports::Clock;
 
-/// The policies by which passwords are tried at a directory, and after how many failures each locks.
-pub(super) fn policies(config: &Config, directory: &str) -> BTreeMap<String, u32> {
-    let names = |names: &[String]| names.iter().any(|name| name == directory);
-    let radius = config.radius_clients.iter().filter(|client| match &client.first {
-        FirstFactor::Directory(listed) => names(listed),
-        FirstFactor::Winbind(_) => client.identify.as_deref().is_some_and(names),
-        FirstFactor::Upstream { .. } | FirstFactor::Waived => false,
-    });
-    let ldap = config.ldap_listen.iter().filter(|listen| names(&listen.directory));
-    let ldap = ldap.flat_map(|listen| std::iter::once(&listen.policy).chain(listen.clients.iter().map(|client| &client.policy)));
-    let used = radius.map(|client| &client.policy).chain(ldap);
-    used.filter_map(|name| Some((name.clone(), config.policies.get(name)?.rules.lock.failures_max))).collect()
+/// What a directory is asked about, beside itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Questions {
+    pub(super) guards: Guards,
+    pub(super) wanted: Vec<Wanted>,
 }
 
 /// Asks every server of a directory.
-pub(super) async fn directory(settings: directory::Settings, policies: BTreeMap<String, u32>, clock: Arc<dyn Clock>) -> Vec<Finding> {
+pub(super) async fn directory(settings: directory::Settings, questions: Questions, clock: Arc<dyn Clock>) -> Vec<Finding> {
     let (name, service) = (settings.name.clone(), settings.bind_name.clone());
-    let probed = match probe(settings, clock).await {
+    let mut findings = Vec::new();
+    let servers = match named(&settings, &mut findings).await {
+        Ok(servers) => servers,
+        Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string()).hint(NAMED_BY_DNS)],
+    };
+    let names = questions.wanted.iter().map(|wanted| wanted.name.clone()).collect();
+    let probed = match probe(settings, servers, names, clock).await {
         Ok(probed) => probed,
         Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string())],
     };
-    let mut findings: Vec<_> = probed.iter().map(|probed| server(&name, probed)).collect();
-    let lockout = probed.iter().find_map(|probed| probed.said.as_ref().ok()?.lockout.as_ref());
-    if let Some(lockout) = lockout {
-        findings.push(domain(&name, lockout, &policies));
-        findings.extend(fine(&name, lockout, &policies, &service));
+    findings.extend(probed.iter().map(|probed| server(&name, probed)));
+    let Some(first) = probed.iter().find_map(|probed| probed.said.as_ref().ok()) else { return findings };
+    if let Some(lockout) = &first.lockout {
+        findings.extend(lockout::against(&name, lockout, &questions.guards, &service));
+    }
+    for (missed, why) in &first.strange {
+        findings.extend(questions.wanted.iter().filter(|wanted| wanted.name == *missed).map(|wanted| wanted.missed(&name, why)));
     }
     findings
+}
+
+/// Its servers; where DNS names them, that it does, and whether their names have addresses.
+async fn named(settings: &directory::Settings, findings: &mut Vec<Finding>) -> Result<Vec<Server>, ProbeError> {
+    let begun = Instant::now();
+    let servers = servers(settings).await?;
+    let Some(srv) = &settings.srv else { return Ok(servers) };
+    let listed = servers.iter().take(LISTED_MAX).map(|server| server.host.clone()).collect::<Vec<_>>().join(", ");
+    let more = servers.len().checked_sub(LISTED_MAX).filter(|more| *more > 0).map_or_else(String::new, |more| format!(" and {more} more"));
+    findings.push(Finding::new(Area::Dns, format!("SRV of {}", srv.domain), Outcome::Ok, format!("{listed}{more}")).took(begun.elapsed()));
+    let names: BTreeSet<String> = servers.iter().map(|server| server.host.clone()).filter(|host| dns::is_name(host)).collect();
+    let asked: Vec<_> = names.into_iter().map(|name| tokio::spawn(dns::name(name))).collect();
+    for asked in asked {
+        findings.extend(asked.await.unwrap_or_default());
+    }
+    Ok(servers)
 }
 
 fn server(directory: &str, probed: &Probed) -> Finding {
@@ -75,90 +97,21 @@ fn told(seen: &Seen, finding: impl Fn(Outcome, String) -> Finding) -> Finding {
     }
 }
 
-/// M-21: whoever guesses through us must be stopped here before the domain locks the person out everywhere.
-fn domain(directory: &str, lockout: &Lockout, policies: &BTreeMap<String, u32>) -> Finding {
-    let finding = |outcome, message: String| Finding::new(Area::Lockout, directory, outcome, message);
-    match lockout.threshold {
-        None => finding(Outcome::Skipped, "lockoutThreshold of the domain may not be read: keep `lock.failures_max` below it".to_owned()),
-        Some(0) => finding(Outcome::Ok, "the domain never locks anybody out".to_owned()),
-        Some(threshold) => against(finding, "the domain", threshold, policies),
-    }
-}
-
-fn fine(directory: &str, lockout: &Lockout, policies: &BTreeMap<String, u32>, service: &str) -> Vec<Finding> {
-    let Some(fine) = &lockout.fine else {
-        let message = format!("fine-grained password policies may not be read by {service}: where there are any, keep `lock.failures_max` below theirs");
-        return vec![Finding::new(Area::Lockout, directory, Outcome::Skipped, message)];
-    };
-    let locking = fine.iter().filter(|(_, threshold)| *threshold > 0);
-    let one = |(name, threshold): &(String, u32)| {
-        let finding = |outcome, message: String| Finding::new(Area::Lockout, directory, outcome, message);
-        against(finding, &format!("the fine-grained policy {name:?}"), *threshold, policies)
-    };
-    locking.map(one).collect()
-}
-
-fn against(finding: impl Fn(Outcome, String) -> Finding, who: &str, threshold: u32, policies: &BTreeMap<String, u32>) -> Finding {
-    let late: Vec<_> = policies.iter().filter(|(_, ours)| **ours == 0 || **ours >= threshold).collect();
-    if late.is_empty() {
-        let ours: Vec<_> = policies.iter().map(|(name, ours)| format!("policy {name} after {ours}")).collect();
-        return finding(Outcome::Ok, format!("{who} locks after {threshold} wrong passwords, we before: {}", ours.join(", ")));
-    }
-    let ours = late.iter().map(|(name, ours)| match ours {
-        0 => format!("policy {name} never"),
-        ours => format!("policy {name} after {ours}"),
-    });
-    let ours = ours.collect::<Vec<_>>().join(", ");
-    let message =
-        format!("{who} locks after {threshold} wrong passwords, and we not before: {ours}. Whoever guesses through us locks people out of everything (M-21)");
-    let hint = match threshold {
-        1 => "raise lockoutThreshold in the domain: at 1 no lock of ours can come before it".to_owned(),
-        _ => format!("write lock = {{ failures_max = {} }} in each of these policies", threshold.saturating_sub(1).min(LOCK_USUAL)),
-    };
-    finding(Outcome::Warning, message).hint(hint)
-}
-
 /// A clock that is apart by so much is told, and from so much on codes and clouds refuse.
 const CLOCK_WARNED_S: u64 = 5;
 const CLOCK_FAILED_S: u64 = 60;
-/// The usual failures_max.
-const LOCK_USUAL: u32 = 5;
+/// Servers that are told by name.
+const LISTED_MAX: usize = 4;
+const NAMED_BY_DNS: &str = "`dig SRV _ldap._tcp.DOMAIN` asks the same; this machine must ask the name servers of the domain, or write `servers`";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn compared(threshold: u32, ours: &[(&str, u32)]) -> Finding {
-        let lockout = Lockout { threshold: Some(threshold), fine: None };
-        domain("corp", &lockout, &ours.iter().map(|(name, ours)| ((*name).to_owned(), *ours)).collect())
-    }
-
-    #[test]
-    fn m_21_our_lock_must_come_before_the_domains() {
-        assert_eq!(compared(0, &[("vpn", 100)]).outcome, Outcome::Ok);
-        assert_eq!(compared(6, &[("vpn", 5)]).outcome, Outcome::Ok);
-        let equal = compared(5, &[("good", 4), ("vpn", 5), ("wiki", 0)]);
-        assert_eq!(equal.outcome, Outcome::Warning);
-        assert!(equal.message.contains("after 5 wrong passwords") && equal.message.contains("policy vpn after 5, policy wiki never"), "{equal:?}");
-        assert!(!equal.message.contains("good"), "{equal:?}");
-        assert_eq!(equal.hint.as_deref(), Some("write lock = { failures_max = 4 } in each of these policies"));
-        assert!(compared(1, &[("vpn", 1)]).hint.unwrap().contains("raise lockoutThreshold"));
-    }
-
-    #[test]
-    fn m_21_fine_grained_policies_count_too_where_they_may_be_read() {
-        let ours = BTreeMap::from([("vpn".to_owned(), 4)]);
-        let of = |fine| super::fine("corp", &Lockout { threshold: Some(10), fine }, &ours, "svc");
-        assert_eq!(of(None)[0].outcome, Outcome::Skipped);
-        let found = of(Some(vec![("Admins".to_owned(), 3), ("Robots".to_owned(), 0), ("Staff".to_owned(), 9)]));
-        assert_eq!(found.iter().map(|finding| finding.outcome).collect::<Vec<_>>(), [Outcome::Warning, Outcome::Ok]);
-        assert!(found[0].message.contains("\"Admins\" locks after 3"), "{found:?}");
-    }
-
     #[test]
     fn a_clock_that_is_apart_is_told_and_one_that_is_far_apart_fails() {
         let of = |ahead_ms| {
-            let seen = Seen { ahead_ms, lockout: None };
+            let seen = Seen { ahead_ms, lockout: None, strange: Vec::new() };
             server("corp", &Probed { server: "ldap://x".to_owned(), took: std::time::Duration::from_millis(7), said: Ok(seen) })
         };
         let outcomes = [None, Some(-4_900), Some(5_000), Some(-59_999), Some(60_000), Some(i64::MIN)].map(|ahead| of(ahead).outcome);

@@ -45,7 +45,7 @@ fn secret(name: String, secret: &Secret) -> Finding {
     if secret.len() > SHORT_SECRET_BYTES && secret.variety() >= SECRET_VARIETY_MIN {
         return Finding::new(Area::Secret, name, Outcome::Ok, message);
     }
-    Finding::new(Area::Secret, name, Outcome::Warning, format!("{message}: it can be found by trying (R-023)"))
+    Finding::new(Area::Secret, name, Outcome::Warning, format!("{message}: it can be found by trying"))
         .hint("make a long one for both sides: openssl rand -hex 32")
 }
 

@@ -36,7 +36,8 @@ pub(super) fn listeners(config: &Config) -> Vec<Finding> {
         (None, false) => ("radius", listen.address, true),
     });
     let ldap = config.ldap_listen.iter().map(|listen| ("ldap", listen.address, false));
-    radius.chain(ldap).map(|(kind, address, is_udp)| listener(kind, address, is_udp, &ours)).collect()
+    let metrics = config.metrics.iter().map(|metrics| ("metrics", metrics.address, false));
+    radius.chain(ldap).chain(metrics).map(|(kind, address, is_udp)| listener(kind, address, is_udp, &ours)).collect()
 }
 
 fn listener(kind: &str, address: SocketAddr, is_udp: bool, ours: &Ours) -> Finding {

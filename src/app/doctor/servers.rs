@@ -8,12 +8,18 @@ use super::Area;
 use super::Finding;
 use super::Outcome;
 use crate::app::RoomError;
+use crate::audit;
+use crate::audit::Receiver;
+use crate::audit::Transport;
 use crate::directory::upstream;
 use crate::directory::upstream::ProbeError;
 use crate::directory::upstream::Upstream;
 use crate::directory::winbind;
 use crate::directory::winbind::Winbind;
+use crate::mail;
+use crate::mail::Smtp;
 use crate::ports::Clock;
+use crate::ports::Mailer;
 use crate::ports::Probed;
 use crate::ports::Provider;
 
@@ -82,6 +88,40 @@ pub(super) async fn winbind(domain: String, settings: winbind::Settings) -> Vec<
             .hint("does winbindd run, is this machine joined (wbinfo -t), may our user use its privileged pipe (group winbindd_priv)?"),
     };
     vec![finding.took(begun.elapsed())]
+}
+
+/// Logs in at the mail server, and sends nothing.
+pub(super) async fn mail(settings: mail::Settings) -> Vec<Finding> {
+    let name = format!("{}:{}", settings.host, settings.port);
+    let finding = |outcome, message: String| Finding::new(Area::Mail, &name, outcome, message);
+    let takes = if settings.login.is_some() { "answers and takes our name and password" } else { "answers" };
+    let smtp = match Smtp::open(&settings) {
+        Ok(smtp) => smtp,
+        Err(error) => return vec![finding(Outcome::Failed, error.to_string())],
+    };
+    let begun = Instant::now();
+    let found = match smtp.probe().await {
+        Ok(()) => finding(Outcome::Ok, takes.to_owned()),
+        Err(error) => finding(Outcome::Failed, error.to_string()),
+    };
+    vec![found.took(begun.elapsed())]
+}
+
+/// Connects to one who is sent the audit, and sends nothing.
+pub(super) async fn receiver(receiver: Receiver) -> Vec<Finding> {
+    let (name, well) = match &receiver {
+        Receiver::Http { url, .. } => (url.split('?').next().unwrap_or_default().to_owned(), "answers; whether it takes lines is seen when one is sent"),
+        Receiver::Syslog { transport: Transport::Udp, host, port, .. } => (format!("udp://{host}:{port}"), "has an address; nobody answers over UDP"),
+        Receiver::Syslog { transport: Transport::Tcp, host, port, .. } => (format!("tcp://{host}:{port}"), "takes connections"),
+        Receiver::Syslog { transport: Transport::Tls, host, port, .. } => (format!("tls://{host}:{port}"), "takes connections, certificate right"),
+    };
+    let begun = Instant::now();
+    let found = match audit::probe(&receiver).await {
+        Ok(()) => Finding::new(Area::Audit, name, Outcome::Ok, well),
+        Err(error) => Finding::new(Area::Audit, name, Outcome::Failed, error.to_string())
+            .hint("look at the name, the port, the firewall, its certificate and ca_file; lines wait in the files meanwhile"),
+    };
+    vec![found.took(begun.elapsed())]
 }
 
 /// Clocks that are apart by so much are told; Duo refuses from five minutes on.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Certificate;
@@ -37,7 +38,20 @@ impl Post {
         };
         Ok(Self { client: builder.build().map_err(io::Error::other)?, url: url.to_owned(), token: token.map(bearer).transpose()? })
     }
+
+    /// Any answer will do: a receiver of posts need not know anything else, and a post is a line in somebody's books.
+    pub(super) async fn reach(&self) -> io::Result<()> {
+        let asked = self.client.head(&self.url).timeout(REACH_WITHIN).send().await;
+        asked.map(|_| ()).map_err(|error| io::Error::other(causes(&error.without_url())))
+    }
 }
+
+/// An error and its causes in one line: the outermost alone says next to nothing.
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+const REACH_WITHIN: Duration = Duration::from_secs(10);
 
 fn bearer(token: &Secret) -> io::Result<HeaderValue> {
     let text = Zeroizing::new([&b"Bearer "[..], token.expose()].concat());

@@ -59,6 +59,11 @@ impl Syslog {
         Ok(Self { transport, host: host.to_owned(), port, tls, node: name(node), link: None, last: Vec::new() })
     }
 
+    /// Connects and says nothing. By UDP that proves no more than a name with an address.
+    pub(super) async fn reach(&self) -> io::Result<()> {
+        self.connect().await.map(|_| ())
+    }
+
     async fn connect(&self) -> io::Result<Link> {
         let target = (self.host.as_str(), self.port);
         if self.transport == Transport::Udp {

@@ -15,7 +15,10 @@ pub(super) fn tell(at: &str, login: &Login) -> Vec<String> {
         String::new(),
         moment(0, &format!("asked; this client is taken to wait {}", time(login.within_ms))),
     ];
-    lines.extend(login.steps.iter().map(|(ms, word)| moment(*ms, &step(word, login))));
+    // Of all that were asked the last one alone stands in the account: what went before it was another's, or may have been.
+    let last = login.steps.iter().rposition(|(_, word)| ASKED.contains(&word.as_str())).unwrap_or_default();
+    let named = |at| login.provider.as_deref().filter(|_| at >= last);
+    lines.extend(login.steps.iter().enumerate().map(|(at, (ms, word))| moment(*ms, &step(word, named(at)))));
     if login.repeats > 0 {
         let times = if login.repeats == 1 { "once".to_owned() } else { format!("{} times", login.repeats) };
         lines.push(moment(login.heard_ms, &format!("the client asked again, {times} in all, here for the last time")));
@@ -35,8 +38,8 @@ fn moment(ms: u32, what: &str) -> String {
     format!("{:>5}.{:03} s  {what}", ms / 1_000, ms % 1_000)
 }
 
-fn step(word: &str, login: &Login) -> String {
-    let provider = login.provider.as_deref().map(|provider| format!(" (the last one asked was {provider})")).unwrap_or_default();
+fn step(word: &str, provider: Option<&str>) -> String {
+    let provider = provider.map(|provider| format!(" ({provider})")).unwrap_or_default();
     match word {
         "first_passed" => "the password was right".to_owned(),
         "push" => "a question was sent to the phone".to_owned(),
@@ -102,7 +105,7 @@ fn client(login: &Login) -> &'static str {
 /// What an administrator would want to know next.
 fn advice(login: &Login) -> Vec<String> {
     let said = |text: String| vec![String::new(), text];
-    let asked = login.steps.iter().any(|(_, word)| ["push", "call", "text", "email"].contains(&word.as_str()));
+    let asked = login.steps.iter().any(|(_, word)| ASKED.contains(&word.as_str()) && word != "oath");
     match (login.decision.as_str(), login.why.as_str()) {
         ("given_up", _) if asked => said(format!(
             "The {} stopped waiting after {}, before the person answered. People need 30 s and more: raise its time-out (to 60 s) and see what `patience` says here.",
@@ -136,6 +139,8 @@ fn advice(login: &Login) -> Vec<String> {
     }
 }
 
+/// A provider was asked for one of these.
+const ASKED: [&str; 5] = ["push", "call", "text", "email", "oath"];
 /// A client that waits repeats itself more often than this.
 const SILENCE_MS: u32 = 12_000;
 /// What is left on the way back.
@@ -187,6 +192,14 @@ mod tests {
         assert!(text(&late).contains("last heard of after 6.0 s, and the answer went out after 31.0 s"), "{}", text(&late));
         let fine = Login { repeats: 2, heard_ms: 28_000, ..late };
         assert!(!text(&fine).contains("gave up"), "{}", text(&fine));
+    }
+
+    /// The push failed at another provider than the one whose code was asked for then.
+    #[test]
+    fn a_failure_is_said_of_a_provider_only_where_it_was_the_last_one_asked() {
+        let steps = [(9, "first_passed"), (10, "push"), (20, "misconfigured"), (21, "oath"), (900, "unreachable")];
+        let told = text(&Login { provider: Some("tokens".into()), ..login("reject", "factor_unavailable", 1_000, &steps) });
+        assert!(told.contains("account there is wrong\n") && told.contains("does not answer (tokens)"), "{told}");
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Tree {
                     Attribute::text("objectClass", &["top", "domain", "domainDNS"]),
                     Attribute::text("dc", &["example"]),
                     Attribute::text("lockoutThreshold", &[&domain.lockout_threshold.to_string()]),
+                    Attribute::text("lockOutObservationWindow", &[&format!("-{}0000000", domain.lockout_window_s)]),
                 ],
             ),
             Object::new(&users, vec![Attribute::text("objectClass", &["top", "container"]), Attribute::text("cn", &["Users"])]),

@@ -150,8 +150,12 @@ impl Health {
     pub(super) fn missed(&self, since: Instant, now: Instant, is_certain: bool, why: &dyn Display) {
         let mut state = self.state();
         // One request may be dropped for its own sake, and by anybody's will: a server that answered others meanwhile is well.
-        if state.standing == Standing::Away || state.heard_at.is_some_and(|heard| heard >= since) {
+        if state.heard_at.is_some_and(|heard| heard >= since) {
             return;
+        }
+        if state.standing == Standing::Away {
+            drop(state);
+            return self.tell(false);
         }
         state.misses = state.misses.saturating_add(1);
         // Where Status-Server is answered it is Status-Server that tells: no name that the server says nothing to keeps others from it.
@@ -212,6 +216,10 @@ impl Health {
             (Standing::Doubted, status) if status == Status::Spoken || state.misses >= MISSES_MAX => self.away(state, now, &"Status-Server is not answered"),
             // It may have been told to be silent while it was away.
             (Standing::Away, Status::Spoken) if state.unanswered >= FORGET_AFTER => state.status = Status::Unknown,
+            (Standing::Away, Status::Spoken) => {
+                drop(state);
+                self.tell(false);
+            }
             _ => {}
         }
     }

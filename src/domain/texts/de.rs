@@ -14,8 +14,8 @@ pub(super) const TEXTS: Texts = Texts {
          jemand das Passwort. Was geschehen ist: vestibule audit explain {trace}",
     ),
     alert_fraud: Cow::Borrowed(
-        "{who} gibt an, dass eine Anmeldung an {app} von {source} um {time} nicht die eigene war, und ist jetzt gesperrt. Wer es versucht hat, kennt das Passwort: \
-         lassen Sie es ändern. Was geschehen ist: vestibule audit explain {trace}",
+        "{who} gibt an, dass eine Anmeldung an {app} von {source} um {time} nicht die eigene war. Wer es versucht hat, kennt das Passwort: \
+         lassen Sie es ändern. Ob die Person jetzt gesperrt ist: vestibule block list. Was geschehen ist: vestibule audit explain {trace}",
     ),
     alert_lockouts: Cow::Borrowed(
         "Innerhalb weniger Minuten wurden viele Konten gesperrt, das letzte um {time}: vielleicht probiert jemand Codes oder Passwörter aus. Welche: vestibule audit tail",

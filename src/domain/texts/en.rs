@@ -12,8 +12,8 @@ pub(super) const TEXTS: Texts = Texts {
          password. What happened: vestibule audit explain {trace}",
     ),
     alert_fraud: Cow::Borrowed(
-        "{who} says that a login at {app} from {source} at {time} was not theirs, and is blocked now. Whoever tried it knows the password: have it changed. \
-         What happened: vestibule audit explain {trace}",
+        "{who} says that a login at {app} from {source} at {time} was not theirs. Whoever tried it knows the password: have it changed. \
+         Whether they are blocked now: vestibule block list. What happened: vestibule audit explain {trace}",
     ),
     alert_lockouts: Cow::Borrowed(
         "Many accounts were locked within a few minutes, the last at {time}: somebody may be guessing codes or passwords. Who: vestibule audit tail",

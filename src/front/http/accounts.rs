@@ -103,7 +103,7 @@ async fn set(
     let turn = desk.turn_for(&account).await?;
     // As it is now that nobody else changes it.
     let account = turn.store().standing(&account.identity)?.account.map_or(account, Arc::unwrap_or_clone);
-    let new = fields::put(&account, asked, rooms.numbers)?;
+    let new = fields::put(&account, asked, rooms.numbers, |provider| rooms.engine.carrier(provider).is_some())?;
     let reach = |account: &Account| (account.mail.clone(), account.phone.clone(), account.backup_phone.clone());
     let what = if reach(&account) == reach(&new) { "account changed" } else { "mail address or telephone number changed" };
     turn.commit(&operator, what, &new, Change::PutAccount(Box::new(new.clone()))).await?;
@@ -204,7 +204,7 @@ pub(super) async fn made(rooms: &Rooms, asked: NewAccount) -> Result<Account, Re
             Account::new(Identity(format!("local:{}", chance()?)), name, None, rooms.clock.now())
         }
     };
-    fields::put(&known, fields, rooms.numbers)
+    fields::put(&known, fields, rooms.numbers, |provider| rooms.engine.carrier(provider).is_some())
 }
 
 /// # Errors

@@ -47,6 +47,7 @@ use super::import::Imports;
 use super::keep;
 use super::keep::Backups;
 use super::logging;
+use super::object::Object;
 use super::peer::Gate;
 use super::peer::Operator;
 use super::peer::Peer;
@@ -207,6 +208,11 @@ impl Desk {
         &self.backups
     }
 
+    /// Who may do what.
+    pub(super) fn gate(&self) -> Gate {
+        self.gate
+    }
+
     /// Where wishes to read the configuration anew go.
     pub(super) fn reloads(&self) -> &Reloads {
         &self.reloads
@@ -324,7 +330,7 @@ fn lifted(change: &Change) -> Option<&Identity> {
 pub(super) fn asked<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text(), "send at most 64 KiB of JSON"))?;
     // A shape would also be read from a bare list of its fields: an object it must be.
-    let object = serde_json::from_slice(&body).map(Value::Object);
+    let object = serde_json::from_slice::<Object>(&body).map(|Object(fields)| Value::Object(fields));
     object
         .and_then(serde_json::from_value)
         .map_err(|error| Refusal::wrong(format!("the request is not understood: {error}"), "is the command as old as the server?"))

@@ -29,6 +29,7 @@ use crate::domain::Change;
 use crate::domain::Identity;
 use crate::domain::Phone;
 use crate::domain::Timestamp;
+use crate::domain::phone::Numbers;
 
 /// The longest a block holds, in seconds.
 const FOR_S_MAX: u64 = Block::MS_MAX / 1_000;
@@ -79,7 +80,8 @@ async fn block_number(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<shapes::Block>), Refusal> {
     let new = new_block(body)?;
-    add(desk.turn().await, &operator, Blocked::Phone(phone(&number)?), None, new).await
+    let number = phone(&number, desk.rooms().numbers)?;
+    add(desk.turn().await, &operator, Blocked::Phone(number), None, new).await
 }
 
 /// Whoever has no account, or none any more, may still be blocked, and goes by the identity or by the name that the block tells.
@@ -110,7 +112,8 @@ async fn unblock_number(
     Extension(operator): Extension<Operator>,
     Path(number): Path<String>,
 ) -> Result<Json<shapes::Block>, Refusal> {
-    remove(desk.turn().await, &operator, Blocked::Phone(phone(&number)?), None).await
+    let number = phone(&number, desk.rooms().numbers)?;
+    remove(desk.turn().await, &operator, Blocked::Phone(number), None).await
 }
 
 async fn add(turn: Turn, operator: &Operator, whom: Blocked, person: Option<Person>, new: NewBlock) -> Result<(StatusCode, Json<shapes::Block>), Refusal> {
@@ -162,8 +165,10 @@ fn new_block(body: Result<Bytes, BytesRejection>) -> Result<NewBlock, Refusal> {
     Ok(new)
 }
 
-fn phone(number: &str) -> Result<Phone, Refusal> {
-    Phone::of(number).ok_or_else(|| Refusal::wrong(format!("{number:?} is no telephone number"), "write it with its country: +49 170 5550142"))
+/// A number as accounts have theirs: one without a country is in the server's own. With one, numbers that are nobody's may be blocked too.
+fn phone(number: &str, numbers: Numbers) -> Result<Phone, Refusal> {
+    let here = || numbers.read(number).ok().and_then(|read| Phone::of(&read));
+    Phone::of(number).or_else(here).ok_or_else(|| Refusal::wrong(format!("{number:?} is no telephone number"), "write it with its country: +49 170 5550142"))
 }
 
 fn shown(whom: &Blocked, name: Option<String>) -> String {
@@ -177,5 +182,20 @@ fn identity(whom: &Blocked) -> Option<Identity> {
     match whom {
         Blocked::Identity(who) => Some(who.clone()),
         Blocked::Phone(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_without_a_country_is_in_the_server_s_own() {
+        let german = Numbers::new(Some("DE".parse().unwrap()));
+        for text in ["030 1234567", "+49 30 1234567", "+49 (30) 1234-567 x9"] {
+            assert_eq!(phone(text, german).unwrap().as_str(), "+49301234567", "{text}");
+        }
+        assert!(phone("030 1234567", Numbers::default()).is_err());
+        assert_eq!(phone("+1 212 555 0123", german).unwrap().as_str(), "+12125550123");
     }
 }

@@ -16,14 +16,18 @@ const NOTES_LEN_MAX: usize = 2_000;
 /// Bytes of a language (RFC 5646 §4.4.1).
 const LANGUAGE_LEN_MAX: usize = 35;
 
-/// The account with these fields in place of its own; one that is empty is taken away.
+/// The account with these fields in place of its own; one that is empty is taken away. A new device is of a provider that is `known` to the configuration.
 ///
 /// # Errors
 /// The first that cannot be, and why.
-pub(super) fn put(account: &Account, fields: Fields, numbers: Numbers) -> Result<Account, Refusal> {
+pub(super) fn put(account: &Account, fields: Fields, numbers: Numbers, known: impl Fn(&str) -> bool) -> Result<Account, Refusal> {
     let Fields { method, no_method, mail, phone, backup_phone, given_name, family_name, language, group, notes, devices } = fields;
     let old = account.clone();
     let line = |what: &'static str| move |text: &str| name(what, text);
+    if let Some(strange) = devices.iter().flatten().find(|device| !known(&device.provider) && !old.devices.iter().any(|old| old.provider == device.provider)) {
+        let told = format!("no provider is called {:?}: its device would never be asked", strange.provider);
+        return Err(Refusal::wrong(told, "write PROVIDER as in [provider.PROVIDER] of the configuration"));
+    }
     Ok(Account {
         method: method.or_else(|| old.method.filter(|_| !no_method)),
         mail: changed(mail, old.mail, self::mail)?,
@@ -107,7 +111,7 @@ mod tests {
     }
 
     fn with(fields: Fields) -> Result<Account, Refusal> {
-        put(&alice(), fields, Numbers::default())
+        put(&alice(), fields, Numbers::default(), |provider| provider == "duo")
     }
 
     #[test]
@@ -116,6 +120,18 @@ mod tests {
         assert_eq!((same.mail.as_deref(), same.given_name.as_deref()), (Some("a@b.example"), Some("Alice")));
         let gone = with(Fields { mail: Some(String::new()), ..Fields::default() }).unwrap();
         assert_eq!(gone.mail, None);
+    }
+
+    #[test]
+    fn a_device_that_is_there_stays_though_its_provider_is_gone() {
+        let device = |id: &str| Device { provider: "gone".into(), id: id.into(), label: String::new() };
+        let kept = domain::Device { provider: "gone".into(), id: "1".into(), label: String::new() };
+        let account = Account { devices: vec![kept], ..alice() };
+        let both = Fields { devices: Some(vec![device("1")]), ..Fields::default() };
+        assert_eq!(put(&account, both, Numbers::default(), |_| false).unwrap().devices.len(), 1);
+        let new = Fields { devices: Some(vec![device("1")]), ..Fields::default() };
+        let refused = put(&alice(), new, Numbers::default(), |_| false).unwrap_err();
+        assert!(format!("{refused:?}").contains("no provider is called"), "{refused:?}");
     }
 
     #[test]
@@ -130,6 +146,7 @@ mod tests {
             Fields { family_name: text("a\u{1b}[2J"), ..Fields::default() },
             Fields { notes: text(&"n".repeat(2_001)), ..Fields::default() },
             Fields { devices: Some(vec![Device { provider: "duo".into(), id: String::new(), label: String::new() }]), ..Fields::default() },
+            Fields { devices: Some(vec![Device { provider: "doo".into(), id: "1".into(), label: String::new() }]), ..Fields::default() },
             Fields { devices: Some(vec![Device { provider: "duo".into(), id: "1".into(), label: String::new() }; 11]), ..Fields::default() },
         ] {
             assert!(with(fields.clone()).is_err(), "{fields:?}");

@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::routing::post;
 use base64::Engine;
@@ -59,7 +60,18 @@ struct Running {
     outgoing: Box<dyn Outgoing>,
 }
 
+/// A backup under a key of one's own is every seed and PIN: administrators are not trusted with these (O-09).
+fn may_carry_off(desk: &Desk, operator: &Operator) -> Result<(), Refusal> {
+    if desk.gate().has_the_files(operator.uid) {
+        return Ok(());
+    }
+    warn!(operator = ?operator.name, uid = operator.uid, "somebody who is neither root nor the server's own user wanted a backup and was refused");
+    let error = "a backup holds every seed: root and the server's own user alone may make one";
+    Err(Refusal::new(StatusCode::FORBIDDEN, error, "be root: sudo vestibule backup .."))
+}
+
 async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator>, body: Result<Bytes, BytesRejection>) -> Result<Json<BackupPiece>, Refusal> {
+    may_carry_off(&desk, &operator)?;
     let asked: NewBackup = asked(body)?;
     let wrong = || Refusal::wrong("that is no recovery key: it has 64 hexadecimal digits", "`vestibule backup --new-key` makes one");
     let key = Secret::from_hex(asked.key.expose()).filter(|key| key.len() == KEY_BYTES).ok_or_else(wrong)?;
@@ -71,7 +83,7 @@ async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator
     }
     // The old one notes no more from here on.
     drop(running.take());
-    let outgoing = keeper(&desk)?.backup(&key, &rooms.node, rooms.clock.now())?;
+    let outgoing = keeper(&desk)?.backup(&key, &rooms.node, rooms.clock.now()).await?;
     let begun = running.insert(Running { id: accounts::chance()?, uid: operator.uid, used_at: Instant::now(), outgoing });
     info!(what = "backup begun", operator = ?operator.name, uid = operator.uid, "administration");
     tokio::spawn(give_up(backups.clone(), begun.id.clone()));
@@ -80,6 +92,7 @@ async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator
 }
 
 async fn step(State(desk): State<Desk>, Extension(operator): Extension<Operator>, Path(id): Path<String>) -> Result<Json<BackupPiece>, Refusal> {
+    may_carry_off(&desk, &operator)?;
     let mut running = desk.backups().0.lock().await;
     let gone = || Refusal::absent("that backup is not being made any more", "begin again; what there is of the file is of no use");
     let found = running.as_mut().filter(|found| found.id == id && found.uid == operator.uid).ok_or_else(gone)?;
@@ -147,3 +160,39 @@ fn in_numbers(rekeyed: keep::Rekeyed) -> Rekeyed {
 }
 
 const KEY_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::ports::StoreError;
+
+    #[derive(Debug)]
+    struct Endless;
+
+    #[async_trait]
+    impl Outgoing for Endless {
+        async fn piece(&mut self) -> Result<keep::Piece, StoreError> {
+            Ok(keep::Piece::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backup_that_nobody_fetches_for_a_minute_is_given_up() {
+        let begun = |id: &str| Running { id: id.into(), uid: 0, used_at: Instant::now(), outgoing: Box::new(Endless) };
+        let backups = Backups::default();
+        *backups.0.lock().await = Some(begun("one"));
+        let watch = tokio::spawn(give_up(backups.clone(), "one".into()));
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            backups.0.lock().await.as_mut().expect("somebody goes on with it").used_at = Instant::now();
+        }
+        watch.await.unwrap();
+        assert!(backups.0.lock().await.is_none());
+        // One that came after it is not its affair.
+        *backups.0.lock().await = Some(begun("two"));
+        give_up(backups.clone(), "one".into()).await;
+        assert!(backups.0.lock().await.is_some());
+    }
+}

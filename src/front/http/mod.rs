@@ -13,6 +13,7 @@ mod import;
 mod keep;
 mod logging;
 mod lookup;
+mod object;
 mod otpauth;
 mod peer;
 mod pins;

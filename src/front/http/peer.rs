@@ -35,14 +35,18 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// Whether it is root or we ourselves: who has the store's files in hand whatever we say. A member of the group has not.
+    pub(super) fn has_the_files(self, uid: u32) -> bool {
+        Uid::from_raw(uid).is_root() || uid == self.own.as_raw()
+    }
+
     /// The operator behind `peer`; `None` for all others. Asks the machine's user database, so it may block.
     pub(super) fn admit(self, peer: Peer) -> Option<Operator> {
         let uid = Uid::from_raw(peer.uid);
         // A user database that cannot be read knows nobody: then only root and we come in.
         let user = User::from_uid(uid).unwrap_or_default();
-        let may = uid.is_root()
-            || uid == self.own
-            || self.group.is_some_and(|group| peer.gid == group.as_raw() || user.as_ref().is_some_and(|user| member(user, group)));
+        let may =
+            self.has_the_files(peer.uid) || self.group.is_some_and(|group| peer.gid == group.as_raw() || user.as_ref().is_some_and(|user| member(user, group)));
         let name = user.map_or_else(|| peer.uid.to_string(), |user| user.name);
         may.then_some(Operator { uid: peer.uid, name })
     }
@@ -69,6 +73,13 @@ mod tests {
         assert_eq!(gate(None).admit(Peer { uid: 0, gid: 0 }), Some(Operator { uid: 0, name: "root".into() }));
         let own = Peer { uid: 4_000_000_002, gid: 7 };
         assert_eq!(gate(None).admit(own), Some(Operator { uid: 4_000_000_002, name: "4000000002".into() }));
+    }
+
+    #[test]
+    fn o_09_a_member_of_the_group_has_not_the_files() {
+        let gate = gate(Some(STRANGER.gid));
+        assert!(gate.admit(STRANGER).is_some() && !gate.has_the_files(STRANGER.uid));
+        assert!(gate.has_the_files(0) && gate.has_the_files(4_000_000_002));
     }
 
     #[test]

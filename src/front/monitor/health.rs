@@ -15,13 +15,15 @@ use tokio::time::timeout;
 use super::View;
 use crate::metrics;
 use crate::ports::Directory;
+use crate::ports::SPACE_BYTES_MIN;
 
 /// How long a look counts for those who ask after it.
 const KEEP: Duration = Duration::from_secs(5);
 /// How long a directory may take to take a connection.
 const PROBE: Duration = Duration::from_secs(3);
-/// Below this the store writes nothing.
-const SPACE_BYTES_MIN: u64 = 16 << 20;
+/// How long a RADIUS server behind us is known to be away after the last that it did not answer. Where it says nothing about itself only a login can tell
+/// whether it is back, and whoever sends logins to those alone that are ready would never let one find out.
+const DOUBT: Duration = Duration::from_secs(60);
 
 /// What stands in `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +75,7 @@ async fn look(view: &View) -> Readiness {
     if !view.directories.is_empty() && away.len() == view.directories.len() {
         not_ready.push(Lack { what: "directories", why: format!("no server of {} answers", away.join(", ")) });
     }
-    let is_ill = |name: &String| metrics::is_healthy("upstream", name) == Some(false);
+    let is_ill = |name: &String| metrics::was_just_ill("upstream", name, DOUBT);
     if !view.upstreams.is_empty() && view.upstreams.iter().all(is_ill) {
         not_ready.push(Lack { what: "upstreams", why: format!("no server of {} answers", view.upstreams.join(", ")) });
     }

@@ -29,7 +29,8 @@ pub(super) struct Session<'a> {
 
 impl Cloud {
     /// The login service, and the two names of the connector.
-    pub(super) fn hosts(self) -> (&'static str, [&'static str; 2]) {
+    #[must_use]
+    pub fn hosts(self) -> (&'static str, [&'static str; 2]) {
         match self {
             Self::China => ("login.chinacloudapi.cn", ["adnotifications.windowsazure.cn", "strongauthenticationservice.auth.microsoft.cn"]),
             Self::Global => ("login.microsoftonline.com", ["adnotifications.windowsazure.com", "strongauthenticationservice.auth.microsoft.com"]),

@@ -1,5 +1,7 @@
 //! What is refused before anything is sent, and what makes a server look away (M-14).
 
+use reqwest::header::RETRY_AFTER;
+
 use super::*;
 
 fn open(base: &str) -> Result<Http, OpenError> {
@@ -50,6 +52,13 @@ fn how_long_to_keep_silent_is_read_in_seconds() {
     };
     assert_eq!([wait("7"), wait(" 7 "), wait("soon"), wait("-3"), wait("Wed, 21 Oct 2015 07:28:00 GMT")], [7, 7, 1, 1, 1]);
     assert_eq!(retry_after(&HeaderMap::new(), PAUSE).as_secs(), 1);
+}
+
+#[test]
+fn the_time_of_an_answer_is_read_where_it_is_one() {
+    let date = |text: &'static str| date_s(&HeaderMap::from_iter([(reqwest::header::DATE, text.parse().unwrap())]));
+    assert_eq!(date("Tue, 14 Nov 2023 22:13:20 GMT"), Some(1_700_000_000));
+    assert_eq!([date("soon"), date("Tue, 14 Nov 1923 22:13:20 GMT"), date_s(&HeaderMap::new())], [None; 3]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use super::caller::Caller;
 use super::caller::Held;
 use crate::domain::FactorError;
 use crate::domain::Secret;
+use crate::domain::Timestamp;
 use crate::ports::Clock;
 use crate::provider::complaints::Complaints;
 use crate::provider::errand::Errand;
@@ -62,6 +63,11 @@ impl Wire {
             errand: Errand::new(settings.timeout),
             complaints: Complaints::new(&settings.name),
         })
+    }
+
+    /// What time it was there when it answered last, if it told.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        self.http.date()
     }
 
     /// A request that it answers to anybody.

@@ -38,9 +38,9 @@ async fn all_fields_are_set_shown_and_taken_away() {
         "--method",
         "text",
         "--device",
-        "duo=DP1:old phone",
+        "phone=DP1:old phone",
         "--device",
-        "duo=DP2",
+        "phone=DP2",
     ];
     assert_eq!(world.run(&words).await.0, 0);
     let (_, shown, _) = world.run(&["user", "show", "alice"]).await;
@@ -53,8 +53,8 @@ async fn all_fields_are_set_shown_and_taken_away() {
         "group      Sales",
         "notes      on leave",
         "method     text",
-        "device     duo=DP1 old phone",
-        "device     duo=DP2",
+        "device     phone=DP1 old phone",
+        "device     phone=DP2",
         "pin        none",
         "codes      none",
     ] {
@@ -87,7 +87,13 @@ async fn wrong_numbers_say_what_is_wrong_and_change_nothing() {
         let error = world.refused(Method::PATCH, "accounts/alice", json!({"phone": phone}), StatusCode::BAD_REQUEST).await;
         assert!(error.contains(why), "{phone}: {error}");
     }
-    for body in [json!({"phon": "+49301234567"}), json!({"devices": [{"provider": "duo"}]}), json!({"language": "d"}), json!({"name": "bob"})] {
+    for body in [
+        json!({"phon": "+49301234567"}),
+        json!({"devices": [{"provider": "phone"}]}),
+        json!({"devices": [{"provider": "fone", "id": "1"}]}),
+        json!({"language": "d"}),
+        json!({"name": "bob"}),
+    ] {
         world.refused(Method::PATCH, "accounts/alice", body, StatusCode::BAD_REQUEST).await;
     }
     world.refused(Method::POST, "accounts", json!({"name": "bob", "colour": "red"}), StatusCode::BAD_REQUEST).await;
@@ -108,7 +114,7 @@ async fn a_file_of_people_is_added_whole_or_not_at_all() {
     for told in ["line 3: ", "line 4: ", "country", "line 5: ", "twice", "3 of 4 lines are wrong: nothing was added"] {
         assert!(err.contains(told), "{told}: {err}");
     }
-    let (code, out, err) = import(&world, "name,phone,device\nalice,+49 30 1234567,duo=DP1:phone\nbob,,\n").await;
+    let (code, out, err) = import(&world, "name,phone,device\nalice,+49 30 1234567,phone=DP1:phone\nbob,,\n").await;
     assert_eq!((code, out.as_str(), err.as_str(), world.store.count()), (0, "added 2 accounts\n", "", 2));
     let shown = world.ok(Method::GET, "accounts/alice", Value::Null).await;
     assert_eq!((&shown["phone"], &shown["devices"][0]["label"], &shown["identity"]), (&json!("+49301234567"), &json!("phone"), &json!(ALICE)));

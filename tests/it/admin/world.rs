@@ -71,6 +71,7 @@ use vestibule::ports::Proof;
 use vestibule::ports::Provider;
 use vestibule::ports::Store;
 use vestibule::ports::StoreError;
+use vestibule::ports::keep::Keep;
 use vestibule::wire::radius::Integrity;
 
 /// Of every RADIUS client.
@@ -99,6 +100,15 @@ impl World {
     }
 
     pub(super) fn counted(directories: &[&'static str], metrics: Option<PrometheusHandle>) -> Self {
+        Self::open(directories, metrics, None, "no-such-group")
+    }
+
+    /// With a store that can be taken along, and administrators of this group.
+    pub(super) fn kept(keep: Arc<dyn Keep>, group: &str) -> Self {
+        Self::open(&["corp"], None, Some(keep), group)
+    }
+
+    fn open(directories: &[&'static str], metrics: Option<PrometheusHandle>, keep: Option<Arc<dyn Keep>>, group: &str) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("admin.sock");
@@ -113,7 +123,7 @@ impl World {
         let rooms = Rooms {
             node: "lab".into(),
             store: store.clone(),
-            keep: None,
+            keep,
             clock: Arc::new(Still),
             directories,
             sessions: sessions.clone(),
@@ -127,7 +137,7 @@ impl World {
         };
         let (rooms, watched) = watch::channel(Arc::new(rooms));
         let (reloads, _nobody_reloads) = mpsc::channel(1);
-        let admin = Admin::open(Settings { socket: socket.clone(), group: "no-such-group".into() }, watched, reloads).unwrap();
+        let admin = Admin::open(Settings { socket: socket.clone(), group: group.into() }, watched, reloads).unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(admin.run(async { stopped.await.unwrap_or_default() }));
         let http = reqwest::Client::builder().unix_socket(socket.as_path()).no_proxy().build().unwrap();

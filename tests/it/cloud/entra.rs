@@ -458,7 +458,7 @@ async fn a_dead_entra_is_unreachable_after_three_tries() {
 #[tokio::test]
 async fn a_probe_fetches_a_token_and_begins_nothing() {
     let sky = Sky::open(good).await;
-    assert_eq!(entra(sky.url()).probe().await, Probed::Well { clock: None });
+    assert!(matches!(entra(sky.url()).probe().await, Probed::Well { .. }));
     assert!(sky.lines().iter().all(|line| line.ends_with("/oauth2/token")), "{:?}", sky.lines());
 }
 

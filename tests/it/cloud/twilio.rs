@@ -327,7 +327,7 @@ async fn m_28_a_day_has_so_many_codes_to_one_number_and_so_many_in_all() {
 #[tokio::test]
 async fn a_probe_reads_the_service_and_texts_nobody() {
     let sky = Sky::open(|heard| if heard.method == "GET" { Said::json(200, "{}") } else { good(heard) }).await;
-    assert_eq!(twilio(sky.url()).probe().await, Probed::Well { clock: None });
+    assert!(matches!(twilio(sky.url()).probe().await, Probed::Well { .. }));
     assert_eq!(sky.lines(), [format!("GET /v2/Services/{SERVICE}")]);
     let wrong = Sky::open(|_| Said::json(401, r#"{"code":20003}"#)).await;
     assert!(matches!(twilio(wrong.url()).probe().await, Probed::Failed(_)));

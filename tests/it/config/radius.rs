@@ -203,7 +203,7 @@ fn r_090_winbind_is_read_and_warned_of() {
     let etc = Etc::new();
     let text = first("{ winbind = \"CORP\" }", "").replace(UPSTREAM, "");
     let warned = etc.warned(&text);
-    assert!(only(&warned).contains("radius.client[0].first.winbind: MS-CHAPv2 can be broken by whoever hears one login (R-090)"), "{warned:?}");
+    assert!(only(&warned).contains("radius.client[0].first.winbind: MS-CHAPv2 can be broken by whoever hears one login"), "{warned:?}");
     let usual = etc.load(&text).unwrap().winbinds["CORP"].clone();
     assert_eq!((usual.program.to_str(), usual.helpers_max, usual.timeout), (Some("/usr/bin/ntlm_auth"), 8, Duration::from_secs(5)));
     let own = format!("{text}[winbind.CORP]\nprogram = \"/opt/samba/bin/ntlm_auth\"\nhelpers_max = 16\ntimeout = \"3s\"\n");

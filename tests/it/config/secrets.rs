@@ -36,6 +36,26 @@ fn o_03_a_secret_file_of_another_user_is_refused() {
     assert!(only(&told).contains("belongs to another user (uid 65534)") && only(&told).contains("chown 0 "), "{told:?}");
 }
 
+/// As a package is installed: the service has a user of its own, whose secrets are its own, and `check` is typed by root.
+#[test]
+fn o_03_root_takes_a_secret_file_of_the_user_that_serves_and_nobody_elses() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let etc = Etc::new();
+    let secret = etc.path("secrets/fortigate");
+    let give = |path: &std::path::Path, uid| std::os::unix::fs::chown(path, Some(uid), None).unwrap();
+    fs::create_dir_all(etc.path("data")).unwrap();
+    give(&etc.path("data"), 65_534);
+    give(&secret, 65_534);
+    assert_eq!(etc.told(SMALL), Vec::<String>::new());
+    give(&secret, 65_533);
+    assert!(only(&etc.told(SMALL)).contains("belongs to another user (uid 65533)"));
+    give(&secret, 65_534);
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o440)).unwrap();
+    assert!(only(&etc.told(SMALL)).contains("chmod 600"), "what others can read is refused whoever it belongs to");
+}
+
 #[test]
 fn a_certificate_and_a_key_that_are_both_away_are_both_told() {
     let etc = Etc::new();

@@ -229,3 +229,19 @@ fn lines(from: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
     });
     told
 }
+
+/// A file system of 40 MiB, while it lives.
+pub(crate) struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    pub(crate) fn new(at: &'a Path) -> Option<Self> {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m,mode=700", "vestibule-test"]).arg(at).stderr(Stdio::null()).status();
+        mount.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}

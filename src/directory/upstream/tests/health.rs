@@ -7,6 +7,7 @@ use tokio::time::advance;
 use tokio::time::timeout;
 
 use super::*;
+use crate::metrics;
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_left_out_until_it_answers_status_server() {
@@ -140,6 +141,28 @@ async fn a_server_that_knows_no_status_server_is_told_by_requests() {
     assert_eq!(trial.await.unwrap().unwrap().server, 0);
     assert_eq!(mute.statuses.load(Ordering::SeqCst), statuses);
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_about_itself_is_not_known_to_be_away_for_ever() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let mut mute = Lab::new().await;
+    mute.speaks = false;
+    let upstream = Upstream::open(Settings { name: "mute".into(), ..settings(&[mute.address()], Duration::from_secs(2), 1) }).unwrap();
+    let first = asking(&upstream, "alice", None);
+    mute.accept(&mute.request().await, &Carried::default()).await;
+    first.await.unwrap().unwrap();
+    assert!(timeout(MINUTE * 2, mute.request()).await.is_err(), "it is asked by Status-Server in vain");
+    assert!(!metrics::was_just_ill("upstream", "mute", MINUTE));
+    for _ in 0..3 {
+        asking(&upstream, "bob", None).await.unwrap().unwrap_err();
+    }
+    assert!(!well(&upstream) && metrics::was_just_ill("upstream", "mute", MINUTE));
+    advance(MINUTE + Duration::from_secs(1)).await;
+    assert!(!metrics::was_just_ill("upstream", "mute", MINUTE), "nobody knows, so that a login may find out");
+    assert_eq!(metrics::is_healthy("upstream", "mute"), Some(false), "the gauge says what was seen last");
+    assert_eq!(asking(&upstream, "bob", None).await.unwrap().unwrap_err(), AskError::Silent);
+    assert!(metrics::was_just_ill("upstream", "mute", MINUTE), "and one did");
 }
 
 #[tokio::test(start_paused = true)]
