@@ -1,10 +1,8 @@
 //! `vestibule client add`: a NAS with a secret of its own, in a drop-in of its own, taken at once, and what to set on its side.
 
 use std::fs;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::path::PathBuf;
@@ -21,6 +19,8 @@ use crate::app::init;
 use crate::app::init::Nas;
 use crate::app::secrets;
 use crate::app::secrets::Owner;
+use crate::app::whole;
+use crate::app::whole::Draft;
 use crate::cli::output::Failure;
 use crate::cli::output::complain;
 use crate::cli::output::say;
@@ -176,10 +176,10 @@ impl Made {
         let both = [(&self.secret, secret, 0o700, 0o400, self.owner.uid, self.owner.uid), (&self.dropin, text, 0o750, 0o640, None, None)];
         for (path, text, folder_mode, mode, uid, folder_uid) in both {
             let written = self.folder(path, folder_mode, folder_uid).and_then(|()| {
-                let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-                chown(path, uid, self.owner.gid)?;
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
+                let mut draft = Draft::begin(path, "new", mode)?;
+                draft.give(uid, self.owner.gid)?;
+                draft.write_all(text.as_bytes())?;
+                draft.finish(true)
             });
             if let Err(error) = written {
                 if error.kind() != io::ErrorKind::AlreadyExists {
@@ -193,7 +193,7 @@ impl Made {
 
     fn folder(&self, file: &Path, mode: u32, uid: Option<u32>) -> io::Result<()> {
         let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
-        std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), mode).create(folder)?;
+        whole::make_folder(folder, mode)?;
         chown(folder, uid, self.owner.gid)
     }
 
