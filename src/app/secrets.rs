@@ -101,13 +101,17 @@ pub fn recall(name: &str, place: &Place) -> Option<Secret> {
         Place::Credential { root } if is_name(name) => root,
         Place::Credential { .. } => return None,
     };
-    kept_credential(root, name)
+    kept_credential(root, name).and_then(|secret| plain(secret.expose()))
 }
 
-/// A small file, without the newline that editors leave behind.
+/// A small file.
 fn read(file: &Path) -> Option<Secret> {
-    let bytes = zeroize::Zeroizing::new(fs::read(file).ok()?);
-    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    plain(&zeroize::Zeroizing::new(fs::read(file).ok()?))
+}
+
+/// Without the newline that editors leave behind.
+fn plain(bytes: &[u8]) -> Option<Secret> {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     Some(Secret::new(text.to_vec())).filter(|secret| !secret.is_empty())
 }
 
@@ -288,6 +292,8 @@ const DROP_INS: &str = "etc/systemd/system/vestibule.service.d";
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -331,7 +337,7 @@ mod tests {
         fs::create_dir_all(folder.path().join("etc/credstore")).unwrap();
         let plain = folder.path().join("etc/credstore/vestibule.bind");
         fs::write(&plain, "plain\n").unwrap();
-        fs::set_permissions(&plain, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+        fs::set_permissions(&plain, fs::Permissions::from_mode(0o400)).unwrap();
         assert_eq!((recall("bind", &root), recall("../bind", &root)), (Some(Secret::from("plain")), None));
     }
 

@@ -3,8 +3,6 @@
 use std::fs;
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::path::PathBuf;
@@ -18,6 +16,7 @@ use super::text;
 use crate::app::secrets;
 use crate::app::secrets::Place;
 use crate::app::secrets::SecretError;
+use crate::app::whole;
 use crate::domain::Secret;
 
 /// What was made.
@@ -31,6 +30,8 @@ pub struct Made {
     pub kept: Option<PathBuf>,
     /// Files that were written.
     pub files: Vec<PathBuf>,
+    /// What is worth a second look.
+    pub warnings: Vec<String>,
     /// The one with the secret of the NAS.
     pub client_secret_file: PathBuf,
 }
@@ -137,19 +138,13 @@ impl Writer<'_> {
         let owner = self.ground.owner(&self.draft.data_dir);
         if let (Place::File(file), false) = (&place, self.ground.folder.join("secrets").is_dir()) {
             let folder = file.with_file_name("");
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&folder)
-                .and_then(|()| chown(&folder, owner.uid, owner.gid))
-                .map_err(|error| InitError::io(&folder, error))?;
+            whole::make_folder(&folder, 0o700).and_then(|()| chown(&folder, owner.uid, owner.gid)).map_err(|error| InitError::io(&folder, error))?;
         }
-        let stored = secrets::store(name, secret, &place, name == text::MASTER_KEY)?;
-        if let Place::File(file) = &place {
-            chown(file, owner.uid, owner.gid).map_err(|error| InitError::io(file, error))?;
-        }
+        let stored = secrets::store_for(owner, name, secret, &place, name == text::MASTER_KEY)?;
         self.made.changed = true;
         self.made.files.push(stored.file);
         self.made.files.extend(stored.drop_in);
+        self.made.warnings.extend(stored.warning.map(|warning| format!("{name}: {warning}")));
         Ok(())
     }
 
@@ -185,20 +180,14 @@ impl Writer<'_> {
 
     /// Beside its place first, then moved there: nobody ever sees half of it.
     fn put(&mut self, file: &Path, bytes: &[u8]) -> Result<(), InitError> {
-        let beside = file.with_added_extension("new");
         let owner = self.ground.owner(&self.draft.data_dir);
         let written = || {
-            let _ = fs::remove_file(&beside);
-            let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
-            chown(&beside, None, owner.gid)?;
-            out.write_all(bytes)?;
-            out.sync_all()?;
-            fs::rename(&beside, file)
+            let mut draft = whole::Draft::begin(file, "new", 0o640)?;
+            draft.give(None, owner.gid)?;
+            draft.write_all(bytes)?;
+            draft.finish(false)
         };
-        written().map_err(|error| {
-            let _ = fs::remove_file(&beside);
-            InitError::io(file, error)
-        })?;
+        written().map_err(|error| InitError::io(file, error))?;
         self.made.changed = true;
         self.made.files.push(file.to_owned());
         Ok(())
@@ -209,7 +198,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let owner = self.ground.owner(&self.draft.data_dir);
-        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(folder).and_then(|()| chown(folder, None, owner.gid));
+        let made = whole::make_folder(folder, mode).and_then(|()| chown(folder, None, owner.gid));
         made.map_err(|error| InitError::io(folder, error))
     }
 }

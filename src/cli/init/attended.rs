@@ -52,6 +52,7 @@ pub(super) async fn run(ground: &Ground, terminal: &mut dyn Terminal) -> Result<
     let made = ground.make(&draft).map_err(|error| failed(&error))?;
     let mut lines: Vec<_> = made.files.iter().map(|file| format!("  written: {}", file.display())).collect();
     lines.extend(made.kept.iter().map(|kept| format!("  what was there before is in {}", kept.display())));
+    lines.extend(made.warnings.iter().map(|warning| format!("  warning: {warning}")));
     if !made.changed {
         lines.push("  everything is so already".to_owned());
     }

@@ -127,5 +127,6 @@ fn written(made: &Made) -> Vec<String> {
     }
     let mut lines: Vec<_> = made.files.iter().map(|file| format!("written: {}", file.display())).collect();
     lines.extend(made.kept.iter().map(|kept| format!("what was there before is in {}", kept.display())));
+    lines.extend(made.warnings.iter().map(|warning| format!("warning: {warning}")));
     lines
 }
