@@ -98,12 +98,8 @@ async fn run(path: &Path, config: Config, sites: Sites, enclosure: Enclosure) ->
     tracing::info!(config = %path.display(), version = env!("CARGO_PKG_VERSION"), "every door is open");
     loop {
         tokio::select! {
-            _ = hangup.recv() => {
-                tell(manager.as_ref(), "RELOADING=1");
-                let taken = reload(&mut server, path, enclosure).await.is_ok();
-                tell(manager.as_ref(), if taken { "READY=1\nSTATUS=every door is open" } else { "READY=1\nSTATUS=not reloaded: everything is as before, see the log" });
-            }
-            wish = server.wished() => wish.answer(reload(&mut server, path, enclosure).await),
+            _ = hangup.recv() => drop(reload(&mut server, path, enclosure, manager.as_ref()).await),
+            wish = server.wished() => wish.answer(reload(&mut server, path, enclosure, manager.as_ref()).await),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -133,8 +129,15 @@ fn tell(manager: Option<&Manager>, state: &str) {
     }
 }
 
-/// A wrong file changes nothing and says so, in the log and to whoever asked.
-async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> Outcome {
+/// A wrong file changes nothing and says so: in the log, to systemd, and to whoever asked.
+async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure, manager: Option<&Manager>) -> Outcome {
+    tell(manager, "RELOADING=1");
+    let outcome = taken(server, path, enclosure).await;
+    tell(manager, if outcome.is_ok() { "READY=1\nSTATUS=every door is open" } else { "READY=1\nSTATUS=not reloaded: everything is as before, see the log" });
+    outcome
+}
+
+async fn taken(server: &mut Server, path: &Path, enclosure: Enclosure) -> Outcome {
     let lines = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     let config = Config::load(path).map_err(|problems| {
         for problem in &problems {

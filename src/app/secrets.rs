@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -140,6 +141,16 @@ impl Owner {
         let user = User::from_name(SERVICE_USER).ok().flatten().filter(|_| geteuid().is_root());
         Self { uid: user.as_ref().map(|user| user.uid.as_raw()), gid: user.map(|user| user.gid.as_raw()) }
     }
+}
+
+/// Makes the folder of a file beside the configuration where there is none: root's, or ours, so that whoever serves reads there and changes nothing.
+///
+/// # Errors
+/// The disk's.
+pub fn make_room(file: &Path, owner: Owner) -> io::Result<()> {
+    let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
+    whole::make_folder(folder, 0o750)?;
+    chown(folder, None, owner.gid)
 }
 
 /// Puts a secret in its place, and nobody ever sees half of it. One that is there is replaced, unless `keep` says that it must stay.

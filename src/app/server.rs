@@ -376,6 +376,7 @@ impl Server {
     /// Takes no new logins, waits for those under way, at most for `limits.login_deadline`, and closes every door.
     pub async fn drain(self) {
         self.monitoring.closing();
+        drop(self.reloads); // Whoever waits for one hears at once that there is none.
         let within = self.config.limits.login_deadline;
         let mut doors = tokio::task::JoinSet::new();
         for open in self.radius {

@@ -136,9 +136,8 @@ impl Writer<'_> {
         }
         let place = self.ground.place(name);
         let owner = self.ground.owner(&self.draft.data_dir);
-        if let (Place::File(file), false) = (&place, self.ground.folder.join("secrets").is_dir()) {
-            let folder = file.with_file_name("");
-            whole::make_folder(&folder, 0o700).and_then(|()| chown(&folder, owner.uid, owner.gid)).map_err(|error| InitError::io(&folder, error))?;
+        if let Place::File(file) = &place {
+            secrets::make_room(file, owner).map_err(|error| InitError::io(file, error))?;
         }
         let stored = secrets::store_for(owner, name, secret, &place, name == text::MASTER_KEY)?;
         self.made.changed = true;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::io::Write;
-use std::os::unix::fs::chown;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -171,7 +170,7 @@ impl Made {
     /// In folders that are root's: whoever serves reads there and changes nothing.
     fn write(&mut self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), Failure> {
         let written = || {
-            self.folder(path)?;
+            secrets::make_room(path, self.owner)?;
             let mut draft = Draft::begin(path, "new", mode)?;
             draft.give(owner.uid, owner.gid)?;
             draft.write_all(bytes)?;
@@ -188,12 +187,6 @@ impl Made {
         written().map_err(failed)?;
         self.files.push(path.to_owned());
         Ok(())
-    }
-
-    fn folder(&self, file: &Path) -> io::Result<()> {
-        let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
-        whole::make_folder(folder, 0o750)?;
-        chown(folder, None, self.owner.gid)
     }
 
     /// What was made for nothing goes away again.
