@@ -116,8 +116,10 @@ fn tell(ground: &Ground, draft: &Draft, report: &Report) -> Result<(), Failure> 
     lines.extend(report.notes.iter().map(|note| format!("worth a second look: {note}")));
     lines.extend(report.verdict.iter().map(|verdict| format!("a login was tried: {verdict}")));
     complain(&lines);
-    let read = ground.how_to_read(&report.client);
-    say(&end::nas(draft, &format!("The secret of {}, for root: {read}", report.client)))?;
+    if made.changed {
+        let read = ground.how_to_read(&report.client);
+        say(&end::nas(draft, &format!("The secret of {}, for root: {read}", report.client)))?;
+    }
     say(&end::next(&report.next))
 }
 
