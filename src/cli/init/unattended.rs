@@ -64,7 +64,10 @@ async fn serve(ground: &Ground, draft: &Draft, answers: &Answers, report: &mut R
         Ok(serving) => serving,
         Err(why) => {
             report.undone.push(format!("the server was not started: {why}"));
-            return Err(Failure::failed(format!("the server was not started: {why}"), "everything is written; what to type next is above"));
+            return Err(Failure::failed(
+                format!("the server was not started: {why}"),
+                "everything is written; what the server says itself: journalctl -u vestibule",
+            ));
         }
     };
     report.running = serving.stays();
