@@ -36,6 +36,8 @@ pub fn runs(config: &Path) -> bool {
 pub fn start(made: &Made) -> Result<(), String> {
     systemctl(&["daemon-reload"])?;
     systemctl(&["enable", "vestibule.service"])?;
+    // One that gave up on an older configuration would not be tried again.
+    let _ = systemctl(&["reset-failed", "vestibule.service"]);
     systemctl(&[if made.changed { "restart" } else { "start" }, "vestibule.service"])
 }
 

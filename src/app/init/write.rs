@@ -171,7 +171,8 @@ impl Writer<'_> {
         }
         if !self.ground.text.is_empty() {
             let kept = aside(&self.ground.config);
-            fs::copy(&self.ground.config, &kept).map_err(|error| InitError::io(&kept, error))?;
+            let gid = self.ground.owner(&self.draft.data_dir).gid;
+            fs::copy(&self.ground.config, &kept).and_then(|_| chown(&kept, None, gid)).map_err(|error| InitError::io(&kept, error))?;
             self.made.kept = Some(kept);
         }
         self.put(&self.ground.config.clone(), text.as_bytes())

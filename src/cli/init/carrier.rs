@@ -62,7 +62,9 @@ pub(super) async fn provider(ground: &Ground, draft: &mut Draft, terminal: &mut 
     }
     let has_own = draft.providers.iter().any(|part| part.text("kind") == Some(OWN));
     let help = "Codes of an app, without any cloud: for people without a phone there, and for hours when it is away.";
-    draft.providers = vec![part];
+    // Further ones, which a file of answers brought, stay.
+    let rest: Vec<Part> = draft.providers.iter().filter(cloud).skip(1).cloned().collect();
+    draft.providers = std::iter::once(part).chain(rest).collect();
     if yes(terminal, "Codes of our own tokens beside it?", has_own || draft.directories.len() == 1, help)? {
         draft.providers.push(own);
     }

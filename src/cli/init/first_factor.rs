@@ -46,7 +46,11 @@ pub(super) async fn directory(ground: &Ground, draft: &mut Draft, terminal: &mut
             account(&mut part, terminal)?;
         }
     }
-    draft.directories = vec![part];
+    // Further ones, which a file of answers brought, stay.
+    match draft.directories.first_mut() {
+        Some(first) => *first = part,
+        None => draft.directories.push(part),
+    }
     Ok(())
 }
 

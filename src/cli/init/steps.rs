@@ -71,8 +71,11 @@ fn words(finding: &Finding) -> String {
     format!("{} {}: {}{reason}{hint}", finding.area.as_str(), finding.name, finding.message)
 }
 
-/// What Active Directory means by the sub-code of a refusal (MS-ERREF, as clients are used to see it).
+/// What a certificate is wrong about, or Active Directory means by the sub-code of a refusal (as clients are used to see it).
 fn reason(message: &str) -> Option<&'static str> {
+    if message.contains("peer certificate") {
+        return CERTIFICATES.iter().find(|(known, _)| message.contains(known)).map(|(_, reason)| *reason);
+    }
     let code = message.split("data ").nth(1)?.split(|c: char| !c.is_ascii_hexdigit()).next()?;
     REASONS.iter().find(|(known, _)| *known == code).map(|(_, reason)| *reason)
 }
@@ -194,6 +197,12 @@ pub(super) fn next(ground: &Ground, running: bool, user: Option<&str>) -> Vec<St
     next
 }
 
+const CERTIFICATES: &[(&str, &str)] = &[
+    ("CaUsedAsEndEntity", "it shows an authority's own certificate, and needs one that an authority has issued to it"),
+    ("Expired", "its certificate has expired"),
+    ("NotValidForName", "its certificate is for another name: write the server by the name that stands there"),
+    ("UnknownIssuer", "nobody whom this machine trusts vouches for its certificate"),
+];
 const REASONS: &[(&str, &str)] = &[
     ("525", "nobody is called so"),
     ("52e", "the name or the password is wrong"),
@@ -215,6 +224,7 @@ mod tests {
         let message =
             "bind_name or bind_password is refused (code 49): 80090308: LdapErr: DSID-0C09041C, comment: AcceptSecurityContext error, data 52e, v4563";
         assert_eq!(reason(message), Some("the name or the password is wrong"));
+        assert!(reason("cannot connect: invalid peer certificate: UnknownIssuer").unwrap().contains("nobody whom this machine trusts"));
         assert_eq!((reason("data"), reason("cannot connect")), (None, None));
     }
 }

@@ -64,7 +64,10 @@ async fn serve(ground: &Ground, draft: &Draft, answers: &Answers, report: &mut R
         Ok(serving) => serving,
         Err(why) => {
             report.undone.push(format!("the server was not started: {why}"));
-            return Err(Failure::failed(format!("the server was not started: {why}"), "everything is written; what to type next is above"));
+            return Err(Failure::failed(
+                format!("the server was not started: {why}"),
+                "everything is written; what the server says itself: journalctl -u vestibule",
+            ));
         }
     };
     report.running = serving.stays();
@@ -116,8 +119,10 @@ fn tell(ground: &Ground, draft: &Draft, report: &Report) -> Result<(), Failure> 
     lines.extend(report.notes.iter().map(|note| format!("worth a second look: {note}")));
     lines.extend(report.verdict.iter().map(|verdict| format!("a login was tried: {verdict}")));
     complain(&lines);
-    let read = ground.how_to_read(&report.client);
-    say(&end::nas(draft, &format!("The secret of {}, for root: {read}", report.client)))?;
+    if made.changed {
+        let read = ground.how_to_read(&report.client);
+        say(&end::nas(draft, &format!("The secret of {}, for root: {read}", report.client)))?;
+    }
     say(&end::next(&report.next))
 }
 
