@@ -138,6 +138,10 @@ fn read<T: DeserializeOwned>(status: StatusCode, answer: &[u8]) -> Result<T, Fai
             .map_err(|error| Failure::failed(format!("the server's answer is not understood: {error}"), "is it as old as this command?"));
     }
     match serde_json::from_slice::<Problem>(answer) {
+        // The server understands what is asked, and cannot go by the configuration that it finds.
+        Ok(Problem { error, hint }) if status == StatusCode::UNPROCESSABLE_ENTITY => {
+            Err(Failure::Config(error.lines().map(str::to_owned).chain([format!("  {hint}")]).collect()))
+        }
         Ok(Problem { error, hint }) => Err(Failure::Failed { error, hint }),
         Err(_) => Err(Failure::failed(format!("the server answers {status}"), "is it a vestibule?")),
     }

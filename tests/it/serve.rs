@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::UdpSocket;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -254,9 +255,34 @@ fn a_client_is_added_with_a_secret_of_its_own_and_taken_at_once() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
     let clash = house.say(&["client", "add", "other", "--network", "127.0.0.8", "--policy", "codes"]);
     let clash_told = String::from_utf8_lossy(&clash.stderr).into_owned();
-    assert!(!clash.status.success() && clash_told.contains("conf.d/other.toml") && clash_told.contains("everything stays as it was"), "{clash_told}");
+    assert!(clash.status.code() == Some(3) && clash_told.contains("conf.d/other.toml") && clash_told.contains("everything stays as it was"), "{clash_told}");
     assert!(!house.config().with_file_name("conf.d").join("other.toml").exists());
     assert!(house.say(&["reload"]).status.success(), "nothing wrong was left behind");
+}
+
+#[test]
+fn o_03_a_client_is_added_while_no_server_runs_and_a_wrong_one_leaves_nothing_behind() {
+    let directory = people(anywhere());
+    let folder = furnish(directory.address(), "");
+    let at = |name: &str| folder.path().join(name);
+    let serves = if nix::unistd::geteuid().is_root() { 65_534 } else { nix::unistd::geteuid().as_raw() };
+    fs::create_dir(at("data")).unwrap();
+    std::os::unix::fs::chown(at("data"), Some(serves), None).unwrap();
+    let add = |name: &str, network: &str| {
+        let words = ["client", "add", name, "--network", network, "--policy", "codes", "--config", "vestibule.toml"];
+        std::process::Command::new(env!("CARGO_BIN_EXE_vestibule")).current_dir(folder.path()).args(words).output().unwrap()
+    };
+    let added = add("branch", "127.0.0.8");
+    assert!(added.status.success() && String::from_utf8_lossy(&added.stderr).contains("takes it when it starts"), "{added:?}");
+    let secret = fs::metadata(at("secrets/branch.radius")).unwrap();
+    assert_eq!((secret.uid(), secret.mode() & 0o777), (serves, 0o400));
+    assert_eq!(add("other", "127.0.0.8").status.code(), Some(3), "two of one address");
+    fs::write(at("conf.d/vpn.toml"), "# by hand\n").unwrap();
+    assert_eq!(add("vpn", "127.0.0.9").status.code(), Some(1));
+    assert_eq!(fs::read_to_string(at("conf.d/vpn.toml")).unwrap(), "# by hand\n");
+    for gone in ["conf.d/other.toml", "secrets/other.radius", "secrets/vpn.radius"] {
+        assert!(!at(gone).exists(), "{gone}");
+    }
 }
 
 /// Two listeners on port 0, told apart by name alone: one refuses who has no account, the other lets them in by their password.
