@@ -53,7 +53,7 @@ pub const AUDIT_LOST: &str = "vestibule_audit_lost_total";
 /// logins let in because no provider could be reached, and a store that cannot write; label `alarm`.
 pub const ALARMS: &str = "vestibule_alarms_total";
 /// The alarm of a store that cannot write.
-pub const STORE_ALARM: &str = "store";
+const STORE_ALARM: &str = "store";
 /// Letters that tell somebody of an alarm; label `outcome`: `sent`, or why not (`failed`, `full`, `quiet`).
 pub const ALERT_LETTERS: &str = "vestibule_alert_letters_total";
 
@@ -152,6 +152,11 @@ pub fn alarm(alarm: &'static str) {
     ::metrics::counter!(ALARMS, "alarm" => alarm).increment(1);
 }
 
+/// Counts a store that cannot write.
+pub fn store_alarm() {
+    alarm(STORE_ALARM);
+}
+
 /// Counts what became of a letter about an alarm.
 pub fn alert_letter(outcome: &'static str) {
     ::metrics::counter!(ALERT_LETTERS, "outcome" => outcome).increment(1);
@@ -239,6 +244,8 @@ fn seconds(at: Timestamp) -> f64 {
 /// Upper bounds, in seconds: from what memory answers to what a person on a way to their phone takes.
 const BUCKETS: [f64; 17] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 
+/// Whether it is well, and when that was said.
+type Said = (bool, Instant);
 /// What was said last of whom. Of rooms there are a handful, and of names as many as are configured.
-static HEALTH: Mutex<BTreeMap<(&'static str, String), (bool, Instant)>> = Mutex::new(BTreeMap::new());
+static HEALTH: Mutex<BTreeMap<(&'static str, String), Said>> = Mutex::new(BTreeMap::new());
 static CERTIFICATES: Mutex<BTreeMap<String, Timestamp>> = Mutex::new(BTreeMap::new());

@@ -141,7 +141,12 @@ async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> Outco
             tracing::error!("{problem}");
         }
         tracing::error!(config = %path.display(), "not reloaded: the configuration is wrong and everything stays as it was");
-        lines(&problems)
+        let mut lines = lines(&problems);
+        if enclosure.holds && lines.iter().any(|line| line.contains(REFUSED)) {
+            tracing::error!("{BEHIND_WALLS}");
+            lines.push(BEHIND_WALLS.to_owned());
+        }
+        lines
     })?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -159,6 +164,10 @@ async fn reload(server: &mut Server, path: &Path, enclosure: Enclosure) -> Outco
     tracing::info!(config = %path.display(), "reloaded");
     Ok(warnings)
 }
+
+/// How the kernel says no: to a user without the right, and to a server that is shut in.
+const REFUSED: &str = "(os error 13)";
+const BEHIND_WALLS: &str = "a running server reads only folders that its configuration named when it started: for a file in another one, restart it";
 
 /// The one line on standard output (the contract's ready line).
 fn say_ready(ready: &Ready) -> std::io::Result<()> {

@@ -272,7 +272,8 @@ async fn simulate(rehearsal: Rehearsal) -> Result<(), Failure> {
     if reach.json {
         return say_json(&told);
     }
-    say(&told_in_rows(&told))
+    say(&told_in_rows(&told))?;
+    if told.assumed { say("* nobody was asked: --password-stdin has the password checked, --ask the second factor") } else { Ok(()) }
 }
 
 /// Each step and rule, the verdict, and the reply.
@@ -286,9 +287,6 @@ pub(super) fn told_in_rows(told: &Simulation) -> String {
         format!("{:<14} {}", "", harmless(&format!("{} = {}{group}", attribute.name, attribute.value)))
     };
     lines.extend(told.attributes.iter().map(attribute));
-    if told.assumed {
-        lines.push("* nobody was asked: --password-stdin has the password checked, --ask the second factor".to_owned());
-    }
     lines.join("\n")
 }
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::Failure;
+use super::typed;
 use crate::app::init::Ground;
 use crate::app::init::InitError;
 use crate::app::init::Present;
@@ -50,7 +51,10 @@ pub(super) async fn run(options: &Options) -> Result<(), Failure> {
     }
     match &options.answers {
         Some(answers) => unattended::run(&ground, answers, options.json).await,
-        None if std::io::stdin().is_terminal() => attended::run(&ground, &mut terminal::Real).await,
+        None if std::io::stdin().is_terminal() => {
+            typed::shown_again_when_interrupted();
+            attended::run(&ground, &mut terminal::Real).await
+        }
         None => Err(Failure::Usage("init asks questions: type it at a terminal, or give it --answers FILE".to_owned())),
     }
 }

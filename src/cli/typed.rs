@@ -103,6 +103,21 @@ fn without_end(line: &str) -> Zeroizing<String> {
     Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
+/// Lets whoever interrupts a command that types unseen have a terminal that shows again what is typed.
+pub(super) fn shown_again_when_interrupted() {
+    let Ok(before) = termios::tcgetattr(io::stdin()) else { return };
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            let _ = termios::tcsetattr(io::stdin(), SetArg::TCSAFLUSH, &before);
+            complain(&[String::new(), "interrupted".to_owned()]);
+            std::process::exit(INTERRUPTED);
+        }
+    });
+}
+
+/// What a shell says of a command that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+
 /// A terminal that does not show what is typed; it shows it again when this goes.
 struct Hidden<'a> {
     stdin: &'a Stdin,

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
+use crate::domain::Timestamp;
 use crate::ports::Clock;
 use crate::wire::ldap::Filter;
 use crate::wire::ldap::Question;
@@ -41,6 +42,8 @@ pub struct Probed {
     pub server: String,
     /// From the first packet to the last answer.
     pub took: Duration,
+    /// The last moment at which its certificate holds; `None`: it showed none.
+    pub not_after: Option<Timestamp>,
     /// What it said.
     pub said: Result<Seen, ProbeError>,
 }
@@ -151,15 +154,16 @@ pub async fn probe(settings: Settings, servers: Vec<Server>, names: Vec<Named>, 
     let mut first_word = FirstWord::default();
     let mut probes = Vec::new();
     for (server, reaching) in reached {
-        probes.push((server, first_word.hear(&asker, reaching, end).await));
+        let (not_after, probe) = first_word.hear(&asker, reaching, end).await;
+        probes.push((server, not_after, probe));
     }
     let mut probed = Vec::new();
-    for (server, probe) in probes {
+    for (server, not_after, probe) in probes {
         let (said, took) = match probe {
             Probe::Over(said, took) => (said, took),
             Probe::Running(task) => task.await.unwrap_or((Err(ProbeError::Late), Duration::ZERO)),
         };
-        probed.push(Probed { server, took, said });
+        probed.push(Probed { server, took, not_after, said });
     }
     Ok(probed)
 }
@@ -179,16 +183,16 @@ enum Probe {
     Running(JoinHandle<(Result<Seen, ProbeError>, Duration)>),
 }
 
-type Reached = (Result<Line, ProbeError>, Duration);
+type Reached = (Result<(Line, Option<Timestamp>), ProbeError>, Duration);
 
 impl FirstWord {
     /// One after the other until one has taken our account, then all at once.
-    async fn hear(&mut self, asker: &Arc<Asker>, reaching: JoinHandle<Reached>, end: Instant) -> Probe {
+    async fn hear(&mut self, asker: &Arc<Asker>, reaching: JoinHandle<Reached>, end: Instant) -> (Option<Timestamp>, Probe) {
         let (line, took) = reaching.await.unwrap_or((Err(ProbeError::Late), Duration::ZERO));
-        let line = match (line, &*self) {
-            (Ok(line), Self::Accepted | Self::Unknown) => line,
-            (Ok(_), Self::Refused) => return Probe::Over(Err(ProbeError::Spared), took),
-            (Err(error), _) => return Probe::Over(Err(error), took),
+        let (line, not_after) = match (line, &*self) {
+            (Ok(reached), Self::Accepted | Self::Unknown) => reached,
+            (Ok((_, not_after)), Self::Refused) => return (not_after, Probe::Over(Err(ProbeError::Spared), took)),
+            (Err(error), _) => return (None, Probe::Over(Err(error), took)),
         };
         let asker = Arc::clone(asker);
         let work = async move {
@@ -197,7 +201,7 @@ impl FirstWord {
             (said, took + begun.elapsed())
         };
         if matches!(self, Self::Accepted) {
-            return Probe::Running(tokio::spawn(work));
+            return (not_after, Probe::Running(tokio::spawn(work)));
         }
         let (said, took) = work.await;
         match &said {
@@ -205,7 +209,7 @@ impl FirstWord {
             Err(ProbeError::Refused { .. }) => *self = Self::Refused,
             Err(_) => {}
         }
-        Probe::Over(said, took)
+        (not_after, Probe::Over(said, took))
     }
 }
 
@@ -227,9 +231,10 @@ impl Asker {
         let asker = Arc::clone(self);
         tokio::spawn(async move {
             let begun = Instant::now();
-            let connecting = stream::connect(&server, asker.tls.as_ref(), asker.within);
-            let stream = timeout(asker.within, connecting).await.map_err(|_| Broken::Timeout).and_then(|stream| stream.map_err(Broken::Connect));
-            (stream.map(Line::over).map_err(ProbeError::from), begun.elapsed())
+            let connecting = stream::connect_seeing(&server, asker.tls.as_ref(), asker.within);
+            let reached = timeout(asker.within, connecting).await.map_err(|_| Broken::Timeout).and_then(|reached| reached.map_err(Broken::Connect));
+            let reached = reached.map(|(stream, shown)| (Line::over(stream), shown.as_deref().and_then(not_after)));
+            (reached.map_err(ProbeError::from), begun.elapsed())
         })
     }
 
@@ -298,6 +303,13 @@ impl Asker {
         let (found, answer) = timeout(self.within, line.search(&question)).await.map_err(|_| Broken::Timeout)??;
         Ok((found, answer.code))
     }
+}
+
+/// When a certificate ends.
+fn not_after(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some(Timestamp(seconds.saturating_mul(1_000)))
 }
 
 fn any() -> Filter<'static> {

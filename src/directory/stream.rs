@@ -89,16 +89,23 @@ fn native() -> Result<RootCertStore, TlsError> {
 
 /// A connection to `server`, TLS up as configured; there is no way from here to a clear one. The caller keeps the time.
 pub(super) async fn connect(server: &Server, tls: Option<&Arc<ClientConfig>>, within: Duration) -> io::Result<Box<dyn Stream>> {
+    connect_seeing(server, tls, within).await.map(|(stream, _)| stream)
+}
+
+/// The same, and the certificate that the server showed, as DER.
+pub(super) async fn connect_seeing(server: &Server, tls: Option<&Arc<ClientConfig>>, within: Duration) -> io::Result<(Box<dyn Stream>, Option<Vec<u8>>)> {
     let mut stream = dial(&server.host, server.port, server.security == Security::Plain, within).await?;
     if server.security == Security::Plain {
-        return Ok(Box::new(stream));
+        return Ok((Box::new(stream), None));
     }
     if server.security == Security::StartTls {
         start_tls(&mut stream).await?;
     }
     let config = tls.ok_or_else(|| io::Error::other("there is no TLS configuration"))?;
     let name = ServerName::try_from(server.host.clone()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    Ok(Box::new(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?))
+    let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|leaf| leaf.to_vec());
+    Ok((Box::new(stream), shown))
 }
 
 /// TCP to the first of the host's addresses that answers, of those that may be used; each has its share of the time.

@@ -169,7 +169,8 @@ impl Winbind {
 
     fn start(&self, topic: Topic) -> Result<Helper, Trouble> {
         let mut command = Command::new(&self.settings.program);
-        command.args(topic.arguments()).current_dir("/").kill_on_drop(true);
+        // Nothing of what systemd told us is for it, and credentials least of all.
+        command.args(topic.arguments()).current_dir("/").env_clear().env("PATH", PATH).kill_on_drop(true);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else { return Err(Trouble::Ended) };
         Ok(Helper { topic, child, stdin, stdout })
@@ -310,6 +311,8 @@ fn field(question: &mut String, name: &str, bytes: &[u8]) {
 }
 
 /// Processes at once; each is a connection to winbindd, which has 200 of them.
+/// Where what the helper starts is looked for.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const HELPERS_MAX: usize = 64;
 /// Has signs that no name of an account may have (MS-SAMR §3.1.1.8.4), so that no controller counts a wrong password.
 const NOBODY: &str = "vestibule:check?";

@@ -373,6 +373,8 @@ pub enum FactorError {
     Locked,
     /// Our key, host or account there is wrong: never a reason to let anybody in (M-14).
     Misconfigured,
+    /// A PIN stands in front of the code here, and this person has none.
+    NoPin,
     /// The provider does not know this person, or the person has no device for this method.
     NotEnrolled,
     /// The PIN in front of the code was right and is too old: nobody is let in before it is changed.
@@ -395,6 +397,7 @@ impl FactorError {
             Self::Faltering => "faltering",
             Self::Locked => "locked",
             Self::Misconfigured => "misconfigured",
+            Self::NoPin => "no_pin",
             Self::NotEnrolled => "not_enrolled",
             Self::PinExpired => "pin_expired",
             Self::PushesSpent => "pushes_spent",

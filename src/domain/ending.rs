@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::account::Identity;
 use super::account::Timestamp;
+use super::change::Change;
 use super::decision::Denial;
 use super::decision::FactorError;
 use super::request::Door;
@@ -97,6 +98,8 @@ pub enum What {
     Answered,
     /// The second factor said yes.
     Approved,
+    /// A backup code stood in for it.
+    BackedUp,
     /// The person was asked something at the client: for a code, or to look at the phone.
     Challenged,
     /// The second factor could not be used, or said no.
@@ -108,12 +111,19 @@ pub enum What {
 }
 
 impl What {
+    /// The second factor passed, and uses this up.
+    #[must_use]
+    pub fn passed(spend: Option<&Change>) -> Self {
+        if matches!(spend, Some(Change::UseBackup { .. })) { Self::BackedUp } else { Self::Approved }
+    }
+
     /// The word in the audit.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Approved => "approved",
+            Self::BackedUp => "backup_code",
             Self::Challenged => "challenged",
             Self::Failed(error) => error.as_str(),
             Self::Proven => "first_passed",
@@ -184,7 +194,7 @@ impl Ending {
     #[must_use]
     pub fn second_ms(&self) -> Option<u32> {
         let start = self.steps.iter().find(|step| matches!(step.what, What::Started(_)))?.ms;
-        let end = self.steps.iter().rfind(|step| matches!(step.what, What::Approved | What::Failed(_))).map_or(self.ms, |step| step.ms);
+        let end = self.steps.iter().rfind(|step| matches!(step.what, What::Approved | What::BackedUp | What::Failed(_))).map_or(self.ms, |step| step.ms);
         Some(end.saturating_sub(start))
     }
 

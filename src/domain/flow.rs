@@ -310,7 +310,7 @@ impl Flow {
             (Stage::Verify(_), Event::Progress(Ok(Progress::CodeNeeded { .. }))) => drop_for(Outage::Fault),
             (Stage::Wait(second, _), Event::Progress(Ok(Progress::Allowed { spend }))) => second::look_again(second, Grant::Factor, spend),
             (Stage::Wait(second, _), Event::Progress(Ok(Progress::Waived))) => second::look_again(second, Grant::ProviderBypass, None),
-            (Stage::Wait(second, _) | Stage::Verify(second), Event::Progress(Err(FactorError::NotEnrolled))) => self.vanished(second),
+            (Stage::Wait(second, _) | Stage::Verify(second), Event::Progress(Err(FactorError::NoPin | FactorError::NotEnrolled))) => self.vanished(second),
             (Stage::Wait(second, ticket), Event::Expired) => self.undecided(second, ticket),
             (Stage::Start(second) | Stage::Wait(second, _) | Stage::Verify(second), Event::Progress(progress)) => match progress {
                 Ok(progress) => self.progressed(now, second, progress),

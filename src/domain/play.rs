@@ -282,7 +282,7 @@ fn letter(event: &Event) -> char {
         Event::Progress(Err(FactorError::Faltering)) => '{',
         Event::Progress(Err(FactorError::Locked)) => 'u',
         Event::Progress(Err(FactorError::Misconfigured)) => 'v',
-        Event::Progress(Err(FactorError::NotEnrolled)) => 'w',
+        Event::Progress(Err(FactorError::NoPin | FactorError::NotEnrolled)) => 'w',
         Event::Progress(Err(FactorError::PinExpired)) => 'I',
         Event::Progress(Err(FactorError::PushesSpent)) => 'J',
         Event::Progress(Err(FactorError::Throttled)) => 'x',

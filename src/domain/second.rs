@@ -353,7 +353,7 @@ impl Flow {
             FactorError::Expired => return reject(Denial::NoAnswer),
             FactorError::Locked => return reject(Denial::Locked),
             FactorError::Misconfigured => second.heard.misconfigured = true,
-            FactorError::NotEnrolled => {}
+            FactorError::NoPin | FactorError::NotEnrolled => {}
             FactorError::PinExpired => return reject(Denial::PinExpired),
             FactorError::PushesSpent => second.heard.spent = true,
             FactorError::Faltering | FactorError::Throttled => second.heard.doubtful = true,

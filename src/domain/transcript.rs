@@ -244,6 +244,7 @@ fn progress(words: &[&str]) -> Result<Progress, FactorError> {
         ["bad_code"] => Err(FactorError::BadCode),
         ["expired"] => Err(FactorError::Expired),
         ["misconfigured"] => Err(FactorError::Misconfigured),
+        ["no_pin"] => Err(FactorError::NoPin),
         ["not_enrolled"] => Err(FactorError::NotEnrolled),
         ["waived"] => Ok(Progress::Waived),
         ["faltering"] => Err(FactorError::Faltering),

@@ -443,7 +443,8 @@ impl Journey {
                 self.told.refused = Some(error.as_str());
                 self.step(What::Failed(*error));
             }
-            Ok(Progress::Allowed { .. } | Progress::Waived) => self.step(What::Approved),
+            Ok(Progress::Allowed { spend }) => self.step(What::passed(spend.as_ref())),
+            Ok(Progress::Waived) => self.step(What::passed(None)),
             Ok(_) => {}
         }
         Event::Progress(progress)

@@ -29,6 +29,7 @@ impl Outages {
                 | FactorError::Faltering
                 | FactorError::Locked
                 | FactorError::Misconfigured
+                | FactorError::NoPin
                 | FactorError::NotEnrolled
                 | FactorError::PinExpired
                 | FactorError::PushesSpent

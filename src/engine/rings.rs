@@ -266,7 +266,7 @@ impl Engine {
     pub(super) fn rang(&self, asking: &Asking, progress: &Result<Progress, FactorError>) {
         let doubtful = match progress {
             Ok(Progress::Allowed { .. } | Progress::Waived)
-            | Err(FactorError::Misconfigured | FactorError::NotEnrolled | FactorError::Throttled | FactorError::Unreachable) => false,
+            | Err(FactorError::Misconfigured | FactorError::NoPin | FactorError::NotEnrolled | FactorError::Throttled | FactorError::Unreachable) => false,
             Err(FactorError::Faltering) => true,
             Ok(_) | Err(_) => return,
         };

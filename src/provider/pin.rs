@@ -49,7 +49,7 @@ impl WithPin {
             error!(provider = &*asking.choice.provider, %why, "a PIN cannot be read");
             FactorError::Misconfigured
         })?;
-        found.ok_or(FactorError::NotEnrolled)
+        found.ok_or(FactorError::NoPin)
     }
 
     /// Both are checked, the one as long as the other, whichever is wrong. A wrong PIN goes before whatever the provider behind says: with it no outage opens a

@@ -125,9 +125,9 @@ impl Backup {
     pub(super) async fn begin(vault: Arc<Vault>, key: &Secret, node: &str, at: Timestamp) -> Result<Self, StoreError> {
         let mut packer = Packer::new(key).ok_or_else(|| StoreError::Io("a recovery key has 32 bytes".into()))?;
         // While nobody writes: what is on its way to the disk would be in no note.
-        let (id, counts, all_keys) = vault.errand(false, noting).await?;
-        let epoch = all_keys.last().map_or(0, |(epoch, _)| *epoch);
-        let keys = all_keys.into_iter().map(|(epoch, key)| PlainKey { epoch, key: STANDARD.encode(key.expose()) }).collect();
+        let Begun { id, counts, keys } = vault.errand(false, noting).await?;
+        let epoch = keys.last().map_or(0, |(epoch, _)| *epoch);
+        let keys = keys.into_iter().map(|(epoch, key)| PlainKey { epoch, key: STANDARD.encode(key.expose()) }).collect();
         put(&mut packer, &Line::Made { by: env!("CARGO_PKG_VERSION").to_owned(), format: keys::FORMAT, node: node.to_owned(), at, keys })?;
         let place = behind(None);
         Ok(Self { vault, id, epoch, packer, place, rounds: 0, done: 0, total: all(counts) })
@@ -226,13 +226,20 @@ enum Meanwhile {
     Rest { overlay: Overlay, last: u64, epoch: u32 },
 }
 
+/// What a backup begins with.
+struct Begun {
+    id: u64,
+    counts: Counts,
+    keys: Vec<(u32, Secret)>,
+}
+
 /// From here on what is written is noted.
-fn noting(shelf: &Shelf) -> Result<(u64, Counts, Vec<(u32, Secret)>), StoreError> {
+fn noting(shelf: &Shelf) -> Result<Begun, StoreError> {
     let counts = shelf.disk()?.head()?.counts;
     let mut touched = shelf.touched();
     let id = touched.as_ref().map_or(1, |touched| touched.id.wrapping_add(1));
     *touched = Some(Touched { id, keys: BTreeSet::new(), full: false });
-    Ok((id, counts, shelf.seal().keys()))
+    Ok(Begun { id, counts, keys: shelf.seal().keys() })
 }
 
 /// What is refused inside says nothing about the disk.

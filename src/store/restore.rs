@@ -376,7 +376,7 @@ mod tests {
         let made = Timestamp(DAY_MS * 100);
         let after = |days: u64| presses(HotpJump::ByAge, made, Timestamp(made.0 + days * DAY_MS));
         assert_eq!((after(0), after(1), after(10), after(1_000)), (20, 40, 220, 2_000));
-        assert_eq!(presses(HotpJump::Presses(3), made, made), 3);
+        assert_eq!((presses(HotpJump::Presses(3), made, made), presses(HotpJump::Presses(50), made, made)), (20, 50));
         assert_eq!(presses(HotpJump::ByAge, made, Timestamp(0)), 20);
     }
 }

@@ -216,7 +216,7 @@ impl Writer {
                 Trouble::Disk(error) => error!(%dir, %error, "the store cannot write: logins that must be noted are refused until it can"),
             }
             metrics::healthy(ROOM, NAME, false);
-            metrics::alarm(metrics::STORE_ALARM);
+            metrics::store_alarm();
         }
         if let Trouble::Disk(_) = trouble {
             // Memory must not run ahead of the disk: after a write that failed, true is what the disk says when it is read anew. A code

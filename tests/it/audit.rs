@@ -81,6 +81,21 @@ fn every_verdict_is_a_line_and_a_story_and_the_chain_is_checked() {
 }
 
 #[test]
+fn a_backup_code_is_told_as_what_it_was() {
+    let directory = people("127.0.0.1:0".parse().unwrap());
+    let house = House::open(furnish(directory.address(), ""));
+    house.enrol("alice");
+    let issued = house.json(&["token", "backup", "alice", "--count", "1"]);
+    let challenge = ask(house.radius(), 1, "alice", PASSWORD, b"", PATIENCE).unwrap();
+    let code = issued["codes"][0].as_str().unwrap();
+    assert_eq!(ask(house.radius(), 2, "alice", code, &challenge.state, PATIENCE).unwrap().code, Code::AccessAccept);
+    let [login] = logins(&house, 1).try_into().unwrap();
+    assert_eq!(login["steps"].as_array().unwrap().last().unwrap()[1], json!("backup_code"), "{login:#}");
+    assert!(!login.to_string().contains(code));
+    assert!(text(&house, &["audit", "explain", login["trace"].as_str().unwrap()]).contains("a backup code stood in for the second factor"));
+}
+
+#[test]
 fn a_nas_that_gave_up_is_told_in_plain_words() {
     let directory = people("127.0.0.1:0".parse().unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -19,6 +19,7 @@ use crate::domain::Secret;
 use super::secret::FILE_BYTES_MAX;
 use super::secret::private;
 use super::secret::read;
+use super::secret::without_newline;
 
 /// Where credentials are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Credentials {
 /// The credential that systemd would hand to the service, out of its stores below `root`. `None` where there is none, or it does not open.
 pub(in crate::app) fn kept(root: &Path, name: &str) -> Option<Secret> {
     let stores = Credentials::Stores { root: root.to_owned(), tool: "systemd-creds".into() };
-    stores.read(name).ok().map(|secret| Secret::new(secret.to_vec())).filter(|secret| !secret.is_empty())
+    stores.read(name).ok().map(|secret| Secret::new(without_newline(&secret).to_vec())).filter(|secret| !secret.is_empty())
 }
 
 /// What systemd has sealed for this machine, opened by it. The secret comes through a pipe and is in no file and no argument.

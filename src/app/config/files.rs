@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use nix::unistd::geteuid;
 use toml::Spanned;
 use toml::Table;
 use toml::de::DeString;
@@ -34,11 +36,13 @@ impl Files {
         let mut problems = Vec::new();
         let mut texts: Vec<(String, String)> = Vec::new();
         let mut space = TEXT_BYTES_MAX;
-        texts.push(text_of(path, &mut space).map_err(|problem| vec![problem])?);
-        match dropins(&path.with_file_name(FOLDER)) {
+        texts.push(in_good_hands(path, path).and_then(|()| text_of(path, &mut space)).map_err(|problem| vec![problem])?);
+        let folder = path.with_file_name(FOLDER);
+        match in_good_hands(&folder, path).and_then(|()| dropins(&folder)) {
             Ok(paths) => {
-                for path in paths {
-                    let read = text_of(&path, &mut space).and_then(|(file, text)| begins_with_section(&file, &text).map(|()| (file, text)));
+                for dropin in paths {
+                    let read = in_good_hands(&dropin, path).and_then(|()| text_of(&dropin, &mut space));
+                    let read = read.and_then(|(file, text)| begins_with_section(&file, &text).map(|()| (file, text)));
                     match read {
                         Ok(read) => texts.push(read),
                         Err(problem) => problems.push(problem),
@@ -80,6 +84,20 @@ impl Files {
 /// What the configuration at `path` and its drop-ins say, unchecked; `None` where they are no TOML or cannot be read. Blocks on the disk.
 pub(in crate::app) fn table(path: &Path) -> Option<Table> {
     Files::read(path).ok()?.text.parse().ok()
+}
+
+/// A file that anybody may write opens every door; a drop-in is whose the configuration is, root's or ours.
+fn in_good_hands(path: &Path, configuration: &Path) -> Result<(), Problem> {
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    let theirs = fs::metadata(configuration).map_or(0, |found| found.uid());
+    let wrong = |message: String, hint: String| Err(Problem { hint: Some(hint), ..Problem::of_file(&path.display().to_string(), message) });
+    if found.mode() & 0o002 != 0 {
+        return wrong("everybody may write it".to_owned(), format!("chmod o-w {}", path.display()));
+    }
+    if [0, theirs, geteuid().as_raw()].contains(&found.uid()) {
+        return Ok(());
+    }
+    wrong(format!("it belongs to another user (uid {}), who could open every door with it", found.uid()), format!("chown root {}", path.display()))
 }
 
 /// The name and the text of one file, which must fit into `space`.
@@ -217,6 +235,24 @@ mod tests {
         assert_eq!(files.text, "[a]\nx = 1\n[b]\ny = 1\n[c]\n");
         let names: Vec<_> = files.begins.iter().map(|(file, line)| (file.rsplit('/').next().unwrap(), *line)).collect();
         assert_eq!(names, [("vestibule.toml", 1), ("10.toml", 3), ("20.toml", 5)]);
+    }
+
+    #[test]
+    fn what_anybody_may_write_and_what_a_stranger_has_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let (folder, main) = folder(&[("vestibule.toml", "[a]\n"), ("conf.d/10.toml", "[b]\n")]);
+        for name in ["vestibule.toml", "conf.d", "conf.d/10.toml"] {
+            let path = folder.path().join(name);
+            let mode = fs::metadata(&path).unwrap().permissions();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o757)).unwrap();
+            let problem = Files::read(&main).unwrap_err()[0].to_string();
+            assert!(problem.contains(&format!("{name}: everybody may write it")), "{problem}");
+            fs::set_permissions(&path, mode).unwrap();
+        }
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path().join("conf.d/10.toml"), Some(65_534), None).unwrap();
+            assert!(Files::read(&main).unwrap_err()[0].to_string().contains("conf.d/10.toml: it belongs to another user (uid 65534)"));
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Editors and `echo` end a file with a newline; nobody means it.
-fn without_newline(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_newline(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
@@ -234,6 +234,7 @@ mod tests {
     fn o_03_a_file_is_ours_or_roots_or_strange() {
         assert!(!is_strange(7, 7) && !is_strange(0, 7));
         assert!(is_strange(8, 7) && is_strange(8, 0));
+        assert!(serves(9, Some(9)) && !serves(8, Some(9)), "root looks at what belongs to the user that serves");
     }
 
     #[test]

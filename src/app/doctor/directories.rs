@@ -19,6 +19,7 @@ use crate::directory::probe::Probed;
 use crate::directory::probe::Seen;
 use crate::directory::probe::probe;
 use crate::directory::probe::servers;
+use crate::domain::Timestamp;
 use crate::ports::Clock;
 
 /// What a directory is asked about, beside itself.
@@ -37,11 +38,12 @@ pub(super) async fn directory(settings: directory::Settings, questions: Question
         Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string()).hint(NAMED_BY_DNS)],
     };
     let names = questions.wanted.iter().map(|wanted| wanted.name.clone()).collect();
-    let probed = match probe(settings, servers, names, clock).await {
+    let probed = match probe(settings, servers, names, Arc::clone(&clock)).await {
         Ok(probed) => probed,
         Err(error) => return vec![Finding::new(Area::Directory, name, Outcome::Failed, error.to_string())],
     };
-    findings.extend(probed.iter().map(|probed| server(&name, probed)));
+    let now = clock.now();
+    findings.extend(probed.iter().flat_map(|probed| std::iter::once(server(&name, probed)).chain(certificate(&name, probed, now))));
     let Some(first) = probed.iter().find_map(|probed| probed.said.as_ref().ok()) else { return findings };
     if let Some(lockout) = &first.lockout {
         findings.extend(lockout::against(&name, lockout, &questions.guards, &service));
@@ -84,6 +86,17 @@ fn server(directory: &str, probed: &Probed) -> Finding {
     }
 }
 
+/// The one that it shows: when it is over nobody behind this server logs in any more.
+fn certificate(directory: &str, probed: &Probed, now: Timestamp) -> Option<Finding> {
+    let days = probed.not_after?.0.saturating_sub(now.0) / DAY_MS;
+    let finding = |outcome| Finding::new(Area::Certificate, format!("{directory} {}", probed.server), outcome, format!("{days} days left of the one it shows"));
+    Some(if days < DAYS_WARNED {
+        finding(Outcome::Warning).hint("have it renewed there: from that day on nobody logs in by this server")
+    } else {
+        finding(Outcome::Ok)
+    })
+}
+
 fn told(seen: &Seen, finding: impl Fn(Outcome, String) -> Finding) -> Finding {
     let Some(ahead_ms) = seen.ahead_ms else { return finding(Outcome::Ok, "bound, base found; it tells no time".to_owned()) };
     let seconds = ahead_ms.unsigned_abs() / 1_000;
@@ -100,6 +113,9 @@ fn told(seen: &Seen, finding: impl Fn(Outcome, String) -> Finding) -> Finding {
 /// A clock that is apart by so much is told, and from so much on codes and clouds refuse.
 const CLOCK_WARNED_S: u64 = 5;
 const CLOCK_FAILED_S: u64 = 60;
+const DAY_MS: u64 = 86_400_000;
+/// What renews itself has done so by then.
+const DAYS_WARNED: u64 = 14;
 /// Servers that are told by name.
 const LISTED_MAX: usize = 4;
 const NAMED_BY_DNS: &str = "`dig SRV _ldap._tcp.DOMAIN` asks the same; this machine must ask the name servers of the domain, or write `servers`";
@@ -112,10 +128,22 @@ mod tests {
     fn a_clock_that_is_apart_is_told_and_one_that_is_far_apart_fails() {
         let of = |ahead_ms| {
             let seen = Seen { ahead_ms, lockout: None, strange: Vec::new() };
-            server("corp", &Probed { server: "ldap://x".to_owned(), took: std::time::Duration::from_millis(7), said: Ok(seen) })
+            server("corp", &Probed { server: "ldap://x".to_owned(), took: std::time::Duration::from_millis(7), not_after: None, said: Ok(seen) })
         };
         let outcomes = [None, Some(-4_900), Some(5_000), Some(-59_999), Some(60_000), Some(i64::MIN)].map(|ahead| of(ahead).outcome);
         assert_eq!(outcomes, [Outcome::Ok, Outcome::Ok, Outcome::Warning, Outcome::Warning, Outcome::Failed, Outcome::Failed]);
         assert!(of(Some(-90_000)).message.contains("90 s behind ours"));
+    }
+
+    #[test]
+    fn the_days_left_of_a_server_s_certificate_are_told() {
+        let now = Timestamp(1_700_000_000_000);
+        let of = |days: u64| {
+            let seen = Seen { ahead_ms: None, lockout: None, strange: Vec::new() };
+            let not_after = Some(Timestamp(now.0 + days * DAY_MS + 1));
+            certificate("corp", &Probed { server: "ldaps://x".to_owned(), took: std::time::Duration::ZERO, not_after, said: Ok(seen) }, now).unwrap()
+        };
+        assert_eq!((of(13).outcome, of(14).outcome), (Outcome::Warning, Outcome::Ok));
+        assert_eq!((of(13).area, of(13).message.as_str()), (Area::Certificate, "13 days left of the one it shows"));
     }
 }

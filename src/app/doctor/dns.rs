@@ -38,7 +38,7 @@ pub(super) async fn name(name: String) -> Vec<Finding> {
     let finding = |outcome, message: String| Finding::new(Area::Dns, &name, outcome, message).took(took);
     let addresses: BTreeSet<IpAddr> = match looked_up {
         Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-        Ok(Err(error)) => return vec![finding(Outcome::Failed, format!("has no address: {error}")).hint(LOOK)],
+        Ok(Err(error)) => return vec![finding(Outcome::Failed, format!("has no address: {}", reason(&error.to_string()))).hint(LOOK)],
         Err(_) => return vec![finding(Outcome::Failed, format!("no answer within {} s", LOOK_UP_MAX.as_secs())).hint(LOOK)],
     };
     let listed = addresses.iter().take(LISTED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -48,6 +48,11 @@ pub(super) async fn name(name: String) -> Vec<Finding> {
         count if count > LISTED_MAX => finding(Outcome::Ok, format!("{listed} and {} more", count.saturating_sub(LISTED_MAX))),
         _ => finding(Outcome::Ok, listed),
     }]
+}
+
+/// What the system says, without what it was about.
+fn reason(error: &str) -> &str {
+    error.rsplit(": ").next().unwrap_or(error)
 }
 
 /// Whether this is looked up at all.

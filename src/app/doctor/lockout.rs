@@ -75,7 +75,7 @@ fn compared(finding: impl Fn(Outcome, String) -> Finding, who: &str, limit: Limi
         return finding(Outcome::Ok, format!("{beginning}, we before: {}", ours.join(", ")));
     }
     let why = match (late.as_slice(), leaks.as_slice(), twice.as_slice()) {
-        ([], [], twice) => format!("and an account that is exempt has two counts here: {}", twice.join(", ")),
+        ([], [], twice) => format!("and we not before where there are two counts: {}", twice.join(", ")),
         ([], leaks, twice) => format!("and we not for as long: {}", [leaks, twice].concat().join(", ")),
         (late, leaks, _) => format!("and we not before: {}", [late, leaks].concat().join(", ")),
     };
@@ -115,7 +115,7 @@ fn leaks(window: Duration, guards: &Guards) -> Vec<String> {
 fn twice(threshold: u32, guards: &Guards) -> Vec<String> {
     let common = guards.policies.values().map(|lock| lock.failures_max).max().unwrap_or_default();
     let over = guards.exempting.iter().filter(|(_, here)| here.saturating_add(common) >= threshold);
-    over.map(|(listen, here)| format!("{here} failures at {listen} and {common} elsewhere")).collect()
+    over.map(|(listen, here)| format!("an exempt account has {here} failures at {listen} and {common} elsewhere")).collect()
 }
 
 /// The longest that so many failures may take and still all count at the directory.
@@ -203,7 +203,7 @@ mod tests {
         let guards = Guards { exempting: BTreeMap::from([("wiki".to_owned(), 5)]), ..guarded(&[("vpn", lock(5, 15, 30))]) };
         assert_eq!(found(limit(11, None), &guards).outcome, Outcome::Ok);
         let both = found(limit(10, None), &guards);
-        assert!(both.outcome == Outcome::Warning && both.message.contains("two counts here: 5 failures at wiki and 5 elsewhere"), "{both:?}");
+        assert!(both.outcome == Outcome::Warning && both.message.contains("two counts: an exempt account has 5 failures at wiki and 5 elsewhere"), "{both:?}");
         assert_eq!(both.hint.as_deref(), Some("write lock = { failures_max = 4 } in each of these policies"));
     }
 

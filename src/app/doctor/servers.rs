@@ -102,7 +102,9 @@ pub(super) async fn mail(settings: mail::Settings) -> Vec<Finding> {
     let begun = Instant::now();
     let found = match smtp.probe().await {
         Ok(()) => finding(Outcome::Ok, takes.to_owned()),
-        Err(error) => finding(Outcome::Failed, error.to_string()),
+        Err(error) => {
+            finding(Outcome::Failed, error.to_string()).hint("look at the name, the port, the firewall and [mail]: no alert and no code goes out by mail")
+        }
     };
     vec![found.took(begun.elapsed())]
 }

@@ -101,7 +101,7 @@ impl Ground {
             client: None,
         };
         match self.text.parse::<Table>() {
-            Ok(table) if self.present == Present::Ours => present::read(&table, &usual, &self.folder, &|name| self.recall(name)),
+            Ok(table) if matches!(self.present, Present::Changed | Present::Ours) => present::read(&table, &usual, &self.folder, &|name| self.recall(name)),
             _ => usual,
         }
     }
@@ -238,8 +238,10 @@ fn judged(text: &str) -> Present {
 /// Secrets stay of the kind that they are; else root's are credentials, where systemd is there to hand them over.
 fn credentials(config: &Path, present: Present, text: &str) -> Option<PathBuf> {
     let root = Some(PathBuf::from("/"));
-    if present == Present::Ours {
-        return if text.contains("master_key = { credential = ") { root } else { None };
+    if matches!(present, Present::Changed | Present::Ours) {
+        let table: Table = text.parse().unwrap_or_default();
+        let key = table.get("node").and_then(|node| node.get("master_key"));
+        return key.and_then(|key| key.get("credential")).and(root);
     }
     let for_service = geteuid().is_root() && config == Path::new(CONFIG) && Path::new("/run/systemd/system").is_dir();
     if for_service { root } else { None }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 
 use toml::Table;
 use toml::Value;
@@ -11,6 +12,8 @@ use super::draft::Nas;
 use super::draft::Part;
 use super::draft::Setting;
 use crate::app::config::Answers;
+use crate::app::secrets;
+use crate::app::secrets::Place;
 use crate::domain::Secret;
 
 /// Where a secret is, to the secret.
@@ -47,16 +50,18 @@ fn nas(value: &Value) -> Option<Nas> {
     Some(Nas { name: value.get("name")?.as_str()?.to_owned(), networks, profile, secret: None })
 }
 
-/// What a file of answers says; what it leaves out is as before, or as usual.
-///
-/// # Errors
-/// A secret that could be read a moment ago cannot any more.
+/// What a file of answers says; what it leaves out is as before, or as usual. `None` where a secret that could be read a moment ago cannot any more.
+#[must_use]
 pub fn from_answers(answers: &Answers, before: &Draft) -> Option<Draft> {
     let parts = |tables: &[(String, Table)]| -> Option<Vec<Part>> {
         let read = |value: &Value| {
+            if let Some(name) = value.get("credential").and_then(Value::as_str) {
+                return secrets::recall(name, &Place::Credential { root: PathBuf::from("/") });
+            }
             let bytes = fs::read(answers.folder.join(value.get("file")?.as_str()?)).ok()?;
             let secret = Secret::new(bytes);
-            let plain = secret.expose().strip_suffix(b"\n").unwrap_or(secret.expose());
+            let whole = secret.expose();
+            let plain = whole.strip_suffix(b"\n").unwrap_or(whole);
             Some(Secret::new(plain.strip_suffix(b"\r").unwrap_or(plain).to_vec()))
         };
         let whole = |(name, table): &(String, Table)| Some(part(name, table, &answers.folder, &read)).filter(|part| part.keys.len() == table.len());
@@ -106,6 +111,8 @@ mod tests {
         let directory = Part::new("corp")
             .with_text("kind", "ad")
             .with("servers", Setting::Plain(Value::Array(vec![Value::String("ldaps://dc1.corp.example".into())])))
+            .with("zone", Setting::Plain(Value::Table([("A-b".to_owned(), Value::String("say \"no\"".into()))].into_iter().collect())))
+            .with("pool_max", Setting::Plain(Value::Integer(4)))
             .with("ca_file", Setting::File("/etc/vestibule/corp-ca.pem".into()))
             .with("bind_password", Setting::Secret(Secret::from("hush")));
         let draft = Draft {

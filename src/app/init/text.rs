@@ -96,7 +96,7 @@ fn part(text: &mut String, kind: &str, part: &Part, refer: Refer<'_>) {
     section(text, &format!("\n[{kind}.{}]", part.name));
     let mut keys: Vec<&(String, Setting)> = part.keys.iter().collect();
     let place = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
-    keys.sort_by_key(|(key, _)| place(key));
+    keys.sort_by_key(|(key, _)| (place(key), key.as_str()));
     for (key, setting) in keys {
         let value = match setting {
             Setting::File(path) => refer.file(part, key, path),

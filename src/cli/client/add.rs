@@ -1,6 +1,5 @@
 //! `vestibule client add`: a NAS with a secret of its own, in a drop-in of its own, taken at once, and what to set on its side.
 
-use std::fs;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::chown;
@@ -15,6 +14,7 @@ use serde::Serialize;
 use crate::app::config;
 use crate::app::config::Config;
 use crate::app::config::Outline;
+use crate::app::config::Problem;
 use crate::app::init;
 use crate::app::init::Nas;
 use crate::app::secrets;
@@ -102,25 +102,30 @@ struct Added {
 /// # Errors
 /// What does not fit the configuration; nothing stays behind then.
 pub(in crate::cli) async fn run(addition: &Addition) -> Result<(), Failure> {
-    let outline = config::outline(&addition.config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?;
-    let folder = std::path::absolute(addition.config.with_file_name(""))?;
-    let made = Made {
-        dropin: folder.join("conf.d").join(format!("{}.toml", addition.name)),
-        secret: folder.join("secrets").join(format!("{}.radius", addition.name)),
-        owner: Owner::of(&addition.config, outline.data_dir.as_deref()),
-    };
+    let config = std::path::absolute(&addition.config)?;
+    let outline = config::outline(&config).map_err(|problems| told(&problems))?;
     let text = section(addition, &outline)?;
     let secret = secrets::make_shared().map_err(|error| Failure::failed(error.to_string(), ""))?;
-    let secret = secret.expose_text().unwrap_or_default();
-    made.write(&text, secret)?;
-    let reloaded = match taken(addition, &made).await {
+    let place = |folder: &str, ending: &str| config.with_file_name(folder).join(format!("{}.{ending}", addition.name));
+    let (dropin, secret_file) = (place("conf.d", "toml"), place("secrets", "radius"));
+    let before = wrong(&config);
+    let mut made = Made { owner: Owner::of(&config, outline.data_dir.as_deref()), files: Vec::new() };
+    let written = made.write(&secret_file, secret.expose(), 0o400, made.owner).and_then(|()| {
+        // The configuration is root's; its group, which it is for, reads it.
+        made.write(&dropin, text.as_bytes(), 0o640, Owner { uid: None, ..made.owner })
+    });
+    let taken = match written {
+        Ok(()) => taken(addition, &config, &before).await,
+        Err(failure) => Err(failure),
+    };
+    let reloaded = match taken {
         Ok(reloaded) => reloaded,
         Err(failure) => {
             made.take_away();
             return Err(failure);
         }
     };
-    tell(addition, made, reloaded, secret)
+    tell(addition, dropin, secret_file, reloaded, secret.expose_text().unwrap_or_default())
 }
 
 /// The drop-in's text.
@@ -155,17 +160,24 @@ fn which(kind: &str, flag: &str, names: &[String]) -> Failure {
     }
 }
 
-/// The files of one client.
+/// The files that were made, and nobody else's.
 #[derive(Debug)]
 struct Made {
-    dropin: PathBuf,
-    secret: PathBuf,
     owner: Owner,
+    files: Vec<PathBuf>,
 }
 
 impl Made {
-    fn write(&self, text: &str, secret: &str) -> Result<(), Failure> {
-        let failed = |path: &Path, error: io::Error| {
+    /// In folders that are root's: whoever serves reads there and changes nothing.
+    fn write(&mut self, path: &Path, bytes: &[u8], mode: u32, owner: Owner) -> Result<(), Failure> {
+        let written = || {
+            self.folder(path)?;
+            let mut draft = Draft::begin(path, "new", mode)?;
+            draft.give(owner.uid, owner.gid)?;
+            draft.write_all(bytes)?;
+            draft.finish(true)
+        };
+        let failed = |error: io::Error| {
             let hint = match error.kind() {
                 io::ErrorKind::PermissionDenied => "type it as root",
                 io::ErrorKind::AlreadyExists => "take that file away, or choose another name",
@@ -173,63 +185,56 @@ impl Made {
             };
             Failure::failed(format!("cannot make {}: {error}", path.display()), hint)
         };
-        let both = [(&self.secret, secret, 0o700, 0o400, self.owner.uid, self.owner.uid), (&self.dropin, text, 0o750, 0o640, None, None)];
-        for (path, text, folder_mode, mode, uid, folder_uid) in both {
-            let written = self.folder(path, folder_mode, folder_uid).and_then(|()| {
-                let mut draft = Draft::begin(path, "new", mode)?;
-                draft.give(uid, self.owner.gid)?;
-                draft.write_all(text.as_bytes())?;
-                draft.finish(true)
-            });
-            if let Err(error) = written {
-                if error.kind() != io::ErrorKind::AlreadyExists {
-                    self.take_away();
-                }
-                return Err(failed(path, error));
-            }
-        }
+        written().map_err(failed)?;
+        self.files.push(path.to_owned());
         Ok(())
     }
 
-    fn folder(&self, file: &Path, mode: u32, uid: Option<u32>) -> io::Result<()> {
+    fn folder(&self, file: &Path) -> io::Result<()> {
         let Some(folder) = file.parent().filter(|folder| !folder.exists()) else { return Ok(()) };
-        whole::make_folder(folder, mode)?;
-        chown(folder, uid, self.owner.gid)
+        whole::make_folder(folder, 0o750)?;
+        chown(folder, None, self.owner.gid)
     }
 
     /// What was made for nothing goes away again.
     fn take_away(&self) {
-        for path in [&self.dropin, &self.secret] {
-            let _ = fs::remove_file(path);
+        for path in &self.files {
+            let _ = whole::remove(path);
         }
     }
 }
 
-/// Whether a server runs and has taken it. One that does not run takes it when it starts: then the file is looked at here.
-async fn taken(addition: &Addition, made: &Made) -> Result<bool, Failure> {
+/// Whether a server runs and has taken it. One that does not run takes it when it starts: then it is looked for what is wrong now and was not before.
+async fn taken(addition: &Addition, config: &Path, before: &[String]) -> Result<bool, Failure> {
     let socket = match &addition.socket {
         Some(socket) => socket.clone(),
-        None => config::admin_socket(&addition.config).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?,
+        None => config::admin_socket(config).map_err(|problems| told(&problems))?,
     };
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {
         reload::ask(&Reach { socket: Some(socket), ..Reach::default() }).await?;
         return Ok(true);
     }
-    // Other secrets may be out of our reach: what counts is what was added.
-    let file = made.dropin.display().to_string();
-    let wrong = Config::load(&addition.config).err().unwrap_or_default();
-    let ours: Vec<_> = wrong.iter().filter(|problem| problem.file == file).map(ToString::to_string).collect();
+    // Other secrets may be out of our reach.
+    let ours: Vec<_> = wrong(config).into_iter().filter(|problem| !before.contains(problem)).collect();
     if ours.is_empty() { Ok(false) } else { Err(Failure::Config(ours)) }
 }
 
-fn tell(addition: &Addition, made: Made, reloaded: bool, secret: &str) -> Result<(), Failure> {
+fn wrong(config: &Path) -> Vec<String> {
+    Config::load(config).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+fn told(problems: &[Problem]) -> Failure {
+    Failure::Config(problems.iter().map(ToString::to_string).collect())
+}
+
+fn tell(addition: &Addition, file: PathBuf, secret_file: PathBuf, reloaded: bool, secret: &str) -> Result<(), Failure> {
     if addition.json {
-        return say_json(&Added { name: addition.name.clone(), file: made.dropin, secret_file: made.secret, reloaded });
+        return say_json(&Added { name: addition.name.clone(), file, secret_file, reloaded });
     }
     let state = if reloaded { "the server has taken it" } else { "no server runs: it takes it when it starts" };
-    complain(&[format!("{} is added in {}; {state}", addition.name, made.dropin.display())]);
+    complain(&[format!("{} is added in {}; {state}", addition.name, file.display())]);
     say(&format!("secret: {secret}"))?;
-    complain(&[format!("(kept in {} for the server alone)", made.secret.display())]);
+    complain(&[format!("(kept in {} for the server alone)", secret_file.display())]);
     match addition.profile.as_deref().and_then(config::page) {
         Some(page) => say(&format!("\n{page}")),
         None => Ok(()),

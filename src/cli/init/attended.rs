@@ -4,6 +4,7 @@ use super::carrier;
 use super::end;
 use super::failed;
 use super::first_factor;
+use super::first_factor::shown;
 use super::steps;
 use super::steps::Serving;
 use super::terminal::Question;
@@ -41,7 +42,10 @@ pub(super) async fn run(ground: &Ground, terminal: &mut dyn Terminal) -> Result<
     first_factor::directory(ground, &mut draft, terminal).await?;
     carrier::provider(ground, &mut draft, terminal).await?;
     nas(&mut draft, terminal)?;
-    steps::checked(ground, &draft)?;
+    let notes = steps::asked(&steps::checked(ground, &draft)?).await.notes;
+    if !notes.is_empty() {
+        terminal.say(&format!("\nWorth a second look:\n{}", shown(&notes)))?;
+    }
     if !yes(terminal, &format!("\nWrite {} and its secrets?", ground.config.display()), true, "Nothing has been written so far.")? {
         return Err(Failure::failed("nothing was changed", ""));
     }
@@ -91,7 +95,7 @@ async fn serve(ground: &Ground, draft: &Draft, made: &Made, terminal: &mut dyn T
     if !yes(terminal, how, true, "Accounts are kept by the server, so one must run to enrol somebody.")? {
         return Ok((service::runs(&ground.config), None));
     }
-    let serving = match Serving::begin(ground, draft, made).await {
+    let serving = match Serving::begin(ground, draft, made, true).await {
         Ok(serving) => serving,
         Err(why) => {
             terminal.say(&format!("  it does not start: {}\n  what it says itself: journalctl -u vestibule", harmless(&why)))?;

@@ -2,6 +2,7 @@
 
 use toml::Value;
 
+use super::first_factor::shown;
 use super::steps;
 use super::terminal::Question;
 use super::terminal::Terminal;
@@ -13,7 +14,6 @@ use crate::app::init::Ground;
 use crate::app::init::Part;
 use crate::app::init::Setting;
 use crate::cli::output::Failure;
-use crate::cli::output::harmless;
 use crate::domain::Secret;
 
 /// A key of a provider, as somebody is asked for it.
@@ -122,14 +122,14 @@ async fn works(ground: &Ground, draft: &Draft, part: &Part, terminal: &mut dyn T
     let wrong = match steps::checked(ground, &tried) {
         Ok(config) => {
             terminal.say("  asking ..")?;
-            steps::wrong(&config).await
+            steps::asked(&config).await.wrong
         }
         Err(Failure::Config(problems)) => problems,
         Err(failure) => return Err(failure),
     };
     match wrong.as_slice() {
         [] => terminal.say("  nothing speaks against it")?,
-        wrong => terminal.say(&wrong.iter().map(|line| format!("  {}", harmless(line))).collect::<Vec<_>>().join("\n"))?,
+        wrong => terminal.say(&shown(wrong))?,
     }
     Ok(wrong.is_empty())
 }

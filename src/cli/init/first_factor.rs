@@ -32,11 +32,12 @@ pub(super) async fn directory(ground: &Ground, draft: &mut Draft, terminal: &mut
             terminal.say("  it takes the account, and what it is to be searched in is there")?;
             break;
         };
-        if wrong.contains("certificate") {
+        if wrong.contains(STRANGER) {
             authority(&mut part, terminal)?;
-        } else if wrong.contains("is refused") {
+        } else if wrong.contains("bind_password is refused") {
+            part.keys.retain(|(key, _)| key != "bind_password");
             account(&mut part, terminal)?;
-        } else if wrong.contains("base") {
+        } else if wrong.contains("base cannot be read") {
             base(&mut part, terminal)?;
         } else if yes(terminal, "Go on all the same?", false, "`vestibule check` asks the directory again, whenever you like.")? {
             break;
@@ -54,7 +55,7 @@ async fn tried_out(ground: &Ground, tried: &Draft, terminal: &mut dyn Terminal) 
     let wrong = match steps::checked(ground, tried) {
         Ok(config) => {
             terminal.say("  asking ..")?;
-            steps::wrong(&config).await
+            steps::asked(&config).await.wrong
         }
         Err(Failure::Config(problems)) => problems,
         Err(failure) => return Err(failure),
@@ -62,9 +63,13 @@ async fn tried_out(ground: &Ground, tried: &Draft, terminal: &mut dyn Terminal) 
     if wrong.is_empty() {
         return Ok(None);
     }
-    let wrong = wrong.join("\n  ");
-    terminal.say(&format!("  {}", wrong.lines().map(harmless).collect::<Vec<_>>().join("\n")))?;
-    Ok(Some(wrong))
+    terminal.say(&shown(&wrong))?;
+    Ok(Some(wrong.join("\n")))
+}
+
+/// Lines of which a directory may have written a part, below the question that they belong to.
+pub(super) fn shown(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {}", harmless(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// Kind, servers, base.
@@ -197,4 +202,6 @@ fn readable(typed: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// What rustls says of a certificate that nobody vouches for here.
+const STRANGER: &str = "UnknownIssuer";
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";

@@ -32,18 +32,37 @@ pub(super) fn checked(ground: &Ground, draft: &Draft) -> Result<Config, Failure>
     ground.check(draft).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))
 }
 
-/// What is wrong with a directory or provider, in words and with what to do; none where each directory has a server that is well.
-pub(super) async fn wrong(config: &Config) -> Vec<String> {
-    let findings = init::ask(config).await;
-    let well = |name: &str| findings.iter().any(|finding| finding.area == Area::Directory && finding.outcome == Outcome::Ok && of(finding, name));
-    let counts = |finding: &&Finding| {
-        finding.area != Area::Directory || !config.directories.iter().any(|directory| of(finding, &directory.name) && well(&directory.name))
-    };
-    findings.iter().filter(|finding| finding.outcome == Outcome::Failed).filter(counts).map(words).collect()
+/// What directories and providers said.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What is wrong, in words and with what to do; nothing where each directory has a server that is well.
+    pub(super) wrong: Vec<String>,
+    /// What works, and is worth a second look.
+    pub(super) notes: Vec<String>,
 }
 
-fn of(finding: &Finding, directory: &str) -> bool {
-    finding.name.split(' ').next() == Some(directory)
+/// Asks them.
+pub(super) async fn asked(config: &Config) -> Said {
+    let findings = init::ask(config).await;
+    let is_served = |finding: &Finding| {
+        let well = |other: &&Finding| other.area == Area::Directory && other.outcome != Outcome::Failed && directory(other) == directory(finding);
+        finding.area == Area::Directory && findings.iter().any(|other| well(&other) && other.outcome != Outcome::Skipped)
+    };
+    let mut said = Said::default();
+    for finding in &findings {
+        match finding.outcome {
+            Outcome::Failed if !is_served(finding) => said.wrong.push(words(finding)),
+            Outcome::Failed | Outcome::Warning => said.notes.push(words(finding)),
+            Outcome::Ok | Outcome::Skipped => {}
+        }
+    }
+    said.notes.extend(config.warnings.iter().map(ToString::to_string));
+    said
+}
+
+/// `corp` of `corp ldaps://dc1.corp.example:636`.
+fn directory(finding: &Finding) -> Option<&str> {
+    finding.name.split(' ').next()
 }
 
 fn words(finding: &Finding) -> String {
@@ -68,12 +87,12 @@ pub(super) enum Serving {
 }
 
 impl Serving {
-    /// Has a server run by this configuration.
+    /// Has a server run by this configuration; `may_start` has systemd start the service.
     ///
     /// # Errors
     /// Why none does.
-    pub(super) async fn begin(ground: &Ground, draft: &Draft, made: &Made) -> Result<Self, String> {
-        if service::is_managed(ground) {
+    pub(super) async fn begin(ground: &Ground, draft: &Draft, made: &Made, may_start: bool) -> Result<Self, String> {
+        if may_start && service::is_managed(ground) {
             service::start(made)?;
             return Ok(Self::Running);
         }
@@ -85,7 +104,7 @@ impl Serving {
             return Ok(Self::Running);
         }
         if !service::may_be_inside(ground, &draft.data_dir) {
-            return Err("the server has a user of its own here, and no systemd starts it".to_owned());
+            return Err("the server has a user of its own here, and nobody starts it".to_owned());
         }
         Inside::open(&ground.config).await.map(|inside| Self::Inside(Box::new(inside)))
     }
@@ -150,6 +169,8 @@ pub(super) struct Report {
     /// How the login that was tried ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) verdict: Option<String>,
+    /// What works, and is worth a second look.
+    pub(super) notes: Vec<String>,
     /// What did not work, though all was written.
     pub(super) undone: Vec<String>,
     /// What to type next.

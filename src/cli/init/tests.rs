@@ -74,6 +74,11 @@ fn lab() -> Lab {
     Lab::open(SocketAddr::from(([127, 0, 0, 1], 0)), vec![Person::new("alice", "Alice", "Archer", "Wonder-Land-1")]).unwrap()
 }
 
+/// An address where nobody listens, as good as one can know.
+fn nobody() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
 fn ground(folder: &TempDir) -> Ground {
     Ground::look(&folder.path().join("vestibule.toml")).unwrap()
 }
@@ -169,6 +174,19 @@ async fn the_second_time_what_is_there_is_the_answer_to_everything() {
     assert!(shown.contains("everything is so already") && shown.contains("[the stored one]"), "{shown}");
     assert_eq!((read(folder.path().join("vestibule.toml")), all()), before);
     assert!(!folder.path().join("vestibule.toml.before-init").exists());
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_are_asked_for_again_and_a_base_that_is_not_there_too() {
+    let (lab, folder) = (lab(), tempfile::tempdir().unwrap());
+    let (nobody, server) = (format!("ldap://{}", nobody()), format!("ldap://{}", lab.address()));
+    let account = [Lab::SERVICE_NAME, Lab::SERVICE_PASSWORD];
+    let wrong = ["ad", "example.test", "ldaps", &nobody, "DC=elsewhere", "EXAMPLE", account[0], account[1], "no"];
+    let right = ["ad", "example.test", "ldaps", &server, "", "", "", "", "DC=example,DC=test"];
+    let (done, shown) = talk(&folder, &[&wrong[..], &right[..], &["", "fw1", "127.0.0.1", "other", "yes", "no"]].concat()).await;
+    assert_eq!(done, Ok(()), "{shown}");
+    assert!(shown.contains("cannot connect") && shown.contains("base cannot be read there") && shown.contains("it takes the account"), "{shown}");
+    assert!(shown.contains("port 1812, PAP"), "a NAS of no kind that we know: {shown}");
 }
 
 #[tokio::test]

@@ -10,11 +10,13 @@ use super::steps::Report;
 use super::steps::Serving;
 use crate::app::config;
 use crate::app::config::AnsweredUser;
+use crate::app::config::Answers;
 use crate::app::init;
 use crate::app::init::Draft;
 use crate::app::init::Ground;
 use crate::app::init::Made;
 use crate::app::init::machine;
+use crate::app::init::service;
 use crate::app::shapes::Enrolled;
 use crate::app::shapes::Once;
 use crate::cli::output::Failure;
@@ -31,17 +33,17 @@ use crate::cli::token;
 pub(super) async fn run(ground: &Ground, file: &Path, json: bool) -> Result<(), Failure> {
     let answers = config::answers(file).map_err(|problems| Failure::Config(problems.iter().map(ToString::to_string).collect()))?;
     let draft = init::from_answers(&answers, &ground.draft())
-        .ok_or_else(|| Failure::failed("a secret that the answers name can no longer be read, or is no { file = \"PATH\" }", "nothing was changed"))?;
+        .ok_or_else(|| Failure::failed("a secret that the answers name can no longer be read", "nothing was changed"))?;
     let config = steps::checked(ground, &draft)?;
-    let wrong = steps::wrong(&config).await;
-    if !wrong.is_empty() {
-        return Err(Failure::failed(wrong.join("\n"), "nothing was changed"));
+    let said = steps::asked(&config).await;
+    if !said.wrong.is_empty() {
+        return Err(Failure::failed(said.wrong.join("\n"), "nothing was changed"));
     }
     let made = ground.make(&draft).map_err(|error| failed(&error))?;
     let client = draft.client.as_ref().map(|client| client.name.clone()).unwrap_or_default();
-    let mut report = Report { made, client, ..Report::default() };
+    let mut report = Report { made, client, notes: said.notes, ..Report::default() };
     let wanted = answers.start || answers.user.is_some();
-    let worked = if wanted { serve(ground, &draft, &answers.user, &mut report, json).await } else { Ok(()) };
+    let worked = if wanted { serve(ground, &draft, &answers, &mut report, json).await } else { Ok(()) };
     let waiting = answers.user.as_ref().filter(|_| report.user.is_none()).map(|user| user.name.as_str());
     report.next = steps::next(ground, report.running, waiting);
     if json {
@@ -53,12 +55,12 @@ pub(super) async fn run(ground: &Ground, file: &Path, json: bool) -> Result<(), 
 }
 
 /// Starts a server where there is a way to, and brings the first person to it.
-async fn serve(ground: &Ground, draft: &Draft, user: &Option<AnsweredUser>, report: &mut Report, json: bool) -> Result<(), Failure> {
-    let managed = init::service::is_managed(ground) || init::service::runs(&ground.config);
-    if user.is_none() && !managed {
+async fn serve(ground: &Ground, draft: &Draft, answers: &Answers, report: &mut Report, json: bool) -> Result<(), Failure> {
+    let managed = answers.start && service::is_managed(ground) || service::runs(&ground.config);
+    if answers.user.is_none() && !managed {
         return Ok(());
     }
-    let serving = match Serving::begin(ground, draft, &report.made).await {
+    let serving = match Serving::begin(ground, draft, &report.made, answers.start).await {
         Ok(serving) => serving,
         Err(why) => {
             report.undone.push(format!("the server was not started: {why}"));
@@ -66,7 +68,7 @@ async fn serve(ground: &Ground, draft: &Draft, user: &Option<AnsweredUser>, repo
         }
     };
     report.running = serving.stays();
-    let worked = match user {
+    let worked = match &answers.user {
         Some(user) => person(ground, draft, user, report, json).await,
         None => Ok(()),
     };
@@ -111,6 +113,7 @@ fn tell(ground: &Ground, draft: &Draft, report: &Report) -> Result<(), Failure> 
     let Report { made, .. } = report;
     let mut lines = written(made);
     lines.extend(report.user.iter().map(|user| format!("{user} has an account")));
+    lines.extend(report.notes.iter().map(|note| format!("worth a second look: {note}")));
     lines.extend(report.verdict.iter().map(|verdict| format!("a login was tried: {verdict}")));
     complain(&lines);
     let read = ground.how_to_read(&report.client);

@@ -62,6 +62,7 @@ async fn m_18_whatever_a_provider_says_that_is_no_yes_opens_nothing() {
         FactorError::Faltering,
         FactorError::Locked,
         FactorError::Misconfigured,
+        FactorError::NoPin,
         FactorError::NotEnrolled,
         FactorError::PinExpired,
         FactorError::PushesSpent,

@@ -190,8 +190,8 @@ async fn m_14_a_wrong_pin_is_no_outage() {
 #[tokio::test]
 async fn m_15_whoever_has_no_pin_is_asked_for_nothing() {
     let bench = Bench::new(Some(PinPlace::Front), Codes::default(), None).await;
-    assert_eq!(bench.start().await, Err(FactorError::NotEnrolled));
-    assert_eq!(bench.try_code("4711123456").await, Err(FactorError::NotEnrolled));
+    assert_eq!(bench.start().await, Err(FactorError::NoPin));
+    assert_eq!(bench.try_code("4711123456").await, Err(FactorError::NoPin));
     assert_eq!(*bench.codes.starts.lock().unwrap(), 0, "no text without a PIN");
 }
 

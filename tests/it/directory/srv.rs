@@ -8,6 +8,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use vestibule::directory::Security;
 use vestibule::directory::srv::Srv;
+use vestibule::directory::srv::discover;
 
 use super::*;
 
@@ -153,4 +154,16 @@ async fn no_name_server_and_no_record_are_an_outage_and_not_asked_at_every_login
         assert_eq!(corp.resolve("alice").await, Err(AWAY));
         assert_eq!(names.asked(), asked);
     }
+}
+
+/// What `vestibule init` shows before it is written down.
+#[tokio::test]
+async fn what_dns_names_now_is_told_and_what_it_does_not_name_is_told_why() {
+    let names = Names::open(&[(OF_AD, &[(20, 0, 389, "127.0.0.1"), (10, 0, 389, "2.0.0.1"), (0, 0, 389, "dc.evil.test")])]).await;
+    let srv = |domain: &str, security| Srv { domain: domain.to_owned(), security, resolver: Some(names.address) };
+    let found = discover(srv(DOMAIN, Security::Tls), Duration::from_secs(5)).await.unwrap();
+    let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["ldaps://2.0.0.1:636", "ldaps://127.0.0.1:636"], "L-087: in their order, and none of another domain");
+    let why = discover(srv("example.test", Security::StartTls), Duration::from_secs(5)).await.unwrap_err();
+    assert!(why.contains("no SRV record"), "{why}");
 }
