@@ -53,7 +53,7 @@ pub enum SecretError {
     #[error("the machine gives no random numbers")]
     Chance,
     /// Something is there already, and must stay.
-    #[error("{} is there already: what was sealed with it opens with no other key", .0.display())]
+    #[error("{} is there already, and nothing replaces it: what hangs on it goes with no other", .0.display())]
     Exists(PathBuf),
     /// A file cannot be written.
     #[error("{}: {error}", path.display())]

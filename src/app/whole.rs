@@ -3,11 +3,13 @@
 use std::fs;
 use std::fs::DirBuilder;
 use std::fs::File;
+use std::fs::Permissions;
 use std::io;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::fchown;
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,6 +35,8 @@ impl Draft {
             _ => {}
         }
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        // Whatever the umask of who types this takes away, the service must read what is for it.
+        file.set_permissions(Permissions::from_mode(mode))?;
         Ok(Self { file, beside, place: place.to_owned() })
     }
 
@@ -97,7 +101,7 @@ pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
     for folder in missing.into_iter().rev() {
         match DirBuilder::new().mode(mode).create(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
-            made => made?,
+            made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode)))?,
         }
         keep_folder(folder)?;
     }

@@ -310,9 +310,9 @@ fn field(question: &mut String, name: &str, bytes: &[u8]) {
     question.push('\n');
 }
 
-/// Processes at once; each is a connection to winbindd, which has 200 of them.
 /// Where what the helper starts is looked for.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// Processes at once; each is a connection to winbindd, which has 200 of them.
 const HELPERS_MAX: usize = 64;
 /// Has signs that no name of an account may have (MS-SAMR §3.1.1.8.4), so that no controller counts a wrong password.
 const NOBODY: &str = "vestibule:check?";

@@ -109,7 +109,7 @@ enum Place {
 /// A backup that is being made.
 pub(super) struct Backup {
     vault: Arc<Vault>,
-    id: u64,
+    noting: Noting,
     /// The newest data key that the file has.
     epoch: u32,
     packer: Packer,
@@ -125,12 +125,13 @@ impl Backup {
     pub(super) async fn begin(vault: Arc<Vault>, key: &Secret, node: &str, at: Timestamp) -> Result<Self, StoreError> {
         let mut packer = Packer::new(key).ok_or_else(|| StoreError::Io("a recovery key has 32 bytes".into()))?;
         // While nobody writes: what is on its way to the disk would be in no note.
-        let Begun { id, counts, keys } = vault.errand(false, noting).await?;
+        let shelf = Arc::clone(&vault.shelf);
+        let Begun { noting, counts, keys } = vault.errand(false, move |_| begun(shelf)).await?;
         let epoch = keys.last().map_or(0, |(epoch, _)| *epoch);
         let keys = keys.into_iter().map(|(epoch, key)| PlainKey { epoch, key: STANDARD.encode(key.expose()) }).collect();
         put(&mut packer, &Line::Made { by: env!("CARGO_PKG_VERSION").to_owned(), format: keys::FORMAT, node: node.to_owned(), at, keys })?;
         let place = behind(None);
-        Ok(Self { vault, id, epoch, packer, place, rounds: 0, done: 0, total: all(counts) })
+        Ok(Self { vault, noting, epoch, packer, place, rounds: 0, done: 0, total: all(counts) })
     }
 
     /// Some records more, as they lie there now.
@@ -150,7 +151,7 @@ impl Backup {
             self.overlay(rows)?;
             return Ok(Place::Meanwhile(rest));
         }
-        let (id, is_last_round) = (self.id, self.rounds >= ROUNDS_MAX);
+        let (id, is_last_round) = (self.noting.id, self.rounds >= ROUNDS_MAX);
         self.rounds = self.rounds.saturating_add(1);
         match self.vault.errand(false, move |shelf| meanwhile(shelf, id, is_last_round)).await?? {
             Meanwhile::Much(spots) => Ok(Place::Meanwhile(spots)),
@@ -199,11 +200,15 @@ impl Outgoing for Backup {
     }
 }
 
-impl Drop for Backup {
-    /// Nobody needs to note any more what is written.
+/// That it is noted what is written, for as long as anybody wants to know: also where a backup did not come to its beginning.
+struct Noting {
+    shelf: Arc<Shelf>,
+    id: u64,
+}
+
+impl Drop for Noting {
     fn drop(&mut self) {
-        let id = self.id;
-        self.vault.shelf.touched().take_if(|touched| touched.id == id);
+        self.shelf.touched().take_if(|touched| touched.id == self.id);
     }
 }
 
@@ -228,18 +233,22 @@ enum Meanwhile {
 
 /// What a backup begins with.
 struct Begun {
-    id: u64,
+    noting: Noting,
     counts: Counts,
     keys: Vec<(u32, Secret)>,
 }
 
 /// From here on what is written is noted.
-fn noting(shelf: &Shelf) -> Result<Begun, StoreError> {
+fn begun(shelf: Arc<Shelf>) -> Result<Begun, StoreError> {
     let counts = shelf.disk()?.head()?.counts;
-    let mut touched = shelf.touched();
-    let id = touched.as_ref().map_or(1, |touched| touched.id.wrapping_add(1));
-    *touched = Some(Touched { id, keys: BTreeSet::new(), full: false });
-    Ok(Begun { id, counts, keys: shelf.seal().keys() })
+    let keys = shelf.seal().keys();
+    let id = {
+        let mut touched = shelf.touched();
+        let id = touched.as_ref().map_or(1, |touched| touched.id.wrapping_add(1));
+        *touched = Some(Touched { id, keys: BTreeSet::new(), full: false });
+        id
+    };
+    Ok(Begun { noting: Noting { shelf, id }, counts, keys })
 }
 
 /// What is refused inside says nothing about the disk.

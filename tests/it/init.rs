@@ -115,6 +115,32 @@ fn answers_become_a_configuration_a_person_and_a_login_and_twice_is_once() {
 }
 
 #[test]
+fn o_01_a_master_key_that_is_gone_is_not_made_anew_over_what_it_sealed() {
+    let lab = people(anywhere());
+    let folder = answers(lab.address(), "[node]\ndata_dir = \"data\"\n");
+    let (code, _, err) = init(folder.path(), &[]);
+    assert_eq!(code, 0, "{err}");
+    let etc = folder.path().join("etc");
+    fs::create_dir_all(etc.join("data/store")).unwrap();
+    fs::remove_file(etc.join("secrets/master-key")).unwrap();
+    let before = everything(folder.path());
+    let (code, _, err) = init(folder.path(), &[]);
+    assert!(code == 1 && err.contains("the master key that it was sealed with is not there"), "{err}");
+    assert_eq!(everything(folder.path()), before);
+}
+
+#[test]
+fn a_strict_umask_keeps_nothing_from_who_is_to_read_it() {
+    let lab = people(anywhere());
+    let folder = answers(lab.address(), "");
+    let line = format!("umask 077; exec {} init --answers answers.toml --config etc/vestibule.toml", env!("CARGO_BIN_EXE_vestibule"));
+    let done = Command::new("sh").args(["-c", &line]).current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777;
+    assert_eq!((mode("etc"), mode("etc/vestibule.toml"), mode("etc/secrets"), mode("etc/secrets/master-key")), (0o750, 0o640, 0o750, 0o400));
+}
+
+#[test]
 fn a_wrong_bind_password_is_told_in_words_and_nothing_is_written() {
     let lab = people(anywhere());
     let folder = answers(lab.address(), "");

@@ -169,14 +169,20 @@ impl Ground {
     pub fn check(&self, draft: &Draft) -> Result<Config, Vec<Problem>> {
         let told = |error: io::Error| vec![problem(&self.config, format!("cannot be tried: {error}"))];
         let alone = self.try_room(draft).map_err(told)?;
-        let beside = if self.folder.is_dir() { self.folder.as_path() } else { alone.path() };
+        // What is asked first is judged by itself: drop-ins may name what is asked later.
+        let beside = if draft.client.is_some() && self.folder.is_dir() { self.folder.as_path() } else { alone.path() };
         let trial = tempfile::Builder::new().prefix(".vestibule-init-").suffix(".toml").tempfile_in(beside).map_err(told)?;
         fs::write(trial.path(), text::render(draft, Refer::Check)).map_err(told)?;
         let tried = trial.path().display().to_string();
         let ours = |problem: Problem| if problem.file == tried { Problem { file: self.config.display().to_string(), ..problem } } else { problem };
         match Config::load_with(trial.path(), Some(alone.path().to_owned())) {
             Ok(config) => Ok(Config { warnings: config.warnings.into_iter().map(ours).collect(), ..config }),
-            // A drop-in's secret may be out of our reach: what counts is what is to be written.
+            // A drop-in's secret may be out of our reach: what counts is what is to be written, and so it is judged alone.
+            Err(problems) if problems.iter().all(|problem| problem.file != tried && problem.message.starts_with("the credential")) => {
+                let apart = alone.path().join("vestibule.toml");
+                fs::write(&apart, text::render(draft, Refer::Check)).map_err(told)?;
+                Config::load_with(&apart, Some(alone.path().to_owned()))
+            }
             Err(problems) => {
                 Err(problems.into_iter().filter(|problem| problem.file == tried || !problem.message.starts_with("the credential")).map(ours).collect())
             }

@@ -3,8 +3,8 @@
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::unistd::geteuid;
 
@@ -16,6 +16,7 @@ use crate::app::Watched;
 use crate::app::clock::ClockOf;
 use crate::app::config;
 use crate::app::config::Config;
+use crate::app::tool;
 
 /// Whether systemd is there, may be told what to do, and knows the service that reads this configuration.
 #[must_use]
@@ -42,7 +43,7 @@ pub fn start(made: &Made) -> Result<(), String> {
 }
 
 fn systemctl(words: &[&str]) -> Result<(), String> {
-    let output = Command::new("systemctl").args(words).stdin(Stdio::null()).output().map_err(|error| format!("systemctl: {error}"))?;
+    let output = tool::ask(Command::new("systemctl").args(words), b"", START_MAX).map_err(|error| format!("systemctl: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -77,3 +78,6 @@ impl Inside {
 pub fn may_be_inside(ground: &Ground, data_dir: &str) -> bool {
     !geteuid().is_root() || ground.owner(data_dir).uid.is_none_or(|uid| uid == 0)
 }
+
+/// The unit's own time to become ready, and some.
+const START_MAX: Duration = Duration::from_secs(200);

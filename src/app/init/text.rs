@@ -93,7 +93,9 @@ pub fn client_section(client: &Nas, secret: &str, first: &str, policy: &str) -> 
 }
 
 fn part(text: &mut String, kind: &str, part: &Part, refer: Refer<'_>) {
-    section(text, &format!("\n[{kind}.{}]", part.name));
+    let is_bare = part.name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign));
+    let name = if is_bare { part.name.clone() } else { quoted(&part.name) };
+    section(text, &format!("\n[{kind}.{name}]"));
     let mut keys: Vec<&(String, Setting)> = part.keys.iter().collect();
     let place = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
     keys.sort_by_key(|(key, _)| (place(key), key.as_str()));

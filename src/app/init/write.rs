@@ -47,6 +47,9 @@ pub enum InitError {
         /// Why.
         error: io::Error,
     },
+    /// Somebody else wrote the configuration meanwhile.
+    #[error("{} was changed while this ran, and stays as it is now", .0.display())]
+    Changed(PathBuf),
     /// The master key is gone.
     #[error("there is data in {}, and the master key that it was sealed with is not there", .0.display())]
     Lost(PathBuf),
@@ -67,6 +70,7 @@ impl InitError {
             Self::Io { error, .. } | Self::Secret(SecretError::Io { error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => {
                 "be root (sudo), or say with --config where you may write"
             }
+            Self::Changed(_) => "look at it, then run this again",
             Self::Lost(_) => "put the master key back, or move that folder aside: what is in it opens with no other key",
             _ => "",
         }
@@ -109,7 +113,7 @@ impl Writer<'_> {
             return Err(InitError::Lost(data_dir));
         }
         let key = secrets::make_key()?;
-        self.secret(text::MASTER_KEY, &key)
+        self.put_secret(text::MASTER_KEY, &key, true)
     }
 
     fn client_secret(&mut self) -> Result<(), InitError> {
@@ -118,7 +122,8 @@ impl Writer<'_> {
         match (&client.secret, self.ground.recall(&name)) {
             (Some(given), _) => self.secret(&name, given)?,
             (None, Some(_)) => {}
-            (None, None) => self.secret(&name, &secrets::make_shared()?)?,
+            // One that is there and does not open just now is in use on the other side.
+            (None, None) => self.put_secret(&name, &secrets::make_shared()?, true)?,
         }
         self.made.client_secret_file = match self.ground.place(&name) {
             Place::File(file) => file,
@@ -134,12 +139,17 @@ impl Writer<'_> {
         if self.ground.recall(name).is_some_and(|stored| stored == *secret) {
             return Ok(());
         }
+        self.put_secret(name, secret, false)
+    }
+
+    /// `keep`: only where none is.
+    fn put_secret(&mut self, name: &str, secret: &Secret, keep: bool) -> Result<(), InitError> {
         let place = self.ground.place(name);
         let owner = self.ground.owner(&self.draft.data_dir);
         if let Place::File(file) = &place {
             secrets::make_room(file, owner).map_err(|error| InitError::io(file, error))?;
         }
-        let stored = secrets::store_for(owner, name, secret, &place, name == text::MASTER_KEY)?;
+        let stored = secrets::store_for(owner, name, secret, &place, keep)?;
         self.made.changed = true;
         self.made.files.push(stored.file);
         self.made.files.extend(stored.drop_in);
@@ -168,6 +178,13 @@ impl Writer<'_> {
         let text = text::render(self.draft, self.ground.refer());
         if text == self.ground.text {
             return Ok(());
+        }
+        let now = match fs::read_to_string(&self.ground.config) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            read => read.map_err(|error| InitError::io(&self.ground.config, error))?,
+        };
+        if now != self.ground.text {
+            return Err(InitError::Changed(self.ground.config.clone()));
         }
         if !self.ground.text.is_empty() {
             let kept = aside(&self.ground.config);

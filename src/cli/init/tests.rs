@@ -169,6 +169,14 @@ async fn the_second_time_what_is_there_is_the_answer_to_everything() {
     let read = |path: PathBuf| fs::read(path).unwrap();
     let all = || ["master-key", "example-bind", "fw1.radius"].map(|name| read(secret(&folder, name)));
     let before = (read(folder.path().join("vestibule.toml")), all());
+    // A NAS that was added since names what is asked for only later.
+    let config = Config::load(&folder.path().join("vestibule.toml")).unwrap();
+    let policy = config.radius_clients[0].policy.clone();
+    let added = format!(
+        "[[radius.client]]\nname = \"fw2\"\nnetworks = [\"192.0.2.2\"]\nsecret = {{ file = \"secrets/fw1.radius\" }}\nfirst = {{ directory = \"example\" }}\npolicy = \"{policy}\"\n"
+    );
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    fs::write(folder.path().join("conf.d/fw2.toml"), added).unwrap();
     let (done, shown) = talk(&folder, &["", "", "", "", "", "", "", "", "", "", "", "", "yes", "no"]).await;
     assert_eq!(done, Ok(()), "{shown}");
     assert!(shown.contains("everything is so already") && shown.contains("[the stored one]"), "{shown}");

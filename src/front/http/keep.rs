@@ -87,8 +87,11 @@ async fn begin(State(desk): State<Desk>, Extension(operator): Extension<Operator
     let begun = running.insert(Running { id: accounts::chance()?, uid: operator.uid, used_at: Instant::now(), outgoing });
     info!(what = "backup begun", operator = ?operator.name, uid = operator.uid, "administration");
     tokio::spawn(give_up(backups.clone(), begun.id.clone()));
-    let piece = begun.outgoing.piece().await?;
-    Ok(Json(told(&begun.id, &piece)))
+    let (id, piece) = (begun.id.clone(), begun.outgoing.piece().await);
+    if piece.is_err() {
+        *running = None;
+    }
+    Ok(Json(told(&id, &piece?)))
 }
 
 async fn step(State(desk): State<Desk>, Extension(operator): Extension<Operator>, Path(id): Path<String>) -> Result<Json<BackupPiece>, Refusal> {
