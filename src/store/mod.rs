@@ -22,6 +22,7 @@ mod shelf;
 mod tests;
 mod writer;
 
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenErr
     let master = Cipher::new(&settings.master_key).ok_or(OpenError::KeyLength { bytes: settings.master_key.len() })?;
     restore::unbroken(&settings.data_dir)?;
     let disk = Disk::open(&dir, LOCK_TRIES)?;
+    let folder = held(&settings.data_dir)?;
     let marked = disk.marked()?;
     if marked.is_none() && disk.is_empty() {
         format::begin(&disk, &dir, &master)?;
@@ -107,7 +109,19 @@ fn open_keeping(settings: &Settings, log_max: u64) -> Result<Arc<Vault>, OpenErr
     intact(&disk, &dir, &head, marked.unwrap_or_default())?;
     let seal = format::data_keys(&disk, &dir, &master)?;
     disk.mark().note(head.last).and_then(|()| disk.mark().sync()).map_err(|error| OpenError::io(&dir, &error))?;
-    Vault::start(Shelf::new(dir, master, seal, log_max, disk))
+    Vault::start(Shelf::new(dir, master, seal, log_max, disk), folder)
+}
+
+/// The folder around the store, which nobody restores into while a server has it, not even when the store was moved out of it.
+fn held(data_dir: &Path) -> Result<File, OpenError> {
+    let folder = File::open(data_dir).map_err(|error| OpenError::io(data_dir, &error))?;
+    for _ in 0..LOCK_TRIES {
+        if folder.try_lock().is_ok() {
+            return Ok(folder);
+        }
+        std::thread::park_timeout(LOCK_WAIT);
+    }
+    Err(OpenError::Locked { dir: data_dir.to_owned() })
 }
 
 /// The store. Many may read; what is to be written goes to one writer, who flushes once for all who wait.
@@ -118,16 +132,18 @@ pub struct Vault {
     shelf: Arc<Shelf>,
     orders: Option<SyncSender<Order>>,
     writer: Option<JoinHandle<()>>,
+    /// Locked for as long as this lives.
+    _folder: File,
 }
 
 impl Vault {
-    fn start(shelf: Shelf) -> Result<Arc<Self>, OpenError> {
+    fn start(shelf: Shelf, folder: File) -> Result<Arc<Self>, OpenError> {
         let (orders, inbox) = mpsc::sync_channel(ORDERS_MAX);
         let shelf = Arc::new(shelf);
         let writer = Writer::new(Arc::clone(&shelf), inbox);
         let writer = std::thread::Builder::new().name("store writer".into()).spawn(move || writer.run());
         let writer = writer.map_err(|error| OpenError::io(shelf.dir(), &error))?;
-        Ok(Arc::new(Self { shelf, orders: Some(orders), writer: Some(writer) }))
+        Ok(Arc::new(Self { shelf, orders: Some(orders), writer: Some(writer), _folder: folder }))
     }
 }
 
@@ -408,3 +424,4 @@ const ORDERS_MAX: usize = 16_384;
 const COMMIT_WITHIN: Duration = Duration::from_secs(10);
 /// A tenth of a second apart: 5 s.
 const LOCK_TRIES: u32 = 50;
+const LOCK_WAIT: Duration = Duration::from_millis(100);

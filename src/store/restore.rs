@@ -96,8 +96,8 @@ pub enum RestoreError {
         /// So far.
         behind_s: u64,
     },
-    /// Somebody else restores.
-    #[error("another restore is at work in {0}: wait for it")]
+    /// A server has the folder, perhaps one that is about to end, or somebody else restores.
+    #[error("a server or another restore is at work in {0}: stop it, or wait until it has ended")]
     Busy(String),
     /// There is no room for it.
     #[error("there is too little space in {0}: make some, then restore again")]

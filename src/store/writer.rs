@@ -4,6 +4,7 @@
 //! writer therefore waits a moment ([`COMPANY_WAIT`]) before it takes a group; where few come, or where the disk itself is slow enough for
 //! a group to form meanwhile, it never waits.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub(super) struct Writer {
 enum Trouble {
     /// Nothing was tried: the file system is all but full.
     Full(u64),
+    /// Nothing was tried: the file system takes no more.
+    ReadOnly,
     /// It was tried.
     Disk(StoreError),
 }
@@ -167,7 +170,7 @@ impl Writer {
         let shelf = Arc::clone(&self.shelf);
         let done = catch_unwind(AssertUnwindSafe(|| {
             if errand.writes {
-                check_space(&*shelf.disk().map_err(Trouble::Disk)?)?;
+                writable(&*shelf.disk().map_err(Trouble::Disk)?)?;
             }
             (errand.run)(&shelf).map_err(Trouble::Disk)
         }));
@@ -183,7 +186,7 @@ impl Writer {
         let Ok(disk) = self.shelf.disk() else { return };
         if let Err(error) = disk.mark().sync() {
             drop(disk);
-            self.ill(&Trouble::Disk(StoreError::Io(error.to_string())));
+            self.ill(&failed(&error));
         }
     }
 
@@ -213,6 +216,7 @@ impl Writer {
             let dir = self.shelf.dir().display();
             match trouble {
                 Trouble::Full(free) => error!(%dir, free_bytes = free, "the disk is full: logins that must be noted are refused until there is space"),
+                Trouble::ReadOnly => error!(%dir, "the file system is read-only: logins that must be noted are refused until it can be written"),
                 Trouble::Disk(error) => error!(%dir, %error, "the store cannot write: logins that must be noted are refused until it can"),
             }
             metrics::healthy(ROOM, NAME, false);
@@ -269,7 +273,7 @@ fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Done, Trouble> {
     if writes.is_empty() {
         return Ok(Done { answers, wrote: false });
     }
-    check_space(&disk)?;
+    writable(&disk)?;
     shelf.touch(&writes);
     shelf.cache().begin(&writes);
     disk.write(&writes).map_err(Trouble::Disk)?;
@@ -281,13 +285,26 @@ fn commit(shelf: &Shelf, group: &[Changes]) -> Result<Done, Trouble> {
 /// Writes the head once more as it is.
 fn probe(shelf: &Shelf) -> Result<(), Trouble> {
     let disk = shelf.disk().map_err(Trouble::Disk)?;
-    check_space(&disk)?;
+    writable(&disk)?;
     disk.put_head(&disk.head().map_err(Trouble::Disk)?).map_err(Trouble::Disk)
 }
 
-fn check_space(disk: &Disk) -> Result<(), Trouble> {
+/// Finds out before anything is tried: sled survives neither a disk that fills under it nor one that takes nothing more without being opened anew, and where nothing
+/// can be written it is not opened.
+fn writable(disk: &Disk) -> Result<(), Trouble> {
     let free = disk.space().map_err(Trouble::Disk)?;
-    if free < SPACE_BYTES_MIN { Err(Trouble::Full(free)) } else { Ok(()) }
+    if free < SPACE_BYTES_MIN {
+        return Err(Trouble::Full(free));
+    }
+    let last = disk.head().map_err(Trouble::Disk)?.last;
+    disk.mark().note(last).map_err(|error| failed(&error))
+}
+
+fn failed(error: &io::Error) -> Trouble {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => Trouble::ReadOnly,
+        _ => Trouble::Disk(StoreError::Io(error.to_string())),
+    }
 }
 
 fn outage(group: &[Changes]) -> Vec<Answer> {

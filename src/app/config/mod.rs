@@ -67,18 +67,13 @@ use crate::store;
 use crate::wire::radius::Integrity;
 
 use super::clock::WallClock;
-use credentials::Credentials;
-pub(in crate::app) use credentials::kept as kept_credential;
-use files::Files;
-use problem::Notes;
-use reader::Section;
-use secret::Sources;
-pub use secret::private_file;
-
 pub use answers::AnsweredClient;
 pub use answers::AnsweredUser;
 pub use answers::Answers;
 pub use answers::answers;
+use credentials::Credentials;
+pub(in crate::app) use credentials::kept as kept_credential;
+use files::Files;
 pub(super) use files::table;
 pub use log::Log;
 pub use log::LogFormat;
@@ -89,10 +84,15 @@ pub use outline::outline;
 pub use outline::page;
 pub use outline::profiles;
 pub use outline::store_settings;
+pub use outline::usual;
+use problem::Notes;
 pub use problem::Problem;
 pub(super) use radius::SECRET_VARIETY_MIN;
 pub(super) use radius::SHORT_SECRET_BYTES;
+use reader::Section;
 pub(super) use reader::written;
+use secret::Sources;
+pub use secret::private_file;
 
 /// A checked configuration: names in it lead somewhere, secrets are read, certificates and keys fit.
 #[derive(Clone, Debug)]

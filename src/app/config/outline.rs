@@ -102,6 +102,14 @@ pub fn page(profile: &str) -> Option<String> {
     Some(comment.map(|line| line.trim_start_matches('#').strip_prefix(' ').unwrap_or_default()).collect::<Vec<_>>().join("\n"))
 }
 
+/// What the page's example sets for such a client beside its name and address, line by line: how long it waits and whether it shows a question, once it is set as
+/// the page says.
+pub fn usual(profile: &str) -> impl Iterator<Item = &'static str> {
+    let whole = PAGES.iter().find(|(name, _)| *name == profile).map_or("", |(_, whole)| *whole);
+    let client = whole.lines().skip_while(|line| *line != "[[radius.client]]").skip(1).take_while(|line| !line.starts_with('['));
+    client.filter(|line| ["approval", "patience"].iter().any(|key| line.starts_with(&format!("{key} = "))))
+}
+
 macro_rules! pages {
     ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../../config/examples/", $name, ".toml")))),*] };
 }
@@ -126,6 +134,12 @@ const PAGES: &[(&str, &str)] = pages!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nas_that_is_set_as_its_page_says_waits_as_long_as_the_page_says() {
+        assert_eq!(usual("fortigate").collect::<Vec<_>>(), ["approval = \"wait\"", "patience = \"60s\""]);
+        assert_eq!((usual("mikrotik").count(), usual("nobody").count()), (0, 0));
+    }
 
     #[test]
     fn every_profile_has_a_page_that_says_what_to_set() {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use toml::Value;
 
+use crate::app::config;
+
 use super::draft::Draft;
 use super::draft::Nas;
 use super::draft::Part;
@@ -84,8 +86,9 @@ pub(super) fn render(draft: &Draft, refer: Refer<'_>) -> String {
 pub fn client_section(client: &Nas, secret: &str, first: &str, policy: &str) -> String {
     let networks: Vec<_> = client.networks.iter().map(|network| quoted(network)).collect();
     let profile = client.profile.as_ref().map(|profile| format!("profile = {}\n", quoted(profile))).unwrap_or_default();
+    let usual: String = client.profile.iter().flat_map(|profile| config::usual(profile)).map(|line| format!("{line}\n")).collect();
     format!(
-        "[[radius.client]]\nname = {}\n{profile}networks = [{}]\nsecret = {secret}\nfirst = {first}\npolicy = {}\n",
+        "[[radius.client]]\nname = {}\n{profile}networks = [{}]\nsecret = {secret}\nfirst = {first}\n{usual}policy = {}\n",
         quoted(&client.name),
         networks.join(", "),
         quoted(policy)

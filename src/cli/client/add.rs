@@ -121,7 +121,12 @@ pub(in crate::cli) async fn run(addition: &Addition) -> Result<(), Failure> {
         Ok(reloaded) => reloaded,
         Err(failure) => {
             made.take_away();
-            return Err(failure);
+            return Err(match failure {
+                Failure::Config(lines) => {
+                    Failure::Config([format!("{} is not added, and what was written for it is gone again", addition.name)].into_iter().chain(lines).collect())
+                }
+                other => other,
+            });
         }
     };
     tell(addition, dropin, secret_file, reloaded, secret.expose_text().unwrap_or_default())

@@ -46,6 +46,7 @@ pub(super) async fn run(ground: &Ground, terminal: &mut dyn Terminal) -> Result<
     if !notes.is_empty() {
         terminal.say(&format!("\nWorth a second look:\n{}", shown(&notes)))?;
     }
+    terminal.say(&outlook(ground, &draft))?;
     if !yes(terminal, &format!("\nWrite {} and its secrets?", ground.config.display()), true, "Nothing has been written so far.")? {
         return Err(Failure::failed("nothing was changed", ""));
     }
@@ -81,6 +82,18 @@ fn nas(draft: &mut Draft, terminal: &mut dyn Terminal) -> Result<(), Failure> {
     let profile = choose(terminal, question, &kinds)?;
     draft.client = Some(Nas { name, networks, profile: (profile != "other").then(|| profile.to_owned()), secret: None });
     Ok(())
+}
+
+/// What is going to be where.
+fn outlook(ground: &Ground, draft: &Draft) -> String {
+    let mut lines = vec![
+        "\nThat makes:".to_owned(),
+        format!("  RADIUS on {} (UDP), for {}", draft.radius, draft.client.as_ref().map_or("nobody yet", |client| client.name.as_str())),
+        format!("  accounts, tokens and the audit in {}", ground.config.with_file_name("").join(&draft.data_dir).display()),
+    ];
+    lines.extend(draft.directories.iter().map(|part| format!("  passwords checked by [directory.{}]", part.name)));
+    lines.extend(draft.providers.iter().map(|part| format!("  second factors by [provider.{}]", part.name)));
+    lines.join("\n")
 }
 
 /// Has a server run, and brings the first person to it; whether it goes on, and who was enrolled.

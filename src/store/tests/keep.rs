@@ -347,10 +347,16 @@ async fn of_two_restores_at_once_one_waits() {
     let file = all(Keeper::new(Arc::clone(&vault)).backup(&recovery(), "mfa1", NOW).await.unwrap()).await;
     let other = TempDir::new().unwrap();
     std::fs::create_dir_all(other.path().join("data")).unwrap();
-    let held = std::fs::File::open(other.path().join("data")).unwrap();
+    let held = File::open(other.path().join("data")).unwrap();
     held.lock().unwrap();
     assert!(matches!(restored(&file, &other), Err(RestoreError::Busy(_))));
     drop(held);
+    restored(&file, &other).unwrap();
+    // A server keeps the folder also when somebody moved the store away under it.
+    let back = reopened(&other);
+    std::fs::rename(other.path().join("data/store"), other.path().join("data/store.moved")).unwrap();
+    assert!(matches!(restored(&file, &other), Err(RestoreError::Busy(_))));
+    drop(back);
     restored(&file, &other).unwrap();
 }
 
