@@ -1,5 +1,7 @@
 //! The dialogue: directory, provider, client, and then it is written, served and tried.
 
+use std::net::SocketAddr;
+
 use super::carrier;
 use super::end;
 use super::failed;
@@ -80,6 +82,13 @@ fn nas(draft: &mut Draft, terminal: &mut dyn Terminal) -> Result<(), Failure> {
     let usual = before.as_ref().and_then(|client| client.profile.as_deref()).unwrap_or("other");
     let question = Question { text: "What kind it is", usual: Some(usual), help: "How long it waits and whether it can ask for a code follow from that." };
     let profile = choose(terminal, question, &kinds)?;
+    let question = Question {
+        text: "The address of this machine that it sends them to",
+        usual: Some(&draft.radius),
+        help: "With the port, 1812 usually. 0.0.0.0 is every address that this machine has.",
+    };
+    let listens = ask(terminal, question, |typed| typed.parse::<SocketAddr>().map_err(|_| "an address with a port: 192.0.2.1:1812".to_owned()))?;
+    draft.radius = listens.to_string();
     draft.client = Some(Nas { name, networks, profile: (profile != "other").then(|| profile.to_owned()), secret: None });
     Ok(())
 }

@@ -118,7 +118,9 @@ async fn a_wrong_answer_is_told_why_and_asked_for_again_and_the_first_login_work
             "fw1",
             "nowhere",
             "127.0.0.1, 192.0.2.0/24",
-            "fortigate", // the client
+            "fortigate",
+            "1812",
+            "127.0.0.1:0", // the client
             "yes",
             "yes", // write, serve
             "nobody",
@@ -141,6 +143,7 @@ async fn a_wrong_answer_is_told_why_and_asked_for_again_and_the_first_login_work
         "the name or the password is wrong",
         "it takes the account",
         "an address or a network",
+        "an address with a port",
         "verdict        reject",
         "verdict        accept",
         "That works.",
@@ -163,7 +166,23 @@ async fn a_wrong_answer_is_told_why_and_asked_for_again_and_the_first_login_work
 async fn the_second_time_what_is_there_is_the_answer_to_everything() {
     let (lab, folder) = (lab(), tempfile::tempdir().unwrap());
     let server = format!("ldap://{}", lab.address());
-    let first = ["ad", "example.test", "ldaps", &server, "", "EXAMPLE", Lab::SERVICE_NAME, Lab::SERVICE_PASSWORD, "", "fw1", "127.0.0.1", "other", "yes", "no"];
+    let first = [
+        "ad",
+        "example.test",
+        "ldaps",
+        &server,
+        "",
+        "EXAMPLE",
+        Lab::SERVICE_NAME,
+        Lab::SERVICE_PASSWORD,
+        "",
+        "fw1",
+        "127.0.0.1",
+        "other",
+        "127.0.0.1:0",
+        "yes",
+        "no",
+    ];
     let (done, shown) = talk(&folder, &first).await;
     assert_eq!(done, Ok(()), "{shown}");
     let read = |path: PathBuf| fs::read(path).unwrap();
@@ -177,7 +196,7 @@ async fn the_second_time_what_is_there_is_the_answer_to_everything() {
     );
     fs::create_dir(folder.path().join("conf.d")).unwrap();
     fs::write(folder.path().join("conf.d/fw2.toml"), added).unwrap();
-    let (done, shown) = talk(&folder, &["", "", "", "", "", "", "", "", "", "", "", "", "yes", "no"]).await;
+    let (done, shown) = talk(&folder, &["", "", "", "", "", "", "", "", "", "", "", "", "", "yes", "no"]).await;
     assert_eq!(done, Ok(()), "{shown}");
     assert!(shown.contains("everything is so already") && shown.contains("[the stored one]"), "{shown}");
     assert_eq!((read(folder.path().join("vestibule.toml")), all()), before);
@@ -191,7 +210,7 @@ async fn servers_that_do_not_answer_are_asked_for_again_and_a_base_that_is_not_t
     let account = [Lab::SERVICE_NAME, Lab::SERVICE_PASSWORD];
     let wrong = ["ad", "example.test", "ldaps", &nobody, "DC=elsewhere", "EXAMPLE", account[0], account[1], "no"];
     let right = ["ad", "example.test", "ldaps", &server, "", "", "", "", "DC=example,DC=test"];
-    let (done, shown) = talk(&folder, &[&wrong[..], &right[..], &["", "fw1", "127.0.0.1", "other", "yes", "no"]].concat()).await;
+    let (done, shown) = talk(&folder, &[&wrong[..], &right[..], &["", "fw1", "127.0.0.1", "other", "127.0.0.1:1812", "yes", "no"]].concat()).await;
     assert_eq!(done, Ok(()), "{shown}");
     assert!(shown.contains("cannot connect") && shown.contains("base cannot be read there") && shown.contains("it takes the account"), "{shown}");
     assert!(shown.contains("port 1812, PAP"), "a NAS of no kind that we know: {shown}");
@@ -201,7 +220,8 @@ async fn servers_that_do_not_answer_are_asked_for_again_and_a_base_that_is_not_t
 async fn whoever_says_no_or_goes_away_leaves_nothing_behind() {
     let (lab, folder) = (lab(), tempfile::tempdir().unwrap());
     let server = format!("ldap://{}", lab.address());
-    let all = ["ad", "example.test", "ldaps", &server, "", "EXAMPLE", Lab::SERVICE_NAME, Lab::SERVICE_PASSWORD, "", "fw1", "127.0.0.1", "other", "no"];
+    let all =
+        ["ad", "example.test", "ldaps", &server, "", "EXAMPLE", Lab::SERVICE_NAME, Lab::SERVICE_PASSWORD, "", "fw1", "127.0.0.1", "other", "127.0.0.1:0", "no"];
     for count in [4, 8, all.len()] {
         let (done, shown) = talk(&folder, &all[..count]).await;
         assert!(done.is_err(), "{shown}");
