@@ -262,7 +262,11 @@ mod tests {
     fn a_section_takes_the_only_directory_and_policy_and_asks_where_there_are_two() {
         let one = Outline { directories: vec!["corp".into()], policies: vec!["vpn".into()], ..Outline::default() };
         let text = section(&addition("192.0.2.1"), &one).unwrap();
-        assert!(text.contains("first = { directory = \"corp\" }\npolicy = \"vpn\"\n") && text.contains("profile = \"fortigate\""), "{text}");
+        assert!(
+            text.contains("first = { directory = \"corp\" }\napproval = \"wait\"\npatience = \"60s\"\npolicy = \"vpn\"\n")
+                && text.contains("profile = \"fortigate\""),
+            "{text}"
+        );
         let two = Outline { policies: vec!["a".into(), "b".into()], ..one.clone() };
         assert!(matches!(section(&addition("192.0.2.1"), &two), Err(Failure::Failed { error, .. }) if error == "which policy? There are a, b"));
         let taken = Outline { radius_clients: vec!["fw1".into()], ..one };
